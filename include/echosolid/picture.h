@@ -1,0 +1,68 @@
+/* echosolid/picture.h: rasters for people: slices, overlays, rendered meshes,
+ * plots, PNG. Pictures are RGB u8 es_images. */
+#ifndef ECHOSOLID_PICTURE_H
+#define ECHOSOLID_PICTURE_H
+
+#include "echosolid/image.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct es_colour {
+    uint8_t r, g, b;
+} es_colour;
+
+/* A black (or `fill`) RGB u8 picture. */
+bool es_picture_new(es_image *picture, uint32_t width, uint32_t height, es_colour fill,
+                    es_error *err);
+void es_picture_line(es_image *picture, double u0, double v0, double u1, double v1, double width_px,
+                     es_colour colour);
+void es_picture_disc(es_image *picture, double u, double v, double radius_px, es_colour colour);
+/* Own small bitmap font, ASCII 32..126; scale 1 is 6 x 10 pixels a letter. */
+void es_picture_text(es_image *picture, int u, int v, int scale, es_colour colour,
+                     const char *text);
+/* Pastes `from` at (u, v), clipped. */
+void es_picture_paste(es_image *picture, const es_image *from, int u, int v);
+/* Grey or RGB of any type to RGB u8 with a window low..high, resized to
+ * width x height (area average down, bilinear up). low == high: full range
+ * of the data. */
+bool es_picture_from_image(const es_image *image, double low, double high, uint32_t width,
+                           uint32_t height, es_image *picture, es_error *err);
+/* The frame with its found bone drawn over it, in frame pixels. */
+bool es_picture_trace(const es_image *frame, const es_trace *trace, es_image *picture,
+                      es_error *err);
+
+/* A plane through sparse bricks: axis 0..2 is the normal, at `position_mm`
+ * along it; unknown voxels are drawn in a dark blue that grey never has. A
+ * millimetre bar and the axis names are drawn in. */
+typedef struct es_slice_view {
+    int axis;
+    double position_mm;
+    double low, high; /* grey window; low == high: the data's 1 and 99 % */
+    uint32_t width;   /* pixels; the height follows */
+} es_slice_view;
+bool es_picture_slice(const es_bricks *bricks, const es_slice_view *view, es_image *picture,
+                      es_error *err);
+
+/* A shaded mesh, z-buffered, anti-aliased 2 x 2, orthographic, fitted to the
+ * picture. Seen along -toward_eye with `up` upwards. Optional scalar per
+ * vertex coloured over low..high with a colour bar titled `scalar_name`. */
+typedef struct es_mesh_view {
+    es_vec3 toward_eye, up;
+    uint32_t width, height;
+    const float *scalar; /* NULL: bone colour */
+    double low, high;
+    const char *scalar_name;
+} es_mesh_view;
+bool es_picture_mesh(const es_mesh *mesh, const es_mesh_view *view, es_image *picture,
+                     es_error *err);
+
+/* PNG (grey or RGB u8) through libpng, into memory or a file. es_free it. */
+void *es_png_encode(const es_image *picture, size_t *length, es_error *err);
+bool es_png_write(const char *path, const es_image *picture, es_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
