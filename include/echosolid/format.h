@@ -20,7 +20,8 @@ typedef struct es_sequence_options {
     bool compress; /* zlib (MetaImage), gzip (NRRD) */
     int level;     /* 1..9 */
 } es_sequence_options;
-#define ES_SEQUENCE_DEFAULTS {.compress = true, .level = 1}
+#define ES_SEQUENCE_DEFAULTS                                                                       \
+    { .compress = true, .level = 1 }
 
 /* Creates a recording by the name's extension. The frame count need not be
  * known. Per-frame and header fields are written as they are. */
@@ -36,7 +37,8 @@ typedef struct es_grid_options {
     bool compress;
     int level;
 } es_grid_options;
-#define ES_GRID_DEFAULTS {.compress = true, .level = 1}
+#define ES_GRID_DEFAULTS                                                                           \
+    { .compress = true, .level = 1 }
 bool es_grid_write(const char *path, const es_grid_info *info, es_slab_fn *slab, void *context,
                    const es_grid_options *options, es_error *err);
 /* Whether es_grid_write / es_sequence_create / know the extension, with the list of
@@ -82,8 +84,8 @@ enum { ES_PLUS_HOLE_MAX = 8 };
 typedef struct es_plus_reconstruction {
     bool has_spacing, has_origin, has_extent, has_clip, has_fan_angles, has_fan_origin,
         has_fan_radius_start, has_fan_radius_stop, has_interpolation, has_compounding,
-        has_fill_holes, has_skip, has_threads, has_threshold, has_optimization,
-        has_image_frame, has_reference_frame, has_importance_mask;
+        has_fill_holes, has_skip, has_threads, has_threshold, has_optimization, has_image_frame,
+        has_reference_frame, has_importance_mask;
     double spacing_mm[3], origin_mm[3];
     int64_t extent[6];
     int32_t clip_origin[2], clip_size[2];
@@ -108,16 +110,15 @@ bool es_plus_reconstruction_set(es_plus *plus, const es_plus_reconstruction *rec
 typedef struct es_plus_scan_conversion {
     bool curvilinear;
     char transducer_name[128];
-    double depth_mm, width_mm;                            /* NaN when absent */
-    double radius_start_mm, radius_stop_mm;               /* curvilinear */
+    double depth_mm, width_mm;              /* NaN when absent */
+    double radius_start_mm, radius_stop_mm; /* curvilinear */
     double theta_start_deg, theta_stop_deg;
     int32_t image_size[2];
     double spacing_mm[2], transducer_center_px[2];
 } es_plus_scan_conversion;
 bool es_plus_scan_conversion_get(const es_plus *plus, es_plus_scan_conversion *scan, bool *present,
                                  es_error *err);
-bool es_plus_scan_conversion_set(es_plus *plus, const es_plus_scan_conversion *scan,
-                                 es_error *err);
+bool es_plus_scan_conversion_set(es_plus *plus, const es_plus_scan_conversion *scan, es_error *err);
 /* The fan of a scan conversion (facts: transducer centre = middle of the
  * transducer's face). */
 es_fan es_plus_scan_fan(const es_plus_scan_conversion *scan);

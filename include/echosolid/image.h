@@ -65,8 +65,8 @@ void es_fields_clear(es_fields *fields);
 bool es_fields_copy(const es_fields *from, es_fields *to, es_error *err);
 
 typedef struct es_frame {
-    int64_t index;   /* 0-based place in the recording */
-    bool has_image;  /* false: the pixels were not asked for, or ImageStatus was not OK */
+    int64_t index;  /* 0-based place in the recording */
+    bool has_image; /* false: the pixels were not asked for, or ImageStatus was not OK */
     es_image image;
     bool has_time, has_unfiltered_time;
     double time_s, unfiltered_time_s;
@@ -87,15 +87,15 @@ bool es_frame_to_graph(const es_frame *frame, es_graph *graph, es_error *err);
 
 /* What is known before the first frame. Owned by the source. */
 typedef struct es_stream_info {
-    int64_t frame_count; /* -1: unknown (live) */
+    int64_t frame_count;    /* -1: unknown (live) */
     uint32_t width, height; /* after orientation; 0 x 0: poses only */
     es_type type;
     int channels;
-    double spacing_mm[2];  /* as the file says; 1 1 when it does not know */
-    char orientation[8];   /* the mark in the file, e.g. "MFA"; "" when absent */
-    char image_kind[32];   /* UltrasoundImageType, e.g. BRIGHTNESS; "" when absent */
-    char format[24];       /* "mha", "nrrd", "simulated", ... */
-    es_fields fields;      /* other header fields, kept through a round trip */
+    double spacing_mm[2]; /* as the file says; 1 1 when it does not know */
+    char orientation[8];  /* the mark in the file, e.g. "MFA"; "" when absent */
+    char image_kind[32];  /* UltrasoundImageType, e.g. BRIGHTNESS; "" when absent */
+    char format[24];      /* "mha", "nrrd", "simulated", ... */
+    es_fields fields;     /* other header fields, kept through a round trip */
 } es_stream_info;
 void es_stream_info_clear(es_stream_info *info);
 bool es_stream_info_copy(const es_stream_info *from, es_stream_info *to, es_error *err);
@@ -203,7 +203,7 @@ bool es_grid_slab(void *context, uint64_t z0, uint64_t count, void *out, es_erro
  * voxel with weight 0 is unknown: never seen, neither in nor out. */
 enum { ES_BRICK = 16, ES_BRICK_VOXELS = ES_BRICK * ES_BRICK * ES_BRICK };
 typedef struct es_brick {
-    int32_t at[3]; /* brick coordinates: voxel = ES_BRICK * at + offset */
+    int32_t at[3];                /* brick coordinates: voxel = ES_BRICK * at + offset */
     float value[ES_BRICK_VOXELS]; /* x fastest, then y, then z */
     float weight[ES_BRICK_VOXELS];
 } es_brick;

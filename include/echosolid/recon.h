@@ -19,7 +19,7 @@ typedef enum es_compounding { ES_LATEST, ES_MEAN, ES_MAXIMUM } es_compounding;
 typedef struct es_recon_options {
     double origin_mm[3]; /* centre of lattice voxel (0,0,0), in reference mm */
     double spacing_mm[3];
-    bool has_extent; /* else: grows where frames fall */
+    bool has_extent;   /* else: grows where frames fall */
     int64_t extent[6]; /* inclusive first and last voxel: x0 x1 y0 y1 z0 z1 */
     es_interpolation interpolation;
     es_compounding compounding;
@@ -71,9 +71,9 @@ es_bricks *es_volume_bricks(const es_volume *volume, es_error *err);
 
 typedef struct es_distance_options {
     double origin_mm[3], spacing_mm[3];
-    double truncation_mm;       /* 2.5 */
-    double slice_thickness_mm;  /* elevation over which a frame counts; 0: one voxel */
-    double min_cos;             /* steeper hits are ignored: cos 72 deg */
+    double truncation_mm;      /* 2.5 */
+    double slice_thickness_mm; /* elevation over which a frame counts; 0: one voxel */
+    double min_cos;            /* steeper hits are ignored: cos 72 deg */
     uint64_t memory_limit;
 } es_distance_options;
 #define ES_DISTANCE_DEFAULTS                                                                       \

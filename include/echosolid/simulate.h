@@ -27,29 +27,29 @@ es_bricks *es_scene_bricks(const es_scene *scene, double spacing_mm, double band
 
 typedef struct es_probe {
     bool curved;
-    double width_mm;         /* linear: aperture; curved: 0 */
-    double radius_mm;        /* curved: of the face */
-    double half_angle_rad;   /* curved */
+    double width_mm;       /* linear: aperture; curved: 0 */
+    double radius_mm;      /* curved: of the face */
+    double half_angle_rad; /* curved */
     double depth_mm;
     uint32_t image_size[2];
-    double spacing_mm;       /* square pixels; 0: chosen so that the picture fits */
+    double spacing_mm; /* square pixels; 0: chosen so that the picture fits */
 } es_probe;
 
 typedef struct es_simulation {
     const char *scene;
     es_probe probe;
-    int frames;              /* over the whole motion */
+    int frames; /* over the whole motion */
     double rate_hz;
     double pose_noise_mm, pose_noise_rad; /* standard deviation per frame, each axis */
-    double lag_s;            /* the tracker's clock is late by this much */
-    double speckle;          /* 0: a plain picture without noise; 1: natural */
+    double lag_s;                         /* the tracker's clock is late by this much */
+    double speckle;                       /* 0: a plain picture without noise; 1: natural */
     uint64_t seed;
     int threads;
 } es_simulation;
 /* A linear 50 mm probe, 60 mm deep, over the knee. */
 #define ES_SIMULATION_DEFAULTS                                                                     \
     {                                                                                              \
-        .scene = "knee", .probe = {.width_mm = 50, .depth_mm = 60, .image_size = {512, 512}},       \
+        .scene = "knee", .probe = {.width_mm = 50, .depth_mm = 60, .image_size = {512, 512}},      \
         .frames = 600, .rate_hz = 25, .speckle = 1, .seed = 1                                      \
     }
 

@@ -10,11 +10,12 @@ extern "C" {
 
 typedef struct es_iso_options {
     double level;
-    bool inside_below;   /* true: inside where value < level (distances); false: above (grey) */
-    float min_weight;    /* voxels with less are unknown: the surface ends there */
+    bool inside_below;    /* true: inside where value < level (distances); false: above (grey) */
+    float min_weight;     /* voxels with less are unknown: the surface ends there */
     bool outside_unknown; /* true: unknown counts as outside, so that the mesh is closed */
 } es_iso_options;
-#define ES_ISO_DEFAULTS { .inside_below = true }
+#define ES_ISO_DEFAULTS                                                                            \
+    { .inside_below = true }
 
 /* Two-manifold by construction at any level; with a boundary where the field
  * ends. Deterministic for any thread count. Sorts the bricks. */
@@ -34,8 +35,8 @@ bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, 
 
 typedef struct es_mesh_check {
     size_t components, boundary_edges, boundary_loops, bad_edges, bad_vertices, degenerate;
-    bool closed;         /* every edge used twice in opposite senses, one fan a vertex */
-    long euler;          /* V - E + F */
+    bool closed;                 /* every edge used twice in opposite senses, one fan a vertex */
+    long euler;                  /* V - E + F */
     double area_mm2, volume_mm3; /* volume is only meaningful when closed */
 } es_mesh_check;
 bool es_mesh_inspect(const es_mesh *mesh, es_mesh_check *check, es_error *err);

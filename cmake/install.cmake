@@ -1,0 +1,14 @@
+# What `cmake --install` gives: program, library, headers, pkg-config file, man
+# page, shell completion.
+install(TARGETS echosolid_lib ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET echosolid)
+  install(TARGETS echosolid RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(DIRECTORY include/echosolid DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+configure_file(cmake/echosolid.pc.in ${CMAKE_BINARY_DIR}/echosolid.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/echosolid.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+if(EXISTS ${CMAKE_SOURCE_DIR}/docs/echosolid.1)
+  install(FILES docs/echosolid.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  install(FILES docs/echosolid.bash-completion RENAME echosolid
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+endif()

@@ -1,0 +1,38 @@
+# One cmocka executable per tests/test_*.c; fuzz targets per tests/fuzz/fuzz_*.c
+# (libFuzzer with clang under the fuzz preset).
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+get_filename_component(ES_DATA "${CMAKE_SOURCE_DIR}/../shared/data" ABSOLUTE)
+set(ES_TEST_DATA "${ES_DATA}" CACHE PATH "real recordings; tests that need them skip without")
+set(ES_TEST_ENVIRONMENT "ES_TEST_DATA=${ES_TEST_DATA}" "ES_TEST_SOURCE=${CMAKE_SOURCE_DIR}"
+    "ES_TEST_BINARY=${CMAKE_BINARY_DIR}/echosolid")
+
+file(GLOB ES_TESTS CONFIGURE_DEPENDS tests/test_*.c)
+foreach(file IN LISTS ES_TESTS)
+  get_filename_component(name ${file} NAME_WE)
+  add_executable(${name} ${file})
+  target_link_libraries(${name} PRIVATE echosolid_lib PkgConfig::CMOCKA PkgConfig::JANSSON
+                        LibXml2::LibXml2 PNG::PNG ZLIB::ZLIB)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES ENVIRONMENT "${ES_TEST_ENVIRONMENT}" TIMEOUT 300)
+endforeach()
+
+file(GLOB ES_SCRIPTS CONFIGURE_DEPENDS tests/test_*.sh tests/test_*.py)
+foreach(file IN LISTS ES_SCRIPTS)
+  get_filename_component(name ${file} NAME)
+  add_test(NAME ${name} COMMAND ${file})
+  set_tests_properties(${name} PROPERTIES ENVIRONMENT "${ES_TEST_ENVIRONMENT}" TIMEOUT 600
+                       SKIP_RETURN_CODE 77)
+endforeach()
+
+option(ES_FUZZ "build the fuzz targets (clang)" OFF)
+if(ES_FUZZ)
+  file(GLOB ES_FUZZERS CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)
+  foreach(file IN LISTS ES_FUZZERS)
+    get_filename_component(name ${file} NAME_WE)
+    add_executable(${name} ${file})
+    target_link_libraries(${name} PRIVATE echosolid_lib)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  endforeach()
+endif()

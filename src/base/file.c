@@ -1,0 +1,217 @@
+/* Files that appear whole or not at all.
+ *
+ * Bytes go to <path>.part; es_output_commit flushes, syncs and renames. A
+ * crash, a full disk or Ctrl-C leaves the old file as it was. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "echosolid/base.h"
+
+struct es_output {
+    char *path, *part;
+    FILE *file;
+    uint64_t position;
+};
+
+static atomic_long fail_after = -1;
+void es_output_fail_after(long n) { atomic_store(&fail_after, n); }
+
+static bool disk_full_for_test(void) {
+    if (atomic_load_explicit(&fail_after, memory_order_relaxed) < 0) return false;
+    return atomic_fetch_sub(&fail_after, 1) == 0;
+}
+
+static void output_free(es_output *out) {
+    if (!out) return;
+    if (out->file) fclose(out->file);
+    es_free(out->path);
+    es_free(out->part);
+    es_free(out);
+}
+
+void es_output_discard(es_output *out) {
+    if (out && out->file) unlink(out->part);
+    output_free(out);
+}
+
+es_output *es_output_open(const char *path, es_error *err) {
+    es_output *out = es_alloc_zero(1, sizeof *out, err);
+    if (!out) return NULL;
+    es_text part = {0};
+    es_text_add(&part, "%s.part", path);
+    out->part = part.bytes;
+    out->path = es_copy_text(path, err);
+    if (!out->path || part.failed) {
+        if (part.failed) es_fail(err, ES_MEMORY, "%s: out of memory", path);
+        goto failed;
+    }
+    struct stat status;
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        es_fail(err, ES_IO, "%s: is a folder; give a file name", path);
+        goto failed;
+    }
+    out->file = fopen(out->part, "wb+");
+    if (!out->file) {
+        es_fail_errno(err, "%s: cannot be written", path);
+        goto failed;
+    }
+    return out;
+failed:
+    output_free(out);
+    return NULL;
+}
+
+bool es_output_write(es_output *out, const void *bytes, size_t length, es_error *err) {
+    if (disk_full_for_test()) {
+        errno = ENOSPC;
+        return es_fail_errno(err, "%s: writing failed", out->path);
+    }
+    if (length && fwrite(bytes, 1, length, out->file) != length)
+        return es_fail_errno(err, "%s: writing failed", out->path);
+    out->position += length;
+    return true;
+}
+
+bool es_output_print(es_output *out, es_error *err, const char *format, ...) {
+    char small[1024];
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(small, sizeof small, format, args);
+    va_end(args);
+    bool ok = false;
+    if (n >= 0 && (size_t)n < sizeof small) {
+        ok = es_output_write(out, small, (size_t)n, err);
+    } else if (n >= 0) {
+        char *large = es_alloc((size_t)n + 1, 1, err);
+        if (large) {
+            vsnprintf(large, (size_t)n + 1, format, again);
+            ok = es_output_write(out, large, (size_t)n, err);
+        }
+        es_free(large);
+    }
+    va_end(again);
+    return ok;
+}
+
+uint64_t es_output_position(const es_output *out) { return out->position; }
+
+bool es_output_patch(es_output *out, uint64_t offset, const void *bytes, size_t length,
+                     es_error *err) {
+    if (disk_full_for_test())
+        errno = ENOSPC;
+    else if (fseeko(out->file, (off_t)offset, SEEK_SET) == 0 &&
+             fwrite(bytes, 1, length, out->file) == length &&
+             fseeko(out->file, (off_t)out->position, SEEK_SET) == 0)
+        return true;
+    return es_fail_errno(err, "%s: writing failed", out->path);
+}
+
+static bool finish_part(es_output *out, es_error *err) {
+    bool ok = !disk_full_for_test() && fflush(out->file) == 0 && fsync(fileno(out->file)) == 0;
+    return ok || es_fail_errno(err, "%s: writing failed", out->path);
+}
+
+bool es_output_commit_all(es_output **outs, size_t count, es_error *err) {
+    bool ok = true;
+    for (size_t i = 0; i < count && ok; i++) ok = finish_part(outs[i], err);
+    for (size_t i = 0; i < count; i++) {
+        if (ok && rename(outs[i]->part, outs[i]->path) != 0)
+            ok = es_fail_errno(err, "%s: cannot be written", outs[i]->path);
+        if (ok)
+            output_free(outs[i]);
+        else
+            es_output_discard(outs[i]);
+    }
+    return ok;
+}
+
+bool es_output_commit(es_output *out, es_error *err) { return es_output_commit_all(&out, 1, err); }
+
+char *es_file_read(const char *path, size_t limit, size_t *length, es_error *err) {
+    char *bytes = NULL;
+    FILE *file = fopen(path, "rb");
+    if (!file) {
+        es_fail_errno(err, "%s: cannot be opened", path);
+        return NULL;
+    }
+    size_t size = 0, capacity = 0;
+    for (;;) {
+        if (size + 1 >= capacity) {
+            capacity = capacity ? capacity * 2 : 65536;
+            if (!es_resize(&bytes, capacity, 1, err)) goto failed;
+        }
+        size_t n = fread(bytes + size, 1, capacity - size - 1, file);
+        size += n;
+        if (size > limit) {
+            es_fail(err, ES_FORMAT, "%s: longer than the %zu bytes expected of such a file", path,
+                    limit);
+            goto failed;
+        }
+        if (n == 0) break;
+    }
+    if (ferror(file)) {
+        es_fail_errno(err, "%s: reading failed", path);
+        goto failed;
+    }
+    fclose(file);
+    bytes[size] = '\0';
+    if (length) *length = size;
+    return bytes;
+failed:
+    fclose(file);
+    es_free(bytes);
+    return NULL;
+}
+
+bool es_file_digest(const char *path, char hex[33], es_error *err) {
+    FILE *file = fopen(path, "rb");
+    if (!file) return es_fail_errno(err, "%s: cannot be opened", path);
+    XXH3_state_t *state = XXH3_createState();
+    unsigned char *block = es_alloc(1, 1 << 20, err);
+    bool ok = state && block;
+    if (!state) es_fail(err, ES_MEMORY, "%s: out of memory", path);
+    if (ok) XXH3_128bits_reset(state);
+    for (size_t n = 1; ok && n;) {
+        n = fread(block, 1, 1 << 20, file);
+        XXH3_128bits_update(state, block, n);
+        if (n == 0 && ferror(file)) ok = es_fail_errno(err, "%s: reading failed", path);
+        if (ok && es_cancelled(err)) ok = false;
+    }
+    if (ok) {
+        XXH128_hash_t hash = XXH3_128bits_digest(state);
+        snprintf(hex, 33, "%016llx%016llx", (unsigned long long)hash.high64,
+                 (unsigned long long)hash.low64);
+    }
+    es_free(block);
+    XXH3_freeState(state);
+    fclose(file);
+    return ok;
+}
+
+bool es_has_suffix(const char *path, const char *suffix) {
+    size_t n = strlen(path), m = strlen(suffix);
+    return n >= m && strcasecmp(path + n - m, suffix) == 0;
+}
+
+const char *es_path_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+char *es_path_beside(const char *path, const char *name, es_error *err) {
+    if (name[0] == '/') return es_copy_text(name, err);
+    size_t folder = (size_t)(es_path_name(path) - path), length = strlen(name) + 1;
+    char *joined = es_alloc(folder + length, 1, err);
+    if (!joined) return NULL;
+    memcpy(joined, path, folder);
+    memcpy(joined + folder, name, length);
+    return joined;
+}

@@ -1,0 +1,37 @@
+/* Cancelling, progress, notes to a person. */
+#include <signal.h>
+
+#include "echosolid/base.h"
+
+static volatile sig_atomic_t cancelled;
+
+void es_cancel(void) { cancelled = 1; }
+void es_cancel_reset(void) { cancelled = 0; }
+
+bool es_cancelled(es_error *err) {
+    if (!cancelled) return false;
+    es_fail(err, ES_CANCELLED, "stopped before the end; nothing was written");
+    return true;
+}
+
+void es_progress_step(const es_progress *progress, const char *what, double done, double total) {
+    if (progress && progress->step) progress->step(progress->context, what, done, total);
+}
+
+static es_log_fn *log_fn;
+static void *log_context;
+
+void es_log_set(es_log_fn *fn, void *context) {
+    log_fn = fn;
+    log_context = context;
+}
+
+void es_log(es_level level, const char *format, ...) {
+    if (!log_fn) return;
+    char message[1000];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    log_fn(log_context, level, message);
+}
