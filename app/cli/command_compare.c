@@ -46,8 +46,9 @@ static void find_difference(const es_grid *a, const es_grid *b, difference *d) {
         low = fmin(low, x);
         high = fmax(high, x);
     }
-    es_type_range(a->info.type, &d->range, &d->range);
-    if (a->info.type >= ES_U32) d->range = high - low;
+    double type_low, type_high;
+    es_type_range(a->info.type, &type_low, &type_high);
+    d->range = a->info.type < ES_U32 ? type_high - type_low : high - low;
 }
 
 static bool same_size(const char *const *files, const es_grid *a, const es_grid *b,
