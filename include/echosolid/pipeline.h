@@ -76,7 +76,7 @@ typedef struct es_survey {
     double path_mm;               /* their sum */
     double first_s, last_s;       /* time; NaN when there is none */
     es_box3 box;                  /* of the clipped images, reference mm */
-    char reason[400];             /* why the last unplaced frame was not placed */
+    char reason[1000];            /* why the last unplaced frame was not placed */
 } es_survey;
 
 typedef struct es_setup {
