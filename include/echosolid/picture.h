@@ -67,6 +67,22 @@ bool es_picture_mesh(const es_mesh *mesh, const es_mesh_view *view, es_image *pi
 void *es_png_encode(const es_image *picture, size_t *length, es_error *err);
 bool es_png_write(const char *path, const es_image *picture, es_error *err);
 
+/* ---- plots --------------------------------------------------------------- */
+
+/* How `count` values spread over `bins` bars between low and high (low ==
+ * high: their range; values that are not finite are left out). */
+typedef struct es_histogram {
+    const float *values;
+    size_t count;
+    double low, high;
+    int bins;          /* 1..400; 0: 40 */
+    const char *label; /* below the axis, with the unit: "distance, mm" */
+} es_histogram;
+/* Adds one <svg> element without outside references; it takes the text colour
+ * of the page it stands in. What lies past low..high is said under the axis.
+ * ES_USAGE when no value is finite. */
+bool es_plot_histogram(const es_histogram *plot, es_text *svg, es_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -187,7 +187,7 @@ static void draw_foot(const plane *p, double px_per_mm, es_image *picture) {
     const double tips[2][2] = {{length, 0}, {0, p->flipped ? -length : length}};
     const char *const shown[2] = {names[p->across], names[p->down]};
     const es_colour colours[2] = {letters, letters};
-    picture_axes(picture, 10 * scale, bottom - (p->flipped ? 4 : 26) * scale, tips, shown, colours,
+    picture_axes(picture, 10 * scale, bottom - (p->flipped ? 6 : 26) * scale, tips, shown, colours,
                  2);
     picture_scale_bar(picture, width / 2, bottom - 7 * scale, px_per_mm, width / 2 - 8 * scale,
                       letters);
