@@ -151,7 +151,7 @@ tests() {
     run_ctest build-tsan -R 'pool|recon_volume|recon_distance|surface_iso|simulate_frames'
     fuzz "$seconds"
     step "sources are formatted" check_format
-    step "scripts are clean" shellcheck do .ci/run tests/*.sh
+    step "scripts are clean" shellcheck ./do .ci/run tests/*.sh
     echo "$PASSED passed, $FAILED failed, $SKIPPED skipped"
     [ "$FAILED" -eq 0 ]
 }
@@ -160,7 +160,7 @@ bench() {
     build OFF
     name=${1:-reconstruct}
     [ -x "build/bench/bench_$name" ] || {
-        echo "no bench called $name; there is: $(ls build/bench | sed 's/^bench_//' | tr '\n' ' ')" >&2
+        echo "no bench called $name; there is: $(find build/bench -type f -name 'bench_*')" >&2
         exit 2
     }
     [ $# -gt 0 ] && shift
