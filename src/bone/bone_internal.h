@@ -49,6 +49,10 @@ void beams_smooth_line(const struct beams *beams, const float *in, size_t line, 
 void beams_mean_below(const struct beams *beams, const float *in, double onset_mm, double range_mm,
                       float *out);
 
+/* Bone shadows all that is deeper: a candidate of the map with another one
+ * below it, on the same line and nearly as good, loses to it. */
+void beams_give_way(const struct beams *beams, float *map);
+
 /* ---- the detectors: maps 0..1 from the tone --------------------------------- */
 
 enum { BONE_SCRATCHES = 4 };

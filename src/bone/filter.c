@@ -5,6 +5,7 @@
 
 #include "bone_internal.h"
 
+#define GAP_MM 3.0 /* nearer together it is the same echo */
 enum { MOST_RADIUS = 24 };
 
 /* Half of a symmetric Gaussian with sum 1; returns its radius. */
@@ -98,6 +99,20 @@ void beams_mean_below(const struct beams *beams, const float *in, double onset_m
             near = (near + x[z]) * fast;
             far_weight = (far_weight + 1) * slow;
             near_weight = (near_weight + 1) * fast;
+        }
+    }
+}
+
+void beams_give_way(const struct beams *beams, float *map) {
+    size_t gap = (size_t)lround(GAP_MM / beams->depth_step_mm);
+    if (gap >= beams->samples) return;
+    for (size_t i = 0; i < beams->lines; i++) {
+        float *line = map + i * beams->samples, deeper = 0;
+        for (size_t z = beams->samples - gap; z-- > 0;) {
+            deeper = line[z + gap] > deeper ? line[z + gap] : deeper;
+            if (!(line[z] > 0)) continue;
+            float share = deeper / line[z];
+            line[z] = share < 1 ? line[z] * (1 - share * share) : 0;
         }
     }
 }

@@ -13,6 +13,7 @@
 #define CROSSING_MM 1.5   /* shorter drop-outs stay bridged */
 #define FOLLOW_MM 25.0    /* how far a continuation is followed */
 #define FOLLOW_ECHO 0.4f  /* x mean echo of the piece: darker is a drop-out */
+#define END_ECHO 0.35f      /* x mean echo: ends darker than this are cut off */
 #define LAYER_GAP_MM 3.0  /* bone below, this much deeper, ... */
 #define LAYER_OVER_MM 3.0 /* ... on this many mm of the continuation */
 #define LAYER_SHARE 0.5   /* only a piece of less worth than this share gives way */
@@ -86,6 +87,20 @@ static float mean_echo(const struct beams *beams, const struct path *path, const
     return sum / (float)(last - first);
 }
 
+/* Smoothing along a slope carries an echo's ridge past its end. */
+static void trim_ends(const struct beams *beams, const float *echo, struct path *path) {
+    for (size_t i = 0, last; i < path->lines; i = last) {
+        last = piece_end(path, i);
+        if (path->sample[i] < 0) continue;
+        float least = END_ECHO * mean_echo(beams, path, echo, i, last);
+        size_t low = i, high = last;
+        while (low < high && worth(beams, path, echo, low) < least) low++;
+        while (high > low && worth(beams, path, echo, high - 1) < least) high--;
+        forget(path, i, low);
+        forget(path, high, last);
+    }
+}
+
 /* The brightest sample of a line within two of `at`. */
 static size_t follow(const float *line, size_t count, size_t at) {
     size_t best = at, low = at > 2 ? at - 2 : 0, high = at + 2 < count ? at + 2 : count - 1;
@@ -131,6 +146,7 @@ static void drop_layers(const struct beams *beams, const float *map, const float
 void pieces_judge(const struct beams *beams, const float *map, const float *echo,
                   const es_bone_options *options, struct path *path) {
     drop_crossings(beams, map, (float)(SUPPORT * options->threshold), path);
+    trim_ends(beams, echo, path);
     drop_short(beams, options->min_length_mm, path);
     drop_layers(beams, map, echo, path);
 }

@@ -17,7 +17,6 @@
 #define SIDE_MM 1.0    /* a ridge stands out from what is this far above and below */
 #define ONSET_MM 2.0   /* the shadow counts from here below the echo, */
 #define RANGE_MM 12.0  /* and less and less beyond this */
-#define GAP_MM 3.0
 #define FULL_RIDGE 0.3f
 #define GREY_SHADOW 0.3f /* a mean below as bright as this is no shadow */
 
@@ -31,20 +30,6 @@ static void add_ridge(const float *line, size_t count, size_t side, float *ridge
         float above = line[z] - line[z - side], below = line[z] - line[z + side];
         float least = above < below ? above : below;
         ridge[z] = least > ridge[z] ? least : ridge[z];
-    }
-}
-
-/* A bone shadows all that is deeper. So a candidate with another one below it,
- * nearly as good, loses to it. */
-static void give_way(const struct beams *beams, float *line) {
-    size_t gap = (size_t)lround(GAP_MM / beams->depth_step_mm);
-    float deeper = 0;
-    for (size_t z = beams->samples - gap; z-- > 0;) {
-        deeper = line[z + gap] > deeper ? line[z + gap] : deeper;
-        if (deeper > 0 && line[z] > 0) {
-            float share = deeper / line[z];
-            line[z] *= unit(1 - share * share);
-        }
     }
 }
 
@@ -63,6 +48,6 @@ void shadow_map(const struct beams *beams, float *scratch[BONE_SCRATCHES], float
         }
         for (size_t z = 0; z < n; z++)
             out[z] = unit(out[z] / FULL_RIDGE) * unit(1 - below[i * n + z] / GREY_SHADOW);
-        give_way(beams, out);
     }
+    beams_give_way(beams, map);
 }
