@@ -1,5 +1,9 @@
-/* echosolid/pipeline.h: the wiring of sources, stages and sinks, and the
- * report. One flow serves every command, offline and live. */
+/* echosolid/pipeline.h: the wiring of sources, stages and sinks. One flow
+ * serves every command, offline and live: frames are read in batches, placed
+ * by the transform graph, and handed to stages.
+ *
+ * Everything that was chosen rather than given is written down as a decision:
+ * what, its value, and why. Commands print them, reports carry them. */
 #ifndef ECHOSOLID_PIPELINE_H
 #define ECHOSOLID_PIPELINE_H
 
@@ -10,4 +14,167 @@
 #include "echosolid/simulate.h"
 #include "echosolid/surface.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- decisions --------------------------------------------------------- */
+
+typedef struct es_decision {
+    char what[64], value[200], why[200];
+} es_decision;
+typedef struct es_decisions {
+    es_decision *items;
+    size_t count, capacity;
+} es_decisions;
+/* `value` and `why` are cut when they are too long. */
+bool es_decisions_add(es_decisions *decisions, es_error *err, const char *what, const char *why,
+                      const char *value, ...) ES_PRINTF(5, 6);
+void es_decisions_clear(es_decisions *decisions);
+
+/* ---- where frames lie --------------------------------------------------- */
+
+/* Static transforms of a configuration joined with those of each frame. */
+typedef struct es_placement es_placement;
+/* `plus` may be NULL and is only read. `transform`: "ImageToReference", or
+ * NULL to take the configuration's frames, else Image and the first known of
+ * Reference, World, Tracker. */
+es_placement *es_placement_new(const es_plus *plus, const char *transform, es_error *err);
+void es_placement_free(es_placement *placement);
+/* False in *placed when this frame has no valid pose: that is no error, the
+ * reason is kept. Errors are only failures of memory and malformed names. */
+bool es_placement_find(es_placement *placement, const es_frame *frame,
+                       es_mat4 *image_to_reference, bool *placed, es_error *err);
+/* The last reason why a frame was not placed; "" when none. */
+const char *es_placement_reason(const es_placement *placement);
+const char *es_placement_image(const es_placement *placement);
+const char *es_placement_reference(const es_placement *placement);
+
+/* ---- the setup: everything resolved before the work --------------------- */
+
+/* What the caller asks for; NaN, NULL, -1 and 0 mean: take the configuration,
+ * else choose, and say which. */
+typedef struct es_setup_request {
+    const es_plus *plus;
+    const char *transform;
+    double spacing_mm[3], origin_mm[3]; /* NaN: not given */
+    double size_mm[3];                  /* with origin: the region; NaN: where frames fall */
+    int interpolation, compounding;     /* -1: not given */
+    double clip_px[4];                  /* u v width height; NaN first: not given */
+    double fan_angles_deg[2], fan_origin_px[2], fan_radii_px[2];
+    double threshold;
+    int64_t skip; /* every n-th frame; 0: not given */
+    uint64_t memory_limit;
+} es_setup_request;
+void es_setup_request_init(es_setup_request *request);
+
+/* What one pass over the poses tells (the pixels are not read). */
+typedef struct es_survey {
+    int64_t frames, placed, used; /* used: placed and not skipped */
+    double pixel_mm[2];           /* length of a pixel along u and v */
+    double step_mm;               /* median distance of successive image centres */
+    double path_mm;               /* their sum */
+    double first_s, last_s;       /* time; NaN when there is none */
+    es_box3 box;                  /* of the clipped images, reference mm */
+    char reason[1000];            /* why the last unplaced frame was not placed */
+} es_survey;
+
+typedef struct es_setup {
+    es_recon_options recon;
+    es_fan fan;         /* where the echoes are, for detectors; NONE: unknown */
+    int64_t skip;
+    es_survey survey;
+    es_decisions decisions;
+    char image_frame[ES_NAME_SIZE], reference_frame[ES_NAME_SIZE];
+} es_setup;
+/* Reads the poses of the whole source and rewinds it. ES_GEOMETRY when no
+ * frame can be placed, with the chain that was tried. */
+bool es_setup_make(es_source *source, const es_setup_request *request, es_setup *setup,
+                   es_error *err);
+void es_setup_clear(es_setup *setup);
+/* Bytes of the dense result and an upper bound of the bricks' memory. */
+void es_setup_memory(const es_setup *setup, uint64_t *dense_bytes, uint64_t *brick_bytes,
+                     uint64_t dense_size[3]);
+
+/* ---- the flow ------------------------------------------------------------ */
+
+enum { ES_BATCH = 16 };
+
+/* A stage takes a batch of placed frames with pixels, in order. */
+typedef bool es_stage_fn(void *context, const es_frame *const *frames,
+                         const es_mat4 *image_to_reference, size_t count, es_error *err);
+
+typedef struct es_flow_stats {
+    int64_t read, placed, inserted;
+    double read_s, stage_s; /* wall time in the source and in the stage */
+} es_flow_stats;
+
+/* Reads the source to its end, places every `skip`-th frame, and gives batches
+ * to the stage. `total` is for progress only (-1: unknown). */
+typedef struct es_flow {
+    es_source *source;
+    es_placement *placement;
+    int64_t skip, total;
+    const es_progress *progress;
+    const char *what; /* shown with the progress */
+} es_flow;
+bool es_flow_run(const es_flow *flow, es_stage_fn *stage, void *context, es_flow_stats *stats,
+                 es_error *err);
+
+/* An es_stage_fn that inserts into an es_volume (the context). */
+bool es_stage_volume(void *volume, const es_frame *const *frames,
+                     const es_mat4 *image_to_reference, size_t count, es_error *err);
+
+/* ---- frames to a bone ----------------------------------------------------- */
+
+typedef struct es_model_options {
+    es_bone_method method;
+    double bone_threshold;     /* NaN: the detector's default */
+    double bone_spacing_mm;    /* of the distance volume; NaN: chosen */
+    double truncation_mm;      /* NaN: default */
+    double smooth_voxels;      /* Gaussian on the field */
+    double min_weight;         /* seen enough to be surface */
+    int64_t components;        /* kept, largest first; 0: all */
+    double min_area_mm2;       /* smaller pieces are dropped */
+    int64_t smooth_iterations; /* Taubin */
+    double thickness_mm;       /* of the solid */
+    bool with_grey;            /* also compound the grey volume */
+} es_model_options;
+#define ES_MODEL_DEFAULTS                                                                          \
+    {                                                                                              \
+        .bone_threshold = __builtin_nan(""), .bone_spacing_mm = __builtin_nan(""),                 \
+        .truncation_mm = __builtin_nan(""), .smooth_voxels = 0.6, .min_weight = 1,                 \
+        .components = 0, .min_area_mm2 = 100, .smooth_iterations = 20, .thickness_mm = 2,          \
+        .with_grey = true                                                                          \
+    }
+
+/* Takes frames (es_model_stage), gives meshes (es_model_finish). */
+typedef struct es_model es_model;
+es_model *es_model_new(const es_setup *setup, const es_model_options *options, es_pool *pool,
+                       es_decisions *decisions, es_error *err);
+void es_model_free(es_model *model);
+bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *image_to_reference,
+                    size_t count, es_error *err);
+es_volume *es_model_volume(const es_model *model); /* NULL without grey */
+
+typedef struct es_model_result {
+    es_mesh sheet, solid;
+    es_mesh_check sheet_check, solid_check;
+    size_t pieces_kept, pieces_dropped;
+    int64_t frames, frames_with_bone, lines, lines_found;
+    double detect_s, insert_s, surface_s;
+    es_volume_stats distance;
+} es_model_result;
+/* ES_GEOMETRY when no bone surface was found, with what to try. */
+bool es_model_finish(es_model *model, es_model_result *result, es_error *err);
+void es_model_result_clear(es_model_result *result);
+/* The distance field after smoothing, owned by the model; after finish. */
+es_bricks *es_model_field(const es_model *model);
+/* Up to 6 frames spread over the recording with the found bone drawn in. */
+size_t es_model_example_count(const es_model *model);
+const es_image *es_model_example(const es_model *model, size_t index, int64_t *frame);
+
+#ifdef __cplusplus
+}
+#endif
 #endif
