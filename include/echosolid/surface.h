@@ -21,7 +21,8 @@ typedef struct es_iso_options {
      * the weight there; 0 on caps that outside_unknown made. 0: none. */
     float half_weight;
 } es_iso_options;
-#define ES_ISO_DEFAULTS { .inside_below = true }
+#define ES_ISO_DEFAULTS                                                                            \
+    { .inside_below = true }
 
 /* The surface where the field crosses the level, counter-clockwise seen from
  * outside. Two-manifold by construction at any level, with a boundary where
