@@ -8,18 +8,32 @@
 extern "C" {
 #endif
 
+/* The most triangles a mesh may have here: three half-edges each are numbered
+ * in 32 bits. */
+#define ES_MESH_TRIANGLES_MAX ((size_t)1 << 30)
+
 typedef struct es_iso_options {
     double level;
     bool inside_below;    /* true: inside where value < level (distances); false: above (grey) */
     float min_weight;     /* voxels with less are unknown: the surface ends there */
     bool outside_unknown; /* true: unknown counts as outside, so that the mesh is closed */
+    /* Above 0: each vertex gets the confidence w / (w + half_weight), w being
+     * the weight there; 0 on caps that outside_unknown made. 0: none. */
+    float half_weight;
 } es_iso_options;
-#define ES_ISO_DEFAULTS                                                                            \
-    { .inside_below = true }
+#define ES_ISO_DEFAULTS { .inside_below = true }
 
-/* Two-manifold by construction at any level; with a boundary where the field
- * ends. Deterministic for any thread count. Sorts the bricks. */
-bool es_surface_extract(es_bricks *bricks, const es_iso_options *options, es_pool *pool,
+/* The surface where the field crosses the level, counter-clockwise seen from
+ * outside. Two-manifold by construction at any level, with a boundary where
+ * the field ends; voxels without weight, under min_weight or NaN are unknown.
+ * A vertex stays 1/1000 of a voxel away from lattice points, so that no facet
+ * is without area even where values equal the level. Deterministic for any
+ * thread count (pool may be NULL). A field that never crosses the level gives
+ * a mesh without triangles. `mesh` is overwritten, {0} on failure; free it
+ * with es_mesh_clear. ES_USAGE for a level or weights that are not numbers,
+ * ES_GEOMETRY when 32-bit vertices cannot tell the voxels apart. Method:
+ * marching cubes (Lorensen and Cline 1987) with face-consistent cases. */
+bool es_surface_extract(const es_bricks *bricks, const es_iso_options *options, es_pool *pool,
                         es_mesh *mesh, es_error *err);
 
 /* Keeps the `count` components of the largest area (0: all), none under
