@@ -46,8 +46,9 @@ static void find_difference(const es_grid *a, const es_grid *b, difference *d) {
         low = fmin(low, x);
         high = fmax(high, x);
     }
-    es_type_range(a->info.type, &d->range, &d->range);
-    if (a->info.type >= ES_U32) d->range = high - low;
+    double type_low, type_high;
+    es_type_range(a->info.type, &type_low, &type_high);
+    d->range = a->info.type < ES_U32 ? type_high - type_low : high - low;
 }
 
 static bool same_size(const char *const *files, const es_grid *a, const es_grid *b,
@@ -126,22 +127,22 @@ static void print_row(const char *name, const es_mesh_distance *d) {
 static int print_meshes(const compare_options *o, const es_mesh_distance d[2],
                         const es_mesh_check checks[2]) {
     bool closed = checks[0].closed && checks[1].closed;
-    double difference = checks[0].volume_mm3 - checks[1].volume_mm3;
+    double volume_gap = checks[0].volume_mm3 - checks[1].volume_mm3;
     double hausdorff = fmax(d[0].max_mm, d[1].max_mm);
     if (o->common.json)
         return app_print_json(json_pack(
             "{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "kind", "meshes", "a_to_b",
             app_json_distance(&d[0]), "b_to_a", app_json_distance(&d[1]), "hausdorff_mm",
             app_json_number(hausdorff), "volume_difference_mm3",
-            closed ? app_json_number(difference) : json_null(), "a", app_json_check(&checks[0]),
+            closed ? app_json_number(volume_gap) : json_null(), "a", app_json_check(&checks[0]),
             "b", app_json_check(&checks[1])));
     print_row("A to B", &d[0]);
     print_row("B to A", &d[1]);
     printf("Hausdorff distance %.3f mm\n", hausdorff);
     if (closed)
         printf("volumes %.1f and %.1f mm3, difference %+.1f mm3 (%+.3f %%)\n",
-               checks[0].volume_mm3, checks[1].volume_mm3, difference,
-               100 * difference / checks[1].volume_mm3);
+               checks[0].volume_mm3, checks[1].volume_mm3, volume_gap,
+               100 * volume_gap / checks[1].volume_mm3);
     else printf("volume difference: none, an open mesh has no volume\n");
     return 0;
 }

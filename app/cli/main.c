@@ -5,8 +5,6 @@
 
 #include "app.h"
 
-extern const command command_info, command_convert, command_reconstruct, command_surface,
-    command_model, command_simulate, command_compare;
 
 const command *const commands[] = {&command_info,     &command_reconstruct, &command_model,
                                    &command_surface,  &command_simulate,    &command_compare,

@@ -76,4 +76,9 @@ void docs_completion(FILE *out);
  * reports: those that differ from the default. es_free it. */
 char *options_used(const command *cmd, const void *options);
 
+
+/* Commands that mention themselves in what they write. */
+extern const command command_info, command_convert, command_reconstruct, command_surface,
+    command_model, command_simulate, command_compare;
+
 #endif
