@@ -28,7 +28,7 @@ typedef struct es_bone_options {
     double offset_mm;     /* added to every depth, e.g. crest -> front edge of the echo */
 } es_bone_options;
 #define ES_BONE_DEFAULTS                                                                           \
-    { .method = ES_BONE_SHADOW, .min_depth_mm = 3, .threshold = 0.2, .min_length_mm = 3 }
+    { .method = ES_BONE_SHADOW, .min_depth_mm = 3, .threshold = 0.3, .min_length_mm = 3 }
 
 /* A detector keeps its scratch memory; one per thread. ES_USAGE when an
  * option is not finite or contradicts another. */

@@ -32,6 +32,14 @@ es_sink *es_sequence_create(const char *path, const es_stream_info *info,
  * write). In memory LPS; NIfTI is converted at the door. NIfTI-2 is chosen
  * when a side passes 32767. */
 bool es_grid_read(const char *path, es_grid *grid, es_error *err);
+/* The same slab by slab: a volume larger than memory works. es_grid_file_slab
+ * is an es_slab_fn (context = es_grid_file *), so that one file can be written
+ * from another; slices in growing order are read once over. */
+typedef struct es_grid_file es_grid_file;
+es_grid_file *es_grid_open(const char *path, es_error *err);
+const es_grid_info *es_grid_file_info(const es_grid_file *file);
+bool es_grid_file_slab(void *file, uint64_t z0, uint64_t count, void *out, es_error *err);
+void es_grid_close(es_grid_file *file);
 bool es_grid_read_info(const char *path, es_grid_info *info, es_error *err);
 typedef struct es_grid_options {
     bool compress;
@@ -51,12 +59,18 @@ bool es_file_is_grid(const char *path, bool *is_grid, es_error *err);
 
 /* ---- PLUS device-set configuration ------------------------------------- */
 
-/* A PLUS XML file. Elements and attributes that are not read here are kept
- * when it is saved. */
+/* A PLUS XML file. Elements, attributes and comments that are not read here
+ * are kept when it is saved. Files are not trusted: at most 8 MB, 64 levels,
+ * 256 attributes to an element, no document type declaration, no network.
+ * Every error of a getter is ES_FORMAT with file, line, element, attribute,
+ * what was found and what is allowed. Getters may run on several threads. */
 typedef struct es_plus es_plus;
 es_plus *es_plus_new(es_error *err); /* an empty PlusConfiguration */
 es_plus *es_plus_read(const char *path, es_error *err);
+/* `name` stands for the file in messages. */
 es_plus *es_plus_parse(const char *text, size_t length, const char *name, es_error *err);
+/* Through es_output: the old file stays until the new one is whole. Values are
+ * kept; line breaks between attributes are not. */
 bool es_plus_write(const es_plus *plus, const char *path, es_error *err);
 void es_plus_free(es_plus *plus);
 
@@ -66,69 +80,93 @@ typedef struct es_plus_transform {
     double error; /* Error attribute, NaN when absent; no unit is defined for it */
     char date[64];
 } es_plus_transform;
+/* CoordinateDefinitions. Setting replaces From -> To, or adds it; ES_FORMAT
+ * when the file has To -> From. */
 size_t es_plus_transform_count(const es_plus *plus);
 bool es_plus_transform_get(const es_plus *plus, size_t index, es_plus_transform *transform,
                            es_error *err);
 bool es_plus_transform_set(es_plus *plus, const es_plus_transform *transform, es_error *err);
-/* All CoordinateDefinitions into the graph. */
+/* All CoordinateDefinitions into the graph. A transform that is given twice
+ * with different matrices is ES_FORMAT. */
 bool es_plus_to_graph(const es_plus *plus, es_graph *graph, es_error *err);
 
 /* VolumeReconstruction, every attribute; old spellings are understood
- * (Compounding="On" = MEAN, "Off" = LATEST). Present fields have has_ set. */
+ * (Compounding="On" = MEAN, "Off" = LATEST, Calculation="MAXIMUM", FanAngles,
+ * FanOrigin, FanDepth) and replaced by the new ones when set. Present fields
+ * have has_ set; a clip rectangle of size 0 0 and fan angles of 0 0 mean none. */
 typedef struct es_plus_hole_filling {
-    char type[40]; /* STICK, GAUSSIAN, NEAREST_NEIGHBOR, DISTANCE_WEIGHT_INVERSE, ... */
+    char type[40]; /* STICK, GAUSSIAN, GAUSSIAN_ACCUMULATION, NEAREST_NEIGHBOR,
+                      DISTANCE_WEIGHT_INVERSE */
     int size, stick_length_limit, number_of_sticks; /* 0 when absent */
     double stdev, minimum_known_voxels_ratio;       /* NaN when absent */
 } es_plus_hole_filling;
 enum { ES_PLUS_HOLE_MAX = 8 };
 typedef struct es_plus_reconstruction {
     bool has_spacing, has_origin, has_extent, has_clip, has_fan_angles, has_fan_origin,
-        has_fan_radius_start, has_fan_radius_stop, has_interpolation, has_compounding,
-        has_fill_holes, has_skip, has_threads, has_threshold, has_optimization, has_image_frame,
-        has_reference_frame, has_importance_mask;
+        has_fan_radius_start, has_fan_radius_stop, has_fan_detect, has_fan_detect_threshold,
+        has_fan_detect_radius, has_interpolation, has_compounding, has_fill_holes, has_skip,
+        has_threads, has_threshold, has_optimization, has_image_frame, has_reference_frame,
+        has_importance_mask;
     double spacing_mm[3], origin_mm[3];
-    int64_t extent[6];
+    int64_t extent[6]; /* first and last voxel of x, y, z */
     int32_t clip_origin[2], clip_size[2];
     double fan_angles_deg[2], fan_origin_px[2], fan_radius_start_px, fan_radius_stop_px;
+    bool fan_detect; /* EnableFanAnglesAutoDetect: angles are limits only */
+    double fan_detect_threshold;
+    int fan_detect_radius_px;
     char interpolation[32]; /* NEAREST_NEIGHBOR or LINEAR */
     char compounding[32];   /* LATEST, MEAN, MAXIMUM, IMPORTANCE_MASK */
-    char optimization[32];
+    char optimization[32];  /* NONE, PARTIAL, FULL */
     bool fill_holes;
-    int skip_interval, threads;
-    double threshold; /* PixelRejectionThreshold: pixels below are ignored */
+    int skip_interval, threads; /* threads 0: all the cores */
+    double threshold;           /* PixelRejectionThreshold: pixels below are ignored */
     char image_frame[ES_NAME_SIZE], reference_frame[ES_NAME_SIZE];
     char importance_mask[256];
     es_plus_hole_filling hole_filling[ES_PLUS_HOLE_MAX];
     int hole_filling_count;
 } es_plus_reconstruction;
-/* *present = false when the element is absent. */
+/* The element below the root, else the first anywhere (it may lie in a
+ * Device). *present = false when there is none. */
 bool es_plus_reconstruction_get(const es_plus *plus, es_plus_reconstruction *recon, bool *present,
                                 es_error *err);
+/* Fields without has_ are removed. */
 bool es_plus_reconstruction_set(es_plus *plus, const es_plus_reconstruction *recon, es_error *err);
 
-/* ScanConversion as a fan in pixels of the output image. */
+/* ScanConversion: how scan lines were drawn into the picture. Numbers that the
+ * file does not give are NaN, or 0 for whole numbers. */
 typedef struct es_plus_scan_conversion {
     bool curvilinear;
     char transducer_name[128];
-    double depth_mm, width_mm;              /* NaN when absent */
+    double depth_mm, width_mm;              /* linear */
     double radius_start_mm, radius_stop_mm; /* curvilinear */
     double theta_start_deg, theta_stop_deg;
     int32_t image_size[2];
-    double spacing_mm[2], transducer_center_px[2];
+    double spacing_mm[2];
+    /* The middle of the transducer's face, counted as PLUS counts: the middle
+     * of the picture is half its width. Absent: there, with the face (linear)
+     * or the centre of curvature (curvilinear) on row 0. */
+    double transducer_center_px[2];
+    int scan_lines, samples_per_line;
 } es_plus_scan_conversion;
 bool es_plus_scan_conversion_get(const es_plus *plus, es_plus_scan_conversion *scan, bool *present,
                                  es_error *err);
 bool es_plus_scan_conversion_set(es_plus *plus, const es_plus_scan_conversion *scan, es_error *err);
-/* The fan of a scan conversion (facts: transducer centre = middle of the
- * transducer's face). */
+/* The fan of a scan conversion in pixels of the picture, pixel centres at whole
+ * numbers (so its axis is at transducer_center_px[0] - 1/2). kind NONE when the
+ * file leaves out what is needed. */
 es_fan es_plus_scan_fan(const es_plus_scan_conversion *scan);
 
-/* Segmentation and PhantomDefinition: attributes and geometry as text, by
- * element path below PlusConfiguration ("PhantomDefinition/Geometry/Pattern",
- * index), for the calibration room to interpret. NULL when absent. es_free. */
+/* Segmentation, PhantomDefinition and anything else: attributes as text by the
+ * path below PlusConfiguration. Elements of the path are counted together over
+ * all parents; [n] takes the n-th of a name only, from 0:
+ * "PhantomDefinition/Geometry/Pattern[1]/Wire" are the wires of the second
+ * pattern. Getting gives NULL and no error when absent; es_free it. Setting
+ * adds the element when it is absent and index is 0. */
 size_t es_plus_element_count(const es_plus *plus, const char *path);
 char *es_plus_attribute(const es_plus *plus, const char *path, size_t index, const char *name,
                         es_error *err);
+bool es_plus_attribute_set(es_plus *plus, const char *path, size_t index, const char *name,
+                           const char *value, es_error *err);
 
 #ifdef __cplusplus
 }

@@ -201,32 +201,43 @@ static bool choose_steps(struct beams *beams, const es_fan *fan, const double sp
 
 /* ---- sampling ------------------------------------------------------------------ */
 
-static float bilinear(const es_image *grey, struct area area, double u, double v) {
-    u = fmin(fmax(u, area.u0), area.u1 - 1.);
-    v = fmin(fmax(v, area.v0), area.v1 - 1.);
-    uint32_t x = (uint32_t)u, y = (uint32_t)v;
-    float fx = (float)(u - x), fy = (float)(v - y);
-    size_t right = x + 1 < area.u1, down = y + 1 < area.v1 ? grey->width : 0;
-    const float *p = (const float *)grey->data + (size_t)y * grey->width + x;
+static float clamp(float x, float low, float high) {
+    x = x < low ? low : x;
+    return x > high ? high : x;
+}
+
+static float bilinear(const es_image *grey, struct area area, float u, float v) {
+    u = clamp(u, (float)area.u0, (float)(area.u1 - 1));
+    v = clamp(v, (float)area.v0, (float)(area.v1 - 1));
+    int x = (int)u, y = (int)v;
+    float fx = u - (float)x, fy = v - (float)y;
+    size_t right = x + 1 < (int)area.u1, down = y + 1 < (int)area.v1 ? grey->width : 0;
+    const float *p = (const float *)grey->data + (size_t)y * grey->width + (size_t)x;
     float top = p[0] + fx * (p[right] - p[0]);
     float bottom = p[down] + fx * (p[down + right] - p[down]);
     return top + fy * (bottom - top);
 }
 
-static int taps_for(double pixels) { return (int)fmin(fmax(ceil(pixels - 0.01), 1), MOST_TAPS); }
+/* Points over a distance in pixels; bilinear reading covers a little more than
+ * one pixel each. */
+static int taps_for(double pixels) { return (int)fmin(fmax(ceil(pixels / 1.25), 1), MOST_TAPS); }
 
 /* Adds `share` times the mean over each sample's depth along one ray. */
 static void add_ray(const struct beams *beams, struct area area, size_t line, struct ray ray,
                     float share) {
     int taps = taps_for(beams->depth_step_mm * hypot(ray.du, ray.dv));
+    float step = (float)beams->depth_step_mm / (float)taps;
+    float du = step * (float)ray.du, dv = step * (float)ray.dv;
+    float first = 0.5f - 0.5f * (float)taps; /* taps lie about the sample's middle */
+    float u = (float)ray.u + first * du, v = (float)ray.v + first * dv;
     float *out = beams->echo + line * beams->samples;
     for (uint32_t z = beams->first[line]; z < beams->last[line]; z++) {
         float sum = 0;
         for (int tap = 0; tap < taps; tap++) {
-            double t = (z + (tap + 0.5) / taps - 0.5) * beams->depth_step_mm;
-            sum += bilinear(&beams->grey, area, ray.u + t * ray.du, ray.v + t * ray.dv);
+            float t = (float)((int)z * taps + tap);
+            sum += bilinear(&beams->grey, area, u + t * du, v + t * dv);
         }
-        out[z] += share * sum / (float)taps;
+        out[z] += share / (float)taps * sum;
     }
 }
 

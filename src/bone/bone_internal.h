@@ -38,9 +38,20 @@ bool beams_tone(struct beams *beams);
 void beams_smooth(const struct beams *beams, const float *in, double depth_sigma_mm,
                   double line_sigma_mm, float *scratch, float *out);
 
-/* out = weighted mean of everything deeper on the same line, weights
- * 1 - exp(-distance / onset_mm); 1 where nothing is left below. */
-void beams_mean_below(const struct beams *beams, const float *in, double onset_mm, float *out);
+/* One line of the frame smoothed along a slope (mm of depth per mm across): an
+ * echo of that slope stays sharp while speckle averages out. */
+void beams_smooth_line(const struct beams *beams, const float *in, size_t line, double slope,
+                       double sigma_mm, float *out);
+
+/* out = weighted mean of what lies deeper on the same line, the weight of a
+ * distance d being (1 - exp(-d / onset)) exp(-d / range); 1 where nothing is
+ * left below. */
+void beams_mean_below(const struct beams *beams, const float *in, double onset_mm, double range_mm,
+                      float *out);
+
+/* Bone shadows all that is deeper: a candidate of the map with another one
+ * below it, on the same line and nearly as good, loses to it. */
+void beams_give_way(const struct beams *beams, float *map);
 
 /* ---- the detectors: maps 0..1 from the tone --------------------------------- */
 
@@ -52,6 +63,7 @@ detector_fn shadow_map, foroughi_map;
 /* ---- path.c ------------------------------------------------------------------ */
 
 struct path {
+    size_t lines;
     int32_t *sample; /* per line, -1: no bone */
     bool *joined;    /* per line: reached from the line before by a step, not a jump */
     /* scratch */
@@ -68,11 +80,20 @@ bool path_find(struct path *path, const struct beams *beams, const float *map,
                const es_bone_options *options, es_error *err);
 void path_clear(struct path *path);
 
+/* ---- pieces.c ------------------------------------------------------------------ */
+
+/* Takes back what of the path is not believed: crossings between echoes, short
+ * pieces, layers above bone. `echo` is the picture, lightly smoothed. */
+void pieces_judge(const struct beams *beams, const float *map, const float *echo,
+                  const es_bone_options *options, struct path *path);
+
+/* The line after the last one that is joined to `first`. */
+size_t piece_end(const struct path *path, size_t first);
+
 /* ---- crest.c ------------------------------------------------------------------- */
 
 /* Turns the path into the trace: crest of the echo, smoothed slope,
- * confidence; drops short pieces. `echo` is the picture, lightly smoothed; the
- * trace has room for all the lines. */
+ * confidence. The trace has room for all the lines. */
 void crest_trace(const struct beams *beams, const float *echo, const float *map, struct path *path,
                  const es_bone_options *options, es_trace *trace);
 

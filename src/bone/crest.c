@@ -40,13 +40,6 @@ struct piece {
     size_t first, last;
 };
 
-static double length_mm(const struct beams *beams, const struct path *path, struct piece piece) {
-    double length = beams->line_step_mm;
-    for (size_t i = piece.first + 1; i < piece.last; i++)
-        length += hypot(beams->line_step_mm, path->crest_mm[i] - path->crest_mm[i - 1]);
-    return length;
-}
-
 struct fit {
     double depth_mm, slope, map; /* slope: mm of depth per line */
 };
@@ -96,7 +89,6 @@ static double incidence(const struct beams *beams, const double spacing_mm[2], s
 
 static void trace_piece(const struct beams *beams, const float *map, const struct path *path,
                         const es_bone_options *options, struct piece piece, es_trace *trace) {
-    if (length_mm(beams, path, piece) < options->min_length_mm) return;
     for (size_t i = piece.first; i < piece.last; i++) {
         struct fit fit = fit_around(beams, map, path, piece, i);
         es_scan_line *line = &trace->lines[i];
@@ -111,13 +103,9 @@ void crest_trace(const struct beams *beams, const float *echo, const float *map,
                  const es_bone_options *options, es_trace *trace) {
     find_crests(beams, echo, path);
     for (size_t i = 0; i < beams->lines; i++) trace->lines[i] = beams->line[i];
-    struct piece piece = {0, 0};
-    while (piece.first < beams->lines) {
-        piece.last = piece.first + 1;
-        if (path->sample[piece.first] >= 0) {
-            while (piece.last < beams->lines && path->joined[piece.last]) piece.last++;
-            trace_piece(beams, map, path, options, piece, trace);
-        }
-        piece.first = piece.last;
+    struct piece piece;
+    for (piece.first = 0; piece.first < beams->lines; piece.first = piece.last) {
+        piece.last = piece_end(path, piece.first);
+        if (path->sample[piece.first] >= 0) trace_piece(beams, map, path, options, piece, trace);
     }
 }

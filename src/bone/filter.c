@@ -5,6 +5,7 @@
 
 #include "bone_internal.h"
 
+#define GAP_MM 3.0 /* nearer together it is the same echo */
 enum { MOST_RADIUS = 24 };
 
 /* Half of a symmetric Gaussian with sum 1; returns its radius. */
@@ -22,7 +23,7 @@ static ptrdiff_t within(ptrdiff_t index, size_t count) {
 }
 
 static void add_scaled(const float *in, float weight, size_t count, float *out) {
-    for (size_t i = 0; i < count; i++) out[i] = fmaf(weight, in[i], out[i]);
+    for (size_t i = 0; i < count; i++) out[i] += weight * in[i];
 }
 
 /* One line along depth: in and out differ. */
@@ -31,12 +32,11 @@ static void smooth_depth(const float *in, size_t count, const float *kernel, int
     for (size_t z = 0; z < count; z++) {
         float sum = kernel[0] * in[z];
         if (z >= (size_t)radius && z + (size_t)radius < count)
-            for (int k = 1; k <= radius; k++) sum = fmaf(kernel[k], in[z - k] + in[z + k], sum);
+            for (int k = 1; k <= radius; k++) sum += kernel[k] * (in[z - k] + in[z + k]);
         else
             for (int k = 1; k <= radius; k++)
-                sum = fmaf(
-                    kernel[k],
-                    in[within((ptrdiff_t)z - k, count)] + in[within((ptrdiff_t)z + k, count)], sum);
+                sum += kernel[k] * (in[within((ptrdiff_t)z - k, count)] +
+                                    in[within((ptrdiff_t)z + k, count)]);
         out[z] = sum;
     }
 }
@@ -56,22 +56,63 @@ void beams_smooth(const struct beams *beams, const float *in, double depth_sigma
                        kernel[k < 0 ? -k : k], n, out + line * n);
 }
 
-/* The weights' sum and the weighted sum are each a plain sum minus one that
- * fades exponentially, so both run up the line in constant time a sample. */
-void beams_mean_below(const struct beams *beams, const float *in, double onset_mm, float *out) {
-    float fade = (float)exp(-beams->depth_step_mm / onset_mm);
+/* out[z] += weight * in[z + shift], the ends going on. */
+static void add_shifted(const float *in, ptrdiff_t shift, float weight, size_t count, float *out) {
+    ptrdiff_t n = (ptrdiff_t)count;
+    ptrdiff_t first = shift < 0 ? -shift : 0, last = shift > 0 ? n - shift : n;
+    if (first > n) first = n;
+    if (last < first) last = first;
+    for (ptrdiff_t z = 0; z < first; z++) out[z] += weight * in[0];
+    for (ptrdiff_t z = first; z < last; z++) out[z] += weight * in[z + shift];
+    for (ptrdiff_t z = last; z < n; z++) out[z] += weight * in[n - 1];
+}
+
+void beams_smooth_line(const struct beams *beams, const float *in, size_t line, double slope,
+                       double sigma_mm, float *out) {
+    float kernel[MOST_RADIUS + 1];
+    /* the Gaussian is as long along the slope as across */
+    double sigma = sigma_mm / sqrt(1 + slope * slope) / beams->line_step_mm;
+    int radius = gaussian(sigma, kernel);
+    memset(out, 0, beams->samples * sizeof *out);
+    for (int k = -radius; k <= radius; k++) {
+        ptrdiff_t shift = lround(slope * k * beams->line_step_mm / beams->depth_step_mm);
+        size_t from = (size_t)within((ptrdiff_t)line + k, beams->lines);
+        add_shifted(in + from * beams->samples, shift, kernel[k < 0 ? -k : k], beams->samples, out);
+    }
+}
+
+/* Weights that rise with the onset and fade with the range are the difference
+ * of two exponentials, so both sums run up the line in constant time a sample. */
+void beams_mean_below(const struct beams *beams, const float *in, double onset_mm, double range_mm,
+                      float *out) {
+    float fast = (float)exp(-beams->depth_step_mm * (1 / onset_mm + 1 / range_mm));
+    float slow = (float)exp(-beams->depth_step_mm / range_mm);
     for (size_t line = 0; line < beams->lines; line++) {
         const float *x = in + line * beams->samples;
         float *mean = out + line * beams->samples;
         for (size_t z = 0; z < beams->samples; z++) mean[z] = 1;
-        float sum = 0, faded = 0, weight = 0, faded_weight = 0;
+        float far = 0, near = 0, far_weight = 0, near_weight = 0;
         for (size_t z = beams->last[line]; z-- > beams->first[line];) {
-            float total = weight - faded_weight;
-            if (total > 0.5f) mean[z] = (sum - faded) / total;
-            sum += x[z];
-            weight += 1;
-            faded = (faded + x[z]) * fade;
-            faded_weight = (faded_weight + 1) * fade;
+            float weight = far_weight - near_weight;
+            if (weight > 0.5f) mean[z] = (far - near) / weight;
+            far = (far + x[z]) * slow;
+            near = (near + x[z]) * fast;
+            far_weight = (far_weight + 1) * slow;
+            near_weight = (near_weight + 1) * fast;
+        }
+    }
+}
+
+void beams_give_way(const struct beams *beams, float *map) {
+    size_t gap = (size_t)lround(GAP_MM / beams->depth_step_mm);
+    if (gap >= beams->samples) return;
+    for (size_t i = 0; i < beams->lines; i++) {
+        float *line = map + i * beams->samples, deeper = 0;
+        for (size_t z = beams->samples - gap; z-- > 0;) {
+            deeper = line[z + gap] > deeper ? line[z + gap] : deeper;
+            if (!(line[z] > 0)) continue;
+            float share = deeper / line[z];
+            line[z] = share < 1 ? line[z] * (1 - share * share) : 0;
         }
     }
 }

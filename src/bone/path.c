@@ -15,8 +15,8 @@
 
 #include "bone_internal.h"
 
-#define STEEPEST 4.0        /* mm of depth per mm across */
-#define STEEPNESS_COST 0.06 /* x |slope|^1.5, per mm */
+#define STEEPEST 3.0        /* mm of depth per mm across */
+#define STEEPNESS_COST 0.03 /* x |slope|^1.5, per mm */
 #define JUMP_COST 1.0       /* mm */
 #define BORDER_COST 0.5     /* mm: entering or leaving "no bone" */
 enum { MOST_STEP = 16, FROM_JUMP = 100, FROM_NONE = 101 };
@@ -114,6 +114,7 @@ static void walk_back(struct path *path, const struct beams *beams, const float 
 bool path_find(struct path *path, const struct beams *beams, const float *map,
                const es_bone_options *options, es_error *err) {
     if (!make_room(path, beams, err)) return false;
+    path->lines = beams->lines;
     size_t n = beams->samples;
     double slope = beams->depth_step_mm / beams->line_step_mm; /* of a step of one sample */
     int steps = (int)fmin(ceil(STEEPEST / slope), MOST_STEP);

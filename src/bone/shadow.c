@@ -2,36 +2,52 @@
  * darkness in all that lies below. Each of the three is a number 0..1 on the
  * frame's tone, and the map is their product; so a fascia (no darkness
  * below), a shadow's upper edge without an echo (no ridge) and bright speckle
- * (no step) all fail on one of them. */
+ * (no step) all fail on one of them.
+ *
+ * Ridge and step are measured after smoothing along each of a few slopes, the
+ * best one counts: an echo on bone is a line many times longer than a speckle,
+ * and on the flank of a condyle it is a steep one. */
 #include <math.h>
+#include <string.h>
 
 #include "bone_internal.h"
 
-#define SMOOTH_MM 0.4
-#define NEAR_MM 2.0 /* the step looks at this depth below the ridge */
-#define ONSET_MM 1.0
-#define FULL_RIDGE 0.25f
-#define FULL_STEP 0.5f
-#define GREY_SHADOW 0.35f /* a mean below as bright as this is no shadow */
+#define BLUR_MM 0.3    /* before anything */
+#define ALONG_MM 1.0   /* sigma of the smoothing along a slope */
+#define SIDE_MM 1.0    /* a ridge stands out from what is this far above and below */
+#define ONSET_MM 2.0   /* the shadow counts from here below the echo, */
+#define RANGE_MM 12.0  /* and less and less beyond this */
+#define FULL_RIDGE 0.3f
+#define GREY_SHADOW 0.3f /* a mean below as bright as this is no shadow */
+
+static const double slopes[] = {-3, -2, -1.3, -0.7, -0.3, 0, 0.3, 0.7, 1.3, 2, 3};
 
 static float unit(float x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
 
-void shadow_map(const struct beams *beams, float *scratch[BONE_SCRATCHES], float *map) {
-    float *blur = scratch[0], *below = scratch[1];
-    size_t n = beams->samples, wing = (size_t)lround(2 * SMOOTH_MM / beams->depth_step_mm);
-    size_t near = (size_t)lround(NEAR_MM / beams->depth_step_mm);
-    beams_smooth(beams, beams->tone, SMOOTH_MM, SMOOTH_MM, scratch[2], blur);
-    beams_mean_below(beams, blur, ONSET_MM, below);
-    for (size_t line = 0; line < beams->lines; line++) {
-        const float *b = blur + line * n;
-        float *out = map + line * n;
-        for (size_t z = 0; z < n; z++) {
-            out[z] = 0;
-            if (z < wing || z + near >= n) continue;
-            float ridge = unit((b[z] - 0.5f * (b[z - wing] + b[z + wing])) / FULL_RIDGE);
-            float step = unit((b[z] - b[z + near]) / FULL_STEP);
-            float dark = unit(1 - below[line * n + z] / GREY_SHADOW);
-            out[z] = ridge * step * dark;
-        }
+/* ridge[z] = max(ridge[z], how far line[z] stands out from both sides). */
+static void add_ridge(const float *line, size_t count, size_t side, float *ridge) {
+    for (size_t z = side; z + side < count; z++) {
+        float above = line[z] - line[z - side], below = line[z] - line[z + side];
+        float least = above < below ? above : below;
+        ridge[z] = least > ridge[z] ? least : ridge[z];
     }
+}
+
+void shadow_map(const struct beams *beams, float *scratch[BONE_SCRATCHES], float *map) {
+    float *blur = scratch[0], *below = scratch[1], *line = scratch[2];
+    size_t n = beams->samples;
+    beams_smooth(beams, beams->tone, BLUR_MM, BLUR_MM, scratch[2], blur);
+    beams_mean_below(beams, blur, ONSET_MM, RANGE_MM, below);
+    for (size_t i = 0; i < beams->lines; i++) {
+        float *out = map + i * n;
+        memset(out, 0, n * sizeof *out);
+        for (size_t s = 0; s < sizeof slopes / sizeof *slopes; s++) {
+            double side_mm = SIDE_MM * sqrt(1 + slopes[s] * slopes[s]);
+            beams_smooth_line(beams, blur, i, slopes[s], ALONG_MM, line);
+            add_ridge(line, n, (size_t)lround(side_mm / beams->depth_step_mm), out);
+        }
+        for (size_t z = 0; z < n; z++)
+            out[z] = unit(out[z] / FULL_RIDGE) * unit(1 - below[i * n + z] / GREY_SHADOW);
+    }
+    beams_give_way(beams, map);
 }

@@ -13,6 +13,7 @@
 
 enum { BINS = 1024 };
 #define QUARTILE_TONE 0.2 /* where the upper quartile goes */
+#define LEAST_HIGH 0.3f
 #define LEAST_GAMMA 0.6
 #define MOST_GAMMA 2.5
 
@@ -57,7 +58,8 @@ bool beams_tone(struct beams *beams) {
     count_samples(beams, &h);
     if (h.total == 0) return false;
     float low = quantile(&h, 0.005), high = quantile(&h, 0.995);
-    if (!(high > low)) high = low + 1; /* a frame of a few bright dots */
+    float brightest = h.low + BINS * h.per_bin;
+    high = fmaxf(high, low + LEAST_HIGH * (brightest - low)); /* a few bright dots on black */
     float middle = (quantile(&h, 0.75) - low) / (high - low);
     double gamma = middle > 0 ? log(QUARTILE_TONE) / log(fmin(middle, 0.99)) : LEAST_GAMMA;
     gamma = fmin(fmax(gamma, LEAST_GAMMA), MOST_GAMMA);

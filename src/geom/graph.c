@@ -54,8 +54,7 @@ struct es_graph {
 es_graph *es_graph_new(es_error *err) { return es_alloc_zero(1, sizeof(es_graph), err); }
 
 void es_graph_free(es_graph *graph) {
-    if (!graph)
-        return;
+    if (!graph) return;
     es_free(graph->names);
     es_free(graph->edges);
     es_free(graph);
@@ -78,13 +77,13 @@ bool es_transform_name_split(const char *name, char from[ES_NAME_SIZE], char to[
                              es_error *err) {
     const char *end = without_suffix(name, "Transform"), *split = NULL;
     for (const char *at = name; at < end; at++) {
-        if (!is_split(name, at, end))
-            continue;
+        if (!is_split(name, at, end)) continue;
         if (split)
-            return es_fail(err, ES_FORMAT,
-                           "the transform name %.200s can be split in more than one place; expected "
-                           "one \"To\" before an upper-case letter or a digit, as in ProbeToTracker",
-                           name);
+            return es_fail(
+                err, ES_FORMAT,
+                "the transform name %.200s can be split in more than one place; expected "
+                "one \"To\" before an upper-case letter or a digit, as in ProbeToTracker",
+                name);
         split = at;
     }
     if (!split)
@@ -107,8 +106,7 @@ bool es_transform_name_split(const char *name, char from[ES_NAME_SIZE], char to[
 /* NODE_LIMIT when there is none of that name. */
 static size_t find_node(const es_graph *graph, const char *name) {
     for (size_t n = 0; n < graph->node_count; n++)
-        if (strcmp(graph->names[n], name) == 0)
-            return n;
+        if (strcmp(graph->names[n], name) == 0) return n;
     return NODE_LIMIT;
 }
 
@@ -143,8 +141,7 @@ static double largest(const es_mat4 *a, int first_column, int last_column) {
  * translations, where lengths under 1 count as 1. */
 static double difference(const es_mat4 *a, const es_mat4 *b) {
     es_mat4 d;
-    for (int i = 0; i < 16; i++)
-        d.m[i] = a->m[i] - b->m[i];
+    for (int i = 0; i < 16; i++) d.m[i] = a->m[i] - b->m[i];
     double size = fmax(largest(a, 0, 2), largest(b, 0, 2));
     double reach = fmax(1, fmax(largest(a, 3, 3), largest(b, 3, 3)));
     return fmax(size > 0 ? largest(&d, 0, 2) / size : 0, largest(&d, 3, 3) / reach);
@@ -161,8 +158,7 @@ static void set_pose(pose *p, es_mat4 transform, bool valid) {
 static edge *find_edge(const es_graph *graph, size_t a, size_t b) {
     for (size_t e = 0; e < graph->edge_count; e++) {
         edge *at = &graph->edges[e];
-        if ((at->from == a && at->to == b) || (at->from == b && at->to == a))
-            return at;
+        if ((at->from == a && at->to == b) || (at->from == b && at->to == a)) return at;
     }
     return NULL;
 }
@@ -171,8 +167,7 @@ static edge *find_edge(const es_graph *graph, size_t a, size_t b) {
  * the stored one is not usable does the new one take its place. */
 static bool set_against(edge *e, const pose *reverse, const char *from, const char *to,
                         es_error *err) {
-    if (!reverse->valid)
-        return true;
+    if (!reverse->valid) return true;
     if (!e->pose.valid) {
         e->pose.forward = reverse->backward;
         e->pose.backward = reverse->forward;
@@ -190,8 +185,7 @@ static bool set_against(edge *e, const pose *reverse, const char *from, const ch
 
 static bool check_name(const char *name, es_error *err) {
     size_t length = strlen(name);
-    if (length > 0 && length < ES_NAME_SIZE)
-        return true;
+    if (length > 0 && length < ES_NAME_SIZE) return true;
     return es_fail(err, ES_FORMAT,
                    "the name of a frame of reference has %zu characters; expected 1 to %d", length,
                    ES_NAME_SIZE - 1);
@@ -199,27 +193,23 @@ static bool check_name(const char *name, es_error *err) {
 
 static bool reserve(void *block_address, size_t *capacity, size_t needed, size_t size,
                     es_error *err) {
-    if (needed <= *capacity)
-        return true;
+    if (needed <= *capacity) return true;
     size_t room = needed < 8 ? 8 : 2 * needed;
-    if (!es_resize(block_address, room, size, err))
-        return false;
+    if (!es_resize(block_address, room, size, err)) return false;
     *capacity = room;
     return true;
 }
 
 static size_t find_or_add_node(es_graph *graph, const char *name) {
     size_t node = find_node(graph, name);
-    if (node != NODE_LIMIT)
-        return node;
+    if (node != NODE_LIMIT) return node;
     snprintf(graph->names[graph->node_count], ES_NAME_SIZE, "%s", name);
     return graph->node_count++;
 }
 
 /* All the room is taken before anything changes. */
 static edge *add_edge(es_graph *graph, const char *from, const char *to, es_error *err) {
-    if (!check_name(from, err) || !check_name(to, err))
-        return NULL;
+    if (!check_name(from, err) || !check_name(to, err)) return NULL;
     if (strcmp(from, to) == 0) {
         es_fail(err, ES_FORMAT, "a transform from %s to itself is not allowed", from);
         return NULL;
@@ -250,28 +240,24 @@ bool es_graph_set(es_graph *graph, const char *from, const char *to, es_mat4 tra
         set_pose(&reverse, transform, valid);
         return set_against(e, &reverse, from, to, err);
     }
-    if (!e)
-        e = add_edge(graph, from, to, err);
-    if (!e)
-        return false;
+    if (!e) e = add_edge(graph, from, to, err);
+    if (!e) return false;
     set_pose(&e->pose, transform, valid);
     return true;
 }
 
 es_graph *es_graph_copy(const es_graph *graph, es_error *err) {
     es_graph *copy = es_graph_new(err);
-    if (!copy || !reserve(&copy->names, &copy->node_capacity, graph->node_count, sizeof(node_name),
-                          err) ||
+    if (!copy ||
+        !reserve(&copy->names, &copy->node_capacity, graph->node_count, sizeof(node_name), err) ||
         !reserve(&copy->edges, &copy->edge_capacity, graph->edge_count, sizeof(edge), err)) {
         es_graph_free(copy);
         return NULL;
     }
     copy->node_count = graph->node_count;
     copy->edge_count = graph->edge_count;
-    if (graph->node_count)
-        memcpy(copy->names, graph->names, graph->node_count * sizeof(node_name));
-    if (graph->edge_count)
-        memcpy(copy->edges, graph->edges, graph->edge_count * sizeof(edge));
+    if (graph->node_count) memcpy(copy->names, graph->names, graph->node_count * sizeof(node_name));
+    if (graph->edge_count) memcpy(copy->edges, graph->edges, graph->edge_count * sizeof(edge));
     return copy;
 }
 
@@ -306,20 +292,16 @@ static void arrive(search *s, size_t node, size_t parent, size_t by, int distanc
 static void search_from(search *s, const es_graph *graph, size_t start, bool through_invalid) {
     s->graph = graph;
     s->reached = 0;
-    for (size_t n = 0; n < graph->node_count; n++)
-        s->distance[n] = -1;
-    if (start == NODE_LIMIT)
-        return;
+    for (size_t n = 0; n < graph->node_count; n++) s->distance[n] = -1;
+    if (start == NODE_LIMIT) return;
     arrive(s, start, start, 0, 0);
     for (size_t next = 0; next < s->reached; next++) {
         size_t node = s->order[next];
         for (size_t e = 0; e < graph->edge_count; e++) {
             const edge *at = &graph->edges[e];
-            if (!touches(at, node) || (!at->pose.valid && !through_invalid))
-                continue;
+            if (!touches(at, node) || (!at->pose.valid && !through_invalid)) continue;
             size_t other = other_end(at, node);
-            if (s->distance[other] < 0)
-                arrive(s, other, node, e, s->distance[node] + 1);
+            if (s->distance[other] < 0) arrive(s, other, node, e, s->distance[node] + 1);
         }
     }
 }
@@ -331,8 +313,7 @@ static bool is_reached(const search *s, size_t node) {
 /* From the start to `node`, the start first. */
 static void chain_to(const search *s, size_t node, chain *c) {
     c->count = (size_t)s->distance[node] + 1;
-    for (size_t i = c->count; i-- > 0; node = s->parent[node])
-        c->nodes[i] = (uint16_t)node;
+    for (size_t i = c->count; i-- > 0; node = s->parent[node]) c->nodes[i] = (uint16_t)node;
 }
 
 static es_mat4 step(const edge *e, size_t from) {
@@ -343,8 +324,7 @@ static es_mat4 step(const edge *e, size_t from) {
 static es_mat4 transform_to(const search *s, size_t node) {
     es_mat4 product = es_mat4_identity();
     for (; s->distance[node] > 0; node = s->parent[node])
-        product =
-            es_mat4_multiply(product, step(&s->graph->edges[s->by[node]], s->parent[node]));
+        product = es_mat4_multiply(product, step(&s->graph->edges[s->by[node]], s->parent[node]));
     return product;
 }
 
@@ -357,8 +337,7 @@ typedef struct words {
 } words;
 
 static void say(words *w, const char *separator, const char *text) {
-    if (w->length + 1 >= sizeof w->text)
-        return;
+    if (w->length + 1 >= sizeof w->text) return;
     size_t room = sizeof w->text - w->length;
     int wanted = snprintf(w->text + w->length, room, "%s%s", w->length ? separator : "", text);
     if (wanted >= 0 && (size_t)wanted < room) {
@@ -370,16 +349,14 @@ static void say(words *w, const char *separator, const char *text) {
 }
 
 static void say_chain(words *w, const es_graph *graph, const chain *c) {
-    for (size_t i = 0; i < c->count; i++)
-        say(w, i ? " -> " : "", graph->names[c->nodes[i]]);
+    for (size_t i = 0; i < c->count; i++) say(w, i ? " -> " : "", graph->names[c->nodes[i]]);
 }
 
 static char *chain_text(const es_graph *graph, const chain *c, es_error *err) {
     es_text text = {0};
     for (size_t i = 0; i < c->count; i++)
         es_text_add(&text, "%s%s", i ? " -> " : "", graph->names[c->nodes[i]]);
-    if (!text.failed)
-        return text.bytes;
+    if (!text.failed) return text.bytes;
     es_text_free(&text);
     es_fail(err, ES_MEMORY, "out of memory for a chain of %zu names", c->count);
     return NULL;
@@ -387,69 +364,85 @@ static char *chain_text(const es_graph *graph, const chain *c, es_error *err) {
 
 /* ---- no chain ---------------------------------------------------------- */
 
-/* "Image -> Probe -> Tracker is known", to the farthest that was reached. */
-static void say_reach_of_start(words *w, const search *s, const char *from) {
-    if (s->reached < 2) {
-        say(w, "", from);
-        say(w, "", s->reached ? " is connected to nothing" : " is in no known transform");
+/* One side of the gap: what a search reached, or a name that is in no
+ * transform. */
+typedef struct side {
+    search reach;
+    const char *name;
+} side;
+
+static size_t side_count(const side *s) { return s->reach.reached ? s->reach.reached : 1; }
+
+static const char *side_name(const side *s, size_t i) {
+    return s->reach.reached ? s->reach.graph->names[s->reach.order[i]] : s->name;
+}
+
+/* "Reference is only connected to Stylus, StylusTip". */
+static void say_side(words *w, const side *s, const char *verb) {
+    if (s->reach.reached < 2) {
+        say(w, "", s->name);
+        say(w, "", s->reach.reached ? " is connected to nothing" : " is in no known transform");
         return;
     }
-    chain c;
-    chain_to(s, s->order[s->reached - 1], &c);
-    say_chain(w, s->graph, &c);
+    say(w, "", s->name);
+    say(w, "", verb);
+    for (size_t i = 1; i < s->reach.reached; i++) say(w, i > 1 ? ", " : "", side_name(s, i));
+}
+
+/* "Image -> Probe -> Tracker is known" where that is all. */
+static void say_start(words *w, const side *s) {
+    chain c = {0};
+    if (s->reach.reached > 1) chain_to(&s->reach, s->reach.order[s->reach.reached - 1], &c);
+    if (c.count != s->reach.reached || c.count < 2 || c.count > 8) {
+        say_side(w, s, " is connected to ");
+        return;
+    }
+    say_chain(w, s->reach.graph, &c);
     say(w, "", " is known");
 }
 
-static void say_reach_of_goal(words *w, const search *s, const char *to) {
-    say(w, "", to);
-    if (s->reached < 2) {
-        say(w, "", s->reached ? " is connected to nothing" : " is in no known transform");
-        return;
-    }
-    say(w, "", " is only connected to ");
-    for (size_t i = 1; i < s->reached; i++)
-        say(w, i > 1 ? ", " : "", s->graph->names[s->order[i]]);
+/* How likely x to y is what was forgotten: the calibration first, then what a
+ * tracker measures. */
+static int likelihood(const char *x, const char *y) {
+    if (strcmp(x, "Image") == 0 && strcmp(y, "Probe") == 0) return 3;
+    if (strcmp(x, "Tracker") == 0 || strcmp(y, "Tracker") == 0) return 2;
+    return strcmp(x, "Probe") == 0 || strcmp(y, "Probe") == 0;
 }
 
-/* The nodes of one side, or the one name that is in no transform. */
-static size_t side_count(const search *s) { return s->reached ? s->reached : 1; }
-
-static const char *side_name(const search *s, size_t i, const char *unknown) {
-    return s->reached ? s->graph->names[s->order[i]] : unknown;
-}
-
-/* Any edge between the two sides would do. The first few are named, from the
- * far end of the known chain; a calibration (ImageToProbe) is the likely one. */
-static void say_missing(words *w, const search *a, const search *b, const char *from,
-                        const char *to) {
-    char likely[2 * ES_NAME_SIZE] = "", name[2 * ES_NAME_SIZE];
-    size_t named = 0;
-    for (size_t i = side_count(a); i-- > 0;) {
-        for (size_t j = 0; j < side_count(b); j++) {
-            const char *x = side_name(a, i, from), *y = side_name(b, j, to);
-            snprintf(name, sizeof name, "%sTo%s", x, y);
-            if (named++ < 4)
-                say(w, named > 1 ? ", " : "", name);
-            if (!likely[0] || strcmp(name, "ImageToProbe") == 0)
-                snprintf(likely, sizeof likely, "%s", name);
-        }
+/* Any transform between the two sides would do. The likely one comes first,
+ * then a few others from the far end of the known side. */
+static void say_missing(words *w, const side *a, const side *b) {
+    enum { OTHERS = 3 };
+    const char *x = side_name(a, side_count(a) - 1), *y = b->name;
+    char name[2 * ES_NAME_SIZE], likely[2 * ES_NAME_SIZE];
+    size_t pairs = side_count(a) * side_count(b), others = 0;
+    for (size_t i = pairs; i-- > 0;) {
+        const char *p = side_name(a, i / side_count(b)), *q = side_name(b, i % side_count(b));
+        if (likelihood(p, q) > likelihood(x, y)) x = p, y = q;
     }
-    say(w, "", named > 4 ? ", ... (add " : " (add ");
+    snprintf(likely, sizeof likely, "%sTo%s", x, y);
+    say(w, "", pairs > 1 ? "one of " : "");
+    say(w, "", likely);
+    for (size_t i = pairs; i-- > 0 && others < OTHERS;) {
+        snprintf(name, sizeof name, "%sTo%s", side_name(a, i / side_count(b)),
+                 side_name(b, side_count(b) - 1 - i % side_count(b)));
+        if (strcmp(name, likely) != 0 && ++others) say(w, ", ", name);
+    }
+    say(w, "", pairs > others + 1 ? ", ... (add " : " (add ");
     say(w, "", likely);
     say(w, "", " with --config)");
 }
 
-static bool fail_missing(const es_graph *graph, const search *known, const char *from,
-                         const char *to, es_error *err) {
-    search back;
+static bool fail_missing(const es_graph *graph, const char *from, const char *to, es_error *err) {
+    side a = {.name = from}, b = {.name = to};
     words start = {0}, goal = {0}, missing = {0};
-    search_from(&back, graph, find_node(graph, to), true);
-    say_reach_of_start(&start, known, from);
-    say_reach_of_goal(&goal, &back, to);
-    say_missing(&missing, known, &back, from, to);
-    return es_fail(err, ES_GEOMETRY, "no transform from %s to %s: %s, %s; missing: %s%s", from, to,
-                   start.text, goal.text, strchr(missing.text, ',') ? "one of " : "",
-                   missing.text);
+    search_from(&a.reach, graph, find_node(graph, from), true);
+    search_from(&b.reach, graph, find_node(graph, to), true);
+    say_start(&start, &a);
+    say_side(&goal, &b, " is only connected to ");
+    say_missing(&missing, &a, &b);
+    return es_fail(err, ES_GEOMETRY, "no transform from %s to %s: %s, %s; missing: %s", from, to,
+                   start.text, goal.text, missing.text);
 }
 
 /* There is a chain, but not all of its edges can be used. */
@@ -461,8 +454,7 @@ static bool fail_invalid(const search *s, size_t goal, es_error *err) {
     for (size_t i = 1; i < c.count; i++) {
         const edge *e = &s->graph->edges[s->by[c.nodes[i]]];
         char fault[2 * ES_NAME_SIZE + REASON_SIZE + 64];
-        if (e->pose.valid)
-            continue;
+        if (e->pose.valid) continue;
         snprintf(fault, sizeof fault, "%sTo%s is not valid in this frame (%s)",
                  s->graph->names[e->from], s->graph->names[e->to],
                  e->pose.reason[0] ? e->pose.reason : "status INVALID");
@@ -500,28 +492,22 @@ static bool fail_ambiguous(const search *s, size_t node, size_t before, const ui
 static bool check_one_answer(const search *s, size_t goal, es_error *err) {
     const es_graph *graph = s->graph;
     uint16_t next[NODE_LIMIT];
-    for (size_t n = 0; n < graph->node_count; n++)
-        next[n] = NODE_LIMIT;
+    for (size_t n = 0; n < graph->node_count; n++) next[n] = NODE_LIMIT;
     next[goal] = (uint16_t)goal;
     for (size_t i = s->reached; i-- > 1;) {
         size_t node = s->order[i];
-        if (next[node] == NODE_LIMIT)
-            continue;
+        if (next[node] == NODE_LIMIT) continue;
         for (size_t e = 0; e < graph->edge_count; e++) {
             const edge *at = &graph->edges[e];
-            if (!touches(at, node) || !at->pose.valid)
-                continue;
+            if (!touches(at, node) || !at->pose.valid) continue;
             size_t before = other_end(at, node);
-            if (s->distance[before] != s->distance[node] - 1)
-                continue;
+            if (s->distance[before] != s->distance[node] - 1) continue;
             next[before] = (uint16_t)node;
-            if (e == s->by[node])
-                continue;
+            if (e == s->by[node]) continue;
             es_mat4 first = transform_to(s, node);
             es_mat4 second = es_mat4_multiply(step(at, before), transform_to(s, before));
             double apart = difference(&first, &second);
-            if (apart > CHAIN_TOLERANCE)
-                return fail_ambiguous(s, node, before, next, apart, err);
+            if (apart > CHAIN_TOLERANCE) return fail_ambiguous(s, node, before, next, apart, err);
         }
     }
     return true;
@@ -535,16 +521,14 @@ bool es_graph_find(const es_graph *graph, const char *from, const char *to, es_m
     if (!is_reached(&s, goal)) {
         search_from(&s, graph, find_node(graph, from), true);
         return is_reached(&s, goal) ? fail_invalid(&s, goal, err)
-                                    : fail_missing(graph, &s, from, to, err);
+                                    : fail_missing(graph, from, to, err);
     }
-    if (!check_one_answer(&s, goal, err))
-        return false;
+    if (!check_one_answer(&s, goal, err)) return false;
     if (chain_out) {
         chain c;
         chain_to(&s, goal, &c);
         *chain_out = chain_text(graph, &c, err);
-        if (!*chain_out)
-            return false;
+        if (!*chain_out) return false;
     }
     *transform = transform_to(&s, goal);
     return true;

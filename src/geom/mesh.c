@@ -13,13 +13,10 @@ void es_mesh_clear(es_mesh *mesh) {
 /* NULL stays NULL. False when there is no memory. */
 static bool copy_array(void *copy_address, const void *from, size_t count, size_t size,
                        es_error *err) {
-    if (!from)
-        return true;
+    if (!from) return true;
     void *copy = es_alloc(count, size, err);
-    if (!copy)
-        return false;
-    if (count)
-        memcpy(copy, from, count * size);
+    if (!copy) return false;
+    if (count) memcpy(copy, from, count * size);
     memcpy(copy_address, &copy, sizeof copy);
     return true;
 }
@@ -44,8 +41,7 @@ static es_vec3 vertex(const es_mesh *mesh, size_t index) {
 
 es_box3 es_mesh_box(const es_mesh *mesh) {
     es_box3 box = es_box3_empty();
-    for (size_t i = 0; i < mesh->vertex_count; i++)
-        es_box3_add(&box, vertex(mesh, i));
+    for (size_t i = 0; i < mesh->vertex_count; i++) es_box3_add(&box, vertex(mesh, i));
     return box;
 }
 
@@ -58,15 +54,13 @@ static void add_normal(float *sum, es_vec3 normal) {
 /* The cross product of two sides is the normal times twice the area, so their
  * plain sum weighs by area. */
 void es_mesh_normals(const es_mesh *mesh, float *normals) {
-    for (size_t i = 0; i < 3 * mesh->vertex_count; i++)
-        normals[i] = 0;
+    for (size_t i = 0; i < 3 * mesh->vertex_count; i++) normals[i] = 0;
     for (size_t t = 0; t < mesh->triangle_count; t++) {
         const uint32_t *corner = &mesh->triangles[3 * t];
         es_vec3 a = vertex(mesh, corner[0]), b = vertex(mesh, corner[1]);
         es_vec3 c = vertex(mesh, corner[2]);
         es_vec3 normal = es_vec3_cross(es_vec3_sub(b, a), es_vec3_sub(c, a));
-        for (int k = 0; k < 3; k++)
-            add_normal(&normals[3 * (size_t)corner[k]], normal);
+        for (int k = 0; k < 3; k++) add_normal(&normals[3 * (size_t)corner[k]], normal);
     }
     for (size_t i = 0; i < mesh->vertex_count; i++) {
         float *n = &normals[3 * i];

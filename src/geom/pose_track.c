@@ -31,8 +31,7 @@ es_pose_track *es_pose_track_new(es_error *err) {
 }
 
 void es_pose_track_free(es_pose_track *track) {
-    if (!track)
-        return;
+    if (!track) return;
     es_free(track->samples);
     es_free(track);
 }
@@ -43,8 +42,7 @@ static bool check_time(const es_pose_track *track, double time_s, es_error *err)
     if (!isfinite(time_s))
         return es_fail(err, ES_FORMAT, "pose %zu has the time %g; expected a number of seconds",
                        track->count, time_s);
-    if (track->count == 0 || time_s > track->samples[track->count - 1].time_s)
-        return true;
+    if (track->count == 0 || time_s > track->samples[track->count - 1].time_s) return true;
     return es_fail(err, ES_FORMAT,
                    "pose %zu has the time %.9g s, not after %.9g s of the one before; times must "
                    "grow",
@@ -53,8 +51,7 @@ static bool check_time(const es_pose_track *track, double time_s, es_error *err)
 
 static bool check_rigid(es_mat4 pose, double time_s, es_error *err) {
     double defect = es_mat4_rigid_defect(pose);
-    if (defect <= RIGID_TOLERANCE && es_mat4_det3(pose) > 0)
-        return true;
+    if (defect <= RIGID_TOLERANCE && es_mat4_det3(pose) > 0) return true;
     return es_fail(err, ES_GEOMETRY,
                    "the pose at %.9g s is no rotation with translation (R'R is %.2g from the unit "
                    "matrix, determinant %.3g); only rigid poses can be interpolated",
@@ -64,12 +61,10 @@ static bool check_rigid(es_mat4 pose, double time_s, es_error *err) {
 bool es_pose_track_add(es_pose_track *track, double time_s, es_mat4 pose, bool valid,
                        es_error *err) {
     valid = valid && es_mat4_finite(pose);
-    if (!check_time(track, time_s, err) || (valid && !check_rigid(pose, time_s, err)))
-        return false;
+    if (!check_time(track, time_s, err) || (valid && !check_rigid(pose, time_s, err))) return false;
     if (track->count == track->capacity) {
         size_t room = track->capacity ? 2 * track->capacity : 64;
-        if (!es_resize(&track->samples, room, sizeof(sample), err))
-            return false;
+        if (!es_resize(&track->samples, room, sizeof(sample), err)) return false;
         track->capacity = room;
     }
     track->samples[track->count++] = (sample){time_s, pose, valid};
@@ -94,10 +89,8 @@ static size_t count_until(const es_pose_track *track, double time_s) {
 static const sample *valid_before(const es_pose_track *track, double time_s, double max_gap_s) {
     for (size_t i = count_until(track, time_s); i-- > 0;) {
         const sample *at = &track->samples[i];
-        if (at->valid)
-            return at;
-        if (time_s - at->time_s > max_gap_s)
-            break;
+        if (at->valid) return at;
+        if (time_s - at->time_s > max_gap_s) break;
     }
     return NULL;
 }
@@ -105,10 +98,8 @@ static const sample *valid_before(const es_pose_track *track, double time_s, dou
 static const sample *valid_after(const es_pose_track *track, double time_s, double max_gap_s) {
     for (size_t i = count_until(track, time_s); i < track->count; i++) {
         const sample *at = &track->samples[i];
-        if (at->valid)
-            return at;
-        if (at->time_s - time_s > max_gap_s)
-            break;
+        if (at->valid) return at;
+        if (at->time_s - time_s > max_gap_s) break;
     }
     return NULL;
 }
@@ -132,9 +123,8 @@ bool es_pose_track_at(const es_pose_track *track, double time_s, double max_gap_
     }
     const sample *after = valid_after(track, time_s, max_gap_s);
     if (!before || !after)
-        return es_fail(err, ES_GEOMETRY,
-                       "no pose at %.9g s: no valid sample within %g s %s it", time_s, max_gap_s,
-                       before ? "after" : "before");
+        return es_fail(err, ES_GEOMETRY, "no pose at %.9g s: no valid sample within %g s %s it",
+                       time_s, max_gap_s, before ? "after" : "before");
     double gap_s = after->time_s - before->time_s;
     if (!(gap_s <= max_gap_s))
         return es_fail(err, ES_GEOMETRY,

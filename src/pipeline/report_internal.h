@@ -2,7 +2,7 @@
 #ifndef ES_PIPELINE_REPORT_INTERNAL_H
 #define ES_PIPELINE_REPORT_INTERNAL_H
 
-#include "report.h"
+#include "echosolid/report.h"
 
 #define REPORT_NOTICE                                                                              \
     "Research software: not a medical device, not for diagnosis or for planning a treatment."

@@ -1,4 +1,4 @@
-/* pipeline/report.h: what was done, with which figures and how sure they are,
+/* echosolid/report.h: what was done, with which figures and how sure they are,
  * as one HTML file for people and one JSON file for programs.
  *
  * A report is a list of sections; a section holds rows, numbers with unit and
@@ -7,8 +7,8 @@
  * is kept and comes out of es_report_write_*. Texts may hold anything; they
  * are escaped, and bytes that are not UTF-8 or are control characters are
  * replaced. The same calls give the same bytes: no date is written. */
-#ifndef ES_PIPELINE_REPORT_H
-#define ES_PIPELINE_REPORT_H
+#ifndef ECHOSOLID_REPORT_H
+#define ECHOSOLID_REPORT_H
 
 #include "echosolid/picture.h"
 
