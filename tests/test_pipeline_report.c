@@ -17,7 +17,7 @@
 #include <locale.h>
 #include <png.h>
 
-#include "../src/pipeline/report.h"
+#include "echosolid/report.h"
 
 static char folder[] = "/tmp/es_report_XXXXXX";
 static char html_path[64], json_path[64];
