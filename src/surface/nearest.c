@@ -28,7 +28,7 @@ typedef struct bounds {
 struct nearest_tree {
     const es_mesh *mesh;
     uint32_t *order; /* triangles along the curve */
-    bounds *boxes;      /* level 0 (leaves), level 1, ..., root */
+    bounds *boxes;   /* level 0 (leaves), level 1, ..., root */
     size_t level_start[LEVELS], level_count[LEVELS];
     int levels;
     bool with_sign;
@@ -115,8 +115,8 @@ static void box_leaves(nearest_tree *tree) {
         tree->boxes[leaf] = EMPTY_BOX;
         for (size_t i = LEAF * leaf; i < leaf_end(tree, leaf); i++)
             for (int k = 0; k < 3; k++) {
-                const float *v = mesh->vertices +
-                                 3 * (size_t)mesh->triangles[3 * (size_t)tree->order[i] + k];
+                const float *v =
+                    mesh->vertices + 3 * (size_t)mesh->triangles[3 * (size_t)tree->order[i] + k];
                 box_add(&tree->boxes[leaf], v, v);
             }
     }
@@ -234,12 +234,15 @@ static void offer(nearest_hit *best, es_vec3 way, uint32_t triangle, int feature
 }
 
 /* The nearest point of the side from corner k to the next. */
-static void offer_side(nearest_hit *best, const es_vec3 corner[3], int k, es_vec3 p, uint32_t triangle) {
+static void offer_side(nearest_hit *best, const es_vec3 corner[3], int k, es_vec3 p,
+                       uint32_t triangle) {
     int next = (k + 1) % 3;
     es_vec3 side = es_vec3_sub(corner[next], corner[k]), way = es_vec3_sub(p, corner[k]);
     double along = es_vec3_dot(way, side), length2 = es_vec3_dot(side, side);
-    if (along <= 0) offer(best, way, triangle, CORNER + k);
-    else if (along >= length2) offer(best, es_vec3_sub(p, corner[next]), triangle, CORNER + next);
+    if (along <= 0)
+        offer(best, way, triangle, CORNER + k);
+    else if (along >= length2)
+        offer(best, es_vec3_sub(p, corner[next]), triangle, CORNER + next);
     else
         offer(best, es_vec3_sub(way, es_vec3_scale(side, along / length2)), triangle, EDGE + k);
 }

@@ -105,9 +105,8 @@ static double mean_edge(const thickening *work) {
     double sum = 0;
     const es_mesh *mesh = &work->outer;
     for (size_t h = 0; h < work->topology.half_edges; h++)
-        sum += es_vec3_length(
-            es_vec3_sub(surface_vertex(mesh, mesh->triangles[surface_next(h)]),
-                        surface_vertex(mesh, mesh->triangles[h])));
+        sum += es_vec3_length(es_vec3_sub(surface_vertex(mesh, mesh->triangles[surface_next(h)]),
+                                          surface_vertex(mesh, mesh->triangles[h])));
     return work->topology.half_edges ? sum / (double)work->topology.half_edges : 0;
 }
 
@@ -150,8 +149,7 @@ static void limit_ways(thickening *work) {
         uint32_t v = mesh->triangles[h], w = mesh->triangles[surface_next(h)];
         es_vec3 edge = es_vec3_sub(surface_vertex(mesh, w), surface_vertex(mesh, v));
         double length2 = es_vec3_dot(edge, edge);
-        double opening =
-            es_vec3_dot(es_vec3_sub(at3(work->normal, w), at3(work->normal, v)), edge);
+        double opening = es_vec3_dot(es_vec3_sub(at3(work->normal, w), at3(work->normal, v)), edge);
         if (length2 < shortest * shortest || opening * work->thickness_mm <= RADIUS_PART * length2)
             continue;
         double way = RADIUS_PART * length2 / opening;
@@ -181,9 +179,11 @@ static bool turned_over(const thickening *work, size_t triangle) {
     es_vec3 a = at3(work->inner, corner[0]);
     es_vec3 cross = es_vec3_cross(es_vec3_sub(at3(work->inner, corner[1]), a),
                                   es_vec3_sub(at3(work->inner, corner[2]), a));
-    es_vec3 normal = es_vec3_add(at3(work->normal, corner[0]),
-                                 es_vec3_add(at3(work->normal, corner[1]), at3(work->normal, corner[2])));
-    return es_vec3_dot(cross, normal) <= 1e-6 * es_vec3_length(surface_cross(&work->outer, triangle));
+    es_vec3 normal =
+        es_vec3_add(at3(work->normal, corner[0]),
+                    es_vec3_add(at3(work->normal, corner[1]), at3(work->normal, corner[2])));
+    return es_vec3_dot(cross, normal) <=
+           1e-6 * es_vec3_length(surface_cross(&work->outer, triangle));
 }
 
 /* Marks the vertices of turned triangles in `counts`; false when none are. */

@@ -132,8 +132,10 @@ uint32_t surface_sets_root(uint32_t *sets, uint32_t member) {
 void surface_sets_join(uint32_t *sets, uint32_t a, uint32_t b) {
     a = surface_sets_root(sets, a);
     b = surface_sets_root(sets, b);
-    if (a < b) sets[b] = a;
-    else sets[a] = b;
+    if (a < b)
+        sets[b] = a;
+    else
+        sets[a] = b;
 }
 
 uint32_t *surface_components(const es_mesh *mesh, es_error *err) {
@@ -167,8 +169,10 @@ bool surface_fans(const es_mesh *mesh, const mesh_topology *topology, uint32_t *
         join_fans(topology, sets);
         for (size_t h = 0; h < topology->half_edges; h++) {
             uint32_t vertex = mesh->triangles[h], root = surface_sets_root(sets, (uint32_t)h);
-            if (root != h) fans[h] = fans[root]; /* the root comes first: it is the smallest */
-            else fans[h] = seen[vertex] ? (uint32_t)(mesh->vertex_count + (*extra)++) : vertex;
+            if (root != h)
+                fans[h] = fans[root]; /* the root comes first: it is the smallest */
+            else
+                fans[h] = seen[vertex] ? (uint32_t)(mesh->vertex_count + (*extra)++) : vertex;
             seen[vertex] = true;
         }
     }
