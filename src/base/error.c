@@ -22,13 +22,12 @@ bool es_prefix(es_error *err, const char *format, ...) {
     char what[sizeof err->message], old[sizeof err->message];
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(what, sizeof what, format, args);
+    vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    if (n < 0) return false;
+    size_t length = strlen(what), room = sizeof what - length - 1;
     memcpy(old, err->message, sizeof old);
-    memcpy(err->message, what, sizeof what);
-    if ((size_t)n < sizeof what)
-        snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s", old);
+    memcpy(err->message, what, length + 1);
+    snprintf(err->message + length, room + 1, ": %.*s", (int)room, old);
     return false;
 }
 
