@@ -734,10 +734,15 @@ static const struct {
 } broken[] = {
     /* not PLUS, not XML */
     {"", "test.xml"},
-    {"no XML at all", "test.xml:1: "},
+    {"no XML at all", "test.xml:1: no XML"},
     {"<PlusConfiguration>", "test.xml:1: "},
     {"<PlusConfiguration>\n<A>\n</PlusConfiguration>", "test.xml:3: "},
     {"<PlusConfiguration><A b='1' b='2'/></PlusConfiguration>", "redefined"},
+    {"<PlusConfiguration>\n<A b='1/><B c=\"2\"/></PlusConfiguration>", "test.xml:2: "},
+    {"<PlusConfiguration>\n<A b='1/><B c='2'/></PlusConfiguration>", "test.xml:2: a < in the"},
+    {"<PlusConfiguration>\n<!--\x01--></PlusConfiguration>", "test.xml:2: a control character"},
+    {"\x4c\x6f\xa7\x94 in EBCDIC", "test.xml:1: no XML"},
+    {"<?xml version='encoding=\"UTF-8\"' encoding='UTF-7'?><PlusConfiguration/>", "two encod"},
     {"<PlusConfiguration a=\"\x80\xff\"/>", "test.xml:1: "},
     {"<PlusConfiguration a='&nothing;'/>", "nothing"},
     {"<PlusConfiguration/><PlusConfiguration/>", "test.xml:1: "},
@@ -889,15 +894,15 @@ static void huge_things_are_refused_quickly(void **state) {
     assert_null(parse_text(&text, &err));
     assert_says(err.message, "nested more than 64 deep");
     es_text_add(&text, "<PlusConfiguration");
-    for (int i = 0; i < 700000; i++) es_text_add(&text, " a%d=''", i);
+    for (int i = 0; i < 150000; i++) es_text_add(&text, " a%d=''", i);
     es_text_add(&text, "/>");
     assert_null(parse_text(&text, &err));
     assert_says(err.message, "more than 256 attributes");
-    for (int i = 0; i < 900000; i++) es_text_add(&text, "0123456789");
+    for (int i = 0; i < 300000; i++) es_text_add(&text, "0123456789");
     assert_null(parse_text(&text, &err));
-    assert_says(err.message, "9000000 bytes");
+    assert_says(err.message, "3000000 bytes");
     assert_null(es_plus_parse("<PlusConfiguration\0/>", 21, "zero.xml", &err));
-    assert_says(err.message, "zero.xml:1: a zero byte");
+    assert_says(err.message, "zero.xml:1: a control character");
     /* seconds of a slow machine under ASan; an attribute compared with each
      * other one takes minutes */
     assert_true(es_clock_s() - start_s < 20);
@@ -930,14 +935,14 @@ static void a_flood_of_transforms_is_refused(void **state) {
     es_error err;
     es_text text = {0};
     es_text_add(&text, "<PlusConfiguration><CoordinateDefinitions>");
-    for (int i = 0; i < 40000; i++)
+    for (int i = 0; i < 20000; i++)
         es_text_add(&text, "<Transform From='A%d' To='B' Matrix='" MATRIX "'/>", i);
     es_text_add(&text, "</CoordinateDefinitions></PlusConfiguration>");
     es_plus *plus = parse_text(&text, &err);
     assert_non_null(plus);
     assert_false(get_everything(plus, &err));
     assert_int_equal(err.code, ES_UNSUPPORTED);
-    assert_says(err.message, "40000 transforms");
+    assert_says(err.message, "20000 transforms");
     es_plus_free(plus);
 }
 
