@@ -144,6 +144,16 @@ es_box3 es_mesh_box(const es_mesh *mesh);
 /* Area-weighted unit normals, 3 floats per vertex; `normals` has room. */
 void es_mesh_normals(const es_mesh *mesh, float *normals);
 
+/* ---- points that can be asked for neighbours ---------------------------- */
+
+/* Points in cells of `reach_mm`, to ask quickly whether one lies near. The
+ * points (3 floats each) are copied; non-finite ones are left out. */
+typedef struct es_point_set es_point_set;
+es_point_set *es_point_set_new(const float *points, size_t count, double reach_mm, es_error *err);
+void es_point_set_free(es_point_set *set);
+/* True when a point lies within reach_mm of p (3 floats). */
+bool es_point_set_near(const es_point_set *set, const float *p);
+
 #ifdef __cplusplus
 }
 #endif

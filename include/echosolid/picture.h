@@ -34,20 +34,25 @@ bool es_picture_trace(const es_image *frame, const es_trace *trace, es_image *pi
                       es_error *err);
 
 /* A plane through sparse bricks: axis 0..2 is the normal, at `position_mm`
- * along it; unknown voxels are drawn in a dark blue that grey never has. A
- * millimetre bar and the axis names are drawn in. */
+ * along it; unknown voxels are drawn in a dark blue that grey never has. The
+ * position stands above the plane, a millimetre bar and the axes below it.
+ * x runs to the right (y where x is the normal), z up, else y down. ES_USAGE
+ * for an empty volume or a position outside of it. */
 typedef struct es_slice_view {
     int axis;
-    double position_mm;
-    double low, high; /* grey window; low == high: the data's 1 and 99 % */
-    uint32_t width;   /* pixels; the height follows */
+    double position_mm; /* NaN: the middle of what is known */
+    double low, high;   /* grey window; low == high: the data's 1 and 99 % */
+    uint32_t width;     /* pixels; the height follows */
 } es_slice_view;
 bool es_picture_slice(const es_bricks *bricks, const es_slice_view *view, es_image *picture,
                       es_error *err);
 
 /* A shaded mesh, z-buffered, anti-aliased 2 x 2, orthographic, fitted to the
- * picture. Seen along -toward_eye with `up` upwards. Optional scalar per
- * vertex coloured over low..high with a colour bar titled `scalar_name`. */
+ * picture, with a millimetre bar and the axes. Seen along -toward_eye with
+ * `up` upwards. Triangles seen from their inside are blue. Optional scalar
+ * per vertex coloured over low..high (low == high: its range; NaN: grey) with
+ * a colour bar titled `scalar_name`. Vertices that are not finite take their
+ * triangles out of the picture; ES_USAGE when nothing is left. */
 typedef struct es_mesh_view {
     es_vec3 toward_eye, up;
     uint32_t width, height;
@@ -61,6 +66,22 @@ bool es_picture_mesh(const es_mesh *mesh, const es_mesh_view *view, es_image *pi
 /* PNG (grey or RGB u8) through libpng, into memory or a file. es_free it. */
 void *es_png_encode(const es_image *picture, size_t *length, es_error *err);
 bool es_png_write(const char *path, const es_image *picture, es_error *err);
+
+/* ---- plots --------------------------------------------------------------- */
+
+/* How `count` values spread over `bins` bars between low and high (low ==
+ * high: their range; values that are not finite are left out). */
+typedef struct es_histogram {
+    const float *values;
+    size_t count;
+    double low, high;
+    int bins;          /* 1..400; 0: 40 */
+    const char *label; /* below the axis, with the unit: "distance, mm" */
+} es_histogram;
+/* Adds one <svg> element without outside references; it takes the text colour
+ * of the page it stands in. What lies past low..high is said under the axis.
+ * ES_USAGE when no value is finite. */
+bool es_plot_histogram(const es_histogram *plot, es_text *svg, es_error *err);
 
 #ifdef __cplusplus
 }

@@ -43,8 +43,8 @@ es_placement *es_placement_new(const es_plus *plus, const char *transform, es_er
 void es_placement_free(es_placement *placement);
 /* False in *placed when this frame has no valid pose: that is no error, the
  * reason is kept. Errors are only failures of memory and malformed names. */
-bool es_placement_find(es_placement *placement, const es_frame *frame,
-                       es_mat4 *image_to_reference, bool *placed, es_error *err);
+bool es_placement_find(es_placement *placement, const es_frame *frame, es_mat4 *image_to_reference,
+                       bool *placed, es_error *err);
 /* The last reason why a frame was not placed; "" when none. */
 const char *es_placement_reason(const es_placement *placement);
 const char *es_placement_image(const es_placement *placement);
@@ -76,12 +76,12 @@ typedef struct es_survey {
     double path_mm;               /* their sum */
     double first_s, last_s;       /* time; NaN when there is none */
     es_box3 box;                  /* of the clipped images, reference mm */
-    char reason[400];             /* why the last unplaced frame was not placed */
+    char reason[1000];            /* why the last unplaced frame was not placed */
 } es_survey;
 
 typedef struct es_setup {
     es_recon_options recon;
-    es_fan fan;         /* where the echoes are, for detectors; NONE: unknown */
+    es_fan fan; /* where the echoes are, for detectors; NONE: unknown */
     int64_t skip;
     es_survey survey;
     es_decisions decisions;
@@ -122,8 +122,8 @@ bool es_flow_run(const es_flow *flow, es_stage_fn *stage, void *context, es_flow
                  es_error *err);
 
 /* An es_stage_fn that inserts into an es_volume (the context). */
-bool es_stage_volume(void *volume, const es_frame *const *frames,
-                     const es_mat4 *image_to_reference, size_t count, es_error *err);
+bool es_stage_volume(void *volume, const es_frame *const *frames, const es_mat4 *image_to_reference,
+                     size_t count, es_error *err);
 
 /* ---- frames to a bone ----------------------------------------------------- */
 

@@ -51,8 +51,7 @@ bool es_flow_run(const es_flow *flow, es_stage_fn *stage, void *context, es_flow
         ok = read_one(flow, b, stats, &end, err);
         if (ok && (end || b->count == ES_BATCH)) {
             ok = hand_on(b, stage, context, stats, err);
-            es_progress_step(flow->progress, flow->what, (double)stats->read,
-                             (double)flow->total);
+            es_progress_step(flow->progress, flow->what, (double)stats->read, (double)flow->total);
         }
     }
     for (int i = 0; i < ES_BATCH; i++) es_frame_clear(&b->frames[i]);
@@ -60,8 +59,8 @@ bool es_flow_run(const es_flow *flow, es_stage_fn *stage, void *context, es_flow
     return ok;
 }
 
-bool es_stage_volume(void *volume, const es_frame *const *frames,
-                     const es_mat4 *image_to_reference, size_t count, es_error *err) {
+bool es_stage_volume(void *volume, const es_frame *const *frames, const es_mat4 *image_to_reference,
+                     size_t count, es_error *err) {
     const es_image *images[ES_BATCH];
     for (size_t i = 0; i < count; i++) images[i] = &frames[i]->image;
     if (es_volume_insert(volume, images, image_to_reference, count, err)) return true;

@@ -7,7 +7,7 @@
 struct es_placement {
     es_graph *graph;
     char image[ES_NAME_SIZE], reference[ES_NAME_SIZE]; /* reference "" until chosen */
-    char reason[400];
+    char reason[1000];
 };
 
 static bool take_names(es_placement *p, const es_plus *plus, const char *transform, es_error *err) {

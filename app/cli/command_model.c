@@ -1,0 +1,329 @@
+/* echosolid model: the whole way, from a recording to a solid with a report. */
+#include <math.h>
+#include <string.h>
+
+#include "model_run.h"
+
+static const char *const detector_words[] = {"shadow", "foroughi", NULL};
+
+static const opt table[] = {
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_TEXT,
+     .offset = offsetof(model_options, output),
+     .help = "the model: .stl or .ply"},
+    {.name = "sheet",
+     .type = OPT_TEXT,
+     .offset = offsetof(model_options, sheet),
+     .help = "also write the seen surface itself, not thickened"},
+    {.name = "volume",
+     .type = OPT_TEXT,
+     .offset = offsetof(model_options, volume),
+     .help = "also write the grey volume"},
+    {.name = "report",
+     .type = OPT_TEXT,
+     .value = "HTML",
+     .offset = offsetof(model_options, report),
+     .help = "a page that stands alone, and the same figures as .json beside it"},
+    {.name = "truth",
+     .type = OPT_TEXT,
+     .value = "MESH",
+     .offset = offsetof(model_options, truth),
+     .help = "the true surface: the error against it is measured and printed"},
+    {.name = "open",
+     .type = OPT_FLAG,
+     .offset = offsetof(model_options, open),
+     .help = "write the seen sheet as the model, do not thicken"},
+    {.name = "thickness",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 0.05,
+     .high = 100,
+     .fallback = "2",
+     .offset = offsetof(model_options, thickness),
+     .help = "of the solid behind the seen sheet"},
+    {.name = "detector",
+     .type = OPT_WORD,
+     .words = detector_words,
+     .offset = offsetof(model_options, detector),
+     .help = "how bone is found in a picture"},
+    {.name = "bone-threshold",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 1,
+     .offset = offsetof(model_options, bone_threshold),
+     .help = "how sure the detector must be; default: the detector's own"},
+    {.name = "bone-spacing",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 0.05,
+     .high = 10,
+     .offset = offsetof(model_options, bone_spacing),
+     .help = "voxel size of the distance volume; default: from pixel size and frame distance"},
+    {.name = "blur",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 4,
+     .fallback = "0.6",
+     .value = "VOXELS",
+     .offset = offsetof(model_options, blur),
+     .help = "Gaussian on the distance volume before the surface is taken, in voxels"},
+    {.name = "min-weight",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 1e6,
+     .fallback = "1",
+     .offset = offsetof(model_options, min_weight),
+     .help = "how much evidence a voxel needs to carry surface"},
+    {.name = "min-area",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 1e9,
+     .fallback = "100",
+     .value = "MM2",
+     .offset = offsetof(model_options, min_area),
+     .help = "drop pieces smaller than this, square millimetres"},
+    {.name = "components",
+     .type = OPT_INT,
+     .low = 0,
+     .high = 1e6,
+     .fallback = "0",
+     .offset = offsetof(model_options, components),
+     .help = "keep the N largest pieces; 0: all"},
+    {.name = "smooth",
+     .type = OPT_INT,
+     .low = 0,
+     .high = 1000,
+     .fallback = "20",
+     .offset = offsetof(model_options, smooth),
+     .help = "passes of Taubin smoothing"},
+    {.name = "dry-run",
+     .letter = 'n',
+     .type = OPT_FLAG,
+     .offset = offsetof(model_options, dry_run),
+     .help = "only say what would be done"},
+    SETUP_OPTIONS(model_options),
+    {.name = NULL}};
+
+static const char *const examples[] = {
+    "echosolid model scan.igs.mha --config scan.xml -o knee.stl --report knee.html",
+    "echosolid model knee.igs.mha --config knee.xml --truth knee.seen.ply -o knee.stl --json",
+    NULL};
+
+static void run_free(model_run *r) {
+    es_model_result_clear(&r->result);
+    es_mesh_clear(&r->truth);
+    es_model_free(r->model);
+    app_origin_clear(&r->origin);
+    session_close(&r->s);
+}
+
+static es_model_options make_options(const model_options *o) {
+    es_model_options m = ES_MODEL_DEFAULTS;
+    if (o->detector >= 0) m.method = (es_bone_method)o->detector;
+    m.bone_threshold = o->bone_threshold;
+    m.bone_spacing_mm = o->bone_spacing;
+    m.smooth_voxels = o->blur;
+    m.min_weight = o->min_weight;
+    m.components = o->components;
+    m.min_area_mm2 = o->min_area;
+    m.smooth_iterations = o->smooth;
+    m.thickness_mm = o->thickness;
+    m.with_grey = o->volume || o->report;
+    return m;
+}
+
+/* Share of the true surface's vertices (near evenly spread) within 1 mm. */
+static bool find_share(model_run *r, es_error *err) {
+    float *distances = es_alloc(r->truth.vertex_count, sizeof *distances, err);
+    bool ok =
+        distances && es_mesh_point_distances(&r->result.sheet, r->truth.vertices,
+                                             r->truth.vertex_count, r->s.pool, distances, err);
+    size_t near = 0;
+    for (size_t i = 0; ok && i < r->truth.vertex_count; i++) near += distances[i] <= 1;
+    if (ok && r->truth.vertex_count)
+        r->truth_within_1mm = (double)near / (double)r->truth.vertex_count;
+    es_free(distances);
+    return ok;
+}
+
+static bool judge(model_run *r, es_error *err) {
+    if (!r->has_truth) return true;
+    return es_mesh_compare(&r->result.sheet, &r->truth, 0.25, r->s.pool, &r->to_truth, err) &&
+           es_mesh_compare(&r->truth, &r->result.sheet, 0.25, r->s.pool, &r->from_truth, err) &&
+           find_share(r, err);
+}
+
+/* ---- outputs ------------------------------------------------------------------- */
+
+static bool write_meshes(model_run *r, es_error *err) {
+    const model_options *o = r->o;
+    char what[64], title[80];
+    es_mesh_write_options write = {.title = title};
+    snprintf(what, sizeof what, o->open ? "seen sheet" : "seen sheet thickened %g mm",
+             o->thickness);
+    app_origin_title(&r->origin, what, title);
+    if (o->output &&
+        !es_mesh_write(o->output, o->open ? &r->result.sheet : &r->result.solid, &write, err))
+        return false;
+    app_origin_title(&r->origin, "seen sheet", title);
+    return !o->sheet || es_mesh_write(o->sheet, &r->result.sheet, &write, err);
+}
+
+static bool write_volume(model_run *r, es_error *err) {
+    if (!r->o->volume) return true;
+    es_volume *volume = es_model_volume(r->model);
+    es_grid_info info = {0};
+    es_grid_options options = ES_GRID_DEFAULTS;
+    bool ok = es_volume_grid_info(volume, &info, err) &&
+              app_origin_fields(&r->origin, &info.fields, err) &&
+              es_grid_write(r->o->volume, &info, es_volume_slab, volume, &options, err);
+    es_grid_info_clear(&info);
+    return ok;
+}
+
+static json_t *result_json(const model_run *r) {
+    const es_model_result *m = &r->result;
+    json_t *root = session_json(&r->s);
+    json_object_set_new(root, "output", json_string(r->o->output));
+    json_object_set_new(root, "frames_inserted", json_integer(m->frames));
+    json_object_set_new(root, "frames_with_bone", json_integer(m->frames_with_bone));
+    json_object_set_new(
+        root, "lines_with_bone",
+        app_json_number(m->lines ? (double)m->lines_found / (double)m->lines : NAN));
+    json_object_set_new(root, "bricks", json_integer((json_int_t)m->distance.bricks));
+    json_object_set_new(root, "bytes", json_integer((json_int_t)m->distance.bytes));
+    json_object_set_new(root, "pieces_kept", json_integer((json_int_t)m->pieces_kept));
+    json_object_set_new(root, "pieces_dropped", json_integer((json_int_t)m->pieces_dropped));
+    json_object_set_new(root, "triangles", json_integer((json_int_t)m->sheet.triangle_count));
+    json_object_set_new(root, "sheet", app_json_check(&m->sheet_check));
+    json_object_set_new(root, "solid", app_json_check(&m->solid_check));
+    json_object_set_new(root, "thickness_mm", json_real(r->o->thickness));
+    json_object_set_new(root, "read_s", json_real(r->flow.read_s));
+    json_object_set_new(root, "detect_s", json_real(m->detect_s));
+    json_object_set_new(root, "insert_s", json_real(m->insert_s));
+    json_object_set_new(root, "surface_s", json_real(m->surface_s));
+    json_object_set_new(root, "peak_memory_bytes", json_integer((json_int_t)es_memory_peak()));
+    if (r->has_truth) {
+        json_object_set_new(root, "a_to_b", app_json_distance(&r->to_truth));
+        json_object_set_new(root, "b_to_a", app_json_distance(&r->from_truth));
+        json_object_set_new(root, "truth_within_1mm", app_json_number(r->truth_within_1mm));
+    }
+    return root;
+}
+
+static void print_result(const model_run *r) {
+    const es_model_result *m = &r->result;
+    const model_options *o = r->o;
+    printf("frames        %lld of %lld inserted, bone in %lld\n", (long long)m->frames,
+           (long long)r->s.setup.survey.frames, (long long)m->frames_with_bone);
+    printf("surface       %.0f mm2 in %zu piece%s, %zu small one%s dropped\n",
+           m->sheet_check.area_mm2, m->pieces_kept, m->pieces_kept == 1 ? "" : "s",
+           m->pieces_dropped, m->pieces_dropped == 1 ? "" : "s");
+    if (o->output && o->open)
+        printf("%s: the seen sheet, open\n", o->output);
+    else if (o->output)
+        printf("%s: the seen sheet thickened by %g mm, %s, %.1f mm3; what lies behind it was not "
+               "measured\n",
+               o->output, o->thickness, m->solid_check.closed ? "closed" : "NOT CLOSED",
+               m->solid_check.volume_mm3);
+    if (o->sheet) printf("%s: the seen sheet\n", o->sheet);
+    if (o->volume) printf("%s: the grey volume\n", o->volume);
+    if (o->report) printf("%s: the report\n", o->report);
+    if (r->has_truth) {
+        const es_mesh_distance *a = &r->to_truth, *b = &r->from_truth;
+        printf("error against the truth (%s):\n", es_path_name(o->truth));
+        printf("  surface to truth  mean %.2f  RMS %.2f  95 %% %.2f  max %.2f mm, bias %+.2f mm\n",
+               a->mean_mm, a->rms_mm, a->p95_mm, a->max_mm, a->signed_mean_mm);
+        printf("  truth to surface  mean %.2f  RMS %.2f  95 %% %.2f  max %.2f mm, %.0f %% within "
+               "1 mm\n",
+               b->mean_mm, b->rms_mm, b->p95_mm, b->max_mm, 100 * r->truth_within_1mm);
+    } else {
+        printf("error         not known: no truth was given (--truth)\n");
+    }
+}
+
+/* ---- the run --------------------------------------------------------------------- */
+
+static bool check_outputs(const model_options *o, es_error *err) {
+    if (!o->output && !o->dry_run)
+        return es_fail(err, ES_USAGE, "model: name the model with -o, e.g. -o knee.stl");
+    if (o->output && !es_mesh_can_write(o->output, err)) return false;
+    if (o->sheet && !es_mesh_can_write(o->sheet, err)) return false;
+    if (o->report && !es_has_suffix(o->report, ".html"))
+        return es_fail(err, ES_USAGE, "%s: the report is a page, name it .html", o->report);
+    return !o->volume || es_grid_can_write(o->volume, err);
+}
+
+static bool open_truth(model_run *r, es_error *err) {
+    r->has_truth = r->o->truth != NULL;
+    return !r->has_truth || es_mesh_read(r->o->truth, &r->truth, err);
+}
+
+static bool work(model_run *r, es_error *err) {
+    const model_options *o = r->o;
+    const char *inputs[] = {r->file, o->setup.config, o->truth};
+    es_model_options options = make_options(o);
+    r->model = es_model_new(&r->s.setup, &options, r->s.pool, &r->s.setup.decisions, err);
+    if (!r->model) return false;
+    app_decisions(&o->common, &r->s.setup.decisions);
+    es_flow flow = {.source = r->s.source,
+                    .placement = r->s.placement,
+                    .skip = r->s.setup.skip,
+                    .total = r->s.setup.survey.frames,
+                    .progress = app_progress(&o->common),
+                    .what = "finding bone"};
+    return es_flow_run(&flow, es_model_stage, r->model, &r->flow, err) &&
+           es_model_finish(r->model, &r->result, err) && judge(r, err) &&
+           app_origin_make(&r->origin, &command_model, o, inputs, 3, err) && write_meshes(r, err) &&
+           write_volume(r, err) && (!o->report || model_report_write(r, err));
+}
+
+static int dry_run(const model_run *r) {
+    if (r->o->common.json) return app_print_json(session_json(&r->s));
+    for (size_t i = 0; i < r->s.setup.decisions.count; i++) {
+        const es_decision *d = &r->s.setup.decisions.items[i];
+        printf("%-16s %s (%s)\n", d->what, d->value, d->why);
+    }
+    return 0;
+}
+
+static int run(const void *options, const char *const *files, int count) {
+    (void)count;
+    es_error err = {0};
+    model_run r = {.o = options, .file = files[0]};
+    int status = 1;
+    if (!check_outputs(r.o, &err) || !open_truth(&r, &err) ||
+        !session_open(&r.s, files[0], &r.o->setup, &err)) {
+        status = app_fail(&err);
+    } else if (r.o->dry_run) {
+        status = dry_run(&r);
+    } else if (!work(&r, &err)) {
+        status = app_fail(&err);
+    } else if (r.o->common.json) {
+        status = app_print_json(result_json(&r));
+    } else {
+        app_progress_end();
+        print_result(&r);
+        status = 0;
+    }
+    run_free(&r);
+    return status;
+}
+
+const command command_model = {
+    .name = "model",
+    .summary = "the whole way: a recording to a bone model, with a report",
+    .usage = "FILE -o MODEL [options]",
+    .description =
+        "Finds the bone in each frame along the scan lines, fuses the signed distances to it in a "
+        "sparse volume, and meshes its surface. Ultrasound sees one side of a bone; what lies "
+        "behind is unknown. The model is therefore the seen sheet, thickened by --thickness away "
+        "from the probe, or with --open the sheet itself. With --truth the error is measured in "
+        "millimetres; without, the report says that it is not known.",
+    .examples = examples,
+    .options = table,
+    .options_size = sizeof(model_options),
+    .arguments_min = 1,
+    .arguments_max = 1,
+    .run = run};

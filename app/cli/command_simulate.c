@@ -1,0 +1,368 @@
+/* echosolid simulate: a known object, a probe, a hand and a tracker with
+ * errors give a recording; the truth is written beside it. */
+#include <math.h>
+#include <string.h>
+
+#include "app.h"
+
+typedef struct simulate_options {
+    common_options common;
+    const char *output, *scene;
+    int probe;
+    double width, radius, half_angle, depth, image_size[2], rate, pose_noise, angle_noise, lag,
+        speckle, truth_spacing;
+    int64_t frames, seed, threads;
+} simulate_options;
+
+static const char *const probe_words[] = {"linear", "convex", NULL};
+
+static const opt table[] = {
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_TEXT,
+     .value = "FILE.igs.mha",
+     .offset = offsetof(simulate_options, output),
+     .help = "the recording; beside it come .xml (the calibration), .truth.ply (the true surface) "
+             "and .seen.ply (the part that some beam met first)"},
+    {.name = "scene",
+     .type = OPT_TEXT,
+     .value = "NAME",
+     .fallback = "knee",
+     .offset = offsetof(simulate_options, scene),
+     .help = "sphere, box, cylinder, torus, knee or abdomen"},
+    {.name = "probe",
+     .type = OPT_WORD,
+     .words = probe_words,
+     .offset = offsetof(simulate_options, probe),
+     .help = "kind of array (default: convex for the abdomen, else linear)"},
+    {.name = "width",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 5,
+     .high = 300,
+     .fallback = "50",
+     .offset = offsetof(simulate_options, width),
+     .help = "aperture of a linear array"},
+    {.name = "radius",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 5,
+     .high = 200,
+     .fallback = "60",
+     .offset = offsetof(simulate_options, radius),
+     .help = "radius of a convex array's face"},
+    {.name = "half-angle",
+     .type = OPT_NUMBER,
+     .unit = UNIT_DEG,
+     .low = 5,
+     .high = 80,
+     .fallback = "30",
+     .offset = offsetof(simulate_options, half_angle),
+     .help = "half the field of view of a convex array"},
+    {.name = "depth",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 5,
+     .high = 400,
+     .offset = offsetof(simulate_options, depth),
+     .help = "imaging depth (default: 60 linear, 120 convex)"},
+    {.name = "image-size",
+     .type = OPT_NUMBERS,
+     .count = 2,
+     .unit = UNIT_PX,
+     .low = 16,
+     .high = 8192,
+     .fallback = "512,512",
+     .value = "WIDTH,HEIGHT",
+     .offset = offsetof(simulate_options, image_size),
+     .help = "size of the picture in pixels"},
+    {.name = "frames",
+     .letter = 'n',
+     .type = OPT_INT,
+     .low = 2,
+     .high = 1e7,
+     .fallback = "600",
+     .offset = offsetof(simulate_options, frames),
+     .help = "frames over the whole motion"},
+    {.name = "rate",
+     .type = OPT_NUMBER,
+     .unit = UNIT_HZ,
+     .low = 0.1,
+     .high = 1000,
+     .fallback = "25",
+     .offset = offsetof(simulate_options, rate),
+     .help = "frames a second"},
+    {.name = "pose-noise",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 0,
+     .high = 50,
+     .fallback = "0",
+     .offset = offsetof(simulate_options, pose_noise),
+     .help = "standard deviation of the tracker's position, each axis and frame"},
+    {.name = "angle-noise",
+     .type = OPT_NUMBER,
+     .unit = UNIT_DEG,
+     .low = 0,
+     .high = 45,
+     .fallback = "0",
+     .offset = offsetof(simulate_options, angle_noise),
+     .help = "standard deviation of the tracker's rotation, each axis and frame"},
+    {.name = "lag",
+     .type = OPT_NUMBER,
+     .unit = UNIT_S,
+     .low = -2,
+     .high = 2,
+     .fallback = "0",
+     .offset = offsetof(simulate_options, lag),
+     .help = "the tracker is late by this much"},
+    {.name = "speckle",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 4,
+     .fallback = "1",
+     .offset = offsetof(simulate_options, speckle),
+     .help = "0: plain pictures without noise; 1: natural"},
+    {.name = "truth-spacing",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 0.1,
+     .high = 10,
+     .fallback = "0.7",
+     .offset = offsetof(simulate_options, truth_spacing),
+     .help = "cell size of the true surface's mesh"},
+    {.name = "seed",
+     .type = OPT_INT,
+     .low = 0,
+     .high = 9e15,
+     .fallback = "1",
+     .offset = offsetof(simulate_options, seed),
+     .help = "same seed, same bytes"},
+    {.name = "threads",
+     .letter = 't',
+     .type = OPT_INT,
+     .low = 0,
+     .high = 256,
+     .fallback = "0",
+     .offset = offsetof(simulate_options, threads),
+     .help = "threads; 0 takes all the cores; the result is the same bytes"},
+    {.name = NULL}};
+
+static const char *const examples[] = {
+    "echosolid simulate --scene knee --frames 20 --pose-noise 0.3mm --angle-noise 0.3deg -o "
+    "knee.igs.mha",
+    "echosolid simulate --scene abdomen --frames 20 --speckle 0 -o abdomen.igs.mha --json", NULL};
+
+static es_simulation make_simulation(const simulate_options *o) {
+    es_simulation s = ES_SIMULATION_DEFAULTS;
+    bool convex = o->probe >= 0 ? o->probe == 1 : strcmp(o->scene, "abdomen") == 0;
+    s.scene = o->scene;
+    s.probe = (es_probe){.curved = convex,
+                         .width_mm = convex ? 0 : o->width,
+                         .radius_mm = convex ? o->radius : 0,
+                         .half_angle_rad = convex ? o->half_angle * 0.017453292519943295 : 0,
+                         .depth_mm = !isnan(o->depth) ? o->depth
+                                     : convex         ? 120
+                                                      : 60,
+                         .image_size = {(uint32_t)o->image_size[0], (uint32_t)o->image_size[1]}};
+    s.frames = (int)o->frames;
+    s.rate_hz = o->rate;
+    s.pose_noise_mm = o->pose_noise;
+    s.pose_noise_rad = o->angle_noise * 0.017453292519943295;
+    s.lag_s = o->lag;
+    s.speckle = o->speckle;
+    s.seed = (uint64_t)o->seed;
+    s.threads = (int)o->threads;
+    return s;
+}
+
+static bool write_frames(const simulate_options *o, const es_simulation *s, es_error *err) {
+    es_frame frame = {0};
+    es_sequence_options options = ES_SEQUENCE_DEFAULTS;
+    es_source *source = es_simulation_open(s, err);
+    es_sink *sink =
+        source ? es_sequence_create(o->output, es_source_info(source), &options, err) : NULL;
+    bool ok = sink != NULL, end = false;
+    for (int64_t f = 0; ok; f++) {
+        ok = es_source_next(source, &frame, ES_READ_PIXELS, &end, err);
+        if (!ok || end) break;
+        ok = es_sink_put(sink, &frame, err);
+        es_progress_step(app_progress(&o->common), "simulating", (double)f, (double)o->frames);
+    }
+    ok = ok && es_sink_finish(sink, err);
+    es_frame_clear(&frame);
+    es_sink_free(sink);
+    es_source_free(source);
+    return ok;
+}
+
+/* ImageToProbe and the scan conversion, as a user would have calibrated. */
+static bool write_config(const es_simulation *s, const char *path, es_error *err) {
+    es_plus *plus = es_plus_new(err);
+    if (!plus) return false;
+    es_mat4 image_to_probe = es_simulation_image_to_probe(s);
+    es_fan fan = es_simulation_fan(s);
+    double spacing = es_vec3_length(es_mat4_column(image_to_probe, 0));
+    es_plus_transform t = {.from = "Image", .to = "Probe", .matrix = image_to_probe, .error = NAN};
+    es_plus_scan_conversion scan = {
+        .curvilinear = s->probe.curved,
+        .depth_mm = s->probe.depth_mm,
+        .width_mm = s->probe.curved ? NAN : s->probe.width_mm,
+        .radius_start_mm = s->probe.curved ? fan.radius_start * spacing : NAN,
+        .radius_stop_mm = s->probe.curved ? fan.radius_stop * spacing : NAN,
+        .theta_start_deg = s->probe.curved ? fan.angle_start_rad * 57.29577951308232 : NAN,
+        .theta_stop_deg = s->probe.curved ? fan.angle_stop_rad * 57.29577951308232 : NAN,
+        .image_size = {(int32_t)s->probe.image_size[0], (int32_t)s->probe.image_size[1]},
+        .spacing_mm = {spacing, spacing},
+        .transducer_center_px = {s->probe.curved ? fan.apex_u : (fan.u0 + fan.u1) / 2,
+                                 s->probe.curved ? fan.apex_v + fan.radius_start : fan.v0}};
+    snprintf(scan.transducer_name, sizeof scan.transducer_name, "simulated");
+    bool ok = es_plus_transform_set(plus, &t, err) &&
+              es_plus_scan_conversion_set(plus, &scan, err) && es_plus_write(plus, path, err);
+    es_plus_free(plus);
+    return ok;
+}
+
+/* ---- the truth ------------------------------------------------------------------ */
+
+static void to_reference(es_mesh *mesh, es_mat4 scene_to_reference) {
+    for (size_t i = 0; i < mesh->vertex_count; i++) {
+        float *v = &mesh->vertices[3 * i];
+        es_vec3 p = es_mat4_point(scene_to_reference, es_vec3_make(v[0], v[1], v[2]));
+        v[0] = (float)p.x;
+        v[1] = (float)p.y;
+        v[2] = (float)p.z;
+    }
+}
+
+/* Keeps the triangles whose corners all lie within `reach` mm of a first hit. */
+static bool keep_seen(es_mesh *mesh, const float *hits, size_t hit_count, double reach,
+                      es_error *err) {
+    es_point_set *set = es_point_set_new(hits, hit_count, reach, err);
+    if (!set) return false;
+    size_t kept = 0;
+    for (size_t t = 0; t < mesh->triangle_count; t++) {
+        const uint32_t *triangle = &mesh->triangles[3 * t];
+        bool seen = true;
+        for (int k = 0; k < 3 && seen; k++)
+            seen = es_point_set_near(set, &mesh->vertices[3 * (size_t)triangle[k]]);
+        if (seen) memmove(&mesh->triangles[3 * kept++], triangle, 3 * sizeof *triangle);
+    }
+    mesh->triangle_count = kept;
+    es_point_set_free(set);
+    return es_mesh_keep_components(mesh, 0, 0, NULL, NULL, err);
+}
+
+typedef struct truth {
+    es_mesh surface, seen;
+    double area_mm2, seen_mm2;
+} truth;
+
+static bool make_truth(const simulate_options *o, const es_simulation *s, truth *t, es_error *err) {
+    es_mat4 to = es_simulation_scene_to_reference(s);
+    es_pool *pool = es_pool_new((int)o->threads, err);
+    es_scene *scene = pool ? es_scene_new(s->scene, err) : NULL;
+    es_bricks *bricks = scene ? es_scene_bricks(scene, o->truth_spacing, 3, pool, err) : NULL;
+    es_iso_options iso = ES_ISO_DEFAULTS;
+    size_t hit_count = 0;
+    float *hits = bricks ? es_simulation_first_hits(s, pool, &hit_count, err) : NULL;
+    es_mesh_check check = {0};
+    bool ok = hits && es_surface_extract(bricks, &iso, pool, &t->surface, err) &&
+              es_mesh_copy(&t->surface, &t->seen, err) &&
+              keep_seen(&t->seen, hits, hit_count, 1.0, err);
+    ok = ok && es_mesh_inspect(&t->surface, &check, err);
+    if (ok) t->area_mm2 = check.area_mm2;
+    ok = ok && es_mesh_inspect(&t->seen, &check, err);
+    if (ok) t->seen_mm2 = check.area_mm2;
+    if (ok) {
+        to_reference(&t->surface, to);
+        to_reference(&t->seen, to);
+    }
+    es_free(hits);
+    es_bricks_free(bricks);
+    es_scene_free(scene);
+    es_pool_free(pool);
+    return ok;
+}
+
+typedef struct names {
+    char *config, *truth, *seen;
+} names;
+
+static bool write_truth(const simulate_options *o, const es_simulation *s, const names *n, truth *t,
+                        es_error *err) {
+    app_origin origin;
+    char title[80];
+    if (!make_truth(o, s, t, err) || !app_origin_make(&origin, &command_simulate, o, NULL, 0, err))
+        return false;
+    es_mesh_write_options write = {.title = title};
+    app_origin_title(&origin, "true surface", title);
+    bool ok = es_mesh_write(n->truth, &t->surface, &write, err);
+    app_origin_title(&origin, "true surface that some beam met first", title);
+    if (t->seen.triangle_count) ok = ok && es_mesh_write(n->seen, &t->seen, &write, err);
+    app_origin_clear(&origin);
+    return ok;
+}
+
+static int print_result(const simulate_options *o, const names *n, const truth *t) {
+    if (o->common.json)
+        return app_print_json(json_pack("{s:s, s:s, s:s, s:s, s:I, s:f, s:f}", "output", o->output,
+                                        "config", n->config, "truth", n->truth, "seen", n->seen,
+                                        "frames", (json_int_t)o->frames, "area_mm2", t->area_mm2,
+                                        "seen_mm2", t->seen_mm2));
+    printf("%s: %lld frames of the %s\n", o->output, (long long)o->frames, o->scene);
+    printf("%s: ImageToProbe and scan conversion\n", n->config);
+    printf("%s: the true surface, %.0f mm2\n", n->truth, t->area_mm2);
+    if (t->seen_mm2 > 0)
+        printf("%s: the part that some beam met first, %.0f mm2 (%.0f %%)\n", n->seen, t->seen_mm2,
+               100 * t->seen_mm2 / t->area_mm2);
+    else
+        printf("no beam meets a hard surface in this scene\n");
+    return 0;
+}
+
+static bool check(const simulate_options *o, es_error *err) {
+    if (!o->output) return es_fail(err, ES_USAGE, "simulate: name the recording with -o");
+    es_scene *scene = es_scene_new(o->scene, err);
+    es_scene_free(scene);
+    return scene && es_sequence_can_write(o->output, err);
+}
+
+static int run(const void *options, const char *const *files, int count) {
+    (void)files;
+    (void)count;
+    const simulate_options *o = options;
+    es_error err = {0};
+    es_simulation s = make_simulation(o);
+    truth t = {{0}, {0}, 0, 0};
+    names n = {0};
+    int status = 1;
+    bool ok = check(o, &err) && (n.config = app_sibling(o->output, ".xml", &err)) &&
+              (n.truth = app_sibling(o->output, ".truth.ply", &err)) &&
+              (n.seen = app_sibling(o->output, ".seen.ply", &err)) && write_frames(o, &s, &err) &&
+              write_config(&s, n.config, &err) && write_truth(o, &s, &n, &t, &err);
+    app_progress_end();
+    status = ok ? print_result(o, &n, &t) : app_fail(&err);
+    es_mesh_clear(&t.surface);
+    es_mesh_clear(&t.seen);
+    es_free(n.config);
+    es_free(n.truth);
+    es_free(n.seen);
+    return status;
+}
+
+const command command_simulate = {
+    .name = "simulate",
+    .summary = "a recording of a known object, with the truth beside it",
+    .usage = "-o FILE.igs.mha [options]",
+    .description =
+        "Objects are signed distances (a knee with real dimensions, simple solids, an abdomen "
+        "phantom with a 20 mm cyst and a 30 mm ball); the probe is moved by a hand, tracked with "
+        "noise and lag. The pictures show bone edge, shadow, layers and speckle. The same options "
+        "and seed give the same bytes.",
+    .examples = examples,
+    .options = table,
+    .options_size = sizeof(simulate_options),
+    .arguments_min = 0,
+    .arguments_max = 0,
+    .run = run};

@@ -1,0 +1,218 @@
+/* The report of `echosolid model`: what came out, how sure it is, what was
+ * assumed, and pictures to judge it by. */
+#include <math.h>
+#include <string.h>
+
+#include "echosolid/picture.h"
+#include "echosolid/report.h"
+#include "model_run.h"
+
+static void add_result(es_report *p, const model_run *r) {
+    const es_model_result *m = &r->result;
+    char text[160];
+    es_report_section(p, "Result");
+    es_report_number(p, "area", "Bone surface that was seen", m->sheet_check.area_mm2, "mm2", NAN);
+    es_report_number(p, "pieces", "Pieces", (double)m->pieces_kept, "", NAN);
+    es_report_number(p, "pieces_dropped", "Small pieces dropped", (double)m->pieces_dropped, "",
+                     NAN);
+    snprintf(text, sizeof text, "%lld of %lld", (long long)m->frames_with_bone,
+             (long long)m->frames);
+    es_report_row(p, "frames_with_bone", "Frames with bone", text);
+    if (r->o->open) {
+        es_report_row(p, "model", "Model", "the seen sheet, open: it has no volume");
+        return;
+    }
+    snprintf(text, sizeof text, "the seen sheet thickened by %g mm away from the probe; %s",
+             r->o->thickness, m->solid_check.closed ? "closed" : "NOT CLOSED");
+    es_report_row(p, "model", "Model", text);
+    es_report_number(p, "solid_volume", "Volume of the thickened sheet", m->solid_check.volume_mm3,
+                     "mm3", NAN);
+    es_report_note(p, ES_WARNING,
+                   "Ultrasound sees one side of a bone. The back of the model is an offset of its "
+                   "front, not a measurement.");
+}
+
+static void add_error(es_report *p, const model_run *r) {
+    es_report_section(p, "Error against the truth");
+    if (!r->has_truth) {
+        es_report_note(p, ES_WARNING,
+                       "No truth was given: the error of this surface in millimetres is not known. "
+                       "It holds the tracker's and the calibration's errors in full.");
+        return;
+    }
+    const es_mesh_distance *a = &r->to_truth, *b = &r->from_truth;
+    es_report_row(p, "truth", "True surface", es_path_name(r->o->truth));
+    es_report_number(p, "rms", "Surface to truth, RMS", a->rms_mm, "mm", NAN);
+    es_report_number(p, "mean", "Surface to truth, mean", a->mean_mm, "mm", NAN);
+    es_report_number(p, "p95", "Surface to truth, 95 %", a->p95_mm, "mm", NAN);
+    es_report_number(p, "max", "Surface to truth, largest", a->max_mm, "mm", NAN);
+    es_report_number(p, "bias", "Bias (positive: outside the truth)", a->signed_mean_mm, "mm", NAN);
+    es_report_number(p, "back_rms", "Truth to surface, RMS", b->rms_mm, "mm", NAN);
+    es_report_number(p, "back_p95", "Truth to surface, 95 %", b->p95_mm, "mm", NAN);
+    es_report_number(p, "complete", "True surface found within 1 mm", 100 * r->truth_within_1mm,
+                     "%", NAN);
+}
+
+/* ---- pictures --------------------------------------------------------------------- */
+
+static bool add_mesh(es_report *p, const model_run *r, es_vec3 toward_eye, const char *caption,
+                     const float *scalar, es_error *err) {
+    es_image picture = {0};
+    es_vec3 up = fabs(toward_eye.z) > 0.9 ? es_vec3_make(0, 1, 0) : es_vec3_make(0, 0, 1);
+    es_mesh_view view = {.toward_eye = toward_eye, .up = up, .width = 800, .height = 640};
+    view.scalar = scalar;
+    view.high = 2;
+    view.scalar_name = "error mm";
+    bool ok = es_picture_mesh(&r->result.sheet, &view, &picture, err);
+    if (ok) es_report_picture(p, caption, &picture);
+    es_image_clear(&picture);
+    return ok;
+}
+
+/* The direction from which most of the sheet is seen: the mean normal. */
+static es_vec3 facing(const es_mesh *mesh) {
+    es_vec3 sum = {0, 0, 0};
+    for (size_t t = 0; t < mesh->triangle_count; t++) {
+        const uint32_t *k = &mesh->triangles[3 * t];
+        const float *a = &mesh->vertices[3 * (size_t)k[0]], *b = &mesh->vertices[3 * (size_t)k[1]],
+                    *c = &mesh->vertices[3 * (size_t)k[2]];
+        es_vec3 u = es_vec3_make(b[0] - a[0], b[1] - a[1], b[2] - a[2]);
+        es_vec3 v = es_vec3_make(c[0] - a[0], c[1] - a[1], c[2] - a[2]);
+        sum = es_vec3_add(sum, es_vec3_cross(u, v));
+    }
+    return es_vec3_length(sum) > 0 ? es_vec3_unit(sum) : es_vec3_make(0, 1, 0);
+}
+
+static bool add_meshes(es_report *p, const model_run *r, es_error *err) {
+    es_vec3 front = facing(&r->result.sheet);
+    es_vec3 other = fabs(front.z) > 0.9 ? es_vec3_make(0, 1, 0) : es_vec3_make(0, 0, 1);
+    es_vec3 side = es_vec3_unit(es_vec3_cross(other, front));
+    es_vec3 oblique = es_vec3_unit(es_vec3_add(front, es_vec3_scale(side, 1.5)));
+    float *scalar = NULL;
+    bool ok = true;
+    es_report_section(p, "The surface");
+    if (r->has_truth) {
+        const es_mesh *sheet = &r->result.sheet;
+        scalar = es_alloc(sheet->vertex_count, sizeof *scalar, err);
+        ok = scalar && es_mesh_point_distances(&r->truth, sheet->vertices, sheet->vertex_count,
+                                               r->s.pool, scalar, err);
+    }
+    ok = ok && add_mesh(p, r, front, "The seen surface, from the side of the probe", NULL, err) &&
+         add_mesh(p, r, oblique, "The seen surface, obliquely", NULL, err);
+    if (ok && scalar) ok = add_mesh(p, r, front, "Distance to the truth, 0 to 2 mm", scalar, err);
+    es_free(scalar);
+    return ok;
+}
+
+static bool add_slices(es_report *p, const model_run *r, es_error *err) {
+    es_volume *volume = es_model_volume(r->model);
+    es_bricks *bricks = volume ? es_volume_bricks(volume, err) : NULL;
+    if (!bricks) return false;
+    es_box3 box = es_mesh_box(&r->result.sheet);
+    const double middle[3] = {(box.min.x + box.max.x) / 2, (box.min.y + box.max.y) / 2,
+                              (box.min.z + box.max.z) / 2};
+    bool ok = true;
+    es_report_section(p, "The grey volume");
+    for (int axis = 0; axis < 3 && ok; axis++) {
+        es_image picture = {0};
+        char caption[120];
+        es_slice_view view = {.axis = axis, .position_mm = middle[axis], .width = 640};
+        ok = es_picture_slice(bricks, &view, &picture, err);
+        snprintf(caption, sizeof caption,
+                 "Slice at %c = %.1f mm through the middle of the surface; blue was never seen",
+                 "xyz"[axis], middle[axis]);
+        if (ok) es_report_picture(p, caption, &picture);
+        es_image_clear(&picture);
+    }
+    es_bricks_free(bricks);
+    return ok;
+}
+
+static void add_examples(es_report *p, const model_run *r) {
+    es_report_section(p, "Frames with the bone that was found");
+    for (size_t i = 0; i < es_model_example_count(r->model); i++) {
+        int64_t frame;
+        char caption[64];
+        const es_image *picture = es_model_example(r->model, i, &frame);
+        snprintf(caption, sizeof caption, "Frame %lld", (long long)frame);
+        es_report_picture(p, caption, picture);
+    }
+}
+
+/* ---- what was done ------------------------------------------------------------------ */
+
+static void add_done(es_report *p, const model_run *r) {
+    const es_survey *v = &r->s.setup.survey;
+    const es_model_result *m = &r->result;
+    char text[420];
+    es_report_section(p, "What was done");
+    snprintf(text, sizeof text, "%lld frames, %lld with a valid position, %lld used",
+             (long long)v->frames, (long long)v->placed, (long long)v->used);
+    es_report_row(p, "frames", "Recording", text);
+    if (v->placed < v->frames) es_report_note(p, ES_WARNING, v->reason);
+    es_report_number(p, "pixel_u", "Pixel along the transducer", v->pixel_mm[0], "mm", NAN);
+    es_report_number(p, "pixel_v", "Pixel into the body", v->pixel_mm[1], "mm", NAN);
+    es_report_number(p, "frame_distance", "Median distance of frames", v->step_mm, "mm", NAN);
+    for (size_t i = 0; i < r->s.setup.decisions.count; i++) {
+        const es_decision *d = &r->s.setup.decisions.items[i];
+        char key[64];
+        snprintf(key, sizeof key, "decision_%zu", i + 1);
+        snprintf(text, sizeof text, "%s (%s)", d->value, d->why);
+        es_report_row(p, key, d->what, text);
+    }
+    es_report_number(p, "read_s", "Time reading", r->flow.read_s, "s", NAN);
+    es_report_number(p, "detect_s", "Time finding bone", m->detect_s, "s", NAN);
+    es_report_number(p, "insert_s", "Time inserting distances", m->insert_s, "s", NAN);
+    es_report_number(p, "surface_s", "Time meshing", m->surface_s, "s", NAN);
+    es_report_number(p, "brick_mb", "Distance bricks", (double)m->distance.bytes / 1e6, "MB", NAN);
+    es_report_number(p, "peak_mb", "Peak memory", (double)es_memory_peak() / 1e6, "MB", NAN);
+    es_report_note(p, ES_NOTE,
+                   "The pixel size is taken from the calibration as given. It was not checked "
+                   "against the picture.");
+    es_report_note(p, ES_NOTE, "The surface is the crest of the echo, not its front edge.");
+}
+
+static void add_origin(es_report *p, const model_run *r) {
+    es_report_option(p, "options", r->origin.options);
+    for (int i = 0; i < r->origin.input_count; i++)
+        es_report_input(p, es_path_name(r->origin.inputs[i]), r->origin.digests[i]);
+}
+
+static void add_summary(es_report *p, const model_run *r) {
+    char text[300];
+    const es_mesh_distance *a = &r->to_truth;
+    double cm2 = r->result.sheet_check.area_mm2 / 100;
+    if (r->has_truth)
+        snprintf(text, sizeof text,
+                 "%.1f cm2 of bone surface, %.2f mm RMS (95 %% within %.2f mm) from the truth.",
+                 cm2, a->rms_mm, a->p95_mm);
+    else
+        snprintf(text, sizeof text,
+                 "%.1f cm2 of bone surface; its error is not known, there is no truth to compare "
+                 "with.",
+                 cm2);
+    es_report_summary(p, text);
+}
+
+bool model_report_write(const model_run *r, es_error *err) {
+    char title[200];
+    snprintf(title, sizeof title, "Bone surface of %s", es_path_name(r->file));
+    es_report *p = es_report_new(title, err);
+    char *json = app_sibling(r->o->report, ".json", err);
+    bool ok = p && json;
+    if (ok) {
+        add_summary(p, r);
+        add_result(p, r);
+        add_error(p, r);
+        ok = add_meshes(p, r, err) && add_slices(p, r, err);
+    }
+    if (ok) {
+        add_examples(p, r);
+        add_done(p, r);
+        add_origin(p, r);
+        ok = es_report_write_html(p, r->o->report, err) && es_report_write_json(p, json, err);
+    }
+    es_free(json);
+    es_report_free(p);
+    return ok;
+}

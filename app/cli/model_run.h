@@ -1,0 +1,34 @@
+/* What a run of `echosolid model` holds, for the command and its report. */
+#ifndef ECHOSOLID_APP_MODEL_RUN_H
+#define ECHOSOLID_APP_MODEL_RUN_H
+
+#include "setup_options.h"
+
+typedef struct model_options {
+    common_options common;
+    setup_options setup;
+    const char *output, *sheet, *volume, *report, *truth;
+    int detector;
+    double bone_threshold, bone_spacing, blur, min_weight, min_area, thickness;
+    int64_t components, smooth;
+    bool open, dry_run;
+} model_options;
+
+typedef struct model_run {
+    const model_options *o;
+    const char *file;
+    session s;
+    es_model *model;
+    es_model_result result;
+    es_flow_stats flow;
+    app_origin origin;
+    bool has_truth;
+    es_mesh truth;
+    es_mesh_distance to_truth, from_truth; /* sheet to truth and back */
+    double truth_within_1mm;               /* share of the truth's vertices */
+} model_run;
+
+/* The page o->report and the same figures as .json beside it. */
+bool model_report_write(const model_run *run, es_error *err);
+
+#endif

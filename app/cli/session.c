@@ -1,0 +1,62 @@
+/* Opening a recording with its configuration, for the commands that need
+ * both. */
+#include <math.h>
+#include <string.h>
+
+#include "setup_options.h"
+
+const char *const interpolation_words[] = {"nearest", "linear", NULL};
+const char *const compounding_words[] = {"latest", "mean", "maximum", NULL};
+
+static void fill_request(const setup_options *o, const es_plus *plus, es_setup_request *r) {
+    es_setup_request_init(r);
+    r->plus = plus;
+    r->transform = o->transform;
+    memcpy(r->spacing_mm, o->spacing, sizeof o->spacing);
+    memcpy(r->origin_mm, o->origin, sizeof o->origin);
+    memcpy(r->size_mm, o->size, sizeof o->size);
+    memcpy(r->clip_px, o->clip, sizeof o->clip);
+    memcpy(r->fan_angles_deg, o->fan_angles, sizeof o->fan_angles);
+    memcpy(r->fan_origin_px, o->fan_origin, sizeof o->fan_origin);
+    memcpy(r->fan_radii_px, o->fan_radii, sizeof o->fan_radii);
+    r->interpolation = o->interpolation;
+    r->compounding = o->compounding;
+    r->threshold = o->threshold;
+    r->skip = o->skip;
+    r->memory_limit = isnan(o->memory) ? 0 : (uint64_t)(o->memory * 1e9);
+}
+
+bool session_open(session *s, const char *file, const setup_options *options, es_error *err) {
+    memset(s, 0, sizeof *s);
+    es_setup_request request;
+    bool ok = !options->config || (s->plus = es_plus_read(options->config, err)) != NULL;
+    fill_request(options, s->plus, &request);
+    ok = ok && (s->source = es_sequence_open(file, err)) != NULL;
+    if (ok && !es_setup_make(s->source, &request, &s->setup, err)) {
+        if (err->code == ES_GEOMETRY) es_prefix(err, "%s", file);
+        ok = false;
+    }
+    ok = ok && (s->placement = es_placement_new(s->plus, options->transform, err)) &&
+         (s->pool = es_pool_new((int)options->threads, err));
+    if (!ok) session_close(s);
+    return ok;
+}
+
+void session_close(session *s) {
+    es_setup_clear(&s->setup);
+    es_pool_free(s->pool);
+    es_placement_free(s->placement);
+    es_source_free(s->source);
+    es_plus_free(s->plus);
+    memset(s, 0, sizeof *s);
+}
+
+json_t *session_json(const session *s) {
+    const es_survey *v = &s->setup.survey;
+    return json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "frames", (json_int_t)v->frames,
+                     "frames_placed", (json_int_t)v->placed, "frames_used", (json_int_t)v->used,
+                     "pixel_u_mm", app_json_number(v->pixel_mm[0]), "pixel_v_mm",
+                     app_json_number(v->pixel_mm[1]), "frame_distance_mm",
+                     app_json_number(v->step_mm), "path_mm", app_json_number(v->path_mm),
+                     "decisions", app_json_decisions(&s->setup.decisions));
+}

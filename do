@@ -1,0 +1,195 @@
+#!/bin/sh
+# ./do WORD: everything a person or a machine does with this project.
+# Runs on a bare Debian 12; installs what is missing and says so.
+set -eu
+cd "$(dirname "$0")"
+
+usage() {
+    cat <<'END'
+usage: ./do WORD
+  demo [FILE [--config XML]]  build, simulate a knee (or take FILE) and make out/: model, volume, report
+  test [--long]               build and run every test; --long fuzzes for a minute each
+  bench [NAME]                measure speed (reconstruct)
+  build                       leave the program at build/echosolid
+  docs                        make docs/commands.md, the man page and completion again
+  format                      clang-format over all sources
+END
+}
+
+BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config zlib1g-dev libpng-dev libxml2-dev
+    libnifti-dev libjansson-dev libxxhash-dev"
+TEST_PACKAGES="libcmocka-dev clang libclang-rt-14-dev clang-format shellcheck python3 python3-vtk9
+    man-db"
+
+# Installs those of the given packages that are missing.
+need() {
+    missing=
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
+            missing="$missing $package"
+    done
+    [ -z "$missing" ] && return 0
+    echo "installing:$missing"
+    as_root=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || {
+            echo "please install as root: apt-get install$missing" >&2
+            exit 1
+        }
+        as_root=sudo
+    fi
+    log=$(mktemp)
+    # shellcheck disable=SC2086
+    { $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
+        $as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1 || {
+        tail -n 20 "$log" >&2
+        echo "installing failed; the log is $log" >&2
+        exit 1
+    }
+    rm -f "$log"
+}
+
+configure() { # preset, cmake options...
+    preset=$1
+    shift
+    cmake --preset "$preset" "$@" >"build-log.txt" 2>&1 || {
+        cat build-log.txt >&2
+        exit 1
+    }
+    rm -f build-log.txt
+}
+
+build() {
+    # shellcheck disable=SC2086
+    need $BUILD_PACKAGES
+    configure release "-DBUILD_TESTING=${1:-OFF}"
+    cmake --build build
+}
+
+demo() {
+    build OFF
+    mkdir -p out
+    if [ $# -gt 0 ]; then
+        file=$1
+        shift
+        build/echosolid model "$file" "$@" -o out/model.stl --sheet out/sheet.stl \
+            --volume out/volume.mha --report out/report.html
+    else
+        build/echosolid simulate --scene knee --frames 900 --pose-noise 0.3mm \
+            --angle-noise 0.3deg -o out/knee.igs.mha
+        build/echosolid model out/knee.igs.mha --config out/knee.xml --truth out/knee.seen.ply \
+            -o out/knee.stl --sheet out/knee-sheet.stl --volume out/knee-volume.mha \
+            --report out/report.html
+    fi
+    echo "open out/report.html in a browser. Research software: not for diagnosis or planning."
+}
+
+PASSED=0
+FAILED=0
+SKIPPED=0
+
+# Runs one step of the tests and counts it.
+step() { # name, command...
+    name=$1
+    shift
+    if "$@"; then
+        echo "ok: $name"
+        PASSED=$((PASSED + 1))
+    else
+        echo "FAILED: $name"
+        FAILED=$((FAILED + 1))
+    fi
+}
+
+# ctest over a build folder; its tests are counted one by one.
+run_ctest() { # folder, ctest options...
+    folder=$1
+    shift
+    log=$(mktemp)
+    ctest --test-dir "$folder" --output-on-failure "$@" 2>&1 | tee "$log"
+    total=$(sed -n 's/.* out of \([0-9]*\)$/\1/p' "$log" | tail -n 1)
+    failed=$(sed -n 's/.* \([0-9]*\) tests\{0,1\} failed out of .*/\1/p' "$log" | tail -n 1)
+    skipped=$(grep -c '\*\*\*Skipped' "$log" || true)
+    rm -f "$log"
+    PASSED=$((PASSED + ${total:-0} - ${failed:-1} - skipped))
+    FAILED=$((FAILED + ${failed:-1}))
+    SKIPPED=$((SKIPPED + skipped))
+}
+
+fuzz() { # seconds each
+    configure fuzz
+    cmake --build build-fuzz
+    corpus=$(mktemp -d)
+    for target in build-fuzz/fuzz/fuzz_*; do
+        [ -x "$target" ] || continue
+        name=$(basename "$target")
+        mkdir -p "$corpus/$name"
+        step "$name, $1 s" "$target" -max_total_time="$1" -rss_limit_mb=3000 -verbosity=0 \
+            -artifact_prefix="$corpus/" -timeout=20 "$corpus/$name"
+    done
+    rm -rf "$corpus"
+}
+
+check_format() {
+    find include src app tests bench -name '*.[ch]' -print0 |
+        xargs -0 clang-format --dry-run --Werror
+}
+
+tests() {
+    seconds=5
+    [ "${1:-}" = --long ] && seconds=60
+    # shellcheck disable=SC2086
+    need $BUILD_PACKAGES $TEST_PACKAGES
+    build ON
+    run_ctest build
+    configure asan
+    cmake --build build-asan
+    run_ctest build-asan
+    configure tsan
+    cmake --build build-tsan
+    run_ctest build-tsan -R 'pool|recon_volume|recon_distance|surface_iso|simulate_frames'
+    fuzz "$seconds"
+    step "sources are formatted" check_format
+    step "scripts are clean" shellcheck ./do .ci/run tests/*.sh
+    echo "$PASSED passed, $FAILED failed, $SKIPPED skipped"
+    [ "$FAILED" -eq 0 ]
+}
+
+bench() {
+    build OFF
+    name=${1:-reconstruct}
+    [ -x "build/bench/bench_$name" ] || {
+        echo "no bench called $name; there is: $(find build/bench -type f -name 'bench_*')" >&2
+        exit 2
+    }
+    [ $# -gt 0 ] && shift
+    "build/bench/bench_$name" "$@"
+}
+
+docs() {
+    build OFF
+    build/echosolid --docs markdown >docs/commands.md
+    build/echosolid --docs man >docs/echosolid.1
+    build/echosolid --docs completion >docs/echosolid.bash-completion
+}
+
+format() {
+    need clang-format
+    find include src app tests bench -name '*.[ch]' -print0 | xargs -0 clang-format -i
+}
+
+word=${1:-}
+[ $# -gt 0 ] && shift
+case $word in
+demo) demo "$@" ;;
+test) tests "$@" ;;
+bench) bench "$@" ;;
+build) build OFF ;;
+docs) docs ;;
+format) format ;;
+*)
+    usage >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,294 @@
+/* A frame as scan lines x depth.
+ *
+ * Bone is a statement about a beam: it comes down, hits, and leaves darkness
+ * behind. So every detector works on scan lines from the transducer's face
+ * downwards, at a spacing in millimetres that is the same for every machine:
+ * about 0.3 mm between lines and 0.2 mm in depth, whatever the pixels are. A
+ * rectangle is cut into columns, a fan into rays from its apex. A sample is
+ * the mean of the picture over the sample's area, taken at as many points as
+ * there are pixels in it, so that fine pixels do not alias into speckle. */
+#include <math.h>
+#include <string.h>
+
+#include "bone_internal.h"
+
+#define LINE_STEP_MM 0.3
+#define DEPTH_STEP_MM 0.2
+enum {
+    MOST_LINES = 256,
+    MOST_SAMPLES = 1024,
+    FEWEST_LINES = 4,
+    FEWEST_SAMPLES = 16,
+    MOST_TAPS = 8
+};
+
+/* Pixels that may be read: first inclusive, last exclusive. */
+struct area {
+    uint32_t u0, v0, u1, v1;
+};
+
+struct ray {
+    double u, v, du, dv; /* pixels, and pixels per mm */
+};
+
+static bool readable_area(const es_bone_options *o, const es_image *image, struct area *area,
+                          es_error *err) {
+    *area = (struct area){0, 0, image->width, image->height};
+    if (!o->has_clip) return true;
+    int64_t u0 = o->clip_origin[0], v0 = o->clip_origin[1];
+    int64_t u1 = u0 + o->clip_size[0], v1 = v0 + o->clip_size[1];
+    if (u0 < 0 || v0 < 0 || u1 > image->width || v1 > image->height)
+        return es_fail(
+            err, ES_USAGE,
+            "the clip of %d x %d pixels at (%d, %d) reaches outside the image of %u x %u; "
+            "give a clip that belongs to these images",
+            o->clip_size[0], o->clip_size[1], o->clip_origin[0], o->clip_origin[1], image->width,
+            image->height);
+    *area = (struct area){(uint32_t)u0, (uint32_t)v0, (uint32_t)u1, (uint32_t)v1};
+    return true;
+}
+
+/* ---- the lit part of a picture whose fan is unknown ------------------------ */
+
+/* The brightest pixel of the area; ES_FORMAT when one is not finite. */
+static bool brightest(const es_image *grey, struct area area, float *most, es_error *err) {
+    *most = 0;
+    for (uint32_t v = area.v0; v < area.v1; v++) {
+        const float *row = (const float *)grey->data + (size_t)v * grey->width;
+        float sum = 0;
+        for (uint32_t u = area.u0; u < area.u1; u++) {
+            sum += row[u] * 0.0f; /* NaN when row[u] is not finite */
+            *most = row[u] > *most ? row[u] : *most;
+        }
+        if (sum == 0) continue;
+        for (uint32_t u = area.u0; u < area.u1; u++)
+            if (!isfinite(row[u]))
+                return es_fail(err, ES_FORMAT,
+                               "pixel (%u, %u) is %g; expected finite grey values: mask such "
+                               "pixels with 0 first",
+                               u, v, (double)row[u]);
+    }
+    return true;
+}
+
+static bool column_is_lit(const es_image *grey, struct area area, uint32_t u, float black) {
+    const float *data = grey->data;
+    for (uint32_t v = area.v0; v < area.v1; v++)
+        if (data[(size_t)v * grey->width + u] > black) return true;
+    return false;
+}
+
+static bool row_is_lit(const es_image *grey, struct area area, uint32_t v, float black) {
+    const float *row = (const float *)grey->data + (size_t)v * grey->width;
+    for (uint32_t u = area.u0; u < area.u1; u++)
+        if (row[u] > black) return true;
+    return false;
+}
+
+/* Leaves out black columns at the sides and black rows at the top. The bottom
+ * stays: below a bone everything may be black. */
+static struct area lit_area(const es_image *grey, struct area area, float most) {
+    float black = 0.02f * most;
+    struct area lit = area;
+    while (lit.u1 > lit.u0 && !column_is_lit(grey, area, lit.u1 - 1, black)) lit.u1--;
+    while (lit.u0 < lit.u1 && !column_is_lit(grey, area, lit.u0, black)) lit.u0++;
+    while (lit.v0 < lit.v1 && !row_is_lit(grey, area, lit.v0, black)) lit.v0++;
+    return most > 0 ? lit : area;
+}
+
+/* ---- where the scan lines are ------------------------------------------------ */
+
+/* The rectangle of a linear probe; that of a curved one is not needed. */
+static es_fan fan_of(const es_bone_options *o, const es_image *grey, struct area area, float most) {
+    if (o->fan.kind != ES_FAN_NONE) return o->fan;
+    struct area lit = lit_area(grey, area, most);
+    return (es_fan){.kind = ES_FAN_LINEAR, .u0 = lit.u0, .v0 = lit.v0, .u1 = lit.u1, .v1 = lit.v1};
+}
+
+static bool check_fan(const es_fan *fan, const es_image *image, es_error *err) {
+    if (fan->kind == ES_FAN_LINEAR && (fan->u0 < -1 || fan->v0 < -1 ||
+                                       fan->u1 > image->width + 1. || fan->v1 > image->height + 1.))
+        return es_fail(err, ES_USAGE,
+                       "the fan's rectangle (%g, %g) to (%g, %g) reaches outside the image of %u x "
+                       "%u; is the fan that of another image size?",
+                       fan->u0, fan->v0, fan->u1, fan->v1, image->width, image->height);
+    return true;
+}
+
+/* The ray through the middle of scan line `line`, which may be a fraction. */
+static struct ray ray_at(const es_fan *fan, const double spacing_mm[2], size_t lines, double line) {
+    double share = (line + 0.5) / (double)lines;
+    if (fan->kind == ES_FAN_LINEAR)
+        return (struct ray){fan->u0 - 0.5 + share * (fan->u1 - fan->u0), fan->v0, 0,
+                            1 / spacing_mm[1]};
+    double angle = fan->angle_start_rad + share * (fan->angle_stop_rad - fan->angle_start_rad);
+    double s = sin(angle), c = cos(angle);
+    return (struct ray){fan->apex_u + fan->radius_start * s / fan->aspect,
+                        fan->apex_v + fan->radius_start * c, s / spacing_mm[0], c / spacing_mm[1]};
+}
+
+static double fan_depth_mm(const es_fan *fan, const double spacing_mm[2]) {
+    double pixels =
+        fan->kind == ES_FAN_LINEAR ? fan->v1 - fan->v0 : fan->radius_stop - fan->radius_start;
+    return pixels * spacing_mm[1];
+}
+
+/* Curved: the arc half way down. */
+static double fan_width_mm(const es_fan *fan, const double spacing_mm[2]) {
+    if (fan->kind == ES_FAN_LINEAR) return (fan->u1 - fan->u0) * spacing_mm[0];
+    return (fan->angle_stop_rad - fan->angle_start_rad) * spacing_mm[1] *
+           (fan->radius_start + fan->radius_stop) / 2;
+}
+
+/* Shrinks [t0, t1] to where low <= at + t * step <= high. */
+static void cut(double at, double step, double low, double high, double *t0, double *t1) {
+    if (fabs(step) < 1e-12) {
+        if (at < low || at > high) *t1 = *t0;
+        return;
+    }
+    double a = (low - at) / step, b = (high - at) / step;
+    *t0 = fmax(*t0, fmin(a, b));
+    *t1 = fmin(*t1, fmax(a, b));
+}
+
+static void place_line(struct beams *beams, size_t index, struct ray ray, struct area area) {
+    double length = (double)beams->samples * beams->depth_step_mm, t0 = 0, t1 = length;
+    cut(ray.u, ray.du, area.u0 - 0.5, area.u1 - 0.5, &t0, &t1);
+    cut(ray.v, ray.dv, area.v0 - 0.5, area.v1 - 0.5, &t0, &t1);
+    beams->line[index] =
+        (es_scan_line){.u = ray.u, .v = ray.v, .du = ray.du, .dv = ray.dv, .length_mm = length};
+    beams->first[index] = (uint32_t)ceil(t0 / beams->depth_step_mm);
+    beams->last[index] = t1 > t0 ? (uint32_t)floor(t1 / beams->depth_step_mm + 1e-6) : 0;
+    if (beams->last[index] < beams->first[index]) beams->last[index] = beams->first[index];
+}
+
+static bool make_room(struct beams *beams, es_error *err) {
+    size_t lines = beams->lines, samples = beams->lines * beams->samples;
+    if (lines > beams->line_capacity) {
+        if (!es_resize(&beams->line, lines, sizeof *beams->line, err) ||
+            !es_resize(&beams->first, lines, sizeof *beams->first, err) ||
+            !es_resize(&beams->last, lines, sizeof *beams->last, err))
+            return false;
+        beams->line_capacity = lines;
+    }
+    if (samples > beams->sample_capacity) {
+        if (!es_resize(&beams->echo, samples, sizeof *beams->echo, err) ||
+            !es_resize(&beams->tone, samples, sizeof *beams->tone, err))
+            return false;
+        beams->sample_capacity = samples;
+    }
+    return true;
+}
+
+/* Chooses the numbers of lines and samples and their steps. */
+static bool choose_steps(struct beams *beams, const es_fan *fan, const double spacing_mm[2],
+                         es_error *err) {
+    double width = fan_width_mm(fan, spacing_mm), depth = fan_depth_mm(fan, spacing_mm);
+    double lines = fmin(floor(width / LINE_STEP_MM), MOST_LINES);
+    double samples = fmin(floor(depth / DEPTH_STEP_MM), MOST_SAMPLES);
+    if (!(lines >= FEWEST_LINES && samples >= FEWEST_SAMPLES))
+        return es_fail(err, ES_USAGE,
+                       "the echoes cover %.3g mm across and %.3g mm in depth; expected at least "
+                       "%.3g x %.3g mm: check the pixel spacing (%g x %g mm) and the fan or clip",
+                       width, depth, FEWEST_LINES * LINE_STEP_MM, FEWEST_SAMPLES * DEPTH_STEP_MM,
+                       spacing_mm[0], spacing_mm[1]);
+    beams->lines = (size_t)lines;
+    beams->samples = (size_t)samples;
+    beams->line_step_mm = width / lines;
+    beams->depth_step_mm = fmax(DEPTH_STEP_MM, depth / MOST_SAMPLES);
+    return true;
+}
+
+/* ---- sampling ------------------------------------------------------------------ */
+
+static float clamp(float x, float low, float high) {
+    x = x < low ? low : x;
+    return x > high ? high : x;
+}
+
+static float bilinear(const es_image *grey, struct area area, float u, float v) {
+    u = clamp(u, (float)area.u0, (float)(area.u1 - 1));
+    v = clamp(v, (float)area.v0, (float)(area.v1 - 1));
+    int x = (int)u, y = (int)v;
+    float fx = u - (float)x, fy = v - (float)y;
+    size_t right = x + 1 < (int)area.u1, down = y + 1 < (int)area.v1 ? grey->width : 0;
+    const float *p = (const float *)grey->data + (size_t)y * grey->width + (size_t)x;
+    float top = p[0] + fx * (p[right] - p[0]);
+    float bottom = p[down] + fx * (p[down + right] - p[down]);
+    return top + fy * (bottom - top);
+}
+
+/* Points over a distance in pixels; bilinear reading covers a little more than
+ * one pixel each. */
+static int taps_for(double pixels) { return (int)fmin(fmax(ceil(pixels / 1.25), 1), MOST_TAPS); }
+
+/* Adds `share` times the mean over each sample's depth along one ray. */
+static void add_ray(const struct beams *beams, struct area area, size_t line, struct ray ray,
+                    float share) {
+    int taps = taps_for(beams->depth_step_mm * hypot(ray.du, ray.dv));
+    float step = (float)beams->depth_step_mm / (float)taps;
+    float du = step * (float)ray.du, dv = step * (float)ray.dv;
+    float first = 0.5f - 0.5f * (float)taps; /* taps lie about the sample's middle */
+    float u = (float)ray.u + first * du, v = (float)ray.v + first * dv;
+    float *out = beams->echo + line * beams->samples;
+    for (uint32_t z = beams->first[line]; z < beams->last[line]; z++) {
+        float sum = 0;
+        for (int tap = 0; tap < taps; tap++) {
+            float t = (float)((int)z * taps + tap);
+            sum += bilinear(&beams->grey, area, u + t * du, v + t * dv);
+        }
+        out[z] += share / (float)taps * sum;
+    }
+}
+
+static void sample_lines(struct beams *beams, const es_fan *fan, const double spacing_mm[2],
+                         struct area area) {
+    memset(beams->echo, 0, beams->lines * beams->samples * sizeof *beams->echo);
+    int taps = taps_for(beams->line_step_mm / spacing_mm[0]);
+    for (size_t line = 0; line < beams->lines; line++)
+        for (int tap = 0; tap < taps; tap++) {
+            double at = (double)line + (tap + 0.5) / taps - 0.5;
+            add_ray(beams, area, line, ray_at(fan, spacing_mm, beams->lines, at),
+                    1.0f / (float)taps);
+        }
+}
+
+static bool any_sample(const struct beams *beams) {
+    for (size_t line = 0; line < beams->lines; line++)
+        if (beams->last[line] > beams->first[line]) return true;
+    return false;
+}
+
+bool beams_from_image(struct beams *beams, const es_bone_options *options, const es_image *image,
+                      es_error *err) {
+    struct area area;
+    float most;
+    if (!image->data || image->width == 0 || image->height == 0)
+        return es_fail(err, ES_USAGE, "the image is empty; expected pixels to look for bone in");
+    if (!readable_area(options, image, &area, err) || !check_fan(&options->fan, image, err) ||
+        !es_image_to_f32(image, &beams->grey, err) || !brightest(&beams->grey, area, &most, err))
+        return false;
+    es_fan fan = fan_of(options, &beams->grey, area, most);
+    if (!choose_steps(beams, &fan, options->spacing_mm, err) || !make_room(beams, err))
+        return false;
+    for (size_t line = 0; line < beams->lines; line++)
+        place_line(beams, line, ray_at(&fan, options->spacing_mm, beams->lines, (double)line),
+                   area);
+    if (!any_sample(beams))
+        return es_fail(err, ES_USAGE,
+                       "no scan line of the fan crosses the image of %u x %u; is the fan that of "
+                       "another image size?",
+                       image->width, image->height);
+    sample_lines(beams, &fan, options->spacing_mm, area);
+    return true;
+}
+
+void beams_clear(struct beams *beams) {
+    es_free(beams->line);
+    es_free(beams->first);
+    es_free(beams->last);
+    es_free(beams->echo);
+    es_free(beams->tone);
+    es_image_clear(&beams->grey);
+    *beams = (struct beams){0};
+}

@@ -1,0 +1,144 @@
+/* Where the bone is in one frame: the picture becomes scan lines (beams.c) on
+ * a fixed scale of grey (tone.c), a detector gives every sample a value 0..1
+ * (shadow.c, foroughi.c), dynamic programming finds the bone's path through
+ * that map (path.c), and the crest of the echo along it is the result
+ * (crest.c). A better detector only has to make a better map. */
+#include <math.h>
+#include <string.h>
+
+#include "bone_internal.h"
+
+#define CREST_DEPTH_MM 0.2 /* blur before the crest is looked for */
+#define CREST_LINES_MM 0.4
+
+struct es_bone {
+    es_bone_options options;
+    detector_fn *detector;
+    struct beams beams;
+    struct path path;
+    float *map, *scratch[BONE_SCRATCHES];
+    size_t capacity;
+};
+
+static bool check_number(const char *name, double value, double low, double high, es_error *err) {
+    if (value >= low && value <= high) return true;
+    return es_fail(err, ES_USAGE, "%s is %g; expected a number from %g to %g", name, value, low,
+                   high);
+}
+
+static bool check_linear(const es_fan *fan, es_error *err) {
+    if (isfinite(fan->u0) && isfinite(fan->v0) && fan->u1 > fan->u0 && fan->v1 > fan->v0 &&
+        isfinite(fan->u1) && isfinite(fan->v1))
+        return true;
+    return es_fail(err, ES_USAGE,
+                   "the fan's rectangle is (%g, %g) to (%g, %g); expected finite numbers, the "
+                   "first pair smaller",
+                   fan->u0, fan->v0, fan->u1, fan->v1);
+}
+
+static bool check_curved(const es_bone_options *o, es_error *err) {
+    const es_fan *fan = &o->fan;
+    double aspect = o->spacing_mm[0] / o->spacing_mm[1];
+    if (!isfinite(fan->apex_u) || !isfinite(fan->apex_v))
+        return es_fail(err, ES_USAGE, "the fan's apex is (%g, %g); expected finite pixels",
+                       fan->apex_u, fan->apex_v);
+    if (!(fan->radius_start >= 0 && fan->radius_stop > fan->radius_start &&
+          isfinite(fan->radius_stop)))
+        return es_fail(err, ES_USAGE,
+                       "the fan's radii are %g to %g pixels; expected 0 or more, growing",
+                       fan->radius_start, fan->radius_stop);
+    if (!(fan->angle_start_rad >= -M_PI && fan->angle_stop_rad > fan->angle_start_rad &&
+          fan->angle_stop_rad <= M_PI))
+        return es_fail(err, ES_USAGE,
+                       "the fan's angles are %g to %g rad; expected -pi to pi, growing",
+                       fan->angle_start_rad, fan->angle_stop_rad);
+    if (!(fabs(fan->aspect / aspect - 1) < 0.02))
+        return es_fail(err, ES_USAGE,
+                       "the fan's aspect is %g, but the pixel spacing gives %g / %g = %g; one of "
+                       "the two is not of this recording",
+                       fan->aspect, o->spacing_mm[0], o->spacing_mm[1], aspect);
+    return true;
+}
+
+static bool check_fan(const es_bone_options *o, es_error *err) {
+    switch (o->fan.kind) {
+    case ES_FAN_NONE: return true;
+    case ES_FAN_LINEAR: return check_linear(&o->fan, err);
+    case ES_FAN_CURVED: return check_curved(o, err);
+    }
+    return es_fail(err, ES_USAGE, "%d is no kind of fan", (int)o->fan.kind);
+}
+
+static bool check_options(const es_bone_options *o, es_error *err) {
+    if (o->has_clip && (o->clip_size[0] <= 0 || o->clip_size[1] <= 0))
+        return es_fail(err, ES_USAGE, "the clip is %d x %d pixels; expected 1 x 1 at least",
+                       o->clip_size[0], o->clip_size[1]);
+    return check_number("the pixel spacing along u (mm)", o->spacing_mm[0], 1e-4, 100, err) &&
+           check_number("the pixel spacing along v (mm)", o->spacing_mm[1], 1e-4, 100, err) &&
+           check_number("min_depth_mm", o->min_depth_mm, 0, 1000, err) &&
+           check_number("threshold", o->threshold, 0, 1, err) &&
+           check_number("min_length_mm", o->min_length_mm, 0, 1000, err) &&
+           check_number("offset_mm", o->offset_mm, -100, 100, err) && check_fan(o, err);
+}
+
+static detector_fn *find_detector(es_bone_method method, es_error *err) {
+    switch (method) {
+    case ES_BONE_SHADOW: return shadow_map;
+    case ES_BONE_FOROUGHI: return foroughi_map;
+    }
+    es_fail(err, ES_USAGE, "%d is no bone detector", (int)method);
+    return NULL;
+}
+
+es_bone *es_bone_new(const es_bone_options *options, es_error *err) {
+    if (!check_options(options, err)) return NULL;
+    detector_fn *detector = find_detector(options->method, err);
+    if (!detector) return NULL;
+    es_bone *bone = es_alloc_zero(1, sizeof *bone, err);
+    if (!bone) return NULL;
+    bone->options = *options;
+    bone->detector = detector;
+    return bone;
+}
+
+void es_bone_free(es_bone *bone) {
+    if (!bone) return;
+    beams_clear(&bone->beams);
+    path_clear(&bone->path);
+    es_free(bone->map);
+    for (int i = 0; i < BONE_SCRATCHES; i++) es_free(bone->scratch[i]);
+    es_free(bone);
+}
+
+static bool make_room(es_bone *bone, es_error *err) {
+    size_t samples = bone->beams.lines * bone->beams.samples;
+    if (samples <= bone->capacity) return true;
+    if (!es_resize(&bone->map, samples, sizeof *bone->map, err)) return false;
+    for (int i = 0; i < BONE_SCRATCHES; i++)
+        if (!es_resize(&bone->scratch[i], samples, sizeof *bone->scratch[i], err)) return false;
+    bone->capacity = samples;
+    return true;
+}
+
+/* All the scan lines, nothing found. */
+static void empty_trace(const struct beams *beams, es_trace *trace) {
+    memcpy(trace->lines, beams->line, beams->lines * sizeof *trace->lines);
+}
+
+bool es_bone_detect(es_bone *bone, const es_image *image, es_trace *trace, es_error *err) {
+    struct beams *beams = &bone->beams;
+    if (!beams_from_image(beams, &bone->options, image, err) || !make_room(bone, err) ||
+        !es_trace_resize(trace, beams->lines, err))
+        return false;
+    if (!beams_tone(beams)) {
+        empty_trace(beams, trace);
+        return true;
+    }
+    bone->detector(beams, bone->scratch, bone->map);
+    if (!path_find(&bone->path, beams, bone->map, &bone->options, err)) return false;
+    float *crest = bone->scratch[0];
+    beams_smooth(beams, beams->echo, CREST_DEPTH_MM, CREST_LINES_MM, bone->scratch[1], crest);
+    pieces_judge(beams, bone->map, crest, &bone->options, &bone->path);
+    crest_trace(beams, crest, bone->map, &bone->path, &bone->options, trace);
+    return true;
+}

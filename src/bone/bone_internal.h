@@ -1,0 +1,104 @@
+/* Inside the bone room: a frame as scan lines, the maps that detectors make
+ * of it, and the path through a map.
+ *
+ * Every array over the frame is line-major: value[line * samples + sample],
+ * so that the loops along depth and the loops across lines both run over
+ * contiguous memory. */
+#ifndef ES_BONE_INTERNAL_H
+#define ES_BONE_INTERNAL_H
+
+#include "echosolid/bone.h"
+
+/* ---- beams.c: the image as scan lines x depth --------------------------- */
+
+struct beams {
+    size_t lines, samples;
+    double depth_step_mm, line_step_mm; /* line step: half way down, where curved */
+    es_scan_line *line;                 /* start and direction; found = false */
+    uint32_t *first, *last;             /* samples inside the picture: [first, last) */
+    float *echo;                        /* grey values, averaged over a sample's area */
+    float *tone;                        /* the same on a fixed scale 0..1, see tone.c */
+    es_image grey;                      /* scratch: the image as f32 */
+    size_t line_capacity, sample_capacity;
+};
+
+bool beams_from_image(struct beams *beams, const es_bone_options *options, const es_image *image,
+                      es_error *err);
+void beams_clear(struct beams *beams);
+
+/* ---- tone.c ---------------------------------------------------------------- */
+
+/* Fills beams->tone from beams->echo, and shifts echo so that its darkest is 0. False when there is no echo at all. */
+bool beams_tone(struct beams *beams);
+
+/* ---- filter.c: smoothing in beam space ------------------------------------- */
+
+/* Gaussian of sigma_mm along depth and across lines; may work in place.
+ * `scratch` has lines * samples floats. */
+void beams_smooth(const struct beams *beams, const float *in, double depth_sigma_mm,
+                  double line_sigma_mm, float *scratch, float *out);
+
+/* One line of the frame smoothed along a slope (mm of depth per mm across): an
+ * echo of that slope stays sharp while speckle averages out. */
+void beams_smooth_line(const struct beams *beams, const float *in, size_t line, double slope,
+                       double sigma_mm, float *out);
+
+struct reach {
+    double onset_mm, range_mm;
+};
+
+/* out = weighted mean of what lies deeper (or less deep) on the same line, the
+ * weight of a distance d being (1 - exp(-d / onset)) exp(-d / range); 1 where
+ * less than 3 mm are left. */
+void beams_mean_below(const struct beams *beams, const float *in, struct reach reach, float *out);
+void beams_mean_above(const struct beams *beams, const float *in, struct reach reach, float *out);
+
+/* Bone shadows all that is deeper: a candidate of the map with another one
+ * below it, on the same line and nearly as good, loses to it. */
+void beams_give_way(const struct beams *beams, float *map);
+
+/* ---- the detectors: maps 0..1 from the tone --------------------------------- */
+
+enum { BONE_SCRATCHES = 4 };
+/* map and each scratch have lines * samples floats. */
+typedef void detector_fn(const struct beams *beams, float *scratch[BONE_SCRATCHES], float *map);
+detector_fn shadow_map, foroughi_map;
+
+/* ---- path.c ------------------------------------------------------------------ */
+
+struct path {
+    size_t lines;
+    int32_t *sample; /* per line, -1: no bone */
+    bool *joined;    /* per line: reached from the line before by a step, not a jump */
+    /* scratch */
+    double *crest_mm;     /* per line */
+    int8_t *from;         /* lines * samples: the step that led here */
+    int32_t *best;        /* per line: the sample a jump starts from */
+    bool *none_from_bone; /* per line */
+    float *score[2];      /* samples each */
+    size_t line_capacity, depth_capacity, sample_capacity;
+};
+
+/* The best path through map - threshold, at and below min_depth. */
+bool path_find(struct path *path, const struct beams *beams, const float *map,
+               const es_bone_options *options, es_error *err);
+void path_clear(struct path *path);
+
+/* ---- pieces.c ------------------------------------------------------------------ */
+
+/* Takes back what of the path is not believed: crossings between echoes, short
+ * pieces, layers above bone. `echo` is the picture, lightly smoothed. */
+void pieces_judge(const struct beams *beams, const float *map, const float *echo,
+                  const es_bone_options *options, struct path *path);
+
+/* The line after the last one that is joined to `first`. */
+size_t piece_end(const struct path *path, size_t first);
+
+/* ---- crest.c ------------------------------------------------------------------- */
+
+/* Turns the path into the trace: crest of the echo, smoothed slope,
+ * confidence. The trace has room for all the lines. */
+void crest_trace(const struct beams *beams, const float *echo, const float *map, struct path *path,
+                 const es_bone_options *options, es_trace *trace);
+
+#endif

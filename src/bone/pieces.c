@@ -1,0 +1,152 @@
+/* Which pieces of a path are believed.
+ *
+ * The path is the best one that there is, not a good one everywhere. Here it
+ * loses the stretches that it only crossed to come from one echo to the next,
+ * then the pieces that are too short for an echo on bone, and last the layers
+ * that run on above a better bone: nothing is seen below bone, so a line whose
+ * continuation has bone below it was a fascia all along. */
+#include <math.h>
+
+#include "bone_internal.h"
+
+#define SUPPORT 0.5       /* x threshold: the map under a stretch only crossed */
+#define CROSSING_MM 1.5   /* shorter drop-outs stay bridged */
+#define FOLLOW_MM 25.0    /* how far a continuation is followed */
+#define FOLLOW_ECHO 0.4f  /* x mean echo of the piece: darker is a drop-out */
+#define END_ECHO 0.35f      /* x mean echo: ends darker than this are cut off */
+#define LAYER_GAP_MM 3.0  /* bone below, this much deeper, ... */
+#define LAYER_OVER_MM 3.0 /* ... on this many mm of the continuation */
+#define LAYER_SHARE 0.5   /* only a piece of less worth than this share gives way */
+
+/* From the line before, in mm, along the path. */
+static double step_mm(const struct beams *beams, const struct path *path, size_t line) {
+    if (line == 0 || !path->joined[line]) return beams->line_step_mm;
+    double depth = (path->sample[line] - path->sample[line - 1]) * beams->depth_step_mm;
+    return hypot(beams->line_step_mm, depth);
+}
+
+static void forget(struct path *path, size_t first, size_t last) {
+    for (size_t i = first; i < last; i++) {
+        path->sample[i] = -1;
+        path->joined[i] = false;
+    }
+    if (last < path->lines) path->joined[last] = false;
+}
+
+static float worth(const struct beams *beams, const struct path *path, const float *map,
+                   size_t line) {
+    return map[line * beams->samples + (size_t)path->sample[line]];
+}
+
+static void drop_crossings(const struct beams *beams, const float *map, float least,
+                           struct path *path) {
+    for (size_t i = 0; i < path->lines; i++) {
+        double length = 0;
+        size_t first = i;
+        while (i < path->lines && path->sample[i] >= 0 && worth(beams, path, map, i) < least)
+            length += step_mm(beams, path, i++);
+        if (length > CROSSING_MM) forget(path, first, i);
+    }
+}
+
+size_t piece_end(const struct path *path, size_t first) {
+    size_t last = first + 1;
+    while (last < path->lines && path->joined[last]) last++;
+    return last;
+}
+
+static double piece_mm(const struct beams *beams, const struct path *path, size_t first,
+                       size_t last) {
+    double length = 0;
+    for (size_t i = first; i < last; i++) length += step_mm(beams, path, i);
+    return length;
+}
+
+static void drop_short(const struct beams *beams, double least_mm, struct path *path) {
+    for (size_t i = 0, last; i < path->lines; i = last) {
+        last = piece_end(path, i);
+        if (path->sample[i] >= 0 && piece_mm(beams, path, i, last) < least_mm)
+            forget(path, i, last);
+    }
+}
+
+/* Sum of the map along the piece that line `at` belongs to. */
+static double piece_worth(const struct beams *beams, const struct path *path, const float *map,
+                          size_t at) {
+    while (path->joined[at]) at--;
+    double sum = 0;
+    for (size_t i = at, last = piece_end(path, at); i < last; i++)
+        sum += (double)worth(beams, path, map, i);
+    return sum;
+}
+
+static float mean_echo(const struct beams *beams, const struct path *path, const float *echo,
+                       size_t first, size_t last) {
+    float sum = 0;
+    for (size_t i = first; i < last; i++) sum += worth(beams, path, echo, i);
+    return sum / (float)(last - first);
+}
+
+/* Smoothing along a slope carries an echo's ridge past its end. */
+static void trim_ends(const struct beams *beams, const float *echo, struct path *path) {
+    for (size_t i = 0, last; i < path->lines; i = last) {
+        last = piece_end(path, i);
+        if (path->sample[i] < 0) continue;
+        float least = END_ECHO * mean_echo(beams, path, echo, i, last);
+        size_t low = i, high = last;
+        while (low < high && worth(beams, path, echo, low) < least) low++;
+        while (high > low && worth(beams, path, echo, high - 1) < least) high--;
+        forget(path, i, low);
+        forget(path, high, last);
+    }
+}
+
+/* The brightest sample of a line within two of `at`. */
+static size_t follow(const float *line, size_t count, size_t at) {
+    size_t best = at, low = at > 2 ? at - 2 : 0, high = at + 2 < count ? at + 2 : count - 1;
+    for (size_t z = low; z <= high; z++)
+        if (line[z] > line[best]) best = z;
+    return best;
+}
+
+/* Follows the echo beyond one end of a piece (side -1 or 1, `end` its last
+ * line): does it run above a bone that is worth much more? */
+static bool runs_above(const struct beams *beams, const struct path *path, const float *map,
+                       const float *echo, ptrdiff_t end, int side, float least, double limit) {
+    double over = 0, dark = 0, step = beams->line_step_mm;
+    int32_t gap = (int32_t)lround(LAYER_GAP_MM / beams->depth_step_mm);
+    size_t at = (size_t)path->sample[end];
+    ptrdiff_t lines = (ptrdiff_t)beams->lines, reach = lround(FOLLOW_MM / step);
+    for (ptrdiff_t i = end + side; i >= 0 && i < lines && (i - end) * side <= reach; i += side) {
+        const float *line = echo + (size_t)i * beams->samples;
+        at = follow(line, beams->samples, at);
+        dark = line[at] < least ? dark + step : 0;
+        if (dark > CROSSING_MM) return false;
+        if (path->sample[i] > (int32_t)at + gap &&
+            piece_worth(beams, path, map, (size_t)i) > limit)
+            over += step;
+        if (over > LAYER_OVER_MM) return true;
+    }
+    return false;
+}
+
+static void drop_layers(const struct beams *beams, const float *map, const float *echo,
+                        struct path *path) {
+    for (size_t i = 0, last; i < path->lines; i = last) {
+        last = piece_end(path, i);
+        if (path->sample[i] < 0) continue;
+        double limit = piece_worth(beams, path, map, i) / LAYER_SHARE;
+        float least = FOLLOW_ECHO * mean_echo(beams, path, echo, i, last);
+        if (runs_above(beams, path, map, echo, (ptrdiff_t)i, -1, least, limit) ||
+            runs_above(beams, path, map, echo, (ptrdiff_t)last - 1, 1, least, limit))
+            forget(path, i, last);
+    }
+}
+
+void pieces_judge(const struct beams *beams, const float *map, const float *echo,
+                  const es_bone_options *options, struct path *path) {
+    drop_crossings(beams, map, (float)(SUPPORT * options->threshold), path);
+    trim_ends(beams, echo, path);
+    drop_short(beams, options->min_length_mm, path);
+    drop_layers(beams, map, echo, path);
+}

@@ -1,0 +1,222 @@
+/* Frames to a bone: detect along the scan lines, fuse the signed distances,
+ * mesh, clean, thicken.
+ *
+ * Detection runs one frame per task with one detector per worker; insertion
+ * splits the volume. Both depend on the frames alone, never on the threads. */
+#include <math.h>
+#include <string.h>
+
+#include "echosolid/picture.h"
+#include "echosolid/pipeline.h"
+
+enum { EXAMPLES = 6 };
+
+typedef struct example {
+    es_image picture;
+    int64_t frame;
+} example;
+
+struct es_model {
+    es_model_options options;
+    es_pool *pool; /* borrowed */
+    es_bone **detectors;
+    es_volume *grey; /* NULL without */
+    es_distance *distance;
+    es_bricks *field;
+    es_trace traces[ES_BATCH];
+    es_error errors[ES_BATCH];
+    example examples[EXAMPLES];
+    size_t example_count;
+    int64_t expected; /* frames, to spread the examples */
+    es_model_result counts;
+};
+
+/* Voxels no finer than the gaps between frames can fill (facts: voxel >=
+ * frame distance / 1.5), nor than the echo is sharp. */
+static double choose_spacing(const es_setup *setup) {
+    double spacing = fmax(2 * setup->survey.pixel_mm[1], setup->survey.step_mm / 1.5);
+    return fmin(fmax(ceil(spacing * 10) / 10, 0.3), 2);
+}
+
+static bool make_distance(es_model *m, const es_setup *setup, es_decisions *decisions,
+                          es_error *err) {
+    es_distance_options d = ES_DISTANCE_DEFAULTS;
+    double spacing = m->options.bone_spacing_mm;
+    const char *why = isnan(spacing) ? "chosen from pixel size and frame distance" : "given";
+    if (isnan(spacing)) spacing = choose_spacing(setup);
+    if (!isnan(m->options.truncation_mm)) d.truncation_mm = m->options.truncation_mm;
+    d.truncation_mm = fmax(d.truncation_mm, 3 * spacing);
+    d.slice_thickness_mm = fmin(fmax(setup->survey.step_mm, spacing), 3 * spacing);
+    d.memory_limit = setup->recon.memory_limit;
+    for (int a = 0; a < 3; a++) {
+        d.spacing_mm[a] = spacing;
+        d.origin_mm[a] = setup->recon.origin_mm[a];
+    }
+    m->distance = es_distance_new(&d, m->pool, err);
+    return m->distance && es_decisions_add(decisions, err, "bone voxels", why, "%g mm", spacing) &&
+           es_decisions_add(decisions, err, "distance band", "truncation of the signed distance",
+                            "+-%g mm", d.truncation_mm) &&
+           es_decisions_add(decisions, err, "slice thickness", "the distance between frames",
+                            "%.2f mm", d.slice_thickness_mm);
+}
+
+static bool make_detectors(es_model *m, const es_setup *setup, es_decisions *decisions,
+                           es_error *err) {
+    static const char *const names[] = {"shadow", "foroughi"};
+    es_bone_options b = ES_BONE_DEFAULTS;
+    b.method = m->options.method;
+    if (!isnan(m->options.bone_threshold)) b.threshold = m->options.bone_threshold;
+    b.fan = setup->fan;
+    memcpy(b.spacing_mm, setup->survey.pixel_mm, sizeof b.spacing_mm);
+    b.has_clip = setup->recon.has_clip;
+    memcpy(b.clip_origin, setup->recon.clip_origin, sizeof b.clip_origin);
+    memcpy(b.clip_size, setup->recon.clip_size, sizeof b.clip_size);
+    int workers = es_pool_threads(m->pool);
+    m->detectors = es_alloc_zero((size_t)workers, sizeof *m->detectors, err);
+    if (!m->detectors) return false;
+    for (int i = 0; i < workers; i++)
+        if (!(m->detectors[i] = es_bone_new(&b, err))) return false;
+    return es_decisions_add(decisions, err, "bone detector", "the option --detector",
+                            "%s, threshold %g", names[b.method], b.threshold);
+}
+
+es_model *es_model_new(const es_setup *setup, const es_model_options *options, es_pool *pool,
+                       es_decisions *decisions, es_error *err) {
+    es_model *m = es_alloc_zero(1, sizeof *m, err);
+    if (!m) return NULL;
+    m->options = *options;
+    m->pool = pool;
+    m->expected = setup->survey.used;
+    bool ok = make_distance(m, setup, decisions, err) && make_detectors(m, setup, decisions, err);
+    if (ok && options->with_grey) ok = (m->grey = es_volume_new(&setup->recon, pool, err)) != NULL;
+    if (ok) return m;
+    es_model_free(m);
+    return NULL;
+}
+
+void es_model_free(es_model *m) {
+    if (!m) return;
+    for (int i = 0; m->detectors && i < es_pool_threads(m->pool); i++)
+        es_bone_free(m->detectors[i]);
+    es_free(m->detectors);
+    es_volume_free(m->grey);
+    es_distance_free(m->distance);
+    es_bricks_free(m->field);
+    for (int i = 0; i < ES_BATCH; i++) es_trace_clear(&m->traces[i]);
+    for (int i = 0; i < EXAMPLES; i++) es_image_clear(&m->examples[i].picture);
+    es_free(m);
+}
+
+typedef struct detect_task {
+    es_model *model;
+    const es_frame *const *frames;
+    bool ok[ES_BATCH];
+} detect_task;
+
+static void detect_one(void *context, size_t index, int worker) {
+    detect_task *task = context;
+    es_model *m = task->model;
+    task->ok[index] = es_bone_detect(m->detectors[worker], &task->frames[index]->image,
+                                     &m->traces[index], &m->errors[index]);
+}
+
+static bool count_lines(es_model *m, const es_trace *trace) {
+    int64_t found = 0;
+    for (size_t i = 0; i < trace->count; i++) found += trace->lines[i].found;
+    m->counts.lines += (int64_t)trace->count;
+    m->counts.lines_found += found;
+    m->counts.frames++;
+    m->counts.frames_with_bone += found > 0;
+    return found > 0;
+}
+
+/* Keeps a picture when the recording has passed the next of EXAMPLES marks;
+ * the middle of each sixth. */
+static bool keep_example(es_model *m, const es_frame *frame, const es_trace *trace, es_error *err) {
+    if (m->example_count == EXAMPLES) return true;
+    double mark = ((double)m->example_count + 0.5) / EXAMPLES * (double)m->expected;
+    if ((double)m->counts.frames < mark) return true;
+    example *e = &m->examples[m->example_count];
+    if (!es_picture_trace(&frame->image, trace, &e->picture, err)) return false;
+    e->frame = frame->index;
+    m->example_count++;
+    return true;
+}
+
+static bool detect(es_model *m, const es_frame *const *frames, size_t count, es_error *err) {
+    detect_task task = {.model = m, .frames = frames};
+    double start = es_clock_s();
+    es_pool_run(m->pool, count, detect_one, &task);
+    m->counts.detect_s += es_clock_s() - start;
+    for (size_t i = 0; i < count; i++) {
+        if (!task.ok[i]) {
+            if (err) *err = m->errors[i];
+            return es_prefix(err, "frame %lld", (long long)frames[i]->index);
+        }
+        count_lines(m, &m->traces[i]);
+        if (!keep_example(m, frames[i], &m->traces[i], err)) return false;
+    }
+    return true;
+}
+
+bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *image_to_reference,
+                    size_t count, es_error *err) {
+    es_model *m = model;
+    if (!detect(m, frames, count, err)) return false;
+    const es_trace *traces[ES_BATCH];
+    for (size_t i = 0; i < count; i++) traces[i] = &m->traces[i];
+    double start = es_clock_s();
+    bool ok = es_distance_insert(m->distance, traces, image_to_reference, count, err);
+    m->counts.insert_s += es_clock_s() - start;
+    if (ok && m->grey) ok = es_stage_volume(m->grey, frames, image_to_reference, count, err);
+    return ok;
+}
+
+es_volume *es_model_volume(const es_model *model) { return model->grey; }
+es_bricks *es_model_field(const es_model *model) { return model->field; }
+size_t es_model_example_count(const es_model *model) { return model->example_count; }
+
+const es_image *es_model_example(const es_model *model, size_t index, int64_t *frame) {
+    *frame = model->examples[index].frame;
+    return &model->examples[index].picture;
+}
+
+static bool refuse_empty(const es_model *m, es_error *err) {
+    return es_fail(err, ES_GEOMETRY,
+                   "no bone surface was found: %lld of %lld frames had an echo like bone; try "
+                   "--detector %s, a lower --bone-threshold, or look at the frames with "
+                   "--report",
+                   (long long)m->counts.frames_with_bone, (long long)m->counts.frames,
+                   m->options.method == ES_BONE_SHADOW ? "foroughi" : "shadow");
+}
+
+bool es_model_finish(es_model *m, es_model_result *result, es_error *err) {
+    const es_model_options *o = &m->options;
+    es_model_result r = m->counts;
+    memset(result, 0, sizeof *result);
+    double start = es_clock_s();
+    es_iso_options iso = ES_ISO_DEFAULTS;
+    iso.min_weight = (float)o->min_weight;
+    r.distance = es_distance_statistics(m->distance);
+    bool ok = (m->field = es_distance_bricks(m->distance, o->smooth_voxels, err)) != NULL &&
+              es_surface_extract(m->field, &iso, m->pool, &r.sheet, err) &&
+              es_mesh_keep_components(&r.sheet, (size_t)o->components, o->min_area_mm2,
+                                      &r.pieces_kept, &r.pieces_dropped, err);
+    if (ok && r.sheet.triangle_count == 0) ok = refuse_empty(m, err);
+    ok = ok && es_mesh_smooth(&r.sheet, (int)o->smooth_iterations, 0.5, -0.53, err) &&
+         es_mesh_thicken(&r.sheet, o->thickness_mm, &r.solid, err) &&
+         es_mesh_inspect(&r.sheet, &r.sheet_check, err) &&
+         es_mesh_inspect(&r.solid, &r.solid_check, err);
+    r.surface_s = es_clock_s() - start;
+    if (ok)
+        *result = r;
+    else
+        es_model_result_clear(&r);
+    return ok;
+}
+
+void es_model_result_clear(es_model_result *result) {
+    es_mesh_clear(&result->sheet);
+    es_mesh_clear(&result->solid);
+    memset(result, 0, sizeof *result);
+}

@@ -1,0 +1,408 @@
+/* Everything resolved before the work starts.
+ *
+ * One pass over the poses (no pixels) tells where the frames lie, how far
+ * apart they are and how large a pixel is. What the command line gives comes
+ * first, then the PLUS configuration, then a choice from those figures; each
+ * is written down as a decision with its reason. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "echosolid/pipeline.h"
+
+void es_setup_request_init(es_setup_request *request) {
+    memset(request, 0, sizeof *request);
+    for (int i = 0; i < 3; i++)
+        request->spacing_mm[i] = request->origin_mm[i] = request->size_mm[i] = NAN;
+    for (int i = 0; i < 2; i++)
+        request->fan_angles_deg[i] = request->fan_origin_px[i] = request->fan_radii_px[i] = NAN;
+    request->clip_px[0] = request->threshold = NAN;
+    request->interpolation = request->compounding = -1;
+}
+
+void es_setup_clear(es_setup *setup) {
+    es_decisions_clear(&setup->decisions);
+    memset(setup, 0, sizeof *setup);
+}
+
+/* The places a value can come from, in order of precedence. */
+static const char *const from_user = "given", *const from_config = "configuration",
+                         *const from_default = "default";
+
+typedef struct maker {
+    const es_setup_request *request;
+    const es_stream_info *info;
+    es_plus_reconstruction plus; /* zero when absent */
+    es_setup *setup;
+    es_error *err;
+} maker;
+
+static bool decide(maker *m, const char *what, const char *why, const char *value) {
+    return es_decisions_add(&m->setup->decisions, m->err, what, why, "%s", value);
+}
+
+static int find_word(const char *word, const char *const *words, int count) {
+    for (int i = 0; i < count; i++)
+        if (strcmp(word, words[i]) == 0) return i;
+    return -1;
+}
+
+static bool resolve_interpolation(maker *m) {
+    static const char *const plus_words[] = {"NEAREST_NEIGHBOR", "LINEAR"};
+    static const char *const words[] = {"nearest", "linear"};
+    int choice = m->request->interpolation;
+    const char *why = from_user;
+    if (choice < 0 && m->plus.has_interpolation) {
+        choice = find_word(m->plus.interpolation, plus_words, 2);
+        why = from_config;
+    }
+    if (choice < 0) {
+        choice = ES_NEAREST;
+        why = from_default;
+    }
+    m->setup->recon.interpolation = (es_interpolation)choice;
+    return decide(m, "interpolation", why, words[choice]);
+}
+
+static bool resolve_compounding(maker *m) {
+    static const char *const plus_words[] = {"LATEST", "MEAN", "MAXIMUM"};
+    static const char *const words[] = {"latest", "mean", "maximum"};
+    int choice = m->request->compounding;
+    const char *why = from_user;
+    if (choice < 0 && m->plus.has_compounding) {
+        choice = find_word(m->plus.compounding, plus_words, 3);
+        if (choice < 0)
+            return es_fail(m->err, ES_UNSUPPORTED,
+                           "compounding %s of the configuration is not there yet; choose "
+                           "--compounding latest, mean or maximum",
+                           m->plus.compounding);
+        why = from_config;
+    }
+    if (choice < 0) {
+        choice = ES_MEAN;
+        why = from_default;
+    }
+    m->setup->recon.compounding = (es_compounding)choice;
+    return decide(m, "compounding", why, words[choice]);
+}
+
+static bool resolve_clip(maker *m) {
+    es_recon_options *recon = &m->setup->recon;
+    const char *why = from_user;
+    if (!isnan(m->request->clip_px[0])) {
+        recon->has_clip = true;
+        for (int i = 0; i < 2; i++) {
+            recon->clip_origin[i] = (int32_t)m->request->clip_px[i];
+            recon->clip_size[i] = (int32_t)m->request->clip_px[2 + i];
+        }
+    } else if (m->plus.has_clip) {
+        recon->has_clip = true;
+        memcpy(recon->clip_origin, m->plus.clip_origin, sizeof recon->clip_origin);
+        memcpy(recon->clip_size, m->plus.clip_size, sizeof recon->clip_size);
+        why = from_config;
+    }
+    if (!recon->has_clip) return decide(m, "clip", from_default, "none, the whole picture");
+    const int32_t *o = recon->clip_origin, *s = recon->clip_size;
+    if (s[0] <= 0 || s[1] <= 0 || (int64_t)o[0] + s[0] <= 0 || (int64_t)o[1] + s[1] <= 0 ||
+        o[0] >= (int64_t)m->info->width || o[1] >= (int64_t)m->info->height)
+        return es_fail(m->err, ES_USAGE,
+                       "clip rectangle (%s): %d x %d pixels at %d, %d lies outside the %u x %u "
+                       "picture, no pixel would be left",
+                       why, s[0], s[1], o[0], o[1], m->info->width, m->info->height);
+    return es_decisions_add(&m->setup->decisions, m->err, "clip", why, "%d x %d px at %d, %d", s[0],
+                            s[1], o[0], o[1]);
+}
+
+static bool resolve_fan_clip(maker *m) {
+    const es_setup_request *r = m->request;
+    const es_plus_reconstruction *p = &m->plus;
+    es_fan fan = {.kind = ES_FAN_CURVED, .aspect = 1};
+    const char *why = from_user;
+    const double degree = 0.017453292519943295;
+    if (!isnan(r->fan_angles_deg[0])) {
+        if (isnan(r->fan_origin_px[0]) || isnan(r->fan_radii_px[0]))
+            return es_fail(m->err, ES_USAGE,
+                           "--fan-angles needs --fan-origin and --fan-radii beside it");
+        fan.angle_start_rad = r->fan_angles_deg[0] * degree;
+        fan.angle_stop_rad = r->fan_angles_deg[1] * degree;
+        fan.apex_u = r->fan_origin_px[0];
+        fan.apex_v = r->fan_origin_px[1];
+        fan.radius_start = r->fan_radii_px[0];
+        fan.radius_stop = r->fan_radii_px[1];
+    } else if (p->has_fan_angles && p->has_fan_origin &&
+               p->fan_angles_deg[0] != p->fan_angles_deg[1]) {
+        why = from_config;
+        fan.angle_start_rad = p->fan_angles_deg[0] * degree;
+        fan.angle_stop_rad = p->fan_angles_deg[1] * degree;
+        fan.apex_u = p->fan_origin_px[0];
+        fan.apex_v = p->fan_origin_px[1];
+        fan.radius_start = p->has_fan_radius_start ? p->fan_radius_start_px : 0;
+        fan.radius_stop = p->has_fan_radius_stop
+                              ? p->fan_radius_stop_px
+                              : hypot((double)m->info->width, (double)m->info->height) * 2;
+    } else {
+        return decide(m, "fan clip", from_default, "none");
+    }
+    m->setup->recon.fan = fan;
+    return es_decisions_add(&m->setup->decisions, m->err, "fan clip", why,
+                            "%g to %g deg, %g to %g px from apex %g, %g",
+                            fan.angle_start_rad / degree, fan.angle_stop_rad / degree,
+                            fan.radius_start, fan.radius_stop, fan.apex_u, fan.apex_v);
+}
+
+/* Where detectors look: the scan conversion, else the clip's fan. */
+static bool resolve_fan(maker *m) {
+    es_plus_scan_conversion scan;
+    bool present = false;
+    if (m->request->plus && !es_plus_scan_conversion_get(m->request->plus, &scan, &present, m->err))
+        return false;
+    if (present) {
+        m->setup->fan = es_plus_scan_fan(&scan);
+        return decide(m, "scan lines", from_config,
+                      scan.curvilinear ? "curved array, from ScanConversion"
+                                       : "linear array, from ScanConversion");
+    }
+    m->setup->fan = m->setup->recon.fan;
+    return decide(m, "scan lines", m->setup->fan.kind ? "the fan clip" : from_default,
+                  m->setup->fan.kind ? "curved array" : "image columns");
+}
+
+static bool resolve_small(maker *m) {
+    es_recon_options *recon = &m->setup->recon;
+    const es_setup_request *r = m->request;
+    recon->threshold = !isnan(r->threshold)    ? r->threshold
+                       : m->plus.has_threshold ? m->plus.threshold
+                                               : NAN;
+    m->setup->skip = r->skip > 0 ? r->skip : m->plus.has_skip ? m->plus.skip_interval : 1;
+    if (m->setup->skip < 1) m->setup->skip = 1;
+    recon->type = m->info->type;
+    recon->channels = m->info->channels;
+    recon->memory_limit = r->memory_limit;
+    if (!isnan(recon->threshold) && !es_decisions_add(&m->setup->decisions, m->err, "threshold",
+                                                      isnan(r->threshold) ? from_config : from_user,
+                                                      "pixels below %g ignored", recon->threshold))
+        return false;
+    if (m->plus.has_fill_holes && m->plus.fill_holes &&
+        !decide(m, "hole filling", "asked for by the configuration, not there yet",
+                "none: holes stay holes"))
+        return false;
+    return m->setup->skip == 1 || es_decisions_add(&m->setup->decisions, m->err, "frames",
+                                                   r->skip > 0 ? from_user : from_config,
+                                                   "every %lld.", (long long)m->setup->skip);
+}
+
+/* ---- the survey --------------------------------------------------------- */
+
+typedef struct steps {
+    double *mm;
+    size_t count, capacity;
+} steps;
+
+static bool steps_add(steps *s, double mm, es_error *err) {
+    if (s->count == s->capacity) {
+        size_t capacity = s->capacity ? 2 * s->capacity : 1024;
+        if (!es_resize(&s->mm, capacity, sizeof *s->mm, err)) return false;
+        s->capacity = capacity;
+    }
+    s->mm[s->count++] = mm;
+    return true;
+}
+
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(steps *s) {
+    if (s->count == 0) return 0;
+    qsort(s->mm, s->count, sizeof *s->mm, by_size);
+    return s->mm[s->count / 2];
+}
+
+static void survey_time(es_survey *survey, const es_frame *frame) {
+    if (!frame->has_time) return;
+    if (isnan(survey->first_s)) survey->first_s = frame->time_s;
+    survey->last_s = frame->time_s;
+}
+
+static bool survey_frame(maker *m, steps *s, es_vec3 *last, const es_mat4 *transform) {
+    es_survey *survey = &m->setup->survey;
+    es_vec3 centre =
+        es_mat4_point(*transform, es_vec3_make(m->info->width / 2.0, m->info->height / 2.0, 0));
+    if (survey->used > 0) {
+        double mm = es_vec3_length(es_vec3_sub(centre, *last));
+        survey->path_mm += mm;
+        if (!steps_add(s, mm, m->err)) return false;
+    } else {
+        survey->pixel_mm[0] = es_vec3_length(es_mat4_column(*transform, 0));
+        survey->pixel_mm[1] = es_vec3_length(es_mat4_column(*transform, 1));
+    }
+    *last = centre;
+    survey->used++;
+    es_recon_box_add(&survey->box, &m->setup->recon, m->info->width, m->info->height, transform);
+    return true;
+}
+
+static bool survey_frames(maker *m, es_source *source, es_placement *placement) {
+    es_survey *survey = &m->setup->survey;
+    es_frame frame = {0};
+    steps s = {0};
+    es_vec3 last = {0};
+    bool ok = true, end = false;
+    survey->first_s = survey->last_s = NAN;
+    survey->box = es_box3_empty();
+    while (ok) {
+        es_mat4 transform;
+        bool placed = false;
+        ok = es_source_next(source, &frame, 0, &end, m->err);
+        if (!ok || end) break;
+        bool wanted = survey->frames % m->setup->skip == 0;
+        survey->frames++;
+        survey_time(survey, &frame);
+        ok = es_placement_find(placement, &frame, &transform, &placed, m->err);
+        if (!ok || !placed) continue;
+        survey->placed++;
+        if (wanted) ok = survey_frame(m, &s, &last, &transform);
+    }
+    survey->step_mm = median(&s);
+    snprintf(survey->reason, sizeof survey->reason, "%s", es_placement_reason(placement));
+    es_frame_clear(&frame);
+    es_free(s.mm);
+    return ok;
+}
+
+static bool survey_check(maker *m) {
+    const es_survey *survey = &m->setup->survey;
+    if (survey->frames == 0) return es_fail(m->err, ES_GEOMETRY, "the recording has no frames");
+    if (m->info->width == 0)
+        return es_fail(m->err, ES_GEOMETRY, "the recording holds poses only, no pictures");
+    if (survey->used == 0)
+        return es_fail(m->err, ES_GEOMETRY, "none of the %lld frames has a valid position: %s",
+                       (long long)survey->frames, survey->reason);
+    const double *pixel = survey->pixel_mm;
+    if (!(pixel[0] > 1e-4 && pixel[0] < 100 && pixel[1] > 1e-4 && pixel[1] < 100))
+        return es_fail(m->err, ES_GEOMETRY,
+                       "a pixel would be %g x %g mm, which no scanner gives; check the unit of "
+                       "ImageToProbe (it must map pixels to millimetres)",
+                       pixel[0], pixel[1]);
+    return true;
+}
+
+/* ---- spacing and region -------------------------------------------------- */
+
+static bool resolve_spacing(maker *m) {
+    const es_setup_request *r = m->request;
+    const es_survey *survey = &m->setup->survey;
+    double *spacing = m->setup->recon.spacing_mm;
+    const char *why = from_user;
+    char reason[160];
+    if (!isnan(r->spacing_mm[0])) {
+        memcpy(spacing, r->spacing_mm, sizeof r->spacing_mm);
+    } else if (m->plus.has_spacing) {
+        memcpy(spacing, m->plus.spacing_mm, sizeof m->plus.spacing_mm);
+        why = from_config;
+    } else {
+        double pixel = fmax(survey->pixel_mm[0], survey->pixel_mm[1]);
+        spacing[0] = spacing[1] = spacing[2] = es_recon_choose_spacing(pixel, survey->step_mm);
+        snprintf(reason, sizeof reason, "chosen from pixels of %.3f mm and frames %.2f mm apart",
+                 pixel, survey->step_mm);
+        why = reason;
+    }
+    for (int a = 0; a < 3; a++)
+        if (!(spacing[a] >= 1e-3 && spacing[a] <= 1e3))
+            return es_fail(m->err, ES_USAGE,
+                           "voxel spacing (%s) of %g x %g x %g mm; expected 0.001 to 1000 mm", why,
+                           spacing[0], spacing[1], spacing[2]);
+    return es_decisions_add(&m->setup->decisions, m->err, "voxel spacing", why, "%g x %g x %g mm",
+                            spacing[0], spacing[1], spacing[2]);
+}
+
+static bool set_region(maker *m, const double origin[3], const int64_t last[3], const char *why) {
+    es_recon_options *recon = &m->setup->recon;
+    memcpy(recon->origin_mm, origin, sizeof recon->origin_mm);
+    recon->has_extent = true;
+    for (int a = 0; a < 3; a++) {
+        recon->extent[2 * a] = 0;
+        recon->extent[2 * a + 1] = last[a];
+    }
+    return es_decisions_add(&m->setup->decisions, m->err, "region", why,
+                            "%lld x %lld x %lld voxels from %.4g, %.4g, %.4g mm",
+                            (long long)last[0] + 1, (long long)last[1] + 1, (long long)last[2] + 1,
+                            origin[0], origin[1], origin[2]);
+}
+
+static bool resolve_region(maker *m) {
+    const es_setup_request *r = m->request;
+    es_recon_options *recon = &m->setup->recon;
+    if (isnan(r->origin_mm[0]) != isnan(r->size_mm[0]))
+        return es_fail(m->err, ES_USAGE, "--origin and --size go together");
+    int64_t last[3];
+    if (!isnan(r->origin_mm[0])) {
+        for (int a = 0; a < 3; a++) last[a] = (int64_t)floor(r->size_mm[a] / recon->spacing_mm[a]);
+        return set_region(m, r->origin_mm, last, from_user);
+    }
+    if (m->plus.has_origin && m->plus.has_extent) {
+        double origin[3];
+        for (int a = 0; a < 3; a++) {
+            origin[a] = m->plus.origin_mm[a] + m->plus.extent[2 * a] * recon->spacing_mm[a];
+            last[a] = m->plus.extent[2 * a + 1] - m->plus.extent[2 * a];
+        }
+        return set_region(m, origin, last, from_config);
+    }
+    if (!es_recon_options_set_box(recon, m->setup->survey.box, m->err)) return false;
+    for (int a = 0; a < 3; a++) last[a] = recon->extent[2 * a + 1];
+    double origin[3];
+    memcpy(origin, recon->origin_mm, sizeof origin);
+    return set_region(m, origin, last, "the box of all the placed frames");
+}
+
+static bool make(maker *m, es_source *source) {
+    es_setup *setup = m->setup;
+    bool present = false;
+    if (m->request->plus &&
+        !es_plus_reconstruction_get(m->request->plus, &m->plus, &present, m->err))
+        return false;
+    if (!present) memset(&m->plus, 0, sizeof m->plus);
+    if (!resolve_interpolation(m) || !resolve_compounding(m) || !resolve_clip(m) ||
+        !resolve_fan_clip(m) || !resolve_fan(m) || !resolve_small(m))
+        return false;
+    es_placement *placement = es_placement_new(m->request->plus, m->request->transform, m->err);
+    bool ok = placement && survey_frames(m, source, placement) && survey_check(m) &&
+              es_source_rewind(source, m->err);
+    if (ok) {
+        snprintf(setup->image_frame, ES_NAME_SIZE, "%s", es_placement_image(placement));
+        snprintf(setup->reference_frame, ES_NAME_SIZE, "%s", es_placement_reference(placement));
+        ok = es_decisions_add(&setup->decisions, m->err, "transform",
+                              m->request->transform ? from_user : "the frames that are known",
+                              "%sTo%s", setup->image_frame, setup->reference_frame) &&
+             resolve_spacing(m) && resolve_region(m);
+    }
+    es_placement_free(placement);
+    return ok;
+}
+
+bool es_setup_make(es_source *source, const es_setup_request *request, es_setup *setup,
+                   es_error *err) {
+    memset(setup, 0, sizeof *setup);
+    maker m = {.request = request, .info = es_source_info(source), .setup = setup, .err = err};
+    setup->recon = (es_recon_options)ES_RECON_DEFAULTS;
+    if (make(&m, source)) return true;
+    es_setup_clear(setup);
+    return false;
+}
+
+void es_setup_memory(const es_setup *setup, uint64_t *dense_bytes, uint64_t *brick_bytes,
+                     uint64_t dense_size[3]) {
+    const es_recon_options *r = &setup->recon;
+    double voxels = 1, bricks = 1;
+    for (int a = 0; a < 3; a++) {
+        uint64_t n = (uint64_t)(r->extent[2 * a + 1] - r->extent[2 * a] + 1);
+        dense_size[a] = n;
+        voxels *= (double)n;
+        bricks *= (double)((n + 2 * ES_BRICK - 2) / ES_BRICK);
+    }
+    double bytes = voxels * (double)es_type_size(r->type) * r->channels;
+    *dense_bytes = bytes < 1.8e19 ? (uint64_t)bytes : UINT64_MAX;
+    bytes = bricks * (double)es_volume_brick_bytes(r);
+    *brick_bytes = bytes < 1.8e19 ? (uint64_t)bytes : UINT64_MAX;
+}

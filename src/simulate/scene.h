@@ -1,0 +1,48 @@
+/* scene.h: what the room knows of a scene: its field, its skin, and where a
+ * person would put the probe. */
+#ifndef SIMULATE_SCENE_H
+#define SIMULATE_SCENE_H
+
+#include "echosolid/simulate.h"
+
+enum { SCENE_SWEEPS = 5 };
+
+/* A ball in soft tissue; gain 0 is a cyst without any echo. */
+typedef struct scene_ball {
+    es_vec3 centre;
+    double radius_mm;
+    float gain;
+} scene_ball;
+
+/* How the hand goes about it: sweeps along z, each from its own side. */
+typedef struct scene_hand {
+    es_vec3 axis_mm; /* the sweeps look at the line through here along z */
+    int sweeps;
+    double azimuth_rad[SCENE_SWEEPS]; /* 0: from +y (anterior); pi/2: from +x (lateral) */
+    double z_low_mm, z_high_mm;
+} scene_hand;
+
+typedef struct scene_model {
+    const char *name;
+    bool bone;                       /* a hard surface with a shadow, or balls in tissue */
+    double (*field)(es_vec3 p);      /* a distance within about 20 % near the surface */
+    double (*skin)(es_vec3 p);       /* positive outside the body */
+    double (*cartilage)(es_vec3 p);  /* mm over the surface at p; may be NULL */
+    es_box3 box;                     /* contains the surface */
+    double safe_step;                /* times the field: never steps over the surface */
+    const scene_ball *balls;         /* in soft tissue, may be NULL */
+    int ball_count;
+    scene_hand hand;
+} scene_model;
+
+const scene_model *scene_model_find(const char *name, es_error *err);
+
+/* Gradient of the field by central differences. */
+es_vec3 scene_gradient(const scene_model *model, es_vec3 p);
+
+/* Where a beam from `start` along the unit vector `direction` first meets the
+ * surface: its length in mm, or infinity when that is past `limit_mm`. A
+ * start inside gives 0. */
+double scene_trace(const scene_model *model, es_vec3 start, es_vec3 direction, double limit_mm);
+
+#endif

@@ -1,0 +1,18 @@
+/* The point of a mesh that is nearest to a given one; shared inside the room. */
+#ifndef ECHOSOLID_SURFACE_NEAREST_H
+#define ECHOSOLID_SURFACE_NEAREST_H
+
+#include "echosolid/surface.h"
+
+typedef struct nearest_tree nearest_tree;
+
+/* Keeps a pointer to the mesh, which must have a triangle (ES_GEOMETRY). With
+ * `with_sign` it also knows inside from outside. NULL on failure. */
+nearest_tree *surface_nearest_new(const es_mesh *mesh, bool with_sign, es_error *err);
+void surface_nearest_free(nearest_tree *tree);
+
+/* Distance in mm; with sign, negative behind the surface. NaN for a point that
+ * is not finite. Safe from several threads at once. */
+double surface_nearest_distance(const nearest_tree *tree, es_vec3 point);
+
+#endif

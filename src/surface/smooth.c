@@ -1,0 +1,47 @@
+/* Taubin's smoothing: a step inwards (lambda) takes high frequencies out and
+ * shrinks, a slightly larger step outwards (mu < 0) undoes the shrinking of
+ * the low ones (Taubin, "A signal processing approach to fair surface
+ * design", 1995). Weights are those of the umbrella: all neighbours alike. */
+#include <math.h>
+
+#include "topology.h"
+
+static bool check_steps(int iterations, double lambda, double mu, es_error *err) {
+    if (iterations < 0) return es_fail(err, ES_USAGE, "%d smoothing rounds", iterations);
+    if (!(lambda >= 0 && lambda <= 1))
+        return es_fail(err, ES_USAGE, "smoothing lambda %g: expected 0 to 1, such as 0.5", lambda);
+    if (!(mu <= 0 && mu >= -1.5))
+        return es_fail(err, ES_USAGE, "smoothing mu %g: expected -1.5 to 0, such as -0.53", mu);
+    return true;
+}
+
+static void step(const es_mesh *mesh, const mesh_topology *topology, double part, double *at,
+                 double *mean, uint32_t *counts) {
+    surface_neighbour_mean(mesh, topology, at, mean, counts);
+    for (size_t i = 0; i < 3 * mesh->vertex_count; i++) at[i] += part * (mean[i] - at[i]);
+}
+
+bool es_mesh_smooth(es_mesh *mesh, int iterations, double lambda, double mu, es_error *err) {
+    mesh_topology topology;
+    if (!check_steps(iterations, lambda, mu, err)) return false;
+    if (!surface_topology_find(mesh, &topology, err)) return false;
+    double *at = es_alloc(mesh->vertex_count, 3 * sizeof *at, err);
+    double *mean = at ? es_alloc(mesh->vertex_count, 3 * sizeof *mean, err) : NULL;
+    uint32_t *counts = mean ? es_alloc(mesh->vertex_count, sizeof *counts, err) : NULL;
+    bool ok = counts != NULL;
+    if (ok) {
+        for (size_t i = 0; i < 3 * mesh->vertex_count; i++) at[i] = mesh->vertices[i];
+        for (int i = 0; i < iterations && ok; i++) {
+            step(mesh, &topology, lambda, at, mean, counts);
+            step(mesh, &topology, mu, at, mean, counts);
+            ok = !es_cancelled(err);
+        }
+    }
+    if (ok)
+        for (size_t i = 0; i < 3 * mesh->vertex_count; i++) mesh->vertices[i] = (float)at[i];
+    es_free(at);
+    es_free(mean);
+    es_free(counts);
+    surface_topology_clear(&topology);
+    return ok;
+}

@@ -1,0 +1,304 @@
+/* A sheet becomes a solid: the sheet itself, unchanged, a second sheet a
+ * thickness behind it, and a wall between their rims.
+ *
+ * Closed and two-manifold by construction: first vertices where several fans
+ * of triangles touch are doubled, so that each rim is a simple loop; then each
+ * triangle of an open component is repeated turned round on a copy of its
+ * vertices, and each rim edge gets two wall triangles.
+ *
+ * Where the copies go is the rest. They move against normals averaged over
+ * about one thickness, for a noisy sheet's own normals would cross. Where the
+ * sheet bends round more sharply than the thickness allows, the way is
+ * shortened to a part of the radius of the bend. What still is turned over
+ * (slivers that marching cubes leaves) is evened out by letting its vertices
+ * slide to the mean of their neighbours, until every copied triangle looks the
+ * way the sheet does there. */
+#include <math.h>
+#include <string.h>
+
+#include "topology.h"
+
+enum { SMOOTH_LEAST = 5, SMOOTH_MOST = 60, UNFOLD_ROUNDS = 200, WAY_ROUNDS = 3 };
+
+/* The way behind a bend is at most this part of its radius. */
+static const double RADIUS_PART = 0.5;
+
+typedef struct thickening {
+    double thickness_mm;
+    es_mesh outer;          /* the sheet, one fan per vertex */
+    mesh_topology topology; /* of outer */
+    bool *open;             /* per vertex: in a component with a rim */
+    double *normal;         /* three per vertex, unit */
+    double *way;            /* three per vertex, the first used: length of the move */
+    double *inner;          /* three per vertex: where the copy lies */
+    double *scratch;        /* three per vertex */
+    uint32_t *counts;
+} thickening;
+
+/* ---- one fan per vertex -------------------------------------------------------- */
+
+static void copy_vertex(const es_mesh *from, size_t vertex, es_mesh *to, size_t place) {
+    memcpy(to->vertices + 3 * place, from->vertices + 3 * vertex, 3 * sizeof(float));
+    if (to->confidence) to->confidence[place] = from->confidence[vertex];
+}
+
+static bool alloc_mesh(es_mesh *mesh, bool confidence, es_error *err) {
+    mesh->vertices = es_alloc(mesh->vertex_count, 3 * sizeof(float), err);
+    mesh->triangles = es_alloc(mesh->triangle_count, 3 * sizeof(uint32_t), err);
+    if (confidence) mesh->confidence = es_alloc(mesh->vertex_count, sizeof(float), err);
+    return mesh->vertices && mesh->triangles && (!confidence || mesh->confidence);
+}
+
+static bool split_fans(const es_mesh *sheet, es_mesh *split, es_error *err) {
+    mesh_topology topology;
+    if (!surface_topology_find(sheet, &topology, err)) return false;
+    size_t extra = 0, bad = topology.bad_edges;
+    uint32_t *fans = es_alloc(topology.half_edges, sizeof *fans, err);
+    bool ok = fans && surface_fans(sheet, &topology, fans, &extra, err);
+    surface_topology_clear(&topology);
+    if (ok && bad > 0)
+        ok = es_fail(err, ES_GEOMETRY,
+                     "the sheet has %zu edges where more than two triangles meet, or two that face "
+                     "opposite ways; it cannot be thickened before it is repaired",
+                     bad);
+    *split = (es_mesh){.vertex_count = sheet->vertex_count + extra,
+                       .triangle_count = sheet->triangle_count};
+    ok = ok && alloc_mesh(split, sheet->confidence != NULL, err);
+    if (ok) {
+        for (size_t v = 0; v < sheet->vertex_count; v++) copy_vertex(sheet, v, split, v);
+        for (size_t h = 0; h < 3 * sheet->triangle_count; h++) {
+            copy_vertex(sheet, sheet->triangles[h], split, fans[h]);
+            split->triangles[h] = fans[h];
+        }
+    }
+    es_free(fans);
+    return ok;
+}
+
+/* Marks the vertices of components that have a rim. */
+static bool find_open(thickening *work, es_error *err) {
+    const es_mesh *mesh = &work->outer;
+    uint32_t *sets = surface_components(mesh, err);
+    if (!sets) return false;
+    for (size_t h = 0; h < work->topology.half_edges; h++)
+        if (work->topology.twin[h] == NO_TWIN)
+            work->open[surface_sets_root(sets, mesh->triangles[h])] = true;
+    for (size_t v = 0; v < mesh->vertex_count; v++)
+        work->open[v] = work->open[surface_sets_root(sets, (uint32_t)v)];
+    es_free(sets);
+    return true;
+}
+
+/* ---- where the copies go --------------------------------------------------------- */
+
+static es_vec3 at3(const double *values, size_t vertex) {
+    return es_vec3_make(values[3 * vertex], values[3 * vertex + 1], values[3 * vertex + 2]);
+}
+
+static void put3(double *values, size_t vertex, es_vec3 v) {
+    values[3 * vertex] = v.x;
+    values[3 * vertex + 1] = v.y;
+    values[3 * vertex + 2] = v.z;
+}
+
+static double mean_edge(const thickening *work) {
+    double sum = 0;
+    const es_mesh *mesh = &work->outer;
+    for (size_t h = 0; h < work->topology.half_edges; h++)
+        sum += es_vec3_length(es_vec3_sub(surface_vertex(mesh, mesh->triangles[surface_next(h)]),
+                                          surface_vertex(mesh, mesh->triangles[h])));
+    return work->topology.half_edges ? sum / (double)work->topology.half_edges : 0;
+}
+
+/* Each round spreads a normal by about an edge's length, n rounds by sqrt n. */
+static int smoothing_rounds(const thickening *work) {
+    double rounds = pow(work->thickness_mm / mean_edge(work), 2);
+    return rounds < SMOOTH_LEAST ? SMOOTH_LEAST : rounds < SMOOTH_MOST ? (int)rounds : SMOOTH_MOST;
+}
+
+static void mean_of(thickening *work, const double *values) {
+    surface_neighbour_mean(&work->outer, &work->topology, values, work->scratch, work->counts);
+}
+
+/* Area-weighted normals, then averaged over neighbours again and again. */
+static void find_normals(thickening *work) {
+    const es_mesh *mesh = &work->outer;
+    memset(work->normal, 0, 3 * mesh->vertex_count * sizeof *work->normal);
+    for (size_t h = 0; h < work->topology.half_edges; h++) {
+        uint32_t v = mesh->triangles[h];
+        put3(work->normal, v, es_vec3_add(at3(work->normal, v), surface_cross(mesh, h / 3)));
+    }
+    int rounds = smoothing_rounds(work);
+    for (int round = 0; round <= rounds; round++) {
+        if (round > 0) mean_of(work, work->normal);
+        const double *from = round > 0 ? work->scratch : work->normal;
+        for (size_t v = 0; v < mesh->vertex_count; v++) {
+            es_vec3 unit = es_vec3_unit(at3(from, v));
+            if (es_vec3_dot(unit, unit) > 0) put3(work->normal, v, unit);
+        }
+    }
+}
+
+/* Shortens the ways at both ends of an edge to what its bend allows: normals
+ * that come apart by as much as the edge is long meet at one edge's length
+ * behind it. Edges shorter than half the mean say nothing about the bend. */
+static void limit_ways(thickening *work) {
+    const es_mesh *mesh = &work->outer;
+    double shortest = mean_edge(work) / 2;
+    for (size_t h = 0; h < work->topology.half_edges; h++) {
+        uint32_t v = mesh->triangles[h], w = mesh->triangles[surface_next(h)];
+        es_vec3 edge = es_vec3_sub(surface_vertex(mesh, w), surface_vertex(mesh, v));
+        double length2 = es_vec3_dot(edge, edge);
+        double opening = es_vec3_dot(es_vec3_sub(at3(work->normal, w), at3(work->normal, v)), edge);
+        if (length2 < shortest * shortest || opening * work->thickness_mm <= RADIUS_PART * length2)
+            continue;
+        double way = RADIUS_PART * length2 / opening;
+        work->way[3 * (size_t)v] = fmin(work->way[3 * (size_t)v], way);
+        work->way[3 * (size_t)w] = fmin(work->way[3 * (size_t)w], way);
+    }
+}
+
+/* The way at each vertex, changing gently, and the copies moved by it. */
+static void place_copies(thickening *work) {
+    const es_mesh *mesh = &work->outer;
+    for (size_t i = 0; i < 3 * mesh->vertex_count; i++) work->way[i] = work->thickness_mm;
+    limit_ways(work);
+    for (int round = 0; round < WAY_ROUNDS; round++) {
+        mean_of(work, work->way);
+        for (size_t i = 0; i < 3 * mesh->vertex_count; i++)
+            work->way[i] = fmin(work->way[i], work->scratch[i]);
+    }
+    for (size_t v = 0; v < mesh->vertex_count; v++)
+        put3(work->inner, v,
+             es_vec3_sub(surface_vertex(mesh, (uint32_t)v),
+                         es_vec3_scale(at3(work->normal, v), work->way[3 * v])));
+}
+
+static bool turned_over(const thickening *work, size_t triangle) {
+    const uint32_t *corner = work->outer.triangles + 3 * triangle;
+    es_vec3 a = at3(work->inner, corner[0]);
+    es_vec3 cross = es_vec3_cross(es_vec3_sub(at3(work->inner, corner[1]), a),
+                                  es_vec3_sub(at3(work->inner, corner[2]), a));
+    es_vec3 normal =
+        es_vec3_add(at3(work->normal, corner[0]),
+                    es_vec3_add(at3(work->normal, corner[1]), at3(work->normal, corner[2])));
+    return es_vec3_dot(cross, normal) <=
+           1e-6 * es_vec3_length(surface_cross(&work->outer, triangle));
+}
+
+/* Marks the vertices of turned triangles in `counts`; false when none are. */
+static bool find_folds(const thickening *work, bool *folded) {
+    bool any = false;
+    memset(folded, 0, work->outer.vertex_count * sizeof *folded);
+    for (size_t t = 0; t < work->outer.triangle_count; t++) {
+        const uint32_t *corner = work->outer.triangles + 3 * t;
+        if (!work->open[corner[0]] || !turned_over(work, t)) continue;
+        for (int k = 0; k < 3; k++) folded[corner[k]] = true;
+        any = true;
+    }
+    return any;
+}
+
+static bool unfold(thickening *work, es_error *err) {
+    bool *folded = es_alloc(work->outer.vertex_count, sizeof *folded, err);
+    if (!folded) return false;
+    for (int round = 0; round < UNFOLD_ROUNDS && find_folds(work, folded); round++) {
+        mean_of(work, work->inner);
+        for (size_t v = 0; v < work->outer.vertex_count; v++)
+            if (folded[v]) put3(work->inner, v, at3(work->scratch, v));
+    }
+    es_free(folded);
+    return true;
+}
+
+/* ---- the solid ---------------------------------------------------------------------- */
+
+static void add_triangle(es_mesh *mesh, uint32_t a, uint32_t b, uint32_t c) {
+    uint32_t *corner = mesh->triangles + 3 * mesh->triangle_count++;
+    corner[0] = a;
+    corner[1] = b;
+    corner[2] = c;
+}
+
+/* Numbers the copies after the outer vertices; returns how many there are. */
+static size_t number_copies(const thickening *work, uint32_t *copy) {
+    size_t count = 0;
+    for (size_t v = 0; v < work->outer.vertex_count; v++)
+        if (work->open[v]) copy[v] = (uint32_t)(work->outer.vertex_count + count++);
+    return count;
+}
+
+static void build_solid(const thickening *work, const uint32_t *copy, es_mesh *solid) {
+    const es_mesh *outer = &work->outer;
+    for (size_t v = 0; v < outer->vertex_count; v++) {
+        copy_vertex(outer, v, solid, v);
+        if (!work->open[v]) continue;
+        copy_vertex(outer, v, solid, copy[v]);
+        for (int a = 0; a < 3; a++)
+            solid->vertices[3 * (size_t)copy[v] + a] = (float)work->inner[3 * v + a];
+    }
+    solid->triangle_count = outer->triangle_count;
+    memcpy(solid->triangles, outer->triangles, 3 * outer->triangle_count * sizeof(uint32_t));
+    for (size_t t = 0; t < outer->triangle_count; t++) {
+        const uint32_t *corner = outer->triangles + 3 * t;
+        if (work->open[corner[0]])
+            add_triangle(solid, copy[corner[0]], copy[corner[2]], copy[corner[1]]);
+    }
+    for (size_t h = 0; h < work->topology.half_edges; h++) {
+        if (work->topology.twin[h] != NO_TWIN) continue;
+        uint32_t a = outer->triangles[h], b = outer->triangles[surface_next(h)];
+        add_triangle(solid, b, a, copy[a]);
+        add_triangle(solid, b, copy[a], copy[b]);
+    }
+}
+
+static bool assemble(const thickening *work, es_mesh *solid, es_error *err) {
+    uint32_t *copy = es_alloc(work->outer.vertex_count, sizeof *copy, err);
+    if (!copy) return false;
+    *solid = (es_mesh){.vertex_count = work->outer.vertex_count + number_copies(work, copy),
+                       .triangle_count =
+                           2 * work->outer.triangle_count + 2 * work->topology.boundary_edges};
+    bool ok = alloc_mesh(solid, work->outer.confidence != NULL, err);
+    if (ok) build_solid(work, copy, solid);
+    es_free(copy);
+    if (!ok) es_mesh_clear(solid);
+    return ok;
+}
+
+static bool alloc_work(thickening *work, es_error *err) {
+    size_t count = work->outer.vertex_count;
+    work->open = es_alloc_zero(count, sizeof *work->open, err);
+    work->counts = es_alloc(count, sizeof *work->counts, err);
+    double **fields[4] = {&work->normal, &work->way, &work->inner, &work->scratch};
+    bool ok = work->open && work->counts;
+    for (int i = 0; i < 4; i++) ok = ok && (*fields[i] = es_alloc(count, 3 * sizeof(double), err));
+    return ok;
+}
+
+static void clear_work(thickening *work) {
+    es_mesh_clear(&work->outer);
+    surface_topology_clear(&work->topology);
+    es_free(work->open);
+    es_free(work->counts);
+    es_free(work->normal);
+    es_free(work->way);
+    es_free(work->inner);
+    es_free(work->scratch);
+}
+
+bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, es_error *err) {
+    thickening work = {.thickness_mm = thickness_mm};
+    *solid = (es_mesh){0};
+    if (!(thickness_mm > 0) || isinf(thickness_mm))
+        return es_fail(err, ES_USAGE, "thickness %g mm: expected a length above 0", thickness_mm);
+    bool ok = split_fans(sheet, &work.outer, err) &&
+              surface_topology_find(&work.outer, &work.topology, err) && alloc_work(&work, err) &&
+              find_open(&work, err);
+    if (ok) {
+        find_normals(&work);
+        place_copies(&work);
+        ok = unfold(&work, err) && assemble(&work, solid, err);
+    }
+    clear_work(&work);
+    return ok;
+}

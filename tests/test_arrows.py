@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""The include arrows of the design: a room knows only the rooms below it, and
+siblings never include one another."""
+import os
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(os.environ.get("ES_TEST_SOURCE", pathlib.Path(__file__).parent.parent))
+SIBLINGS = {"format", "spacing", "calib", "recon", "bone", "surface", "cad", "track", "simulate"}
+BELOW = {"base": set(), "geom": {"base"}, "image": {"base", "geom"},
+         "picture": {"base", "geom", "image"}}
+for room in SIBLINGS:
+    BELOW[room] = {"base", "geom", "image", "picture"}
+BELOW["pipeline"] = {"base", "geom", "image", "picture", "report"} | SIBLINGS
+BELOW["live"] = BELOW["pipeline"]
+BELOW["report"] = {"base", "geom", "image", "picture"}  # a header of the pipeline
+
+# What only one room may touch: the library beside its door.
+LIBRARIES = {"libxml/": {"format"}, "nifti": {"format"}, "zlib.h": {"format"}, "png.h": {"picture"},
+             "xxhash.h": {"base"}, "jansson.h": {"pipeline"}}
+
+
+def check(path, room, allowed):
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        ours = re.match(r'\s*#\s*include\s+"echosolid/(\w+)\.h"', line)
+        if ours and ours.group(1) != room and ours.group(1) not in allowed:
+            found.append(f"{path.relative_to(ROOT)}:{number}: {room} may not include {ours.group(1)}")
+        up = re.match(r'\s*#\s*include\s+"[^"]*(\.\./|src/)', line)
+        if up:
+            found.append(f"{path.relative_to(ROOT)}:{number}: reaches into another folder")
+        system = re.match(r"\s*#\s*include\s+<([^>]+)>", line)
+        for library, rooms in LIBRARIES.items():
+            if system and library in system.group(1) and room not in rooms:
+                found.append(f"{path.relative_to(ROOT)}:{number}: {library} belongs to {rooms}")
+    return found
+
+
+def main():
+    problems, files = [], 0
+    for folder in sorted((ROOT / "src").iterdir()):
+        for path in sorted(folder.glob("*.[ch]*")):
+            files += 1
+            problems += check(path, folder.name, BELOW[folder.name])
+    for path in sorted((ROOT / "include/echosolid").glob("*.h")):
+        files += 1
+        problems += check(path, path.stem, BELOW[path.stem])
+    print("\n".join(problems) or f"{files} files keep to the arrows")
+    return 1 if problems or files < 20 else 0
+
+
+sys.exit(main())

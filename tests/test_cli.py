@@ -1,0 +1,422 @@
+#!/usr/bin/env python3
+"""The program as people use it: the examples of every --help run, every
+option is exercised, wrong input gives one clear message, the right exit
+status, and leaves nothing under the final name."""
+import json
+import os
+import pathlib
+import re
+import resource
+import shlex
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+BINARY = os.environ["ES_TEST_BINARY"]
+DATA = pathlib.Path(os.environ.get("ES_TEST_DATA", "/nonexistent"))
+COMMANDS = ["info", "reconstruct", "model", "surface", "simulate", "compare", "convert"]
+USED = set()  # (command, option) pairs that were run
+
+
+def run(*arguments, status=0, cwd=None, **keywords):
+    words = [str(a) for a in arguments]
+    for word in words[1:]:
+        USED.add((words[0], word.split("=")[0]))
+    done = subprocess.run([BINARY, *words], capture_output=True, text=True, cwd=cwd,
+                          timeout=300, **keywords)
+    if status is not None and done.returncode != status:
+        raise AssertionError(f"{' '.join(words)}: status {done.returncode}, expected {status}\n"
+                             f"{done.stdout}\n{done.stderr}")
+    return done
+
+
+def run_json(*arguments, **keywords):
+    return json.loads(run(*arguments, "--json", **keywords).stdout)
+
+
+def examples(command):
+    text = run(command, "--help").stdout
+    return [line.strip() for line in text.split("examples:\n")[1].splitlines() if line.strip()]
+
+
+def options(command):
+    return re.findall(r"^  (?:-\w, )?(--[a-z-]+)", run(command, "--help").stdout, re.M)
+
+
+class Cli(unittest.TestCase):
+    """One folder with a small simulated recording for all tests."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="echosolid-cli-"))
+        run("simulate", "--scene", "knee", "--frames", "120", "--image-size", "256,256", "--seed", 3,
+            "--threads", 2, "--truth-spacing", "1.5mm", "-o", "scan.igs.mha", "-q", cwd=cls.folder)
+        run("reconstruct", "scan.igs.mha", "--config", "scan.xml", "-o", "volume.mha", "-q",
+            cwd=cls.folder)
+        run("model", "scan.igs.mha", "--config", "scan.xml", "--truth", "scan.seen.ply", "-o",
+            "knee.stl", "--sheet", "knee-sheet.stl", "-q", cwd=cls.folder)
+        for name in ("igs.mha", "xml", "truth.ply", "seen.ply"):
+            shutil.copy(cls.folder / f"scan.{name}", cls.folder / f"knee.{name}")
+        write_distance_sphere(cls.folder / "distance.mha", 10, 1.0)
+        shutil.copytree(cls.folder, str(cls.folder) + "-examples")
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+        shutil.rmtree(str(cls.folder) + "-examples")
+
+    def path(self, name):
+        return self.folder / name
+
+    def refused(self, *arguments, says=(), status=1, leaves_no=None):
+        """One line that starts with the program's name, the right status,
+        nothing written."""
+        done = run(*arguments, status=status, cwd=self.folder)
+        lines = done.stderr.strip().splitlines()
+        self.assertTrue(lines[-1].startswith("echosolid: "), done.stderr)
+        for word in [says] if isinstance(says, str) else says:
+            self.assertIn(word, lines[-1])
+        if leaves_no:
+            self.assertFalse(self.path(leaves_no).exists())
+        self.assertEqual(list(self.folder.glob("*.part")), [])
+        return lines[-1]
+
+    # ---- help and options
+
+    def test_the_examples_of_every_help_run(self):
+        folder = str(self.folder) + "-examples"
+        for command in ["simulate", "reconstruct", "model", "surface", "compare", "convert", "info"]:
+            for line in examples(command):
+                words = shlex.split(line)
+                self.assertEqual(words[0], "echosolid")
+                run(*words[1:], cwd=folder)
+
+    def test_help_version_and_overview(self):
+        self.assertIn("reconstruct", run("--help").stdout)
+        self.assertRegex(run("--version").stdout, r"^echosolid \d+\.\d+\.\d+$")
+        self.assertEqual(run("help", "model").stdout, run("model", "--help").stdout)
+        run(status=2)
+        run("frobnicate", status=2)
+
+    def test_wrong_usage_is_told_before_any_work(self):
+        self.refused("model", "scan.igs.mha", status=2, says="-o")
+        self.refused("reconstruct", "scan.igs.mha", "-o", "v.txt", status=None, says=".mha")
+        self.refused("reconstruct", "scan.igs.mha", "-o", "v.mha", "--spacing", "0", status=2)
+        self.refused("reconstruct", "scan.igs.mha", "-o", "v.mha", "--spacing", "1,2", status=2)
+        self.refused("reconstruct", "scan.igs.mha", "-o", "v.mha", "--spacing", "nan", status=2)
+        self.refused("reconstruct", "scan.igs.mha", "-o", "v.mha", "--spacing", "3kg", status=2,
+                     says="mm")
+        self.refused("reconstruct", "scan.igs.mha", "-o", "v.mha", "--interpolation", "cubic",
+                     status=2, says="nearest, linear")
+        self.refused("reconstruct", "scan.igs.mha", "-o", "v.mha", "--origin", "0,0,0",
+                     "--config", "scan.xml", status=2, says="--size")
+        self.refused("info", status=2)
+        self.refused("info", "a", "b", status=2)
+        self.refused("info", "--colour", "a", status=2, says="--colour")
+        self.refused("compare", "volume.mha", "knee.stl", status=2, says="two of a kind")
+        self.refused("simulate", "--scene", "unicorn", "-o", "u.igs.mha", status=2, says="knee",
+                     leaves_no="u.igs.mha")
+
+    # ---- stable JSON
+
+    def test_info_json_has_the_stable_keys(self):
+        j = run_json("info", self.path("scan.igs.mha"))
+        self.assertEqual((j["frames"], j["width"], j["height"]), (120, 256, 256))
+        self.assertAlmostEqual(j["duration_s"], 119 / 25, places=6)
+        names = {t["name"]: t["valid"] for t in j["transforms"]}
+        self.assertEqual(names["ProbeToTracker"], 120)
+        j = run_json("info", self.path("volume.mha"))
+        self.assertEqual((j["kind"], len(j["size"])), ("volume", 3))
+        self.assertTrue(run_json("info", self.path("knee.stl"))["check"]["closed"])
+
+    def test_reconstruct_json_has_the_stable_keys(self):
+        j = run_json("reconstruct", self.path("scan.igs.mha"), "--config", self.path("scan.xml"),
+                     "--image-to-reference", "ImageToReference", "--threads", 2, "-o",
+                     self.path("v.mha"))
+        self.assertGreater(j["ms_per_frame_insert"], 0)
+        self.assertGreater(j["bricks"], 0)
+        self.assertGreater(j["bytes"], j["bricks"] * 4096)
+        self.assertEqual(j["frames_inserted"], 120)
+
+    def test_compare_json_has_the_stable_keys(self):
+        j = run_json("compare", self.path("volume.mha"), self.path("volume.mha"))
+        self.assertEqual((j["voxels_over_2"], j["max_abs"], j["rms"]), (0, 0, 0))
+        j = run_json("compare", self.path("knee.stl"), self.path("knee-sheet.stl"), "--sample", 1,
+                     "--threads", 1)
+        for way in ("a_to_b", "b_to_a"):
+            for key in ("mean_mm", "rms_mm", "p95_mm", "max_mm"):
+                self.assertGreaterEqual(j[way][key], 0)
+        self.assertLess(j["b_to_a"]["max_mm"], 1e-3)  # the sheet is a part of the solid
+
+    # ---- results
+
+    def test_threads_do_not_change_a_byte(self):
+        for interpolation in ("nearest", "linear"):
+            outputs = []
+            for threads in (1, 2, 3):
+                out = self.path(f"t{threads}.mha")
+                run("reconstruct", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "-o", out,
+                    "--interpolation", interpolation, "-t", threads, "-q")
+                outputs.append(out.read_bytes().replace(b"t%d.mha" % threads, b"t.mha"))
+            self.assertEqual(len(set(outputs)), 1)
+        models = []
+        for threads in (1, 2):
+            run("model", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "-o",
+                self.path("m.stl"), "-t", threads, "-q")
+            models.append(self.path("m.stl").read_bytes())
+        self.assertEqual(models[0], models[1])
+
+    def test_the_model_is_near_the_truth_and_closed(self):
+        j = run_json("model", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--truth",
+                     self.path("scan.seen.ply"), "-o", self.path("m.ply"), "--report",
+                     self.path("m.html"), "--volume", self.path("m.nrrd"))
+        # No pose noise here: voxels (about 1 mm) and the echo's width are what is left.
+        self.assertLess(j["a_to_b"]["rms_mm"], 0.7)
+        self.assertTrue(j["solid"]["closed"])
+        page = self.path("m.html").read_text()
+        self.assertIn("not for", page)
+        self.assertNotIn("http://", page.replace("http://www.w3.org", ""))
+        self.assertIn("sections", json.loads(self.path("m.json").read_text()))
+
+    def test_every_model_option_changes_or_keeps_the_result_as_it_says(self):
+        scan = ["model", self.path("scan.igs.mha"), "--config", self.path("scan.xml"), "--quiet"]
+        sheet = run_json(*scan, "--open", "--output", self.path("o.stl"), "--detector", "foroughi",
+                         "--bone-threshold", "0.1", "--bone-spacing", "1.2mm", "--blur", "1",
+                         "--min-weight", "0.5", "--min-area", "50", "--components", "2",
+                         "--smooth", "5", "--thickness", "3", "--skip", "2")
+        self.assertLessEqual(sheet["pieces_kept"], 2)
+        self.assertEqual(sheet["frames_inserted"], 60)
+        self.assertFalse(run_json("info", self.path("o.stl"))["check"]["closed"])
+        self.assertIn("decisions", run_json(*scan, "--dry-run"))
+
+    def test_region_clip_fan_and_threshold_options(self):
+        scan = ["reconstruct", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--quiet"]
+        whole = run_json(*scan, "--output", self.path("w.nii.gz"), "--hits", self.path("h.nrrd"),
+                         "--spread", self.path("s.mha"), "--raw", "--compounding", "mean",
+                         "--memory", "2GB")
+        clipped = run_json(*scan, "-o", self.path("c.mhd"), "--clip", "10,10,100,100", "--threshold",
+                           "20", "--skip", "3", "--spacing", "1mm")
+        fan = run_json(*scan, "-o", self.path("f.mha"), "--fan-angles", "-30,30", "--fan-origin",
+                       "128,-50", "--fan-radii", "60,200", "--compounding", "maximum")
+        self.assertLess(clipped["pixels_inserted"], whole["pixels_inserted"])
+        self.assertLess(fan["pixels_inserted"], whole["pixels_inserted"])
+        info = run_json("info", self.path("w.nii.gz"))
+        run(*scan, "-o", self.path("r.mha"), "--origin", ",".join(map(str, info["origin_mm"])),
+            "--size", "10,10,10", "--spacing", "1")
+        self.assertEqual(run_json("info", self.path("r.mha"))["size"], [11, 11, 11])
+
+    def test_surface_options(self):
+        volume = self.path("volume.mha")
+        j = run_json("surface", volume, "--output", self.path("s.stl"), "--level", 60, "--inside",
+                     "above", "--components", 1, "--min-area", 10, "--smooth", 5, "--ascii",
+                     "--threads", 1, "--thickness", "1.5mm", "--quiet")
+        self.assertEqual(j["level"], 60)
+        self.assertTrue(self.path("s.stl").read_text().startswith("solid"))
+        j = run_json("surface", volume, "--open", "-o", self.path("s2.ply"))
+        self.assertIn("Otsu", j["level_why"])
+
+    def test_a_distance_sphere_of_20_mm_is_found_within_20_um(self):
+        errors = []
+        for spacing in (1.0, 0.5):
+            write_distance_sphere(self.path("d.mha"), 20, spacing)
+            run("surface", self.path("d.mha"), "-o", self.path("d.ply"))
+            radii = [sum(c * c for c in v) ** 0.5 for v in read_ply_vertices(self.path("d.ply"))]
+            errors.append((sum((r - 20) ** 2 for r in radii) / len(radii)) ** 0.5)
+        self.assertLess(errors[1], 0.02)
+        # Linear interpolation of a curved field: the error goes with h^2.
+        self.assertLess(errors[1], errors[0] / 3)
+
+    def test_simulate_options_and_seed(self):
+        base = ["simulate", "--frames", 4, "--image-size", "96,96", "--truth-spacing", 3, "--quiet"]
+        run(*base, "--output", self.path("a.igs.mha"), "--scene", "sphere", "--probe", "convex",
+            "--radius", 40, "--half-angle", "35deg", "--depth", "8cm", "--rate", 10, "--seed", 7,
+            "--pose-noise", "0.1", "--angle-noise", "0.1", "--lag", "40ms", "--speckle", 0.5,
+            "--threads", 1)
+        run(*base, "-o", self.path("b.igs.mha"), "--seed", 7, "--width", 40)
+        run(*base, "-o", self.path("c.igs.mha"), "--seed", 7, "--width", 40, "--threads", 2)
+        run(*base, "-o", self.path("d.igs.mha"), "--seed", 8, "--width", 40)
+        self.assertEqual(self.path("b.igs.mha").read_bytes(), self.path("c.igs.mha").read_bytes())
+        self.assertNotEqual(self.path("b.igs.mha").read_bytes(), self.path("d.igs.mha").read_bytes())
+
+    def test_converting_there_and_back_changes_no_pixel(self):
+        run("convert", self.path("volume.mha"), self.path("x.nrrd"), "--raw")
+        run("convert", self.path("x.nrrd"), self.path("y.nii"), "--quiet")
+        run("convert", self.path("y.nii"), self.path("z.mha"), "--level", 9)
+        j = run_json("compare", self.path("volume.mha"), self.path("z.mha"))
+        self.assertEqual(j["voxels_differing"], 0)
+        self.assertLess(j["geometry_mm"], 1e-3)  # NIfTI-1 keeps its geometry in 32-bit floats
+        run("convert", self.path("scan.igs.mha"), self.path("x.igs.nrrd"))
+        run("convert", self.path("x.igs.nrrd"), self.path("y.igs.mhd"))
+        a, b = (run_json("info", self.path(n)) for n in ("scan.igs.mha", "y.igs.mhd"))
+        for key in ("frames", "width", "transforms", "duration_s", "orientation"):
+            self.assertEqual(a[key], b[key])
+        run("convert", self.path("knee.stl"), self.path("k.ply"))
+        j = run_json("compare", self.path("knee.stl"), self.path("k.ply"))
+        self.assertLess(j["hausdorff_mm"], 1e-4)
+
+    # ---- bad input
+
+    def test_missing_files_and_folders(self):
+        self.refused("info", "nowhere.mha", says="nowhere.mha")
+        self.refused("reconstruct", "nowhere.mha", "-o", "v2.mha", says="nowhere.mha")
+        self.refused("reconstruct", "scan.igs.mha", "-c", "nowhere.xml", "-o", "v2.mha",
+                     says="nowhere.xml")
+        self.refused("reconstruct", "scan.igs.mha", "-c", "scan.xml", "-o", "no/such/v.mha",
+                     says="no/such/v.mha")
+        self.refused("convert", "volume.mha", "volume.jpg", status=None, says=".nrrd")
+
+    def test_a_missing_calibration_is_named(self):
+        message = self.refused("reconstruct", "scan.igs.mha", "-o", "v3.mha", leaves_no="v3.mha")
+        self.assertIn("Image", message)
+        self.assertIn("--config", message)
+
+    def test_all_frames_outside_the_clip(self):
+        self.refused("reconstruct", "scan.igs.mha", "-c", "scan.xml", "-o", "v4.mha", "--clip",
+                     "5000,0,10,10", status=2, says="outside", leaves_no="v4.mha")
+
+    def test_a_volume_that_does_not_fit_says_what_would(self):
+        message = self.refused("reconstruct", "scan.igs.mha", "-c", "scan.xml", "-o", "v5.mha",
+                               "--spacing", "0.05", "--memory", "20MB", leaves_no="v5.mha")
+        self.assertRegex(message, r"mm")
+        self.assertRegex(message, r"would fit|fits")
+
+    def test_frames_without_valid_pose(self):
+        header, rest = self.path("scan.igs.mha").read_bytes().split(b"ElementDataFile", 1)
+        broken = header.replace(b"TransformStatus = OK", b"TransformStatus = INVALID")
+        self.path("lost.igs.mha").write_bytes(broken + b"ElementDataFile" + rest)
+        self.refused("reconstruct", "lost.igs.mha", "-c", "scan.xml", "-o", "v6.mha",
+                     says=["120 frames", "valid"], leaves_no="v6.mha")
+
+    def test_truncated_pixels_are_noticed(self):
+        whole = self.path("scan.igs.mha").read_bytes()
+        self.path("cut.igs.mha").write_bytes(whole[:len(whole) * 2 // 3])
+        self.refused("reconstruct", "cut.igs.mha", "-c", "scan.xml", "-o", "v7.mha",
+                     says="cut.igs.mha", leaves_no="v7.mha")
+
+    def test_a_full_disk_leaves_the_old_file(self):
+        old = self.path("volume.mha").read_bytes()
+
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+        done = run("reconstruct", "scan.igs.mha", "-c", "scan.xml", "-o", "volume.mha", "-q",
+                   cwd=self.folder, status=1, preexec_fn=limit)
+        self.assertIn("volume.mha", done.stderr)
+        self.assertEqual(self.path("volume.mha").read_bytes(), old)
+        self.assertEqual(list(self.folder.glob("*.part")), [])
+
+    def test_ctrl_c_leaves_nothing(self):
+        process = subprocess.Popen([BINARY, "simulate", "--frames", "5000", "-o", "long.igs.mha"],
+                                   cwd=self.folder, stderr=subprocess.PIPE, text=True)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        _, message = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1)
+        self.assertIn("stopped", message)
+        self.assertEqual(list(self.folder.glob("long*")), [])
+
+    def test_hostile_headers(self):
+        for name, text in {
+            "huge.mha": "ObjectType = Image\nNDims = 3\nDimSize = 4000000000 4000000000 4000000000\n"
+                        "ElementType = MET_UCHAR\nElementDataFile = LOCAL\n",
+            "negative.mha": "ObjectType = Image\nNDims = 3\nDimSize = -1 5 5\n"
+                            "ElementType = MET_UCHAR\nElementDataFile = LOCAL\n",
+            "nodata.mhd": "ObjectType = Image\nNDims = 3\nDimSize = 5 5 5\n"
+                          "ElementType = MET_UCHAR\nElementDataFile = gone.raw\n",
+            "type.mha": "ObjectType = Image\nNDims = 3\nDimSize = 5 5 5\n"
+                        "ElementType = MET_QUATERNION\nElementDataFile = LOCAL\n",
+            "empty.mha": "", "text.mha": "hello\n", "short.nrrd": "NRRD0004\ntype: uchar\n",
+        }.items():
+            self.path(name).write_text(text)
+            self.refused("reconstruct", name, "-c", "scan.xml", "-o", "h.mha", says=name,
+                         leaves_no="h.mha")
+
+    def test_broken_meshes(self):
+        self.path("bad.stl").write_bytes(b"\0" * 80 + struct.pack("<I", 2 ** 31))
+        self.refused("info", "bad.stl", says="bad.stl")
+        self.path("bad.ply").write_text("ply\nformat ascii 1.0\nelement vertex 3\n")
+        self.refused("info", "bad.ply", says="bad.ply")
+        self.path("nan.mha").write_bytes(
+            b"ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_FLOAT\n"
+            b"ElementDataFile = LOCAL\n" + struct.pack("<8f", *[float("nan")] * 8))
+        self.refused("surface", "nan.mha", "-o", "nan.stl", says="NaN", leaves_no="nan.stl")
+
+    # ---- real recordings
+
+    def test_real_recordings_become_volumes_and_models(self):
+        plus = DATA / "plus"
+        if not plus.exists():
+            self.skipTest("the real recordings are not here (ES_TEST_DATA)")
+        for scan, config in (("BoneUltrasound_L14", "BoneUltrasound_L14_config.xml"),
+                             ("SpinePhantomFreehand",
+                              "Config_VolumeReconstruction_SpinePhantom_NN_MEAN.xml")):
+            j = run_json("model", plus / f"sequences/{scan}.igs.mha", "--config",
+                         plus / "config" / config, "-o", self.path("real.stl"), "--report",
+                         self.path("real.html"))
+            self.assertEqual(j["frames_inserted"], 21)
+            self.assertTrue(j["solid"]["closed"])
+
+    def test_the_reference_volume_of_the_spine_phantom(self):
+        plus = DATA / "plus"
+        if not plus.exists():
+            self.skipTest("the real recordings are not here (ES_TEST_DATA)")
+        run("reconstruct", plus / "sequences/SpinePhantomFreehand.igs.mha", "--config",
+            plus / "config/Config_VolumeReconstruction_SonixRP_TRUS_D70mm_NN_LATE.xml", "-o",
+            self.path("nnlate.mha"))
+        j = run_json("compare", self.path("nnlate.mha"),
+                     plus / "reference/VolumeReconstructorTestNNLATEvolumeRef.mha")
+        # The rest is the peer's 14-bit rounding (95 % is what the issue asks).
+        self.assertLess(j["voxels_over_2"], 0.05 * j["voxels"])
+        self.assertLess(j["geometry_mm"], 1e-3)
+
+
+class Options(unittest.TestCase):
+    """Runs last: every option of every command was exercised above."""
+
+    def test_every_option_was_exercised(self):
+        letters = {"-o": "--output", "-c": "--config", "-t": "--threads", "-q": "--quiet",
+                   "-n": "--dry-run", "-s": "--spacing", "-l": "--level", "-h": "--help"}
+        used = {(c, letters.get(w, w)) for c, w in USED}
+        setup = {w for c, w in used if c in ("model", "reconstruct")}
+        missing = [f"{c} {o}" for c in COMMANDS for o in options(c)
+                   if (c, o) not in used and not (c == "model" and o in setup)
+                   and o not in ("--json", "--quiet", "--help")]
+        self.assertEqual(missing, [])
+
+
+def write_distance_sphere(path, radius, spacing):
+    """Exact signed distances to a sphere at the origin, MET_FLOAT."""
+    half = int((radius + 4) / spacing) + 1
+    n = 2 * half + 1
+    axis = [(i - half) * spacing + 0.137 for i in range(n)]  # not on the lattice
+    values = bytearray()
+    for z in axis:
+        for y in axis:
+            zy = z * z + y * y
+            values += struct.pack(f"<{n}f", *[(zy + x * x) ** 0.5 - radius for x in axis])
+    start = axis[0]
+    path.write_bytes(
+        f"ObjectType = Image\nNDims = 3\nDimSize = {n} {n} {n}\nElementType = MET_FLOAT\n"
+        f"ElementSpacing = {spacing} {spacing} {spacing}\nOffset = {start} {start} {start}\n"
+        f"BinaryDataByteOrderMSB = False\nElementDataFile = LOCAL\n".encode() + bytes(values))
+
+
+def read_ply_vertices(path):
+    """Binary little-endian PLY, vertex properties that are all floats."""
+    header, body = path.read_bytes().split(b"end_header\n", 1)
+    text = header.decode()
+    count = int(re.search(r"element vertex (\d+)", text).group(1))
+    vertex = text.split("element vertex")[1].split("element face")[0]
+    width = len(re.findall(r"property float", vertex))
+    numbers = struct.unpack_from(f"<{count * width}f", body)
+    return [numbers[i:i + 3] for i in range(0, count * width, width)]
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
