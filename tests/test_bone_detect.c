@@ -222,15 +222,13 @@ static void a_gap_in_the_bone_stays_open(void **state) {
 
 static void a_frame_without_bone_has_none(void **state) {
     (void)state;
-    for (uint64_t seed = 1; seed <= 4; seed++)
-        for (int method = ES_BONE_SHADOW; method <= ES_BONE_FOROUGHI; method++) {
-            struct scene s = SCENE;
-            s.bone = false, s.seed = seed;
-            s.fascia_mm = seed % 2 ? 9 : 0;
-            es_bone_options o = options_for(&s);
-            o.method = (es_bone_method)method;
-            assert_true(judge_scene(&s, &o).false_share == 0);
-        }
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct scene s = SCENE;
+        s.bone = false, s.seed = seed;
+        s.fascia_mm = seed % 2 ? 9 : 0;
+        es_bone_options o = options_for(&s);
+        assert_true(judge_scene(&s, &o).false_share == 0);
+    }
 }
 
 static void an_even_picture_has_no_bone_whatever_its_grey(void **state) {
