@@ -22,8 +22,8 @@ static double crest_at(const float *echo, size_t first, size_t last, size_t at, 
     for (size_t z = low; z <= high; z++)
         if (echo[z] > echo[top]) top = z;
     double floor = SHOULDER * (double)echo[top], sum = 0, moment = 0;
-    for (low = top; low > first && echo[low - 1] > floor; low--) {}
-    for (high = top; high + 1 < last && echo[high + 1] > floor; high++) {}
+    for (low = top; low > first && low + reach > top && echo[low - 1] > floor; low--) {}
+    for (high = top; high + 1 < last && high < top + reach && echo[high + 1] > floor; high++) {}
     for (size_t z = low; z <= high; z++) {
         sum += (double)echo[z] - floor;
         moment += ((double)echo[z] - floor) * (double)z;
