@@ -54,7 +54,7 @@ bool es_simulation_preset(const char *scene, es_simulation *simulation, es_error
         simulation->probe.depth_mm = 110;
         simulation->frames = 150;
     } else if (strcmp(model->name, "knee") != 0) {
-        simulation->frames = 250;
+        simulation->frames = 400;
     }
     return true;
 }
@@ -130,8 +130,8 @@ static bool recording_next(void *self, es_frame *frame, unsigned flags, bool *en
     frame->index = index;
     frame->has_time = true;
     frame->time_s = (double)index / options->rate_hz;
-    if (!es_frame_set_transform(frame, "ProbeToTracker",
-                                motion_probe_to_tracker(&r->motion, index), true, err) ||
+    if (!es_frame_set_transform(frame, "ProbeToTracker", motion_probe_to_tracker(&r->motion, index),
+                                true, err) ||
         !es_frame_set_transform(frame, "ReferenceToTracker",
                                 motion_reference_to_tracker(&r->motion, index), true, err))
         return false;
