@@ -189,9 +189,11 @@ static void impossible_setups_are_refused_in_words(void **state) {
             "<VolumeReconstruction ClipRectangleOrigin=\"900 0\" "
             "ClipRectangleSize=\"10 10\"/>",
             &r, ES_USAGE, "outside");
-    refused(&good, "<VolumeReconstruction OutputSpacing=\"1e-9 1 1\"/>", &r, ES_USAGE, "spacing");
-    refused(&good, "<VolumeReconstruction CompoundingMode=\"IMPORTANCE_MASK\"/>", &r,
-            ES_UNSUPPORTED, "IMPORTANCE_MASK");
+    refused(&good, "<VolumeReconstruction OutputSpacing=\"1e-4 1 1\"/>", &r, ES_USAGE, "spacing");
+    refused(&good,
+            "<VolumeReconstruction CompoundingMode=\"IMPORTANCE_MASK\" "
+            "ImportanceMaskFilename=\"m.png\"/>",
+            &r, ES_UNSUPPORTED, "IMPORTANCE_MASK");
     r.fan_angles_deg[0] = -10;
     r.fan_angles_deg[1] = 10;
     refused(&good, "", &r, ES_USAGE, "--fan-origin");

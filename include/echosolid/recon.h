@@ -38,7 +38,7 @@ typedef enum es_compounding { ES_LATEST, ES_MEAN, ES_MAXIMUM } es_compounding;
 typedef struct es_recon_options {
     double origin_mm[3]; /* centre of lattice voxel (0,0,0), in reference mm */
     double spacing_mm[3];
-    bool has_extent; /* else: grows where frames fall */
+    bool has_extent;   /* else: grows where frames fall */
     int64_t extent[6]; /* inclusive first and last voxel: x0 x1 y0 y1 z0 z1 */
     es_interpolation interpolation;
     es_compounding compounding;
@@ -47,7 +47,7 @@ typedef struct es_recon_options {
     bool has_clip;
     int32_t clip_origin[2], clip_size[2]; /* pixels */
     es_fan fan;                           /* kind NONE: no fan clip */
-    double threshold; /* pixels below are ignored (RGB: all three); NaN: none */
+    double threshold;                     /* pixels below are ignored (RGB: all three); NaN: none */
     bool spread;           /* MEAN only: also collect the standard deviation of the hits */
     uint64_t memory_limit; /* bytes of bricks; 0: three quarters of free memory */
 } es_recon_options;
@@ -125,25 +125,42 @@ es_bricks *es_volume_bricks(const es_volume *volume, es_error *err);
 
 typedef struct es_distance_options {
     double origin_mm[3], spacing_mm[3];
-    double truncation_mm;      /* 2.5 */
-    double slice_thickness_mm; /* elevation over which a frame counts; 0: one voxel */
-    double min_cos;            /* steeper hits are ignored: cos 72 deg */
-    uint64_t memory_limit;
+    double truncation_mm; /* 2.5 */
+    /* Elevation over which a frame counts: the full width at half of a
+     * triangular weight, so that frames this far apart blend linearly and
+     * leave no voxel between them empty. 0: one voxel. */
+    double slice_thickness_mm;
+    double min_cos;        /* steeper hits are ignored: cos 72 deg */
+    uint64_t memory_limit; /* bytes of bricks; 0: three quarters of free memory */
 } es_distance_options;
 #define ES_DISTANCE_DEFAULTS                                                                       \
     { .truncation_mm = 2.5, .slice_thickness_mm = 0, .min_cos = 0.309 }
 
-/* facts/bone.md section 6: d = (depth of bone - depth) * cos, clipped to
- * +-truncation; weight confidence * cos^2 * plateau that is symmetric about
- * the surface; lines without a hit give no free space. */
+/* Signed distance along the beam, after Curless and Levoy 1996 with weights
+ * that suit ultrasound: d = (depth of bone - depth) * cos(incidence), positive
+ * in front of the bone, clipped to +-truncation; weight = confidence * cos^2 *
+ * plateau, where the plateau is 0.1 further than the truncation in front, 1
+ * from there to 0.6 truncations behind, and falls to 0 at one truncation
+ * behind. It is symmetric about the surface as far as it matters; weights that
+ * fall directly from the surface pull it inward. Lines without bone say
+ * nothing, not even that space is free: steep bone is invisible. Between two
+ * neighbouring lines that both hit, depth, cosine and confidence are
+ * interpolated, unless their depths are further apart than a surface can be
+ * that is not too steep: then each line speaks for its half. */
 typedef struct es_distance es_distance;
 es_distance *es_distance_new(const es_distance_options *options, es_pool *pool, es_error *err);
 void es_distance_free(es_distance *distance);
+/* Inserts `count` traces in order; the rest as for es_volume_insert. A trace of
+ * fewer than two lines has no width and adds nothing. Hits whose numbers are
+ * not finite, or whose confidence is not above 0, are no hits. */
 bool es_distance_insert(es_distance *distance, const es_trace *const *traces,
                         const es_mat4 *image_to_reference, size_t count, es_error *err);
+/* pixels_inserted counts scan lines with bone. */
 es_volume_stats es_distance_statistics(const es_distance *distance);
-/* The field (negative inside the bone) after a Gaussian of sigma_voxels on
- * (w d, w); weight 0 where nothing was seen. */
+/* The field (negative inside the bone) after a Gaussian of sigma_voxels (0 to
+ * 5; 0: none) on (w d, w). A voxel that was not seen itself stays unknown
+ * (weight 0) unless at least half of the Gaussian's mass round it was seen: so
+ * pinholes close and edges do not grow. */
 es_bricks *es_distance_bricks(const es_distance *distance, double sigma_voxels, es_error *err);
 
 #ifdef __cplusplus

@@ -18,10 +18,10 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "writers assume little
 /* ---- header text (header.c) ------------------------------------------- */
 
 enum {
-    ES_HEADER_LINE_LIMIT = 65536,      /* bytes of a line */
-    ES_HEADER_LIMIT = 1 << 30,         /* bytes of a header */
-    ES_HEADER_FIELD_LIMIT = 4096,      /* fields of the whole recording */
-    ES_FRAME_FIELD_LIMIT = 1024,       /* fields of one frame */
+    ES_HEADER_LINE_LIMIT = 65536, /* bytes of a line */
+    ES_HEADER_LIMIT = 1 << 30,    /* bytes of a header */
+    ES_HEADER_FIELD_LIMIT = 4096, /* fields of the whole recording */
+    ES_FRAME_FIELD_LIMIT = 1024,  /* fields of one frame */
 };
 
 /* The text at the start of a file up to and with its last header line. */
@@ -154,8 +154,8 @@ typedef struct es_layout {
     es_fields fields;
     es_frame_table frames;
     es_payload payload;
-    bool swap;               /* the bytes of an element are reversed */
-    bool scaled;             /* NIfTI: value = slope * stored + intercept */
+    bool swap;   /* the bytes of an element are reversed */
+    bool scaled; /* NIfTI: value = slope * stored + intercept */
     double slope, intercept;
 } es_layout;
 

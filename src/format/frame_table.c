@@ -32,8 +32,8 @@ bool es_frame_table_add(es_frame_table *table, const char *text, const char *key
     }
     table->text = text;
     table->warnings_left = WARNINGS;
-    table->entries[table->count++] = (es_frame_entry){
-        (uint32_t)frame, (uint32_t)(value - (at + 1)), (uint64_t)(at + 1 - text)};
+    table->entries[table->count++] =
+        (es_frame_entry){(uint32_t)frame, (uint32_t)(value - (at + 1)), (uint64_t)(at + 1 - text)};
     return true;
 }
 
@@ -97,8 +97,7 @@ static void warn(es_frame_table *table, const char *path, const es_frame *frame,
 
 static bool parse_pose(const char *value, es_mat4 *pose, es_error *why) {
     long found = es_parse_doubles(value, pose->m, 16);
-    if (found < 0)
-        return es_fail(why, ES_FORMAT, "expected 16 numbers, found \"%.60s\"", value);
+    if (found < 0) return es_fail(why, ES_FORMAT, "expected 16 numbers, found \"%.60s\"", value);
     if (found != 16) return es_fail(why, ES_FORMAT, "expected 16 numbers, found %ld", found);
     if (!es_mat4_finite(*pose)) return es_fail(why, ES_FORMAT, "not all numbers are finite");
     const double *row = pose->m + 12;

@@ -32,8 +32,9 @@ static bool check_layout(const es_layout *layout, es_error *err) {
     if (layout->poses_only)
         return es_fail(err, ES_FORMAT, "holds poses without pixels; expected a volume");
     if (layout->list_last)
-        return es_fail(err, ES_FORMAT,
-                       "is a recording of frames, not a volume; reconstruct a volume from it first");
+        return es_fail(
+            err, ES_FORMAT,
+            "is a recording of frames, not a volume; reconstruct a volume from it first");
     if (layout->dims == 4 && layout->size[3] > 1)
         return es_fail(err, ES_UNSUPPORTED, "holds %llu volumes; expected one",
                        (unsigned long long)layout->size[3]);
@@ -66,8 +67,8 @@ es_grid_file *es_grid_file_new(es_layout *layout, es_error *err) {
     }
     file->layout = *layout;
     layout = &file->layout;
-    bool ok = es_payload_check(&layout->payload, err) &&
-              es_layout_to_grid(layout, &file->info, err);
+    bool ok =
+        es_payload_check(&layout->payload, err) && es_layout_to_grid(layout, &file->info, err);
     file->row_values =
         (size_t)(layout->size[0] * layout->size[1]) * (size_t)layout->channels; /* checked */
     if (ok && layout->scaled) {
@@ -118,7 +119,8 @@ static bool check_info(const es_grid_info *info, es_error *err) {
                            (unsigned long long)info->size[2]);
         if (!isfinite(info->origin_mm[i]) || !isfinite(info->spacing_mm[i]) ||
             !(info->spacing_mm[i] > 0))
-            return es_fail(err, ES_USAGE, "a volume with origin %g and spacing %g mm cannot be written",
+            return es_fail(err, ES_USAGE,
+                           "a volume with origin %g and spacing %g mm cannot be written",
                            info->origin_mm[i], info->spacing_mm[i]);
     }
     if (info->channels != 1 && info->channels != 3)
@@ -165,7 +167,9 @@ bool es_grid_job_run(const es_grid_job *job, const es_dialect *dialect, es_error
         .path = job->path,
         .packing = compress ? dialect->packing : ES_PACK_RAW,
         .level = job->options.level,
-        .data_extension = !detached ? NULL : compress ? dialect->packed : dialect->raw,
+        .data_extension = !detached  ? NULL
+                          : compress ? dialect->packed
+                                     : dialect->raw,
     };
     es_writer writer;
     bool ok = es_writer_start(&writer, &plan, err) &&

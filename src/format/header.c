@@ -100,7 +100,8 @@ int es_key_find(const char *const *names, int count, const char *key) {
 bool es_parse_vector(const char *key, const char *text, double *values, int count, es_error *err) {
     long found = es_parse_doubles(text, values, count);
     if (found < 0)
-        return es_fail(err, ES_FORMAT, "%s: expected %d numbers, found \"%.60s\"", key, count, text);
+        return es_fail(err, ES_FORMAT, "%s: expected %d numbers, found \"%.60s\"", key, count,
+                       text);
     if (found != count)
         return es_fail(err, ES_FORMAT, "%s: expected %d numbers, found %ld", key, count, found);
     for (int i = 0; i < count; i++)

@@ -33,10 +33,13 @@ bool es_layout_add_field(es_layout *layout, const char *key, const char *value, 
 
 bool es_layout_set_axes(es_layout *layout, const double m[9], es_error *err) {
     for (int axis = 0; axis < 3; axis++) {
-        double length = sqrt(m[axis] * m[axis] + m[3 + axis] * m[3 + axis] + m[6 + axis] * m[6 + axis]);
+        double length =
+            sqrt(m[axis] * m[axis] + m[3 + axis] * m[3 + axis] + m[6 + axis] * m[6 + axis]);
         if (!isfinite(length) || length <= 0)
             return es_fail(err, ES_FORMAT, "the %s axis of the volume has no direction",
-                           axis == 0 ? "first" : axis == 1 ? "second" : "third");
+                           axis == 0   ? "first"
+                           : axis == 1 ? "second"
+                                       : "third");
         layout->spacing[axis] = length;
         for (int row = 0; row < 3; row++)
             layout->direction[3 * row + axis] = m[3 * row + axis] / length;
@@ -58,7 +61,8 @@ static int64_t frame_count(const es_layout *layout) {
 static bool count_bytes(es_layout *layout, es_error *err) {
     size_t bytes = es_type_size(layout->type) * (size_t)layout->channels;
     bool fits = true;
-    for (int i = 0; i < layout->dims; i++) fits = fits && es_multiply(bytes, layout->size[i], &bytes);
+    for (int i = 0; i < layout->dims; i++)
+        fits = fits && es_multiply(bytes, layout->size[i], &bytes);
     if (!fits || bytes > INT64_MAX)
         return es_fail(err, ES_FORMAT,
                        "sizes of %llu x %llu x %llu x %llu overflow; the header is damaged",
@@ -94,7 +98,8 @@ bool es_layout_finish(es_layout *layout, es_error *err) {
     int64_t frames = frame_count(layout);
     if (!es_frame_table_sort(&layout->frames, frames, err)) return false;
     if (layout->poses_only && frames > es_frame_table_frames(&layout->frames))
-        return es_fail(err, ES_FORMAT, "%lld frames without pixels are announced, found fields of %lld",
+        return es_fail(err, ES_FORMAT,
+                       "%lld frames without pixels are announced, found fields of %lld",
                        (long long)frames, (long long)es_frame_table_frames(&layout->frames));
     for (int i = 0; i < 3; i++)
         if (!isfinite(layout->spacing[i]) || !(layout->spacing[i] > 0))

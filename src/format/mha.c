@@ -11,9 +11,32 @@
 #include "format_internal.h"
 
 enum {
-    OBJECT_TYPE, N_DIMS, DIM_SIZE, KINDS, ELEMENT_TYPE, CHANNELS, SPACING, ELEMENT_SIZE, OFFSET,
-    POSITION, ORIGIN, MATRIX, ROTATION, ORIENTATION, CENTER, ANATOMY, BINARY, BINARY_MSB,
-    ELEMENT_MSB, COMPRESSED, COMPRESSED_SIZE, HEADER_SIZE, US_ORIENTATION, US_TYPE, DATA_FILE, KEYS
+    OBJECT_TYPE,
+    N_DIMS,
+    DIM_SIZE,
+    KINDS,
+    ELEMENT_TYPE,
+    CHANNELS,
+    SPACING,
+    ELEMENT_SIZE,
+    OFFSET,
+    POSITION,
+    ORIGIN,
+    MATRIX,
+    ROTATION,
+    ORIENTATION,
+    CENTER,
+    ANATOMY,
+    BINARY,
+    BINARY_MSB,
+    ELEMENT_MSB,
+    COMPRESSED,
+    COMPRESSED_SIZE,
+    HEADER_SIZE,
+    US_ORIENTATION,
+    US_TYPE,
+    DATA_FILE,
+    KEYS
 };
 static const char *const key_names[KEYS] = {
     [OBJECT_TYPE] = "ObjectType",
@@ -44,8 +67,8 @@ static const char *const key_names[KEYS] = {
 };
 
 static const char *const type_names[] = {
-    [ES_U8] = "MET_UCHAR",  [ES_I8] = "MET_CHAR", [ES_U16] = "MET_USHORT", [ES_I16] = "MET_SHORT",
-    [ES_U32] = "MET_UINT",  [ES_I32] = "MET_INT", [ES_F32] = "MET_FLOAT",  [ES_F64] = "MET_DOUBLE",
+    [ES_U8] = "MET_UCHAR", [ES_I8] = "MET_CHAR", [ES_U16] = "MET_USHORT", [ES_I16] = "MET_SHORT",
+    [ES_U32] = "MET_UINT", [ES_I32] = "MET_INT", [ES_F32] = "MET_FLOAT",  [ES_F64] = "MET_DOUBLE",
 };
 enum { TYPES = sizeof type_names / sizeof *type_names };
 
@@ -70,8 +93,7 @@ static bool is_last(const char *line, size_t length) {
 
 static bool take_line(es_layout *layout, mha *m, char *line, es_error *err) {
     char *equals = strchr(line, '=');
-    if (!equals)
-        return es_fail(err, ES_FORMAT, "expected \"Key = value\", found \"%.60s\"", line);
+    if (!equals) return es_fail(err, ES_FORMAT, "expected \"Key = value\", found \"%.60s\"", line);
     *equals = '\0';
     char *key = es_trim(line), *value = es_trim(equals + 1);
     if (es_is_frame_key(key))
@@ -128,12 +150,14 @@ static bool take_sizes(es_layout *layout, const mha *m, es_error *err) {
     int64_t dims = 3;
     if (!need(m, DIM_SIZE, err) || !take_int(m, N_DIMS, 0, &dims, err)) return false;
     if (dims < 2 || dims > 4)
-        return es_fail(err, ES_UNSUPPORTED, "NDims: expected 2, 3 or 4, found %lld", (long long)dims);
+        return es_fail(err, ES_UNSUPPORTED, "NDims: expected 2, 3 or 4, found %lld",
+                       (long long)dims);
     layout->dims = (int)dims;
     double sizes[4];
     if (!es_parse_vector("DimSize", m->value[DIM_SIZE], sizes, (int)dims, err)) return false;
     for (int i = 0; i < dims; i++) {
-        if (!(sizes[i] >= 0 && sizes[i] <= 9007199254740992.0 && sizes[i] == (double)(int64_t)sizes[i]))
+        if (!(sizes[i] >= 0 && sizes[i] <= 9007199254740992.0 &&
+              sizes[i] == (double)(int64_t)sizes[i]))
             return es_fail(err, ES_FORMAT, "DimSize: expected whole numbers, found %g", sizes[i]);
         layout->size[i] = (uint64_t)sizes[i];
     }
@@ -363,8 +387,7 @@ static bool recording_begin(es_writer *writer, const es_stream_info *info, bool 
                            "CenterOfRotation = %s\n",
                            field_or(fields, "AnatomicalOrientation", "RAI"),
                            field_or(fields, "CenterOfRotation", "0 0 0")) &&
-           write_compression(writer, compress, err) &&
-           es_write_later(out, sizes, count_at, err) &&
+           write_compression(writer, compress, err) && es_write_later(out, sizes, count_at, err) &&
            es_output_print(out, err,
                            "Kinds = domain domain list\nElementNumberOfChannels = %d\n"
                            "ElementSpacing = %s %s 1\nElementType = %s\nOffset = %s\n"

@@ -17,10 +17,10 @@ static const struct {
     es_type type;
     int channels;
 } type_codes[] = {
-    {NIFTI_TYPE_UINT8, ES_U8, 1},     {NIFTI_TYPE_INT8, ES_I8, 1},
-    {NIFTI_TYPE_UINT16, ES_U16, 1},   {NIFTI_TYPE_INT16, ES_I16, 1},
-    {NIFTI_TYPE_UINT32, ES_U32, 1},   {NIFTI_TYPE_INT32, ES_I32, 1},
-    {NIFTI_TYPE_FLOAT32, ES_F32, 1},  {NIFTI_TYPE_FLOAT64, ES_F64, 1},
+    {NIFTI_TYPE_UINT8, ES_U8, 1},    {NIFTI_TYPE_INT8, ES_I8, 1},
+    {NIFTI_TYPE_UINT16, ES_U16, 1},  {NIFTI_TYPE_INT16, ES_I16, 1},
+    {NIFTI_TYPE_UINT32, ES_U32, 1},  {NIFTI_TYPE_INT32, ES_I32, 1},
+    {NIFTI_TYPE_FLOAT32, ES_F32, 1}, {NIFTI_TYPE_FLOAT64, ES_F64, 1},
     {NIFTI_TYPE_RGB24, ES_U8, 3},
 };
 enum { TYPES = sizeof type_codes / sizeof *type_codes, HEAD_1 = 348, HEAD_2 = 540 };
@@ -33,8 +33,7 @@ static int version_of(const unsigned char *head, size_t length, bool *swap) {
     int32_t size;
     memcpy(&size, head, sizeof size);
     *swap = size == 1543569408 || size == 469893120; /* 348 and 540 reversed */
-    if (size == HEAD_1 || size == 1543569408)
-        return memcmp(head + 344, "n+1", 4) == 0 ? 1 : 0;
+    if (size == HEAD_1 || size == 1543569408) return memcmp(head + 344, "n+1", 4) == 0 ? 1 : 0;
     if (size == HEAD_2 || size == 469893120) return memcmp(head + 4, "n+2", 4) == 0 ? 2 : 0;
     return 0;
 }
@@ -72,7 +71,8 @@ static nifti_2_header widen(const nifti_1_header *from) {
         to.dim[i] = from->dim[i];
         to.pixdim[i] = (double)from->pixdim[i];
     }
-    to.vox_offset = from->vox_offset >= 0 && from->vox_offset < 1e9f ? (int64_t)from->vox_offset : -1;
+    to.vox_offset =
+        from->vox_offset >= 0 && from->vox_offset < 1e9f ? (int64_t)from->vox_offset : -1;
     to.scl_slope = (double)from->scl_slope;
     to.scl_inter = (double)from->scl_inter;
     to.qform_code = from->qform_code;
@@ -105,8 +105,9 @@ static bool read_head(es_layout *layout, nifti_2_header *head, es_error *err) {
     if (!es_payload_read(payload, 0, bytes, HEAD_1, err)) return false;
     int version = version_of(bytes, HEAD_1, &layout->swap);
     if (version == 0)
-        return es_fail(err, ES_FORMAT, "no NIfTI header (its size is not 348 or 540, or its mark is "
-                                       "not n+1 or n+2)");
+        return es_fail(err, ES_FORMAT,
+                       "no NIfTI header (its size is not 348 or 540, or its mark is "
+                       "not n+1 or n+2)");
     if (version == 1) {
         nifti_1_header one;
         memcpy(&one, bytes, sizeof one);
@@ -130,8 +131,7 @@ static bool take_sizes(es_layout *layout, const nifti_2_header *head, es_error *
                            "size %d is %lld; expected one volume of three axes", i,
                            (long long)head->dim[i]);
     layout->dims = 3;
-    for (int i = 0; i < 3; i++)
-        layout->size[i] = i < head->dim[0] ? (uint64_t)head->dim[i + 1] : 1;
+    for (int i = 0; i < 3; i++) layout->size[i] = i < head->dim[0] ? (uint64_t)head->dim[i + 1] : 1;
     return true;
 }
 
@@ -147,10 +147,11 @@ static bool take_type(es_layout *layout, const nifti_2_header *head, es_error *e
             layout->intercept = inter;
             return true;
         }
-    return es_fail(err, ES_UNSUPPORTED,
-                   "data type %d is not read; expected 8- to 32-bit integers, 32- or 64-bit floats, "
-                   "or RGB",
-                   head->datatype);
+    return es_fail(
+        err, ES_UNSUPPORTED,
+        "data type %d is not read; expected 8- to 32-bit integers, 32- or 64-bit floats, "
+        "or RGB",
+        head->datatype);
 }
 
 static bool take_unit(const nifti_2_header *head, double *mm, es_error *err) {

@@ -12,9 +12,26 @@
 #include "format_internal.h"
 
 enum {
-    TYPE, DIMENSION, SIZES, ENCODING, ENDIAN, SPACE, SPACE_DIMENSION, DIRECTIONS, SPACE_ORIGIN,
-    KINDS, SPACINGS, AXIS_MINS, SPACE_UNITS, DATA_FILE, DATA_FILE_2, LINE_SKIP, LINE_SKIP_2,
-    BYTE_SKIP, BYTE_SKIP_2, FIELDS
+    TYPE,
+    DIMENSION,
+    SIZES,
+    ENCODING,
+    ENDIAN,
+    SPACE,
+    SPACE_DIMENSION,
+    DIRECTIONS,
+    SPACE_ORIGIN,
+    KINDS,
+    SPACINGS,
+    AXIS_MINS,
+    SPACE_UNITS,
+    DATA_FILE,
+    DATA_FILE_2,
+    LINE_SKIP,
+    LINE_SKIP_2,
+    BYTE_SKIP,
+    BYTE_SKIP_2,
+    FIELDS
 };
 static const char *const field_names[FIELDS] = {
     [TYPE] = "type",
@@ -39,9 +56,12 @@ static const char *const field_names[FIELDS] = {
 };
 /* Fields of the format that change nothing here. */
 static const char *const unused_names[] = {
-    "axis maxs", "axismaxs", "axismins", "centers",   "centerings",        "labels",
-    "units",     "content",  "number",   "min",       "max",               "old min",
-    "oldmin",    "old max",  "oldmax",   "blocksize", "block size",        "thicknesses",
+    "axis maxs",    "axismaxs",    "axismins",
+    "centers",      "centerings",  "labels",
+    "units",        "content",     "number",
+    "min",          "max",         "old min",
+    "oldmin",       "old max",     "oldmax",
+    "blocksize",    "block size",  "thicknesses",
     "sample units", "sampleunits", "measurement frame",
 };
 static const char orientation_key[] = "ultrasound image orientation";
@@ -51,16 +71,34 @@ static const struct {
     const char *name;
     es_type type;
 } type_names[] = {
-    {"uint8", ES_U8},           {"int8", ES_I8},            {"uint16", ES_U16},
-    {"int16", ES_I16},          {"uint32", ES_U32},         {"int32", ES_I32},
-    {"float", ES_F32},          {"double", ES_F64}, /* these eight are written, in type order */
-    {"uchar", ES_U8},           {"unsigned char", ES_U8},   {"uint8_t", ES_U8},
-    {"signed char", ES_I8},     {"int8_t", ES_I8},          {"ushort", ES_U16},
-    {"unsigned short", ES_U16}, {"uint16_t", ES_U16},       {"unsigned short int", ES_U16},
-    {"short", ES_I16},          {"short int", ES_I16},      {"signed short", ES_I16},
-    {"signed short int", ES_I16}, {"int16_t", ES_I16},      {"uint", ES_U32},
-    {"unsigned int", ES_U32},   {"uint32_t", ES_U32},       {"int", ES_I32},
-    {"signed int", ES_I32},     {"int32_t", ES_I32},
+    {"uint8", ES_U8},
+    {"int8", ES_I8},
+    {"uint16", ES_U16},
+    {"int16", ES_I16},
+    {"uint32", ES_U32},
+    {"int32", ES_I32},
+    {"float", ES_F32},
+    {"double", ES_F64}, /* these eight are written, in type order */
+    {"uchar", ES_U8},
+    {"unsigned char", ES_U8},
+    {"uint8_t", ES_U8},
+    {"signed char", ES_I8},
+    {"int8_t", ES_I8},
+    {"ushort", ES_U16},
+    {"unsigned short", ES_U16},
+    {"uint16_t", ES_U16},
+    {"unsigned short int", ES_U16},
+    {"short", ES_I16},
+    {"short int", ES_I16},
+    {"signed short", ES_I16},
+    {"signed short int", ES_I16},
+    {"int16_t", ES_I16},
+    {"uint", ES_U32},
+    {"unsigned int", ES_U32},
+    {"uint32_t", ES_U32},
+    {"int", ES_I32},
+    {"signed int", ES_I32},
+    {"int32_t", ES_I32},
 };
 enum { TYPES = sizeof type_names / sizeof *type_names };
 
@@ -95,7 +133,8 @@ static void unescape(char *value) {
 }
 
 static bool take_text(char *to, size_t size, const char *key, const char *value, es_error *err) {
-    if (strlen(value) >= size) return es_fail(err, ES_FORMAT, "%s: \"%.40s\" is unknown", key, value);
+    if (strlen(value) >= size)
+        return es_fail(err, ES_FORMAT, "%s: \"%.40s\" is unknown", key, value);
     strcpy(to, value);
     return true;
 }
@@ -128,8 +167,8 @@ static bool take_field(es_layout *layout, nrrd *n, const char *name, const char 
 static bool take_line(es_layout *layout, nrrd *n, char *line, es_error *err) {
     char *colon = strchr(line, ':');
     if (!colon)
-        return es_fail(err, ES_FORMAT, "expected \"field: value\" or \"key:=value\", found \"%.60s\"",
-                       line);
+        return es_fail(err, ES_FORMAT,
+                       "expected \"field: value\" or \"key:=value\", found \"%.60s\"", line);
     bool is_key = colon[1] == '=';
     *colon = '\0';
     char *name = es_trim(line), *value = es_trim(colon + 1 + is_key);
@@ -236,13 +275,16 @@ static bool take_direction(nrrd *n, int axis, const char **at, es_error *err) {
     const char *close = strchr(text, ')');
     char numbers[256];
     if (*text != '(' || !close || (size_t)(close - text) >= sizeof numbers)
-        return es_fail(err, ES_FORMAT, "space directions: axis %d: expected (x,y,z) or none, found "
-                       "\"%.40s\"", axis + 1, text);
+        return es_fail(err, ES_FORMAT,
+                       "space directions: axis %d: expected (x,y,z) or none, found "
+                       "\"%.40s\"",
+                       axis + 1, text);
     memcpy(numbers, text + 1, (size_t)(close - text) - 1);
     numbers[close - text - 1] = '\0';
     *at = close + 1;
     n->has_direction[axis] = true;
-    return es_parse_vector("space directions", numbers, n->direction[axis], n->space_dimension, err);
+    return es_parse_vector("space directions", numbers, n->direction[axis], n->space_dimension,
+                           err);
 }
 
 /* Signs that bring the first two axes of the file's space to LPS. */
@@ -299,7 +341,8 @@ static bool take_unit(const nrrd *n, double *mm, es_error *err) {
             *mm = units[i].mm;
             return true;
         }
-    return es_fail(err, ES_UNSUPPORTED, "space units: \"%.40s\" is not read; expected \"mm\"", text);
+    return es_fail(err, ES_UNSUPPORTED, "space units: \"%.40s\" is not read; expected \"mm\"",
+                   text);
 }
 
 /* Per-axis numbers where those of channels and lists may be NaN. */
@@ -380,7 +423,8 @@ static bool take_axes(es_layout *layout, nrrd *n, es_error *err) {
     }
     layout->dims = n->axes - first;
     if (layout->dims > 4)
-        return es_fail(err, ES_UNSUPPORTED, "dimension: five axes are read only with channels first");
+        return es_fail(err, ES_UNSUPPORTED,
+                       "dimension: five axes are read only with channels first");
     for (int i = 0; i < layout->dims; i++) layout->size[i] = n->size[first + i];
     layout->list_last = n->role[n->axes - 1] == LIST_AXIS;
     return take_geometry(layout, n, first, err);
@@ -392,10 +436,11 @@ static bool take_type(es_layout *layout, const nrrd *n, es_error *err) {
     for (int i = 0; i < TYPES && found < 0; i++)
         if (strcasecmp(n->value[TYPE], type_names[i].name) == 0) found = i;
     if (found < 0)
-        return es_fail(err, ES_UNSUPPORTED,
-                       "type: \"%.40s\" is not read; expected (u)int8, (u)int16, (u)int32, float or "
-                       "double",
-                       n->value[TYPE]);
+        return es_fail(
+            err, ES_UNSUPPORTED,
+            "type: \"%.40s\" is not read; expected (u)int8, (u)int16, (u)int32, float or "
+            "double",
+            n->value[TYPE]);
     layout->type = type_names[found].type;
     const char *endian = n->value[ENDIAN];
     if (endian && strcasecmp(endian, "little") != 0 && strcasecmp(endian, "big") != 0)
@@ -420,10 +465,12 @@ static bool take_encoding(es_layout *layout, const nrrd *n, es_error *err) {
 
 static bool take_skips(es_layout *layout, const nrrd *n, es_error *err) {
     es_payload *payload = &layout->payload;
-    const char *lines = either(n, LINE_SKIP, LINE_SKIP_2), *bytes = either(n, BYTE_SKIP, BYTE_SKIP_2);
+    const char *lines = either(n, LINE_SKIP, LINE_SKIP_2),
+               *bytes = either(n, BYTE_SKIP, BYTE_SKIP_2);
     int64_t line_skip = 0, byte_skip = 0;
     if (lines && (!es_parse_int(lines, &line_skip) || line_skip < 0))
-        return es_fail(err, ES_FORMAT, "line skip: expected a whole number, found \"%.40s\"", lines);
+        return es_fail(err, ES_FORMAT, "line skip: expected a whole number, found \"%.40s\"",
+                       lines);
     if (bytes && (!es_parse_int(bytes, &byte_skip) || byte_skip < -1 || byte_skip > INT64_MAX / 4))
         return es_fail(err, ES_FORMAT, "byte skip: expected a whole number or -1, found \"%.40s\"",
                        bytes);
@@ -549,8 +596,7 @@ static bool grid_header(es_writer *writer, const es_grid_info *info, bool compre
     bool ok = !text.failed || es_fail(err, ES_MEMORY, "out of memory");
     ok = ok && write_common(writer, info->type, compress, err) &&
          es_output_write(writer->head, text.bytes, text.length, err) &&
-         write_fields(writer->head, &info->fields, err) &&
-         header_end(writer, err);
+         write_fields(writer->head, &info->fields, err) && header_end(writer, err);
     es_text_free(&text);
     return ok;
 }

@@ -30,10 +30,11 @@ bool es_orientation_parse(const char *mark, es_turn *turn, es_error *err) {
                        "orientation AMF (slices across the beam) is not supported; store the "
                        "frames as MFA");
     if (length < 2 || length > 3 || (!upright && !on_side) || (m[2] && !is_one_of(m[2], "AD")))
-        return es_fail(err, ES_FORMAT,
-                       "orientation \"%.20s\" is unknown; expected MF, MN, UF, UN, FM, FU, NM or NU, "
-                       "perhaps with A or D behind",
-                       mark);
+        return es_fail(
+            err, ES_FORMAT,
+            "orientation \"%.20s\" is unknown; expected MF, MN, UF, UN, FM, FU, NM or NU, "
+            "perhaps with A or D behind",
+            mark);
     turn->transpose = on_side;
     turn->flip_u = m[on_side ? 1 : 0] == 'U';
     turn->flip_v = m[on_side ? 0 : 1] == 'N';

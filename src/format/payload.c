@@ -47,8 +47,8 @@ void es_payload_clear(es_payload *payload) {
 static bool add_file(es_payload *payload, char *name, es_error *err) {
     size_t count = payload->file_count;
     bool full = (count & (count - 1)) == 0; /* room is a power of two */
-    if (!name || (full && !es_resize(&payload->files, count ? 2 * count : 1,
-                                     sizeof *payload->files, err))) {
+    if (!name ||
+        (full && !es_resize(&payload->files, count ? 2 * count : 1, sizeof *payload->files, err))) {
         es_free(name);
         return false;
     }
@@ -138,7 +138,8 @@ bool es_payload_add_pattern(es_payload *payload, const char *path, const char *t
     if (ok)
         ok = add_numbered(payload, path, &p, err);
     else
-        es_fail(err, ES_FORMAT, "expected \"name%%03d.raw first last step\", found \"%.80s\"", text);
+        es_fail(err, ES_FORMAT, "expected \"name%%03d.raw first last step\", found \"%.80s\"",
+                text);
     es_free(copy);
     return ok;
 }
@@ -161,11 +162,12 @@ static bool check_file(const es_payload *payload, const char *path, es_error *er
                        "off",
                        path, (unsigned long long)payload->stored, (unsigned long long)here);
     if (payload->deflated ? expected / DEFLATE_LIMIT > here : expected > here)
-        return es_fail(err, ES_FORMAT,
-                       "%s: expected %llu bytes of pixels, found %llu%s; the file was cut off or its "
-                       "sizes are wrong",
-                       path, (unsigned long long)expected, (unsigned long long)here,
-                       payload->deflated ? " compressed ones" : "");
+        return es_fail(
+            err, ES_FORMAT,
+            "%s: expected %llu bytes of pixels, found %llu%s; the file was cut off or its "
+            "sizes are wrong",
+            path, (unsigned long long)expected, (unsigned long long)here,
+            payload->deflated ? " compressed ones" : "");
     return true;
 }
 
@@ -264,11 +266,12 @@ static bool refill(es_payload *payload, bool *eof, es_error *err) {
 }
 
 static bool cut_off(const es_payload *payload, es_error *err) {
-    return es_fail(err, ES_FORMAT,
-                   "%s: the compressed pixels end after %llu of %llu bytes; the file was cut off or "
-                   "its sizes are wrong",
-                   payload->files[payload->open_file], (unsigned long long)payload->at,
-                   (unsigned long long)(part_bytes(payload) + payload->inflated_skip));
+    return es_fail(
+        err, ES_FORMAT,
+        "%s: the compressed pixels end after %llu of %llu bytes; the file was cut off or "
+        "its sizes are wrong",
+        payload->files[payload->open_file], (unsigned long long)payload->at,
+        (unsigned long long)(part_bytes(payload) + payload->inflated_skip));
 }
 
 /* The next `count` bytes of the open stream. Streams may follow one another. */
@@ -293,7 +296,8 @@ static bool inflate_bytes(es_payload *payload, unsigned char *out, size_t count,
         if (status == Z_MEM_ERROR) return es_fail(err, ES_MEMORY, "out of memory");
         if (status == Z_BUF_ERROR && eof) return cut_off(payload, err);
         if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR)
-            return es_fail(err, ES_FORMAT, "%s: the compressed pixels are damaged after %llu bytes (%s)",
+            return es_fail(err, ES_FORMAT,
+                           "%s: the compressed pixels are damaged after %llu bytes (%s)",
                            payload->files[payload->open_file], (unsigned long long)payload->at,
                            stream->msg ? stream->msg : "no zlib or gzip stream");
     }

@@ -125,8 +125,8 @@ static bool put_lines(recorder *rec, const es_frame *frame, bool image_ok, es_er
 
 static bool check_image(const recorder *rec, const es_image *image, es_error *err) {
     const es_stream_info *info = &rec->info;
-    if (image->width == info->width && image->height == info->height &&
-        image->type == info->type && image->channels == info->channels)
+    if (image->width == info->width && image->height == info->height && image->type == info->type &&
+        image->channels == info->channels)
         return true;
     return es_fail(err, ES_USAGE,
                    "an image of %u x %u x %d %s in a recording of %u x %u x %d %s: all frames of a "
@@ -205,7 +205,9 @@ static bool start(recorder *rec, const es_sequence_options *options, es_error *e
         .path = rec->path,
         .packing = compress ? dialect->packing : ES_PACK_RAW,
         .level = options->level,
-        .data_extension = !detached ? NULL : compress ? dialect->packed : dialect->raw,
+        .data_extension = !detached  ? NULL
+                          : compress ? dialect->packed
+                                     : dialect->raw,
         .header_grows = !detached,
     };
     return es_writer_start(&rec->writer, &plan, err) &&

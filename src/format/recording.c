@@ -14,8 +14,8 @@ typedef struct recording {
     int64_t frame_count, index;
     uint32_t width, height; /* as stored */
     size_t frame_bytes;
-    void *stored;            /* a frame before it is turned; NULL when no turn is needed */
-    es_error payload_error;  /* why no pixels can be read; code ES_OK: they can */
+    void *stored;           /* a frame before it is turned; NULL when no turn is needed */
+    es_error payload_error; /* why no pixels can be read; code ES_OK: they can */
 } recording;
 
 static void recording_free(void *self) {
@@ -36,8 +36,7 @@ static bool read_pixels(recording *rec, es_image *image, es_error *err) {
     uint32_t width = rec->turn.transpose ? rec->height : rec->width;
     uint32_t height = rec->turn.transpose ? rec->width : rec->height;
     if (!es_image_resize(image, layout->type, layout->channels, width, height, err)) return false;
-    if (is_turned(rec->turn) && !rec->stored &&
-        !(rec->stored = es_alloc(rec->frame_bytes, 1, err)))
+    if (is_turned(rec->turn) && !rec->stored && !(rec->stored = es_alloc(rec->frame_bytes, 1, err)))
         return false;
     void *to = is_turned(rec->turn) ? rec->stored : image->data;
     uint64_t position = (uint64_t)rec->index * rec->frame_bytes;

@@ -31,7 +31,8 @@ static void list_extensions(char *text, size_t size, bool grids) {
         const char *at = grids ? formats[f]->grid_extensions : formats[f]->recording_extensions;
         while (*(at += strspn(at, " ")) && used < size) {
             int length = (int)strcspn(at, " ");
-            used += (size_t)snprintf(text + used, size - used, "%s%.*s", used ? ", " : "", length, at);
+            used +=
+                (size_t)snprintf(text + used, size - used, "%s%.*s", used ? ", " : "", length, at);
             at += length;
         }
     }
@@ -39,8 +40,8 @@ static void list_extensions(char *text, size_t size, bool grids) {
 
 static const es_format *find_writer(const char *path, bool grid, es_error *err) {
     for (int f = 0; f < FORMATS; f++)
-        if (has_extension(path, grid ? formats[f]->grid_extensions
-                                     : formats[f]->recording_extensions))
+        if (has_extension(path,
+                          grid ? formats[f]->grid_extensions : formats[f]->recording_extensions))
             return formats[f];
     char known[200];
     list_extensions(known, sizeof known, grid);
@@ -53,8 +54,8 @@ static bool read_head(const char *path, unsigned char head[HEAD], size_t *length
     struct stat status;
     if (stat(path, &status) != 0) return es_fail_errno(err, "%s: cannot be opened", path);
     if (!S_ISREG(status.st_mode))
-        return es_fail(err, ES_IO, "%s: is not a plain file; give the name of a recording or a volume",
-                       path);
+        return es_fail(err, ES_IO,
+                       "%s: is not a plain file; give the name of a recording or a volume", path);
     FILE *file = fopen(path, "rb");
     if (!file) return es_fail_errno(err, "%s: cannot be opened", path);
     *length = fread(head, 1, HEAD, file);
@@ -66,7 +67,7 @@ static bool read_head(const char *path, unsigned char head[HEAD], size_t *length
 
 static const es_format *find_reader(const char *path, es_error *err) {
     unsigned char head[HEAD];
-    size_t length;
+    size_t length = 0;
     if (!read_head(path, head, &length, err)) return NULL;
     for (int f = 0; f < FORMATS; f++)
         if (formats[f]->probe(head, length)) return formats[f];
@@ -76,7 +77,8 @@ static const es_format *find_reader(const char *path, es_error *err) {
             return formats[f];
     char known[200];
     list_extensions(known, sizeof known, true);
-    es_fail(err, ES_UNSUPPORTED, "%s: is no recording or volume of a known format (%s)", path, known);
+    es_fail(err, ES_UNSUPPORTED, "%s: is no recording or volume of a known format (%s)", path,
+            known);
     return NULL;
 }
 

@@ -219,27 +219,44 @@ static void NAME(pick)(const void *row, uint32_t count, int channels, int channe
 
 #define ENTRY(state, insert_row, read_voxel, room)                                                 \
     { sizeof(state), insert_row, read_voxel, NAME(keep), NAME(pick), room }
-static const kernel NAME(kernels)[2][3][2] = {
-    [ES_NEAREST] =
-        {
-            [ES_LATEST] = {ENTRY(NAME(picked), NAME(nearest_latest), NAME(read_picked), NULL)},
-            [ES_MAXIMUM] = {ENTRY(NAME(picked), NAME(nearest_maximum), NAME(read_picked), NULL)},
+static const kernel NAME(kernels)[2][3]
+                                 [2] =
+                                     {
+                                         [ES_NEAREST] =
+                                             {
+                                                 [ES_LATEST] = {ENTRY(NAME(picked),
+                                                                      NAME(nearest_latest),
+                                                                      NAME(read_picked), NULL)},
+                                                 [ES_MAXIMUM] = {ENTRY(NAME(picked),
+                                                                       NAME(nearest_maximum),
+                                                                       NAME(read_picked), NULL)},
 #if SMALL
-            [ES_MEAN] = {ENTRY(uint64_t, NAME(nearest_mean), NAME(read_packed), make_room_packed),
-                         ENTRY(packed_spread, NAME(nearest_spread), NAME(read_packed_spread),
-                               make_room_packed_spread)},
+                                                 [ES_MEAN] = {ENTRY(
+                                                                  uint64_t,
+                                                                  NAME(nearest_mean), NAME(read_packed), make_room_packed),
+                                                              ENTRY(
+                                                                  packed_spread,
+                                                                  NAME(nearest_spread), NAME(read_packed_spread), make_room_packed_spread)},
 #else
-            [ES_MEAN] = {ENTRY(sums, NAME(nearest_mean), read_sums, NULL),
-                         ENTRY(sums_spread, NAME(nearest_spread), read_sums_spread, NULL)},
+                                                 [ES_MEAN] = {ENTRY(sums, NAME(nearest_mean),
+                                                                    read_sums, NULL),
+                                                              ENTRY(sums_spread,
+                                                                    NAME(nearest_spread),
+                                                                    read_sums_spread, NULL)},
 #endif
-        },
-    [ES_LINEAR] =
-        {
-            [ES_LATEST] = {ENTRY(frames, NAME(linear_latest), read_latest_frame, NULL)},
-            [ES_MAXIMUM] = {ENTRY(frames, NAME(linear_maximum), read_largest_frame, NULL)},
-            [ES_MEAN] = {ENTRY(sums, NAME(linear_mean), read_sums, NULL),
-                         ENTRY(sums_spread, NAME(linear_spread), read_sums_spread, NULL)},
-        },
+                                             },
+                                         [ES_LINEAR] =
+                                             {
+                                                 [ES_LATEST] = {ENTRY(frames, NAME(linear_latest),
+                                                                      read_latest_frame, NULL)},
+                                                 [ES_MAXIMUM] = {ENTRY(frames, NAME(linear_maximum),
+                                                                       read_largest_frame, NULL)},
+                                                 [ES_MEAN] = {ENTRY(sums, NAME(linear_mean),
+                                                                    read_sums, NULL),
+                                                              ENTRY(sums_spread,
+                                                                    NAME(linear_spread),
+                                                                    read_sums_spread, NULL)},
+                                             },
 };
 #undef ENTRY
 #undef PIXEL

@@ -48,8 +48,8 @@ static inline void linear_corners(const row_span *span, uint32_t first, uint32_t
     uint64_t y = span->at[1] + first * span->step[1], dy = span->step[1];
     uint64_t z = span->at[2] + first * span->step[2], dz = span->step[2];
     for (uint32_t i = 0; i < count; i++) {
-        corners[i].voxel = (uint32_t)((x >> FRACTION) + RIM_ROW * (y >> FRACTION) +
-                                      RIM_SLICE * (z >> FRACTION));
+        corners[i].voxel =
+            (uint32_t)((x >> FRACTION) + RIM_ROW * (y >> FRACTION) + RIM_SLICE * (z >> FRACTION));
         corners[i].x = fraction_of(x);
         corners[i].y = fraction_of(y);
         corners[i].z = fraction_of(z);

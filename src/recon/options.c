@@ -8,8 +8,10 @@
 bool check_lattice(const double origin_mm[3], const double spacing_mm[3], es_error *err) {
     for (int a = 0; a < 3; a++) {
         if (!isfinite(origin_mm[a]))
-            return es_fail(err, ES_USAGE, "the volume's origin has %g along %c: expected a number "
-                                          "of millimetres", origin_mm[a], 'x' + a);
+            return es_fail(err, ES_USAGE,
+                           "the volume's origin has %g along %c: expected a number "
+                           "of millimetres",
+                           origin_mm[a], 'x' + a);
         if (!isfinite(spacing_mm[a]) || spacing_mm[a] < 1e-6 || spacing_mm[a] > 1e6)
             return es_fail(err, ES_USAGE,
                            "the voxel spacing along %c is %g mm: expected 1e-6 to 1e6", 'x' + a,
@@ -97,8 +99,9 @@ void es_recon_box_add(es_box3 *box, const es_recon_options *options, uint32_t wi
 
 bool es_recon_options_set_box(es_recon_options *options, es_box3 box, es_error *err) {
     if (es_box3_is_empty(box))
-        return es_fail(err, ES_GEOMETRY, "no frame with a valid pose shows anything inside the "
-                                         "clip rectangle: the volume would be empty");
+        return es_fail(err, ES_GEOMETRY,
+                       "no frame with a valid pose shows anything inside the "
+                       "clip rectangle: the volume would be empty");
     const double low[3] = {box.min.x, box.min.y, box.min.z};
     const double high[3] = {box.max.x, box.max.y, box.max.z};
     int64_t extent[6];

@@ -14,7 +14,7 @@ static const int BASE_MARGIN = 4 * ES_BRICK;     /* keeps neighbours' coordinate
 
 /* ---- placing --------------------------------------------------------------- */
 
-static bool check_matrix(const es_mat4 *m, es_error *err) {
+bool check_matrix(const es_mat4 *m, es_error *err) {
     if (!es_mat4_finite(*m))
         return es_fail(err, ES_GEOMETRY, "ImageToReference has a number that is not finite");
     es_vec3 u = es_mat4_column(*m, 0), v = es_mat4_column(*m, 1);
@@ -63,8 +63,9 @@ static bool make_duals(placed *frame, es_error *err) {
     double uu = es_vec3_dot(u, u), uv = es_vec3_dot(u, v), vv = es_vec3_dot(v, v);
     double det = uu * vv - uv * uv;
     if (!(det > 0))
-        return es_fail(err, ES_GEOMETRY, "the pixels are too small for the voxels (under 1e-12 of "
-                                         "a voxel): check ImageToReference and the spacing");
+        return es_fail(err, ES_GEOMETRY,
+                       "the pixels are too small for the voxels (under 1e-12 of "
+                       "a voxel): check ImageToReference and the spacing");
     frame->column = es_vec3_sub(es_vec3_scale(u, vv / det), es_vec3_scale(v, uv / det));
     frame->row = es_vec3_sub(es_vec3_scale(v, uu / det), es_vec3_scale(u, uv / det));
     frame->normal = es_vec3_unit(es_vec3_cross(u, v));
@@ -174,7 +175,8 @@ static void brick_bounds(const placed *frame, pixel_box pixels, double reach, in
         double from = INFINITY, to = -INFINITY;
         for (int corner = 0; corner < 4; corner++) {
             double u = corner & 1 ? pixels.u1 : pixels.u0, v = corner & 2 ? pixels.v1 : pixels.v0;
-            double at = (double)frame->start[a] + u * (double)frame->du[a] + v * (double)frame->dv[a];
+            double at =
+                (double)frame->start[a] + u * (double)frame->du[a] + v * (double)frame->dv[a];
             from = fmin(from, at / (double)ONE_VOXEL);
             to = fmax(to, at / (double)ONE_VOXEL);
         }

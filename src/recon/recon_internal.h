@@ -10,8 +10,8 @@
 /* One brick: its place, its state, and what the current batch does to it. */
 typedef struct cell {
     int32_t at[3];
-    void *state;     /* NULL until the batch that first touches it is sure to fit */
-    uint64_t frames; /* bit f: frame f of the batch in hand touches the brick */
+    void *state;        /* NULL until the batch that first touches it is sure to fit */
+    uint64_t frames;    /* bit f: frame f of the batch in hand touches the brick */
     uint32_t most_hits; /* no voxel has more: see kernel.make_room */
 } cell;
 
@@ -36,6 +36,9 @@ bool store_hopeless(const store *s);
 /* Gives every new cell a zeroed state, or, past the limit, removes the new
  * cells and fails with the size and a spacing that would fit. */
 bool store_settle(store *s, const double spacing_mm[3], es_error *err);
+/* Forgets bricks whose every frame mark was cleared since they were touched. */
+void store_drop_idle(store *s);
+const cell *store_find(const store *s, const int32_t at[3]); /* or NULL */
 /* Forgets the batch: new cells without a state, marks, the touched list. */
 void store_end_batch(store *s);
 
@@ -59,6 +62,9 @@ typedef struct placed {
     es_vec3 column, row;  /* column . (position - start) is a pixel's u, row its v */
     es_vec3 normal;       /* unit, in voxels */
 } placed;
+
+/* ES_GEOMETRY unless finite, affine, and u and v columns span a plane. */
+bool check_matrix(const es_mat4 *image_to_reference, es_error *err);
 
 /* The rectangle of pixels that a placement must cover, last ones included. */
 typedef struct pixel_box {
@@ -114,7 +120,7 @@ void support_clear(support *s);
 /* A run of pixels that all fall into one brick. Positions are local to the
  * brick's state and never negative. */
 typedef struct row_span {
-    const void *pixels; /* `count` of them, one channel, without gaps */
+    const void *pixels;  /* `count` of them, one channel, without gaps */
     const uint8_t *keep; /* NULL, or 0 for each pixel to leave out */
     uint32_t count;
     uint32_t frame; /* 1-based number of the frame, for LATEST and MAXIMUM */
@@ -176,6 +182,20 @@ bool brick_range(const es_recon_options *options, const int32_t at[3], int64_t f
                  int64_t last[3]);
 /* Element of a brick's state that holds one of its voxels, each 0 .. 15. */
 size_t state_index(const es_recon_options *options, int x, int y, int z);
+
+/* ---- distance.c, for smooth.c ------------------------------------------------ */
+
+typedef struct distance_voxel {
+    float weighted, weight; /* sums of w d and of w */
+} distance_voxel;
+
+struct es_distance {
+    es_distance_options options;
+    es_pool *pool;
+    store store; /* a state is ES_BRICK_VOXELS distance_voxels, x fastest */
+    es_volume_stats stats;
+    struct sheet *sheets; /* the frames in hand, BATCH of them */
+};
 
 /* ---- options.c --------------------------------------------------------------- */
 

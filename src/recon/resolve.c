@@ -69,7 +69,8 @@ static bool find_box(const es_volume *volume, voxel_box *box, es_error *err) {
         if (!lies_inside(&volume->store.cells[i], box))
             visit_voxels(volume, &volume->store.cells[i], 0, everywhere, add_voxel, box);
     if (box->low[0] > box->high[0])
-        return es_fail(err, ES_GEOMETRY, "the volume is empty: no pixel of %llu frames was inserted",
+        return es_fail(err, ES_GEOMETRY,
+                       "the volume is empty: no pixel of %llu frames was inserted",
                        (unsigned long long)volume->stats.frames);
     return true;
 }
@@ -78,9 +79,8 @@ bool es_volume_grid_info(const es_volume *volume, es_grid_info *info, es_error *
     const es_recon_options *o = &volume->options;
     voxel_box box;
     if (!find_box(volume, &box, err)) return false;
-    *info = (es_grid_info){.direction = {1, 0, 0, 0, 1, 0, 0, 0, 1},
-                           .type = o->type,
-                           .channels = o->channels};
+    *info = (es_grid_info){
+        .direction = {1, 0, 0, 0, 1, 0, 0, 0, 1}, .type = o->type, .channels = o->channels};
     for (int a = 0; a < 3; a++) {
         info->size[a] = (uint64_t)(box.high[a] - box.low[a] + 1);
         info->spacing_mm[a] = o->spacing_mm[a];
@@ -155,16 +155,15 @@ bool es_volume_spread_slab(void *volume, uint64_t z0, uint64_t count, void *out,
 
 static void copy_voxel(void *context, const int64_t voxel[3], const reading *r) {
     es_brick *brick = context;
-    size_t i = (size_t)((voxel[0] & (ES_BRICK - 1)) +
-                        ES_BRICK * ((voxel[1] & (ES_BRICK - 1)) +
-                                    ES_BRICK * (voxel[2] & (ES_BRICK - 1))));
+    size_t i =
+        (size_t)((voxel[0] & (ES_BRICK - 1)) +
+                 ES_BRICK * ((voxel[1] & (ES_BRICK - 1)) + ES_BRICK * (voxel[2] & (ES_BRICK - 1))));
     brick->value[i] = (float)r->value;
     brick->weight[i] = (float)r->hits;
 }
 
 es_bricks *es_volume_bricks(const es_volume *volume, es_error *err) {
-    es_bricks *bricks =
-        es_bricks_new(volume->options.origin_mm, volume->options.spacing_mm, err);
+    es_bricks *bricks = es_bricks_new(volume->options.origin_mm, volume->options.spacing_mm, err);
     if (!bricks) return NULL;
     for (size_t i = 0; i < volume->store.settled; i++) {
         const cell *c = &volume->store.cells[i];

@@ -20,8 +20,7 @@ static size_t hash_of(const int32_t at[3]) {
 
 static size_t find_slot(const store *s, const int32_t at[3]) {
     size_t slot = hash_of(at) & s->slot_mask;
-    while (s->slots[slot] != 0 &&
-           memcmp(s->cells[s->slots[slot] - 1].at, at, 3 * sizeof *at) != 0)
+    while (s->slots[slot] != 0 && memcmp(s->cells[s->slots[slot] - 1].at, at, 3 * sizeof *at) != 0)
         slot = (slot + 1) & s->slot_mask;
     return slot;
 }
@@ -97,6 +96,27 @@ bool store_touch(store *s, const int32_t at[3], int frame, es_error *err) {
     if (s->cells[index].frames == 0 && !add_touched(s, index, err)) return false;
     s->cells[index].frames |= (uint64_t)1 << frame;
     return true;
+}
+
+void store_drop_idle(store *s) {
+    size_t kept = 0, next = s->settled; /* new cells stand in the order of `touched` */
+    for (size_t i = 0; i < s->touched_count; i++) {
+        size_t index = s->touched[i];
+        if (s->cells[index].frames == 0) continue;
+        if (index >= s->settled) {
+            s->cells[next] = s->cells[index];
+            index = next++;
+        }
+        s->touched[kept++] = index;
+    }
+    s->touched_count = kept;
+    s->count = next;
+    fill_slots(s);
+}
+
+const cell *store_find(const store *s, const int32_t at[3]) {
+    size_t position = s->slots[find_slot(s, at)];
+    return position ? &s->cells[position - 1] : NULL;
 }
 
 bool store_past_limit(const store *s) { return s->count > s->limit / s->state_bytes; }

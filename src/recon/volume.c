@@ -40,9 +40,9 @@ es_volume *es_volume_new(const es_recon_options *options, es_pool *pool, es_erro
     volume->kernel = kernel_find(options, level);
     volume->channel_bytes = channel_bytes(options, volume->kernel);
     volume->batch = es_alloc_zero(1, sizeof *volume->batch, err);
-    if (!volume->batch || !store_init(&volume->store,
-                                      volume->channel_bytes * (size_t)options->channels,
-                                      options->memory_limit, err)) {
+    if (!volume->batch ||
+        !store_init(&volume->store, volume->channel_bytes * (size_t)options->channels,
+                    options->memory_limit, err)) {
         es_volume_free(volume);
         return NULL;
     }
@@ -243,7 +243,8 @@ static uint64_t kept_pixels(const es_volume *volume, const es_image *image, uint
     uint64_t kept = 0;
     for (uint32_t u = r.from; u < r.to; u += PICKED) {
         uint32_t count = r.to - u < PICKED ? r.to - u : PICKED;
-        const char *source = (const char *)image->data + ((size_t)v * image->width + u) * pixel_bytes;
+        const char *source =
+            (const char *)image->data + ((size_t)v * image->width + u) * pixel_bytes;
         kept += volume->kernel->keep(source, count, o->channels, o->threshold, keep);
     }
     return kept;
@@ -312,8 +313,7 @@ static bool insert_batch(batch *b, const es_mat4 *matrices, es_error *err) {
               support_make(&volume->support, &volume->options, b->images[0]->width,
                            b->images[0]->height, err) &&
               place_batch(b, matrices, err);
-    if (ok)
-        es_pool_run(volume->pool, volume->store.touched_count, insert_brick, b);
+    if (ok) es_pool_run(volume->pool, volume->store.touched_count, insert_brick, b);
     store_end_batch(&volume->store);
     if (!ok) return false;
     for (size_t f = 0; f < b->count; f++)
