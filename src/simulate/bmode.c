@@ -88,7 +88,7 @@ static void fill_row_tables(bmode *b) {
         double sigma = fmax(b->lateral_mm[r] / probe_line_pitch_mm(g, depth), 0.4);
         b->lateral[r] = gaussian(sigma, (MOST_TAPS - 1) / 2);
         if (b->lateral[r].half > b->margin) b->margin = b->lateral[r].half;
-        b->gain[r] = b->model->bone ? (float)pow(10, -0.15 * depth / 20) : 1;
+        b->gain[r] = b->model->bone ? (float)pow(10, -0.08 * depth / 20) : 1;
     }
 }
 
@@ -347,7 +347,7 @@ static void add_fascia(const bmode *b, bmode_scratch *s) {
         if (within < most)
             add_mirror(b, s->echo, i, within, 0.13, 0.11 * b->speckle * line->strength[0]);
         if (line->fat_mm < most)
-            add_mirror(b, s->echo, i, line->fat_mm, 0.16, 0.35 * b->speckle * line->strength[1]);
+            add_mirror(b, s->echo, i, line->fat_mm, 0.16, 0.28 * b->speckle * line->strength[1]);
         add_mirror(b, s->echo, i, line->septum_mm, 0.14, 0.12 * b->speckle * line->strength[2]);
     }
 }
@@ -377,14 +377,37 @@ static double reflected(double cos_incidence) {
     return fmax(pow(cos_incidence, 1.5), 0.12) * shape_ramp(cos_incidence, 0.15, 0.4);
 }
 
-/* Coherent at the surface, and a tail of scattered sound behind it, which is
- * level, not echo. A second echo has gone the way twice. */
-static void add_bone(const bmode *b, bmode_scratch *s, int i) {
+/* Sound that a rough surface scatters comes back later and later. */
+static void add_tail(const bmode *b, float *level, int line, double bone_mm, double amplitude) {
     const probe_geometry *g = &b->geometry;
+    const double length_mm = 0.6;
+    int first = (int)ceil(bone_mm / g->row_mm);
+    int last = (int)fmin((bone_mm + 8 * length_mm) / g->row_mm, g->rows - 1);
+    for (int r = first; r <= last; r++)
+        level[(size_t)r * (size_t)g->lines + (size_t)line] +=
+            (float)(amplitude * exp((bone_mm - r * g->row_mm) / length_mm)) * b->gain[r];
+}
+
+/* Between face and bone the sound goes twice where they are parallel, and
+ * comes back as a cloud at twice the depth. */
+static void add_second_echo(const bmode *b, float *level, int line, const tissue_line *bone) {
+    const probe_geometry *g = &b->geometry;
+    const double spread_mm = 1.8;
+    double amplitude = 0.006 * pow(bone->cos_incidence, 10) * b->speckle;
+    int first = (int)((2 * bone->bone_mm - 3 * spread_mm) / g->row_mm);
+    int last = (int)fmin((2 * bone->bone_mm + 3 * spread_mm) / g->row_mm, g->rows - 1);
+    for (int r = (int)fmax(first, bone->bone_mm / g->row_mm); r <= last; r++) {
+        double off = (r * g->row_mm - 2 * bone->bone_mm) / spread_mm;
+        level[(size_t)r * (size_t)g->lines + (size_t)line] +=
+            (float)(amplitude * exp(-0.5 * off * off)) * b->gain[r];
+    }
+}
+
+static void add_bone(const bmode *b, bmode_scratch *s, int i) {
     const tissue_line *line = &s->lines[i];
     if (!isfinite(line->bone_mm)) return;
     double amplitude = 1.4 * reflected(line->cos_incidence) * from_db(b->speckle * line->bone_db);
-    int row = (int)shape_clamp(line->bone_mm / g->row_mm, 0, g->rows - 1);
+    int row = (int)shape_clamp(line->bone_mm / b->geometry.row_mm, 0, b->geometry.rows - 1);
     double smear = fmin(line->slope, 3) * b->lateral_mm[row] * b->speckle;
     double sigma = hypot(b->axial_mm, smear);
     amplitude *= sqrt(b->axial_mm / sigma); /* part of the sound is spread, part lost */
@@ -392,12 +415,8 @@ static void add_bone(const bmode *b, bmode_scratch *s, int i) {
     if (line->cartilage_mm > 0)
         add_mirror(b, s->echo, i, line->bone_mm - line->cartilage_mm, b->axial_mm,
                    0.2 * b->speckle * amplitude);
-    add_mirror(b, s->echo, i, 2 * line->bone_mm, 3 * sigma, 0.008 * b->speckle * amplitude);
-    for (int r = row + 1; r < g->rows && r < row + 60; r++) {
-        double behind = r * g->row_mm - line->bone_mm;
-        s->level[(size_t)r * (size_t)g->lines + (size_t)i] +=
-            (float)(0.18 * amplitude * b->speckle * exp(-behind / 0.6)) * b->gain[r];
-    }
+    add_tail(b, s->level, i, line->bone_mm, 0.18 * b->speckle * amplitude);
+    add_second_echo(b, s->level, i, line);
 }
 
 /* ---- 4. envelope and picture --------------------------------------------- */
