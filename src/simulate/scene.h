@@ -20,6 +20,7 @@ typedef struct scene_hand {
     int sweeps;
     double azimuth_rad[SCENE_SWEEPS]; /* 0: from +y (anterior); pi/2: from +x (lateral) */
     double z_low_mm, z_high_mm;
+    int frames; /* about .7 mm apart */
 } scene_hand;
 
 typedef struct scene_model {

@@ -46,16 +46,13 @@ bool es_simulation_preset(const char *scene, es_simulation *simulation, es_error
     if (!model) return false;
     *simulation = (es_simulation)ES_SIMULATION_DEFAULTS;
     simulation->scene = model->name;
-    if (!model->bone) {
-        simulation->probe.curved = true;
-        simulation->probe.width_mm = 0;
-        simulation->probe.radius_mm = 60;
-        simulation->probe.half_angle_rad = 0.5236;
-        simulation->probe.depth_mm = 110;
-        simulation->frames = 150;
-    } else if (strcmp(model->name, "knee") != 0) {
-        simulation->frames = 400;
-    }
+    simulation->frames = model->hand.frames;
+    if (!model->bone)
+        simulation->probe = (es_probe){.curved = true,
+                                       .radius_mm = 60,
+                                       .half_angle_rad = 0.5236,
+                                       .depth_mm = 110,
+                                       .image_size = {512, 384}};
     return true;
 }
 
