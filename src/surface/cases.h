@@ -11,8 +11,8 @@
 enum { CUBE_EDGES = 12, CASE_TRIANGLES = 5 };
 
 typedef struct iso_case {
-    uint8_t triangles; /* at most CASE_TRIANGLES */
-    uint16_t edges;    /* bit e: edge e is crossed */
+    uint8_t triangles;                  /* at most CASE_TRIANGLES */
+    uint16_t edges;                     /* bit e: edge e is crossed */
     uint8_t corner[CASE_TRIANGLES * 3]; /* cube edges, counter-clockwise seen from outside */
 } iso_case;
 

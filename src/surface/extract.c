@@ -41,7 +41,7 @@ typedef struct edge_row {
 
 typedef struct brick_part {
     int32_t at[3];
-    const es_brick *brick; /* NULL: all unknown, but next to a brick */
+    const es_brick *brick;               /* NULL: all unknown, but next to a brick */
     size_t first_vertex, first_triangle; /* counts until es_surface_extract sums them */
     uint16_t inside[ROWS], known[ROWS];  /* row y + 16 z, bit x */
     edge_row edges[ROWS][3];
@@ -117,8 +117,10 @@ static size_t search_place(const extraction *work, const int32_t at[3]) {
     size_t low = 0, high = work->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare_at(work->places[middle].at, at) < 0) low = middle + 1;
-        else high = middle;
+        if (compare_at(work->places[middle].at, at) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -126,7 +128,8 @@ static size_t search_place(const extraction *work, const int32_t at[3]) {
 static neighbourhood find_neighbours(const extraction *work, const brick_part *centre) {
     neighbourhood around = {0};
     for (int row = 0; row < 9; row++) {
-        int32_t at[3] = {centre->at[0] - 1, centre->at[1] + row % 3 - 1, centre->at[2] + row / 3 - 1};
+        int32_t at[3] = {centre->at[0] - 1, centre->at[1] + row % 3 - 1,
+                         centre->at[2] + row / 3 - 1};
         size_t i = search_place(work, at);
         for (int dx = 0; dx < 3; dx++, at[0]++)
             if (i < work->count && compare_at(work->places[i].at, at) == 0)
@@ -171,7 +174,8 @@ static void classify_part(void *context, size_t index, int worker) {
 
 static void gather_row(const neighbourhood *around, int y, int z, uint32_t *inside,
                        uint32_t *known) {
-    const brick_part *const *three = &around->parts[9 * ((z >> SHIFT) + 1) + 3 * ((y >> SHIFT) + 1)];
+    const brick_part *const *three =
+        &around->parts[9 * ((z >> SHIFT) + 1) + 3 * ((y >> SHIFT) + 1)];
     int row = row_of(y, z);
     *inside = *known = 0;
     if (three[0]) {
@@ -221,8 +225,8 @@ static edge_row find_edges(const bit_window *window, int axis, int y, int z) {
         cell[i] = window->cell[z + 1 - offset[2]][y + 1 - offset[1]] >> (1 - offset[0]);
     }
     uint32_t crossed = (here ^ next) & (cell[0] | cell[1] | cell[2] | cell[3]) & ROW_BITS;
-    uint32_t opposite = (cell[0] & cell[3] & ~(cell[1] | cell[2])) |
-                        (cell[1] & cell[2] & ~(cell[0] | cell[3]));
+    uint32_t opposite =
+        (cell[0] & cell[3] & ~(cell[1] | cell[2])) | (cell[1] & cell[2] & ~(cell[0] | cell[3]));
     return (edge_row){.crossed = (uint16_t)crossed, .split = (uint16_t)(crossed & opposite)};
 }
 
@@ -362,7 +366,8 @@ static void fill_part(void *context, size_t index, int worker) {
         write_vertices(work, &around, y, z);
         for (uint32_t cells = find_cells(&window, y, z); cells; cells &= cells - 1) {
             int cell[3] = {lowest_bit(cells), y, z};
-            out = write_cell(&work->cases[cell_pattern(&window, cell[0], y, z)], &around, cell, out);
+            out =
+                write_cell(&work->cases[cell_pattern(&window, cell[0], y, z)], &around, cell, out);
         }
     }
 }
