@@ -202,7 +202,7 @@ static void what_is_not_read_is_said(void **state) {
         {HEAD "encoding: raw\ndata file: p%s.raw 1 2 1\n\n", "name%03d.raw", ES_FORMAT},
         {HEAD "encoding: raw\ndata file: p%d%n.raw 1 2 1\n\n", "name%03d.raw", ES_FORMAT},
         {HEAD "encoding: raw\ndata file: p%d.raw 1 900000000 1\n\n", "name%03d.raw", ES_FORMAT},
-        {HEAD "encoding: raw\ndata file: LIST\n", "names no files", ES_FORMAT},
+        {HEAD "encoding: raw\ndata file: LIST\n", "names none", ES_FORMAT},
         {HEAD "encoding: raw\nbyte skip: -2\n\n", "byte skip", ES_FORMAT},
         {HEAD "encoding: gz\nbyte skip: -1\n\n", "byte skip", ES_FORMAT},
     };
