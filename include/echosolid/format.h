@@ -60,7 +60,7 @@ bool es_file_is_grid(const char *path, bool *is_grid, es_error *err);
 /* ---- PLUS device-set configuration ------------------------------------- */
 
 /* A PLUS XML file. Elements, attributes and comments that are not read here
- * are kept when it is saved. Files are not trusted: at most 8 MB, 64 levels,
+ * are kept when it is saved. Files are not trusted: at most 2 MB, 64 levels,
  * 256 attributes to an element, no document type declaration, no network.
  * Every error of a getter is ES_FORMAT with file, line, element, attribute,
  * what was found and what is allowed. Getters may run on several threads. */

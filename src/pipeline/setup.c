@@ -150,6 +150,17 @@ static bool resolve_fan_clip(maker *m) {
                             fan.radius_start, fan.radius_stop, fan.apex_u, fan.apex_v);
 }
 
+/* A rectangle of echoes that reaches beyond the picture (a configuration of
+ * another depth) is cut; true when it was. */
+static bool cut_to_picture(maker *m) {
+    es_fan *fan = &m->setup->fan, whole = *fan;
+    fan->u0 = fmax(fan->u0, 0);
+    fan->v0 = fmax(fan->v0, 0);
+    fan->u1 = fmin(fan->u1, m->info->width);
+    fan->v1 = fmin(fan->v1, m->info->height);
+    return fan->u0 != whole.u0 || fan->v0 != whole.v0 || fan->u1 != whole.u1 || fan->v1 != whole.v1;
+}
+
 /* Where detectors look: the scan conversion, else the clip's fan. */
 static bool resolve_fan(maker *m) {
     es_plus_scan_conversion scan;
@@ -158,9 +169,13 @@ static bool resolve_fan(maker *m) {
         return false;
     if (present) {
         m->setup->fan = es_plus_scan_fan(&scan);
-        return decide(m, "scan lines", from_config,
-                      scan.curvilinear ? "curved array, from ScanConversion"
-                                       : "linear array, from ScanConversion");
+        bool cut = m->setup->fan.kind == ES_FAN_LINEAR && cut_to_picture(m);
+        return decide(m, "scan lines",
+                      cut ? "ScanConversion, cut to the picture: it describes a larger one"
+                          : "ScanConversion of the configuration",
+                      m->setup->fan.kind == ES_FAN_CURVED   ? "curved array"
+                      : m->setup->fan.kind == ES_FAN_LINEAR ? "linear array"
+                                                            : "image columns: it is incomplete");
     }
     m->setup->fan = m->setup->recon.fan;
     return decide(m, "scan lines", m->setup->fan.kind ? "the fan clip" : from_default,
