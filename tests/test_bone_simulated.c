@@ -14,7 +14,7 @@
 #include "echosolid/bone.h"
 #include "echosolid/simulate.h"
 
-enum { FRAMES = 24, MOST_POINTS = FRAMES * 512 };
+enum { FRAMES = 12, MOST_POINTS = FRAMES * 512 };
 
 struct measured {
     size_t lines, found;

@@ -60,7 +60,7 @@ static bool readable_area(const es_bone_options *o, const es_image *image, struc
 
 /* ---- the lit part of a picture whose fan is unknown ------------------------ */
 
-/* The brightest pixel of the area; ES_FORMAT when one is not finite. */
+/* The brightest pixel of the area; ES_FORMAT when one is not finite or huge. */
 static bool brightest(const es_image *grey, struct area area, float *most, es_error *err) {
     *most = 0;
     for (uint32_t v = area.v0; v < area.v1; v++) {
@@ -74,8 +74,8 @@ static bool brightest(const es_image *grey, struct area area, float *most, es_er
         for (uint32_t u = area.u0; u < area.u1; u++)
             if (!isfinite(row[u] * TOO_LARGE))
                 return es_fail(err, ES_FORMAT,
-                               "pixel (%u, %u) is %g; expected finite grey values: mask such "
-                               "pixels with 0 first",
+                               "pixel (%u, %u) is %g; expected finite grey values below 1e30: set "
+                               "such pixels to 0 first",
                                u, v, (double)row[u]);
     }
     return true;
@@ -108,7 +108,7 @@ static struct area lit_area(const es_image *grey, struct area area, float most) 
 
 /* ---- where the scan lines are ------------------------------------------------ */
 
-/* The rectangle of a linear probe; that of a curved one is not needed. */
+/* The fan that was given, or the lit rectangle. */
 static es_fan fan_of(const es_bone_options *o, const es_image *grey, struct area area, float most) {
     if (o->fan.kind != ES_FAN_NONE) return o->fan;
     struct area lit = lit_area(grey, area, most);
