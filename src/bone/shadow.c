@@ -62,5 +62,5 @@ void shadow_map(const struct beams *beams, float *scratch[BONE_SCRATCHES], float
         for (size_t z = 0; z < n; z++)
             out[z] = unit(out[z] / FULL_RIDGE) * darkness(below[i * n + z], above[i * n + z]);
     }
-    beams_give_way(beams, map);
+    beams_give_way(beams, blur, map);
 }
