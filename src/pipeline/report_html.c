@@ -86,8 +86,9 @@ static void add_base64(es_text *html, const uint8_t *bytes, size_t length) {
 /* Decimals that leave `digits` significant ones. */
 static int decimals_for(double value, int digits) {
     int decimals = digits - 1;
-    for (double v = fabs(value); v >= 10 && decimals > 0; v /= 10) decimals--;
-    for (double v = fabs(value); v > 0 && v < 1 && decimals < 9; v *= 10) decimals++;
+    double v = fabs(value);
+    for (; v >= 10 && decimals > 0; decimals--) v /= 10;
+    for (; v > 0 && v < 1 && decimals < 9; decimals++) v *= 10;
     return decimals;
 }
 
