@@ -29,7 +29,7 @@ struct scene {
 };
 #define SCENE                                                                                      \
     {                                                                                              \
-        .width_mm = 40, .depth_mm = 50, .spacing_mm = 0.1, .bone = true, .top_mm = 22,              \
+        .width_mm = 40, .depth_mm = 50, .spacing_mm = 0.1, .bone = true, .top_mm = 22,             \
         .bend_mm = 25, .echo = 0.9, .below = 0.1, .fascia_mm = 9, .seed = 1                        \
     }
 /* Half the thickness of an echo across its surface: two cycles of 5 MHz. */
@@ -45,21 +45,26 @@ static bool bone_at(const struct scene *s, double x) {
 
 /* Speckle: amplitude of complex noise on a grid of 0.5 x 0.25 mm, smooth in
  * between, as a point spread function makes it. */
-enum { GRAIN_ROW = 512 };
-static double grain(uint64_t seed, int i, int j, int part) {
-    es_random r = es_random_new(seed, (uint64_t)(part * 4000000 + (j + 1000) * GRAIN_ROW + i + 200));
-    return es_random_normal(&r);
+enum { GRAINS_ACROSS = 260, GRAINS_DEEP = 400 };
+static double grain[2][GRAINS_DEEP][GRAINS_ACROSS];
+
+static void sow(uint64_t seed) {
+    es_random random = es_random_new(seed, 0);
+    for (int part = 0; part < 2; part++)
+        for (int j = 0; j < GRAINS_DEEP; j++)
+            for (int i = 0; i < GRAINS_ACROSS; i++) grain[part][j][i] = es_random_normal(&random);
 }
 
-static double speckle(uint64_t seed, double x, double z) {
-    double u = x / 0.5, v = z / 0.25, sum[2];
-    int i = (int)floor(u), j = (int)floor(v);
+static double speckle(double x, double z) {
+    double u = x / 0.5 + GRAINS_ACROSS / 2, v = z / 0.25, sum[2];
+    int i = (int)u, j = (int)v;
     double fu = u - i, fv = v - j;
-    for (int part = 0; part < 2; part++)
-        sum[part] = (1 - fv) * ((1 - fu) * grain(seed, i, j, part) +
-                                fu * grain(seed, i + 1, j, part)) +
-                    fv * ((1 - fu) * grain(seed, i, j + 1, part) +
-                          fu * grain(seed, i + 1, j + 1, part));
+    assert_true(i >= 0 && i + 1 < GRAINS_ACROSS && j + 1 < GRAINS_DEEP);
+    for (int part = 0; part < 2; part++) {
+        const double *upper = &grain[part][j][i], *lower = &grain[part][j + 1][i];
+        sum[part] = (1 - fv) * ((1 - fu) * upper[0] + fu * upper[1]) +
+                    fv * ((1 - fu) * lower[0] + fu * lower[1]);
+    }
     return hypot(sum[0], sum[1]) / sqrt(2);
 }
 
@@ -76,12 +81,13 @@ static double grey_at(const struct scene *s, double x, double z) {
     if (s->fascia_mm > 0) value += 0.7 * bell(z - s->fascia_mm - 0.4 * sin(x / 4));
     if (bone_at(s, x)) value += s->echo * bell(across);
     /* log compression: speckle swings by about +-30 % of the grey */
-    return fmin(fmax(value * (1 + 0.3 * log(speckle(s->seed, x, z) + 0.05)), 0), 1);
+    return fmin(fmax(value * (1 + 0.3 * log(speckle(x, z) + 0.05)), 0), 1);
 }
 
 static void paint(const struct scene *s, es_type type, double full, es_image *image) {
     uint32_t w = (uint32_t)lround(s->width_mm / s->spacing_mm);
     uint32_t h = (uint32_t)lround(s->depth_mm / s->spacing_mm);
+    sow(s->seed);
     assert_true(es_image_resize(image, type, 1, w, h, NULL));
     for (uint32_t v = 0; v < h; v++)
         for (uint32_t u = 0; u < w; u++) {
@@ -222,15 +228,13 @@ static void a_gap_in_the_bone_stays_open(void **state) {
 
 static void a_frame_without_bone_has_none(void **state) {
     (void)state;
-    for (uint64_t seed = 1; seed <= 4; seed++)
-        for (int method = ES_BONE_SHADOW; method <= ES_BONE_FOROUGHI; method++) {
-            struct scene s = SCENE;
-            s.bone = false, s.seed = seed;
-            s.fascia_mm = seed % 2 ? 9 : 0;
-            es_bone_options o = options_for(&s);
-            o.method = (es_bone_method)method;
-            assert_true(judge_scene(&s, &o).false_share == 0);
-        }
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct scene s = SCENE;
+        s.bone = false, s.seed = seed;
+        s.fascia_mm = seed % 2 ? 9 : 0;
+        es_bone_options o = options_for(&s);
+        assert_true(judge_scene(&s, &o).false_share == 0);
+    }
 }
 
 static void an_even_picture_has_no_bone_whatever_its_grey(void **state) {
@@ -454,12 +458,18 @@ static void a_curved_fan_is_traced_along_its_rays(void **state) {
     s.bend_mm = 0, s.fascia_mm = 0, s.top_mm = 45, s.depth_mm = 75;
     es_bone_options o = ES_BONE_DEFAULTS;
     o.spacing_mm[0] = 0.3, o.spacing_mm[1] = 0.15;
-    o.fan = (es_fan){.kind = ES_FAN_CURVED, .apex_u = 200, .apex_v = -300, .radius_start = 300,
-                     .radius_stop = 750, .angle_start_rad = -0.5, .angle_stop_rad = 0.5,
+    o.fan = (es_fan){.kind = ES_FAN_CURVED,
+                     .apex_u = 200,
+                     .apex_v = -300,
+                     .radius_start = 300,
+                     .radius_stop = 750,
+                     .angle_start_rad = -0.5,
+                     .angle_stop_rad = 0.5,
                      .aspect = 2};
     es_image image = {0};
     es_trace trace = {0};
     assert_true(es_image_resize(&image, ES_U8, 1, 400, 460, NULL));
+    sow(s.seed);
     for (uint32_t v = 0; v < image.height; v++)
         for (uint32_t u = 0; u < image.width; u++) {
             double x = (u - 200.) * 0.3, z = v * 0.15;
@@ -590,8 +600,13 @@ static void fans_that_make_no_sense_are_refused(void **state) {
     o = good, o.fan.u1 = NAN, refuse_options(o, "rectangle");
     o = good, o.fan.v0 = 600, refuse_options(o, "rectangle");
     o = good, o.fan.kind = (es_fan_kind)9, refuse_options(o, "fan");
-    good.fan = (es_fan){.kind = ES_FAN_CURVED, .apex_u = 200, .apex_v = -300, .radius_start = 300,
-                        .radius_stop = 750, .angle_start_rad = -0.5, .angle_stop_rad = 0.5,
+    good.fan = (es_fan){.kind = ES_FAN_CURVED,
+                        .apex_u = 200,
+                        .apex_v = -300,
+                        .radius_start = 300,
+                        .radius_stop = 750,
+                        .angle_start_rad = -0.5,
+                        .angle_stop_rad = 0.5,
                         .aspect = 1};
     o = good, o.fan.apex_u = INFINITY, refuse_options(o, "apex");
     o = good, o.fan.radius_stop = 200, refuse_options(o, "radii");
@@ -639,6 +654,8 @@ static void pixels_that_are_not_finite_are_refused_with_their_place(void **state
     float *pixel = (float *)image.data + 123 * image.width + 45;
     *pixel = NAN;
     refuse_image(&o, &image, ES_FORMAT, "(45, 123)");
+    *pixel = 1e35f; /* would overflow in sums */
+    refuse_image(&o, &image, ES_FORMAT, "(45, 123)");
     *pixel = -INFINITY;
     refuse_image(&o, &image, ES_FORMAT, "(45, 123)");
     es_image_clear(&image);
@@ -658,9 +675,14 @@ static void a_clip_or_fan_of_another_image_is_refused(void **state) {
     refuse_image(&o, &image, ES_USAGE, "clip");
     o = good, o.fan.u1 = 820;
     refuse_image(&o, &image, ES_USAGE, "fan");
-    o = good, o.fan = (es_fan){.kind = ES_FAN_CURVED, .apex_u = 5000, .apex_v = -300,
-                               .radius_start = 300, .radius_stop = 750, .angle_start_rad = -0.5,
-                               .angle_stop_rad = 0.5, .aspect = 1};
+    o = good, o.fan = (es_fan){.kind = ES_FAN_CURVED,
+                               .apex_u = 5000,
+                               .apex_v = -300,
+                               .radius_start = 300,
+                               .radius_stop = 750,
+                               .angle_start_rad = -0.5,
+                               .angle_stop_rad = 0.5,
+                               .aspect = 1};
     refuse_image(&o, &image, ES_USAGE, "no scan line");
     es_image_clear(&image);
 }

@@ -90,7 +90,7 @@ class Cli(unittest.TestCase):
 
     def test_the_examples_of_every_help_run(self):
         folder = str(self.folder) + "-examples"
-        for command in ["simulate", "reconstruct", "model", "surface", "compare", "convert", "info"]:
+        for command in ["simulate", "reconstruct", "model", "surface", "convert", "compare", "info"]:
             for line in examples(command):
                 words = shlex.split(line)
                 self.assertEqual(words[0], "echosolid")
@@ -174,13 +174,17 @@ class Cli(unittest.TestCase):
     def test_the_model_is_near_the_truth_and_closed(self):
         j = run_json("model", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--truth",
                      self.path("scan.seen.ply"), "-o", self.path("m.ply"), "--report",
-                     self.path("m.html"), "--volume", self.path("m.nrrd"))
+                     self.path("m.html"), "--volume", self.path("m.nrrd"), "--field",
+                     self.path("m.mha"))
         # No pose noise here: voxels (about 1 mm) and the echo's width are what is left.
         self.assertLess(j["a_to_b"]["rms_mm"], 0.7)
         self.assertTrue(j["solid"]["closed"])
         page = self.path("m.html").read_text()
         self.assertIn("not for", page)
         self.assertNotIn("http://", page.replace("http://www.w3.org", ""))
+        run("surface", self.path("m.mha"), "--open", "-o", self.path("again.ply"))
+        j = run_json("compare", self.path("m.ply"), self.path("again.ply"))
+        self.assertLess(j["b_to_a"]["p95_mm"], 1)  # the same field, not smoothed, no piece dropped
         self.assertIn("sections", json.loads(self.path("m.json").read_text()))
 
     def test_every_model_option_changes_or_keeps_the_result_as_it_says(self):

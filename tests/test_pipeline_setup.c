@@ -16,7 +16,8 @@ typedef struct plain_source {
     int64_t next, count;
     int64_t invalid_every; /* 0: none */
     double step_mm;
-    const char *pose; /* name of the transform, or NULL */
+    const char *pose;      /* name of the transform, or NULL */
+    int64_t lacking_every; /* such frames carry no transform at all; 0: none */
 } plain_source;
 
 enum { WIDTH = 40, HEIGHT = 30 };
@@ -32,10 +33,12 @@ static bool plain_next(void *self, es_frame *frame, unsigned flags, bool *end, e
         if (!es_image_resize(&frame->image, ES_U8, 1, WIDTH, HEIGHT, err)) return false;
         memset(frame->image.data, (int)(s->next % 256), WIDTH * HEIGHT);
     }
+    frame->transform_count = 0;
+    bool lacks = s->lacking_every && s->next % s->lacking_every == 0;
     bool valid = !s->invalid_every || s->next % s->invalid_every != 0;
     es_mat4 pose = es_mat4_translation(0, 0, s->step_mm * (double)s->next);
     s->next++;
-    return !s->pose || es_frame_set_transform(frame, s->pose, pose, valid, err);
+    return !s->pose || lacks || es_frame_set_transform(frame, s->pose, pose, valid, err);
 }
 
 static bool plain_rewind(void *self, es_error *err) {
@@ -159,6 +162,17 @@ static void frames_without_a_valid_pose_are_counted_and_explained(void **state) 
     assert_int_equal(setup.survey.frames, 20);
     assert_int_equal(setup.survey.placed, 15);
     assert_non_null(strstr(setup.survey.reason, "ProbeToReference"));
+    es_setup_clear(&setup);
+}
+
+static void a_frame_without_its_pose_does_not_take_the_last_one(void **state) {
+    (void)state;
+    plain_source s = {.count = 20, .step_mm = 1, .pose = "ProbeToReference", .lacking_every = 4};
+    es_setup_request r;
+    es_setup setup;
+    es_setup_request_init(&r);
+    assert_true(make(&s, "", &r, &setup, NULL));
+    assert_int_equal(setup.survey.placed, 15);
     es_setup_clear(&setup);
 }
 
@@ -297,6 +311,7 @@ int main(void) {
         cmocka_unit_test(what_the_user_gives_wins_over_the_configuration),
         cmocka_unit_test(a_chosen_spacing_says_so),
         cmocka_unit_test(frames_without_a_valid_pose_are_counted_and_explained),
+        cmocka_unit_test(a_frame_without_its_pose_does_not_take_the_last_one),
         cmocka_unit_test(impossible_setups_are_refused_in_words),
         cmocka_unit_test(a_calibration_in_metres_is_noticed),
         cmocka_unit_test(the_flow_gives_every_placed_frame_once_in_order),

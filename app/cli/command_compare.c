@@ -29,7 +29,7 @@ static const opt table[] = {
      .help = "threads; 0 takes all the cores; the result is the same"},
     {.name = NULL}};
 
-static const char *const examples[] = {"echosolid compare volume.mha volume.nrrd --json",
+static const char *const examples[] = {"echosolid compare volume.mha volume.nii.gz --json",
                                        "echosolid compare knee-sheet.stl knee.seen.ply", NULL};
 
 /* ---- volumes ---------------------------------------------------------------- */

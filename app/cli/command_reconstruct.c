@@ -41,7 +41,7 @@ static const char *const examples[] = {
     "echosolid reconstruct scan.igs.mha --config scan.xml -o volume.mha",
     "echosolid reconstruct scan.igs.mha --config scan.xml --dry-run",
     "echosolid reconstruct scan.igs.mha --config scan.xml --spacing 1mm --interpolation linear "
-    "-o volume.nrrd --hits hits.nrrd --json",
+    "-o coarse.nrrd --hits hits.nrrd --json",
     NULL};
 
 /* A frame's insertion takes about this long on a plain core; only for the

@@ -61,14 +61,14 @@ bool es_mesh_smooth(es_mesh *mesh, int iterations, double lambda, double mu, es_
 bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, es_error *err);
 
 typedef struct es_mesh_check {
-    size_t components;     /* of triangles that share vertices */
-    size_t boundary_edges; /* used by one triangle */
-    size_t boundary_loops; /* closed walks along edges without a partner */
-    size_t bad_edges;      /* used more than twice, or twice in one sense */
-    size_t bad_vertices;   /* with more than one fan of triangles */
-    size_t degenerate;     /* facets without area */
-    bool closed; /* has triangles, and no boundary, bad edge or bad vertex */
-    long euler;            /* V - E + F; vertices that no triangle uses do not count */
+    size_t components;           /* of triangles that share vertices */
+    size_t boundary_edges;       /* used by one triangle */
+    size_t boundary_loops;       /* closed walks along edges without a partner */
+    size_t bad_edges;            /* used more than twice, or twice in one sense */
+    size_t bad_vertices;         /* with more than one fan of triangles */
+    size_t degenerate;           /* facets without area */
+    bool closed;                 /* has triangles, and no boundary, bad edge or bad vertex */
+    long euler;                  /* V - E + F; vertices that no triangle uses do not count */
     double area_mm2, volume_mm3; /* volume is only meaningful when closed */
 } es_mesh_check;
 /* ES_FORMAT when an index is past the vertices or a coordinate not finite, as

@@ -6,7 +6,7 @@
 #include "bone_internal.h"
 
 #define LEAST_BEYOND_MM 3.0 /* less shows no shadow */
-#define GAP_MM 3.0 /* nearer together it is the same echo */
+#define GAP_MM 3.0          /* nearer together it is the same echo */
 enum { MOST_RADIUS = 24 };
 
 /* Half of a symmetric Gaussian with sum 1; returns its radius. */
@@ -36,8 +36,8 @@ static void smooth_depth(const float *in, size_t count, const float *kernel, int
             for (int k = 1; k <= radius; k++) sum += kernel[k] * (in[z - k] + in[z + k]);
         else
             for (int k = 1; k <= radius; k++)
-                sum += kernel[k] * (in[within((ptrdiff_t)z - k, count)] +
-                                    in[within((ptrdiff_t)z + k, count)]);
+                sum += kernel[k] *
+                       (in[within((ptrdiff_t)z - k, count)] + in[within((ptrdiff_t)z + k, count)]);
         out[z] = sum;
     }
 }
@@ -115,15 +115,17 @@ void beams_mean_above(const struct beams *beams, const float *in, struct reach r
     mean_beyond(beams, in, reach, 1, out);
 }
 
-void beams_give_way(const struct beams *beams, float *map) {
+void beams_give_way(const struct beams *beams, const float *echo, float *map) {
     size_t gap = (size_t)lround(GAP_MM / beams->depth_step_mm);
     if (gap >= beams->samples) return;
     for (size_t i = 0; i < beams->lines; i++) {
+        const float *bright = echo + i * beams->samples;
         float *line = map + i * beams->samples, deeper = 0;
         for (size_t z = beams->samples - gap; z-- > 0;) {
-            deeper = line[z + gap] > deeper ? line[z + gap] : deeper;
-            if (!(line[z] > 0)) continue;
-            float share = deeper / line[z];
+            float below = line[z + gap] * bright[z + gap], here = line[z] * bright[z];
+            deeper = below > deeper ? below : deeper;
+            if (!(here > 0)) continue;
+            float share = deeper / here;
             line[z] = share < 1 ? line[z] * (1 - share * share) : 0;
         }
     }

@@ -38,5 +38,5 @@ void foroughi_map(const struct beams *beams, float *scratch[BONE_SCRATCHES], flo
             out[z] = b[z] < LEAST_ECHO ? 0 : reflection * dark2 * dark2 * dark;
         }
     }
-    beams_give_way(beams, map);
+    beams_give_way(beams, blur, map);
 }

@@ -173,7 +173,9 @@ static bool resolve_fan(maker *m) {
         return decide(m, "scan lines",
                       cut ? "ScanConversion, cut to the picture: it describes a larger one"
                           : "ScanConversion of the configuration",
-                      scan.curvilinear ? "curved array" : "linear array");
+                      m->setup->fan.kind == ES_FAN_CURVED   ? "curved array"
+                      : m->setup->fan.kind == ES_FAN_LINEAR ? "linear array"
+                                                            : "image columns: it is incomplete");
     }
     m->setup->fan = m->setup->recon.fan;
     return decide(m, "scan lines", m->setup->fan.kind ? "the fan clip" : from_default,

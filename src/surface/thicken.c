@@ -23,6 +23,10 @@ enum { SMOOTH_LEAST = 5, SMOOTH_MOST = 60, UNFOLD_ROUNDS = 200, WAY_ROUNDS = 3 }
 /* The way behind a bend is at most this part of its radius. */
 static const double RADIUS_PART = 0.5;
 
+/* A copied triangle must face the normals there by at least this cosine, and
+ * keep this part of its area. */
+static const double LEAST_COSINE = 0.3, LEAST_AREA = 1e-3;
+
 typedef struct thickening {
     double thickness_mm;
     es_mesh outer;          /* the sheet, one fan per vertex */
@@ -174,16 +178,18 @@ static void place_copies(thickening *work) {
                          es_vec3_scale(at3(work->normal, v), work->way[3 * v])));
 }
 
+/* Whether the copy leans away from the normals there, or has lost its area. */
 static bool turned_over(const thickening *work, size_t triangle) {
     const uint32_t *corner = work->outer.triangles + 3 * triangle;
-    es_vec3 a = at3(work->inner, corner[0]);
-    es_vec3 cross = es_vec3_cross(es_vec3_sub(at3(work->inner, corner[1]), a),
-                                  es_vec3_sub(at3(work->inner, corner[2]), a));
-    es_vec3 normal =
-        es_vec3_add(at3(work->normal, corner[0]),
-                    es_vec3_add(at3(work->normal, corner[1]), at3(work->normal, corner[2])));
-    return es_vec3_dot(cross, normal) <=
-           1e-6 * es_vec3_length(surface_cross(&work->outer, triangle));
+    es_vec3 at[3], normal = {0, 0, 0};
+    for (int k = 0; k < 3; k++) {
+        at[k] = at3(work->inner, corner[k]);
+        normal = es_vec3_add(normal, at3(work->normal, corner[k]));
+    }
+    es_vec3 cross = es_vec3_cross(es_vec3_sub(at[1], at[0]), es_vec3_sub(at[2], at[0]));
+    double facing = es_vec3_dot(cross, es_vec3_unit(normal));
+    return facing <= LEAST_COSINE * es_vec3_length(cross) ||
+           facing <= LEAST_AREA * es_vec3_length(surface_cross(&work->outer, triangle));
 }
 
 /* Marks the vertices of turned triangles in `counts`; false when none are. */

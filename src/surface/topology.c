@@ -5,20 +5,6 @@
 
 #include "topology.h"
 
-/* ---- vertices and triangles ---------------------------------------------- */
-
-es_vec3 surface_vertex(const es_mesh *mesh, uint32_t vertex) {
-    const float *v = mesh->vertices + 3 * (size_t)vertex;
-    return es_vec3_make(v[0], v[1], v[2]);
-}
-
-es_vec3 surface_cross(const es_mesh *mesh, size_t triangle) {
-    const uint32_t *corner = mesh->triangles + 3 * triangle;
-    es_vec3 a = surface_vertex(mesh, corner[0]);
-    return es_vec3_cross(es_vec3_sub(surface_vertex(mesh, corner[1]), a),
-                         es_vec3_sub(surface_vertex(mesh, corner[2]), a));
-}
-
 bool surface_check_mesh(const es_mesh *mesh, es_error *err) {
     if (mesh->triangle_count > ES_MESH_TRIANGLES_MAX)
         return es_fail(err, ES_MEMORY, "%zu triangles: more than the %zu that a mesh may have",
