@@ -102,36 +102,60 @@ static bool reference_stick_fill(const dense *f, const es_fill_step *s, const in
     return used > 0;
 }
 
-/* Sums of weight * value and of weight over the cube, mirrored places first. */
-static void reference_sums(const dense *f, const es_fill_step *s, const int at[3], float *value,
-                           float *weight) {
+/* The Gaussian: sums along x of sums along y of sums along z would do as well
+ * but for the last bit; this is the order the library promises, z of y of x. */
+static float known_at(const dense *f, const es_fill_step *s, int x, int y, int z, bool value) {
+    if (!dense_known(f, x, y, z)) return 0;
+    float w = s->kind == ES_FILL_GAUSSIAN_ACCUMULATION ? f->weight[dense_index(f, x, y, z)] : 1;
+    return value ? f->value[dense_index(f, x, y, z)] * w : w;
+}
+
+static float gaussian_sum(const dense *f, const es_fill_step *s, const int at[3], bool value) {
+    float along_x[15], along_y[15], g[8];
     const int r = s->size / 2;
-    *value = *weight = 0;
+    for (int k = 0; k <= r; k++) g[k] = (float)exp(-k * k / (2 * s->stdev * s->stdev));
+    for (int c = -r; c <= r; c++) {
+        for (int b = -r; b <= r; b++) {
+            float sum = g[0] * known_at(f, s, at[0], at[1] + b, at[2] + c, value);
+            for (int a = 1; a <= r; a++)
+                sum += g[a] * (known_at(f, s, at[0] - a, at[1] + b, at[2] + c, value) +
+                               known_at(f, s, at[0] + a, at[1] + b, at[2] + c, value));
+            along_x[b + r] = sum;
+        }
+        along_y[c + r] = g[0] * along_x[r];
+        for (int b = 1; b <= r; b++) along_y[c + r] += g[b] * (along_x[r - b] + along_x[r + b]);
+    }
+    float sum = g[0] * along_y[r];
+    for (int c = 1; c <= r; c++) sum += g[c] * (along_y[r - c] + along_y[r + c]);
+    return sum;
+}
+
+/* Sum of values, or of ones, over the voxels (+-a, +-b, +-c) from the hole. */
+static float orbit_sum(const dense *f, const es_fill_step *s, const int at[3], const int o[3],
+                       bool value) {
+    float v[8];
+    for (int n = 0; n < 8; n++) {
+        int x = at[0] + (n & 4 ? o[0] : -o[0]), y = at[1] + (n & 1 ? o[1] : -o[1]),
+            z = at[2] + (n & 2 ? o[2] : -o[2]);
+        bool twin = (o[0] == 0 && n & 4) || (o[1] == 0 && n & 1) || (o[2] == 0 && n & 2);
+        v[n] = twin ? 0 : known_at(f, s, x, y, z, value);
+    }
+    return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7]));
+}
+
+static float inverse_distance_sum(const dense *f, const es_fill_step *s, const int at[3],
+                                  bool value) {
+    const int r = s->size / 2;
+    float sum = 0;
     for (int c = 0; c <= r; c++)
         for (int b = 0; b <= r; b++)
             for (int a = 0; a <= r; a++) {
-                float v[8], w[8], share = 0;
-                for (int n = 0; n < 8; n++) {
-                    int x = at[0] + (n & 4 ? a : -a), y = at[1] + (n & 1 ? b : -b),
-                        z = at[2] + (n & 2 ? c : -c);
-                    bool twin = (a == 0 && n & 4) || (b == 0 && n & 1) || (c == 0 && n & 2);
-                    bool known = !twin && dense_known(f, x, y, z);
-                    w[n] = known ? 1 : 0;
-                    v[n] = known ? f->value[dense_index(f, x, y, z)] : 0;
-                    if (known && s->kind == ES_FILL_GAUSSIAN_ACCUMULATION) {
-                        w[n] = f->weight[dense_index(f, x, y, z)];
-                        v[n] *= w[n];
-                    }
-                }
+                const int orbit[3] = {a, b, c};
                 if (a + b + c == 0) continue;
-                share = s->kind == ES_FILL_INVERSE_DISTANCE
-                            ? (float)(reference_length(f, 1, 0, 0) / reference_length(f, a, b, c))
-                            : (float)exp(-(a * a + b * b + c * c - 1) / (2 * s->stdev * s->stdev));
-                *value +=
-                    share * (((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7])));
-                *weight +=
-                    share * (((w[0] + w[1]) + (w[2] + w[3])) + ((w[4] + w[5]) + (w[6] + w[7])));
+                float share = (float)(reference_length(f, 1, 0, 0) / reference_length(f, a, b, c));
+                sum += share * orbit_sum(f, s, at, orbit, value);
             }
+    return sum;
 }
 
 static bool reference_nearest(const dense *f, const es_fill_step *s, const int at[3],
@@ -172,8 +196,9 @@ static bool reference_step(const dense *f, const es_fill_step *s, const int at[3
     if (s->kind == ES_FILL_STICK) return reference_stick_fill(f, s, at, value);
     if (!reference_worthy(f, s, at)) return false;
     if (s->kind == ES_FILL_NEAREST) return reference_nearest(f, s, at, value);
-    float sum, weight;
-    reference_sums(f, s, at, &sum, &weight);
+    bool gaussian = s->kind != ES_FILL_INVERSE_DISTANCE;
+    float sum = gaussian ? gaussian_sum(f, s, at, true) : inverse_distance_sum(f, s, at, true);
+    float weight = gaussian ? gaussian_sum(f, s, at, false) : inverse_distance_sum(f, s, at, false);
     if (weight > 0) *value = sum / weight;
     return weight > 0;
 }

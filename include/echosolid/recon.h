@@ -194,11 +194,11 @@ typedef enum es_fill_kind {
 } es_fill_kind;
 typedef struct es_fill_step {
     es_fill_kind kind;
-    int stick_length_limit; /* 3 to 127 voxels */
-    int number_of_sticks;   /* 1 to 13 */
-    int size;               /* odd, 3 to 31 voxels */
-    double stdev;           /* voxels, above 0 */
-    double minimum_known_ratio;
+    int stick_length_limit;     /* 3 to 127 voxels */
+    int number_of_sticks;       /* 1 to 13 */
+    int size;                   /* odd, 3 to 15 voxels */
+    double stdev;               /* voxels, 0.1 or more */
+    double minimum_known_ratio; /* 0 to 1 */
 } es_fill_step;
 enum { ES_FILL_STEPS = 8 };
 typedef struct es_fill_options {

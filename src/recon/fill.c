@@ -151,12 +151,13 @@ static uint64_t count_bits(uint64_t slices[ES_BRICK][FILL_WORDS]) {
 }
 
 static void apply(const fill_method *method, fill_room *room, fill_result *result) {
-    if (method->step.kind == ES_FILL_STICK)
-        fill_by_stick(method, room, result);
-    else if (method->step.kind == ES_FILL_NEAREST)
-        fill_by_nearest(method, room, result);
-    else
-        fill_by_weights(method, room, result);
+    switch (method->step.kind) {
+    case ES_FILL_STICK: fill_by_stick(method, room, result); break;
+    case ES_FILL_GAUSSIAN:
+    case ES_FILL_GAUSSIAN_ACCUMULATION: fill_by_gaussian(method, room, result); break;
+    case ES_FILL_INVERSE_DISTANCE: fill_by_distance(method, room, result); break;
+    case ES_FILL_NEAREST: fill_by_nearest(method, room, result); break;
+    }
 }
 
 static void fill_brick(void *context, size_t index, int worker) {
@@ -169,10 +170,12 @@ static void fill_brick(void *context, size_t index, int worker) {
     memcpy(result->holes, bits->seen, sizeof result->holes);
     for (int z = 0; z < ES_BRICK; z++)
         for (int i = 0; i < FILL_WORDS; i++) result->holes[z][i] = ~result->holes[z][i];
-    memcpy(result->open, result->holes, sizeof result->open);
-    uint64_t left = result->hole_count = count_bits(result->holes);
+    result->hole_count = count_bits(result->holes);
     room->window.ring = j->ring;
-    if (left == 0 || !fill_window_gather(&room->window, &j->cells, c->at)) return;
+    bool any = result->hole_count > 0 && fill_window_gather(&room->window, &j->cells, c->at);
+    if (any) fill_window_cut(&room->window, result->holes);
+    memcpy(result->open, result->holes, sizeof result->open);
+    uint64_t left = any ? count_bits(result->open) : 0;
     for (int s = 0; s < j->count && left > 0; s++) {
         apply(&j->methods[s], room, result);
         uint64_t now = count_bits(result->open);
@@ -187,14 +190,16 @@ static void write_brick(void *context, size_t index, int worker) {
     const fill_result *result = &j->results[index];
     es_brick *out = j->out[index];
     if (!out) return;
-    for (int z = 0; z < ES_BRICK; z++)
-        for (int i = 0; i < FILL_SLICE; i++) {
-            uint64_t word = result->holes[z][i / 64] & ~result->open[z][i / 64];
-            bool filled = word >> i % 64 & 1;
-            int voxel = FILL_SLICE * z + i;
-            out->value[voxel] = filled ? result->value[voxel] : 0;
-            out->weight[voxel] = filled ? 1 : 0;
+    for (int row = 0; row < FILL_SLICE; row++) {
+        const int z = row / ES_BRICK, y = row % ES_BRICK;
+        uint8_t filled[ES_BRICK];
+        fill_unpack(fill_row_bits(result->holes[z], y) & ~fill_row_bits(result->open[z], y),
+                    filled);
+        for (int x = 0; x < ES_BRICK; x++) {
+            out->value[ES_BRICK * row + x] = filled[x] ? result->value[ES_BRICK * row + x] : 0;
+            out->weight[ES_BRICK * row + x] = filled[x];
         }
+    }
 }
 
 /* Finds or adds the bricks that the batch writes. */

@@ -1,24 +1,13 @@
-/* Filling from a cube round the hole: weighted means and the nearest voxels.
+/* Filling from a cube round the hole: by inverse distance, and the nearest.
  *
- * Two cheap questions come first, for whole bricks: does the hole lie between
- * known voxels (fill_look), and is its cube known well enough (box sums of
- * bits, one axis after the other)? Only rows with such holes are computed, 16
- * voxels at a time. Sums run over mirrored places in pairs, (a + b) + (c + d),
- * so that a mirrored volume gives mirrored bits. */
-#include <string.h>
-
+ * Two cheap questions come first, for whole slices: does the hole lie between
+ * known voxels, and is its cube known well enough (box sums of bits, one axis
+ * after the other)? Only rows with such holes are computed, 16 voxels at a
+ * time. Sums run over mirrored places in pairs, (a + b) + (c + d), so that a
+ * mirrored volume gives mirrored bits. */
 #include "fill_internal.h"
 
 /* ---- is enough known? ------------------------------------------------------- */
-
-/* 16 bits as 16 bytes of 0 or 1. */
-static void spread_bits(unsigned bits, uint8_t out[ES_BRICK]) {
-    for (int half = 0; half < 2; half++) {
-        uint64_t picked = 0x0101010101010101u * (bits >> 8 * half & 0xff) & 0x8040201008040201u;
-        uint64_t bytes = (picked + 0x7f7f7f7f7f7f7f7fu) >> 7 & 0x0101010101010101u;
-        memcpy(out + 8 * half, &bytes, 8);
-    }
-}
 
 /* Known voxels within the radius along x of 16 voxels in a row. */
 static void sum_row(const fill_window *w, int radius, int y, int z, uint8_t out[ES_BRICK]) {
@@ -27,100 +16,106 @@ static void sum_row(const fill_window *w, int radius, int y, int z, uint8_t out[
     const uint16_t *rows =
         w->rows + (size_t)(w->ring - 1) * plane + (size_t)(first + z) * (size_t)w->side + first + y;
     uint8_t bytes[3 * ES_BRICK];
-    for (int c = 0; c < 3; c++) spread_bits(rows[(size_t)c * plane], bytes + ES_BRICK * c);
+    for (int c = 0; c < 3; c++) fill_unpack(rows[(size_t)c * plane], bytes + ES_BRICK * c);
     memset(out, 0, ES_BRICK);
     for (int k = -radius; k <= radius; k++)
-        for (int x = 0; x < ES_BRICK; x++) out[x] += bytes[ES_BRICK + k + x];
+        for (int x = 0; x < ES_BRICK; x++) out[x] = (uint8_t)(out[x] + bytes[ES_BRICK + k + x]);
 }
 
-/* cube->known: the known voxels of each voxel's cube. */
-static void count_known(const fill_window *w, int radius, fill_cube *cube) {
-    const int side = ES_BRICK + 2 * radius;
-    for (int z = 0; z < side; z++) {
-        uint8_t *rows = cube->along_x;
-        uint16_t *sums = cube->along_y + FILL_SLICE * z;
-        for (int y = 0; y < side; y++)
-            sum_row(w, radius, y - radius, z - radius, rows + ES_BRICK * y);
-        memset(sums, 0, FILL_SLICE * sizeof *sums);
-        for (int k = 0; k <= 2 * radius; k++)
-            for (int i = 0; i < FILL_SLICE; i++)
-                sums[i] = (uint16_t)(sums[i] + rows[ES_BRICK * k + i]);
-    }
-    memset(cube->known, 0, sizeof cube->known);
-    for (int z = 0; z < ES_BRICK; z++)
-        for (int k = 0; k <= 2 * radius; k++)
-            for (int i = 0; i < FILL_SLICE; i++)
-                cube->known[FILL_SLICE * z + i] =
-                    (uint16_t)(cube->known[FILL_SLICE * z + i] +
-                               cube->along_y[FILL_SLICE * (z + k) + i]);
+/* Known voxels in the squares across z of one slice. */
+static void sum_squares(const fill_window *w, int radius, int z, uint8_t out[FILL_SLICE]) {
+    uint8_t rows[FILL_MOST_BLOCK * ES_BRICK];
+    for (int y = -radius; y < ES_BRICK + radius; y++)
+        sum_row(w, radius, y, z, rows + ES_BRICK * (y + radius));
+    memset(out, 0, FILL_SLICE);
+    for (int k = 0; k <= 2 * radius; k++)
+        for (int i = 0; i < FILL_SLICE; i++) out[i] = (uint8_t)(out[i] + rows[ES_BRICK * k + i]);
 }
 
 static void drop_unknown(const uint16_t known[FILL_SLICE], int least, uint64_t holes[FILL_WORDS]) {
-    uint64_t all[FILL_WORDS];
-    memcpy(all, holes, sizeof all);
-    for (int word = 0, voxel; (voxel = fill_next(all, &word)) >= 0;)
-        if (known[voxel] < least) holes[word] &= ~((uint64_t)1 << voxel % 64);
+    for (int y = 0; y < ES_BRICK; y++) {
+        uint8_t few[ES_BRICK];
+        for (int x = 0; x < ES_BRICK; x++) few[x] = known[ES_BRICK * y + x] < least;
+        holes[y / 4] &= ~((uint64_t)fill_pack(few) << 16 * (y % 4));
+    }
+}
+
+/* Drops the holes whose cube is not known well enough. */
+static void drop_all_unknown(const fill_method *method, fill_room *room,
+                             uint64_t holes[ES_BRICK][FILL_WORDS]) {
+    const int r = method->radius;
+    uint16_t known[FILL_SLICE] = {0}; /* of the cubes round one slice */
+    for (int z = -r; z < ES_BRICK + r; z++) {
+        uint8_t *square = room->counts[z + r], *old = z > r ? room->counts[z - r - 1] : NULL;
+        sum_squares(&room->window, r, z, square);
+        for (int i = 0; i < FILL_SLICE; i++) known[i] = (uint16_t)(known[i] + square[i]);
+        if (z < r) continue;
+        for (int i = 0; old && i < FILL_SLICE; i++) known[i] = (uint16_t)(known[i] - old[i]);
+        drop_unknown(known, method->least_known, holes[z - r]);
+    }
 }
 
 bool fill_cube_holes(const fill_method *method, fill_room *room, const fill_result *result,
                      uint64_t holes[ES_BRICK][FILL_WORDS]) {
     bool any = false;
     memcpy(holes, result->open, sizeof result->open);
-    for (int z = 0; z < ES_BRICK; z++)
-        if (fill_any(holes[z]) &&
-            fill_look(&room->window, z, method->longest, holes[z], &room->sight))
-            any = true;
-    if (!any || method->least_known <= 1) return any;
-    count_known(&room->window, method->radius, &room->cube);
-    any = false;
     for (int z = 0; z < ES_BRICK; z++) {
         if (!fill_any(holes[z])) continue;
-        drop_unknown(room->cube.known + FILL_SLICE * z, method->least_known, holes[z]);
-        any = any || fill_any(holes[z]);
+        fill_sight_start(&room->sight, &room->window, z);
+        any |= fill_between(&room->sight, method->longest, holes[z]);
     }
+    if (!any || method->least_known <= 1) return any;
+    drop_all_unknown(method, room, holes);
+    any = false;
+    for (int z = 0; z < ES_BRICK; z++) any |= fill_any(holes[z]);
     return any;
 }
 
-/* ---- weighted means ------------------------------------------------------------ */
+/* ---- values and weights round a brick ------------------------------------------- */
 
-/* Part of a row in one brick into the block: weight, and value times weight; 0
- * where nothing is known. */
-static void gather_run(const fill_bits *bits, int row, int from, int to, float *value,
-                       float *weight) {
-    for (int x = from; x < to; x++) value[x] = weight[x] = 0;
-    if (!bits) return;
+/* Voxels from .. to - 1 of a brick's row. */
+static void gather_run(const fill_bits *bits, int row, int from, int to, fill_pair out) {
+    if (!bits) {
+        for (int x = from; x < to; x++) out.value[x] = out.weight[x] = 0;
+        return;
+    }
     const float *v = bits->brick->value + ES_BRICK * row;
     const float *w = bits->brick->weight + ES_BRICK * row;
     for (int x = from; x < to; x++) {
         bool known = fill_known(v[x], w[x]);
-        value[x] = known ? v[x] : 0;
-        weight[x] = known ? w[x] : 0;
+        out.value[x] = known ? v[x] : 0;
+        out.weight[x] = known ? w[x] : 0;
     }
 }
 
-/* Row (y, z) of the block, x from -radius on. */
-static void gather_row(const fill_window *w, int r, int y, int z, fill_cube *cube) {
-    const int n = 2 * w->ring + 1, side = ES_BRICK + 2 * r, first = ES_BRICK * w->ring;
+void fill_gather_row(const fill_method *m, const fill_window *w, int y, int z, fill_pair out) {
+    const int n = 2 * w->ring + 1, r = m->radius, first = ES_BRICK * w->ring;
     const int row = (y + first) % ES_BRICK + ES_BRICK * ((z + first) % ES_BRICK);
     const fill_bits *const *bricks =
         w->bricks + w->ring + n * ((y + first) / ES_BRICK + n * ((z + first) / ES_BRICK));
-    float *value = cube->value + r + side * (y + r + side * (z + r));
-    float *weight = cube->weight + r + side * (y + r + side * (z + r));
-    gather_run(bricks[-1], row, ES_BRICK - r, ES_BRICK, value - ES_BRICK, weight - ES_BRICK);
-    gather_run(bricks[0], row, 0, ES_BRICK, value, weight);
-    gather_run(bricks[1], row, 0, r, value + ES_BRICK, weight + ES_BRICK);
+    const fill_pair left = {out.value + r - ES_BRICK, out.weight + r - ES_BRICK};
+    const fill_pair middle = {out.value + r, out.weight + r};
+    const fill_pair right = {out.value + r + ES_BRICK, out.weight + r + ES_BRICK};
+    gather_run(bricks[-1], row, ES_BRICK - r, ES_BRICK, left);
+    gather_run(bricks[0], row, 0, ES_BRICK, middle);
+    gather_run(bricks[1], row, 0, r, right);
+    if (m->step.kind == ES_FILL_GAUSSIAN_ACCUMULATION)
+        for (int x = 0; x < ES_BRICK + 2 * r; x++) out.value[x] *= out.weight[x];
+    else
+        for (int x = 0; x < ES_BRICK + 2 * r; x++) out.weight[x] = out.weight[x] > 0 ? 1.0f : 0.0f;
 }
 
-static void gather_block(const fill_method *m, const fill_window *w, fill_cube *cube) {
-    const int r = m->radius, side = ES_BRICK + 2 * r;
-    for (int z = -r; z < ES_BRICK + r; z++)
-        for (int y = -r; y < ES_BRICK + r; y++) gather_row(w, r, y, z, cube);
-    if (m->step.kind == ES_FILL_GAUSSIAN_ACCUMULATION)
-        for (int i = 0; i < side * side * side; i++) cube->value[i] *= cube->weight[i];
-    else
-        for (int i = 0; i < side * side * side; i++)
-            cube->weight[i] = cube->weight[i] > 0 ? 1.0f : 0.0f;
+void fill_put_slice(const float value[FILL_SLICE], const float weight[FILL_SLICE], int z,
+                    uint64_t holes[FILL_WORDS], fill_result *result) {
+    for (int word = 0, voxel; (voxel = fill_next(holes, &word)) >= 0;) {
+        /* Far voxels alone may weigh nothing at all under a narrow Gaussian. */
+        if (!(weight[voxel] > 0)) continue;
+        result->value[FILL_SLICE * z + voxel] = value[voxel] / weight[voxel];
+        result->open[z][word] &= ~((uint64_t)1 << voxel % 64);
+    }
 }
+
+/* ---- inverse distance -------------------------------------------------------------- */
 
 /* Adds the rows (+-b, +-c) round one, pairwise. */
 static void add_rows(const float *row, ptrdiff_t b, ptrdiff_t c, int width, float *out) {
@@ -133,12 +128,12 @@ static void add_rows(const float *row, ptrdiff_t b, ptrdiff_t c, int width, floa
             out[x] = (row[x - b - c] + row[x + b - c]) + (row[x - b + c] + row[x + b + c]);
 }
 
-/* Sums of the cubes round 16 voxels in a row; `block` is at the first's cube's corner. */
+/* Sums of the cubes round 16 voxels in a row; `block` is at the corner of the
+ * first one's cube. */
 static void sum_cubes(const fill_method *m, const float *block, float out[ES_BRICK]) {
     const int r = m->radius, side = ES_BRICK + 2 * r;
-    const float *row = block + side * (r + side * r);
+    const float *row = block + side * (r + side * r), *weight = m->weights;
     float rows[FILL_MOST_BLOCK], *middle = rows + r;
-    const float *weight = m->weights;
     for (int x = 0; x < ES_BRICK; x++) out[x] = 0;
     for (int c = 0; c <= r; c++)
         for (int b = 0; b <= r; b++, weight += r + 1) {
@@ -150,108 +145,24 @@ static void sum_cubes(const fill_method *m, const float *block, float out[ES_BRI
         }
 }
 
-/* Row y of slice z; bit x of `holes` is set for each voxel to fill. */
-static void fill_row(const fill_method *m, const fill_cube *cube, int y, int z, unsigned holes,
-                     fill_result *result) {
-    const size_t side = (size_t)(ES_BRICK + 2 * m->radius);
-    const size_t corner = side * ((size_t)y + side * (size_t)z);
-    float value[ES_BRICK], weight[ES_BRICK];
-    sum_cubes(m, cube->value + corner, value);
-    sum_cubes(m, cube->weight + corner, weight);
-    for (int x = 0; x < ES_BRICK; x++) {
-        /* Far voxels alone may weigh nothing at all under a very narrow Gaussian. */
-        if (!(holes >> x & 1) || !(weight[x] > 0)) continue;
-        result->value[x + ES_BRICK * (y + ES_BRICK * z)] = value[x] / weight[x];
-        result->open[z][y / 4] &= ~((uint64_t)1 << (16 * (y % 4) + x));
-    }
-}
-
-void fill_by_weights(const fill_method *method, fill_room *room, fill_result *result) {
+void fill_by_distance(const fill_method *method, fill_room *room, fill_result *result) {
+    const int r = method->radius, side = ES_BRICK + 2 * r;
     uint64_t holes[ES_BRICK][FILL_WORDS];
+    float value[FILL_SLICE], weight[FILL_SLICE];
     if (!fill_cube_holes(method, room, result, holes)) return;
-    gather_block(method, &room->window, &room->cube);
-    for (int z = 0; z < ES_BRICK; z++)
+    for (int z = 0; z < side; z++)
+        for (int y = 0; y < side; y++) {
+            size_t at = (size_t)side * (size_t)(y + side * z);
+            fill_pair out = {room->value + at, room->weight + at};
+            fill_gather_row(method, &room->window, y - r, z - r, out);
+        }
+    for (int z = 0; z < ES_BRICK; z++) {
         for (int y = 0; y < ES_BRICK; y++) {
-            unsigned row = (unsigned)(holes[z][y / 4] >> 16 * (y % 4)) & 0xffff;
-            if (row != 0) fill_row(method, &room->cube, y, z, row, result);
+            if (fill_row_bits(holes[z], y) == 0) continue;
+            size_t at = (size_t)side * (size_t)(y + side * z);
+            sum_cubes(method, room->value + at, value + ES_BRICK * y);
+            sum_cubes(method, room->weight + at, weight + ES_BRICK * y);
         }
-}
-
-/* ---- the nearest ---------------------------------------------------------------- */
-
-/* Known voxels round a hole, summed over mirrored places in pairs. */
-typedef struct nearby {
-    double sum;
-    int count;
-} nearby;
-
-static nearby add(nearby a, nearby b) { return (nearby){a.sum + b.sum, a.count + b.count}; }
-
-static nearby at(const fill_window *w, const int from[3], int x, int y, int z) {
-    fill_voxel v = fill_window_voxel(w, from[0] + x, from[1] + y, from[2] + z);
-    return v.brick ? (nearby){(double)v.brick->value[v.index], 1} : (nearby){0, 0};
-}
-
-static nearby pair(const fill_window *w, const int from[3], int x, int y, int z) {
-    nearby a = at(w, from, x, y, z);
-    return x == 0 ? a : add(at(w, from, -x, y, z), a);
-}
-
-static nearby quad(const fill_window *w, const int from[3], int x, int y, int z) {
-    nearby a = pair(w, from, x, y, z);
-    return y == 0 ? a : add(pair(w, from, x, -y, z), a);
-}
-
-static nearby orbit_sum(const fill_window *w, const int from[3], const fill_orbit *o) {
-    nearby a = quad(w, from, o->x, o->y, o->z);
-    return o->z == 0 ? a : add(quad(w, from, o->x, o->y, -o->z), a);
-}
-
-/* Orbits first .. last - 1, all at one distance, are the nearest of the voxel. */
-static float nearest_mean(const fill_method *m, const fill_window *w, const int from[3],
-                          size_t first, size_t last) {
-    nearby all = {0, 0};
-    for (size_t i = first; i < last; i++) all = add(all, orbit_sum(w, from, &m->orbits[i]));
-    return (float)(all.sum / all.count);
-}
-
-/* Holes that have a known voxel in the orbit. */
-static void look_round(const fill_window *w, int z, const fill_orbit *o, uint64_t out[FILL_WORDS]) {
-    for (int n = 0; n < 8; n++) {
-        int d[3] = {n & 1 ? -o->x : o->x, n & 2 ? -o->y : o->y, n & 4 ? -o->z : o->z};
-        uint64_t known[FILL_WORDS];
-        fill_window_slice(w, z, d, known);
-        for (int i = 0; i < FILL_WORDS; i++) out[i] |= known[i];
+        fill_put_slice(value, weight, z, holes[z], result);
     }
-}
-
-static size_t end_of_distance(const fill_method *m, size_t first) {
-    size_t last = first + 1;
-    while (last < m->count && m->orbits[last].distance_mm == m->orbits[first].distance_mm) last++;
-    return last;
-}
-
-static void fill_nearest_slice(const fill_method *m, const fill_window *w, int z,
-                               uint64_t holes[FILL_WORDS], fill_result *result) {
-    for (size_t first = 0, last; first < m->count && fill_any(holes); first = last) {
-        uint64_t hit[FILL_WORDS] = {0};
-        last = end_of_distance(m, first);
-        for (size_t i = first; i < last; i++) look_round(w, z, &m->orbits[i], hit);
-        for (int i = 0; i < FILL_WORDS; i++) {
-            hit[i] &= holes[i];
-            holes[i] &= ~hit[i];
-            result->open[z][i] &= ~hit[i];
-        }
-        for (int word = 0, voxel; (voxel = fill_next(hit, &word)) >= 0;) {
-            int from[3] = {voxel % ES_BRICK, voxel / ES_BRICK, z};
-            result->value[FILL_SLICE * z + voxel] = nearest_mean(m, w, from, first, last);
-        }
-    }
-}
-
-void fill_by_nearest(const fill_method *method, fill_room *room, fill_result *result) {
-    uint64_t holes[ES_BRICK][FILL_WORDS];
-    if (!fill_cube_holes(method, room, result, holes)) return;
-    for (int z = 0; z < ES_BRICK; z++)
-        fill_nearest_slice(method, &room->window, z, holes[z], result);
 }

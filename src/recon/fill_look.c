@@ -5,7 +5,7 @@
  * "the first known voxel lies at step k" is `shifted & ~met so far`. A voxel
  * lies between two known ones when it meets one forward at step f and one
  * backward at step b; both are sets of bits, so no voxel is looked at alone. */
-#include <string.h>
+#include <limits.h>
 
 #include "fill_internal.h"
 
@@ -18,13 +18,13 @@ const int fill_lines[FILL_LINES][3] = {{1, 0, 0},  {0, 1, 0},  {0, 0, 1},  {1, 1
 static void make_row(fill_bits *bits, int row) {
     const float *value = bits->brick->value + ES_BRICK * row;
     const float *weight = bits->brick->weight + ES_BRICK * row;
-    unsigned seen = 0, known = 0;
+    uint8_t seen[ES_BRICK], known[ES_BRICK];
     for (int x = 0; x < ES_BRICK; x++) {
-        seen |= (unsigned)(weight[x] > 0) << x;
-        known |= (unsigned)fill_known(value[x], weight[x]) << x;
+        seen[x] = weight[x] > 0;
+        known[x] = fill_known(value[x], weight[x]);
     }
-    bits->seen[row] = (uint16_t)seen;
-    bits->known[row] = (uint16_t)known;
+    bits->seen[row] = (uint16_t)fill_pack(seen);
+    bits->known[row] = (uint16_t)fill_pack(known);
 }
 
 static void widen(fill_bits *bits, int axis, int at) {
@@ -74,10 +74,22 @@ static const fill_bits *find_bits(const store *cells, const int32_t at[3], const
     return bits && bits->any ? bits : NULL;
 }
 
+/* Widens the box by a brick that lies `step` bricks away. */
+static void widen_box(fill_window *w, const fill_bits *bits, const int step[3]) {
+    for (int a = 0; a < 3; a++) {
+        int low = ES_BRICK * step[a] + bits->low[a], high = ES_BRICK * step[a] + bits->high[a];
+        if (low < w->low[a]) w->low[a] = low;
+        if (high > w->high[a]) w->high[a] = high;
+    }
+}
+
 bool fill_window_gather(fill_window *w, const store *cells, const int32_t at[3]) {
     const int n = 2 * w->ring + 1;
-    bool any = false;
     w->side = ES_BRICK * n;
+    for (int a = 0; a < 3; a++) {
+        w->low[a] = INT_MAX;
+        w->high[a] = INT_MIN;
+    }
     for (int z = 0; z < n; z++)
         for (int y = 0; y < n; y++)
             for (int x = 0; x < n; x++) {
@@ -85,20 +97,21 @@ bool fill_window_gather(fill_window *w, const store *cells, const int32_t at[3])
                 const fill_bits *bits = find_bits(cells, at, step);
                 w->bricks[x + n * (y + n * z)] = bits;
                 set_rows(w, bits, x, y, z);
-                any = any || bits;
+                if (bits) widen_box(w, bits, step);
             }
-    return any;
+    return w->low[0] <= w->high[0];
 }
 
-fill_voxel fill_window_voxel(const fill_window *w, int x, int y, int z) {
-    const int n = 2 * w->ring + 1, first = ES_BRICK * w->ring;
-    x += first;
-    y += first;
-    z += first;
-    const fill_bits *bits = w->bricks[x / ES_BRICK + n * (y / ES_BRICK + n * (z / ES_BRICK))];
-    int row = y % ES_BRICK + ES_BRICK * (z % ES_BRICK);
-    if (!bits || !(bits->known[row] >> x % ES_BRICK & 1)) return (fill_voxel){NULL, 0};
-    return (fill_voxel){bits->brick, ES_BRICK * row + x % ES_BRICK};
+void fill_window_cut(const fill_window *w, uint64_t holes[ES_BRICK][FILL_WORDS]) {
+    unsigned columns = 0;
+    for (int x = 0; x < ES_BRICK; x++)
+        columns |= (unsigned)(x >= w->low[0] && x <= w->high[0]) << x;
+    for (int z = 0; z < ES_BRICK; z++)
+        for (int y = 0; y < ES_BRICK; y++) {
+            bool inside = y >= w->low[1] && y <= w->high[1] && z >= w->low[2] && z <= w->high[2];
+            uint64_t outside = 0xffff & ~(inside ? columns : 0);
+            holes[z][y / 4] &= ~(outside << 16 * (y % 4));
+        }
 }
 
 static inline uint64_t load_rows(const uint16_t *rows) {
@@ -107,14 +120,16 @@ static inline uint64_t load_rows(const uint16_t *rows) {
     return word;
 }
 
-void fill_window_slice(const fill_window *w, int z, const int d[3], uint64_t out[FILL_WORDS]) {
-    const int first = ES_BRICK * w->ring, x = first + d[0], shift = x % ES_BRICK;
+static inline void get_slice(const fill_window *w, int z, const int d[3],
+                             uint64_t out[FILL_WORDS]) {
+    const unsigned first = ES_BRICK * (unsigned)w->ring, x = first + (unsigned)d[0];
+    const unsigned shift = x % ES_BRICK;
     const size_t plane = (size_t)w->side * (size_t)w->side;
-    const uint16_t *rows = w->rows + (size_t)(x / ES_BRICK) * plane +
-                           (size_t)(first + z + d[2]) * (size_t)w->side + first + d[1];
+    const uint16_t *rows = w->rows + x / ES_BRICK * plane +
+                           (size_t)((int)first + z + d[2]) * (size_t)w->side + (int)first + d[1];
     const uint64_t keep = 0x0001000100010001u * (0xffffu >> shift);
     if (shift == 0) {
-        memcpy(out, rows, FILL_WORDS * sizeof *out);
+        for (int i = 0; i < FILL_WORDS; i++) out[i] = load_rows(rows + 4 * i);
         return;
     }
     for (int i = 0; i < FILL_WORDS; i++) /* the rest of a row stands in the next column */
@@ -122,55 +137,54 @@ void fill_window_slice(const fill_window *w, int z, const int d[3], uint64_t out
                  (load_rows(rows + plane + 4 * i) << (ES_BRICK - shift) & ~keep);
 }
 
+void fill_window_slice(const fill_window *w, int z, const int d[3], uint64_t out[FILL_WORDS]) {
+    get_slice(w, z, d, out);
+}
+
 /* ---- looking along lines ------------------------------------------------------ */
 
-/* Fills first[k] for k + 1 = 1 .. steps along d; out: met any. */
-static void look_along(const fill_window *w, int z, const int d[3], int steps,
-                       uint64_t (*first)[FILL_WORDS], uint64_t met[FILL_WORDS]) {
-    for (int i = 0; i < FILL_WORDS; i++) met[i] = 0;
-    for (int k = 0; k < steps; k++) {
-        int far[3] = {d[0] * (k + 1), d[1] * (k + 1), d[2] * (k + 1)};
-        uint64_t known[FILL_WORDS];
-        fill_window_slice(w, z, far, known);
-        for (int i = 0; i < FILL_WORDS; i++) {
-            first[k][i] = known[i] & ~met[i];
-            met[i] |= known[i];
+void fill_sight_start(fill_sight *sight, const fill_window *window, int z) {
+    sight->window = window;
+    sight->z = z;
+    memset(sight->depth, 0, sizeof sight->depth);
+    memset(sight->met, 0, sizeof sight->met);
+}
+
+void fill_sight_extend(fill_sight *sight, int line, int steps) {
+    const int *d = fill_lines[line];
+    for (int side = 0; side < 2; side++) {
+        uint64_t *met = sight->met[line][side];
+        for (; sight->depth[line][side] < steps; sight->depth[line][side]++) {
+            int k = sight->depth[line][side], far = side ? -(k + 1) : k + 1;
+            const int at[3] = {d[0] * far, d[1] * far, d[2] * far};
+            uint64_t known[FILL_WORDS], *first = sight->first[line][side][k];
+            get_slice(sight->window, sight->z, at, known);
+            for (int i = 0; i < FILL_WORDS; i++) {
+                first[i] = known[i] & ~met[i];
+                met[i] |= known[i];
+            }
         }
     }
 }
 
-/* Voxels with forward + backward <= longest, where steps = longest - 1. */
-static void join(uint64_t (*forward)[FILL_WORDS], uint64_t (*backward)[FILL_WORDS], int steps,
-                 uint64_t out[FILL_WORDS]) {
+/* Adds the voxels with forward + backward <= steps + 1 on a line. */
+static void join(const fill_sight *sight, int line, int steps, uint64_t out[FILL_WORDS]) {
     uint64_t behind[FILL_WORDS] = {0};
-    for (int i = 0; i < FILL_WORDS; i++) out[i] = 0;
     for (int k = steps - 1; k >= 0; k--)
         for (int i = 0; i < FILL_WORDS; i++) {
-            behind[i] |= backward[steps - 1 - k][i];
-            out[i] |= forward[k][i] & behind[i];
+            behind[i] |= sight->first[line][1][steps - 1 - k][i];
+            out[i] |= sight->first[line][0][k][i] & behind[i];
         }
 }
 
-bool fill_look(const fill_window *w, int z, int longest, uint64_t open[FILL_WORDS],
-               fill_sight *sight) {
-    uint64_t found[FILL_WORDS] = {0};
-    for (int line = 0; line < FILL_LINES; line++) {
-        const int *d = fill_lines[line], back[3] = {-d[0], -d[1], -d[2]};
-        uint64_t(*forward)[FILL_WORDS] = sight->first[line][0];
-        uint64_t(*backward)[FILL_WORDS] = sight->first[line][1];
-        uint64_t here[FILL_WORDS];
-        look_along(w, z, d, longest - 1, forward, here);
-        for (int i = 0; i < FILL_WORDS; i++) here[i] &= open[i];
-        sight->useful[line] = fill_any(here);
-        if (!sight->useful[line]) continue;
-        look_along(w, z, back, longest - 1, backward, here);
-        join(forward, backward, longest - 1, here);
-        for (int i = 0; i < FILL_WORDS; i++) {
-            here[i] &= open[i];
-            found[i] |= here[i];
-        }
-        sight->useful[line] = fill_any(here);
+bool fill_between(fill_sight *sight, int longest, uint64_t open[FILL_WORDS]) {
+    uint64_t found[FILL_WORDS] = {0}, left = 1;
+    for (int line = 0; line < FILL_LINES && left != 0; line++) {
+        fill_sight_extend(sight, line, longest - 1);
+        join(sight, line, longest - 1, found);
+        left = 0;
+        for (int i = 0; i < FILL_WORDS; i++) left |= open[i] & ~found[i];
     }
-    for (int i = 0; i < FILL_WORDS; i++) open[i] = found[i];
-    return fill_any(found);
+    for (int i = 0; i < FILL_WORDS; i++) open[i] &= found[i];
+    return fill_any(open);
 }

@@ -42,8 +42,9 @@ static bool check_cube(const es_fill_step *s, es_error *err) {
     if (!(s->minimum_known_ratio >= 0 && s->minimum_known_ratio <= 1))
         return es_fail(err, ES_USAGE, "MinimumKnownVoxelsRatio is %g: expected 0 to 1",
                        s->minimum_known_ratio);
-    if (is_gaussian(s->kind) && !(s->stdev > 0 && isfinite(s->stdev)))
-        return es_fail(err, ES_USAGE, "Stdev is %g voxels: expected a number above 0", s->stdev);
+    /* Narrower, the weights of whole cubes vanish in single precision. */
+    if (is_gaussian(s->kind) && !(s->stdev >= 0.1 && isfinite(s->stdev)))
+        return es_fail(err, ES_USAGE, "Stdev is %g voxels: expected 0.1 or more", s->stdev);
     return true;
 }
 
@@ -93,13 +94,11 @@ static bool make_sticks(fill_method *m, const double spacing_mm[3], es_error *er
 
 /* ---- cubes ---------------------------------------------------------------------- */
 
-/* The hole itself, in the middle, is never known: its weight is not used. */
-static float weight_of(const es_fill_step *s, int x, int y, int z, const double spacing_mm[3]) {
+/* Relative, so that no spacing is too small. The hole itself, in the middle, is
+ * never known. */
+static float inverse_distance(int x, int y, int z, const double spacing_mm[3]) {
     if (x == 0 && y == 0 && z == 0) return 0;
-    if (s->kind == ES_FILL_INVERSE_DISTANCE)
-        return (float)(length_of(1, 0, 0, spacing_mm) / length_of(x, y, z, spacing_mm));
-    /* 1 for the next voxel, so that a narrow Gaussian does not vanish. */
-    return (float)exp(-(x * x + y * y + z * z - 1) / (2 * s->stdev * s->stdev));
+    return (float)(length_of(1, 0, 0, spacing_mm) / length_of(x, y, z, spacing_mm));
 }
 
 static int compare_orbits(const void *a, const void *b) {
@@ -123,11 +122,13 @@ static bool make_cube(fill_method *m, const double spacing_mm[3], es_error *err)
     for (int z = 0, i = 0; z <= r; z++)
         for (int y = 0; y <= r; y++)
             for (int x = 0; x <= r; x++, i++) {
-                m->weights[i] = weight_of(&m->step, x, y, z, spacing_mm);
+                m->weights[i] = inverse_distance(x, y, z, spacing_mm);
                 if (i > 0)
                     m->orbits[m->count++] =
                         (fill_orbit){(float)length_of(x, y, z, spacing_mm), x, y, z};
             }
+    for (int k = 0; is_gaussian(m->step.kind) && k <= r; k++)
+        m->weights[k] = (float)exp(-k * k / (2 * m->step.stdev * m->step.stdev));
     qsort(m->orbits, m->count, sizeof *m->orbits, compare_orbits);
     return true;
 }
