@@ -111,7 +111,7 @@ static float known_at(const dense *f, const es_fill_step *s, int x, int y, int z
 }
 
 static float gaussian_sum(const dense *f, const es_fill_step *s, const int at[3], bool value) {
-    float along_x[15], along_y[15], g[8];
+    float along_x[15] = {0}, along_y[15] = {0}, g[8] = {0};
     const int r = s->size / 2;
     for (int k = 0; k <= r; k++) g[k] = (float)exp(-k * k / (2 * s->stdev * s->stdev));
     for (int c = -r; c <= r; c++) {
@@ -199,8 +199,8 @@ static bool reference_step(const dense *f, const es_fill_step *s, const int at[3
     bool gaussian = s->kind != ES_FILL_INVERSE_DISTANCE;
     float sum = gaussian ? gaussian_sum(f, s, at, true) : inverse_distance_sum(f, s, at, true);
     float weight = gaussian ? gaussian_sum(f, s, at, false) : inverse_distance_sum(f, s, at, false);
-    if (weight > 0) *value = sum / weight;
-    return weight > 0;
+    if (weight > 1e-30f) *value = sum / weight;
+    return weight > 1e-30f;
 }
 
 /* ---- the whole field ----------------------------------------------------------- */

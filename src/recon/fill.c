@@ -17,6 +17,7 @@ enum { RESULTS = 64, SEEN = 0, TARGET = 1 }; /* marks of a cell in the store */
 typedef struct job {
     const es_bricks *seen;
     es_pool *pool;
+    const fill_kernels *kernels;
     fill_method methods[ES_FILL_STEPS];
     int count;
     int ring;    /* bricks that a step can look past a brick's faces */
@@ -39,7 +40,13 @@ static void job_clear(job *j) {
 }
 
 static bool job_init(job *j, const es_bricks *seen, const es_fill_options *options, es_error *err) {
+    es_cpu level;
     *j = (job){.seen = seen, .pool = options->pool, .ring = 1};
+    if (!es_cpu_level(&level, err)) return false;
+    j->kernels = &fill_kernels_plain;
+#ifdef __x86_64__
+    if (level >= ES_CPU_AVX2) j->kernels = &fill_kernels_avx2;
+#endif
     for (int i = 0; i < options->count; i++) {
         fill_method *m = &j->methods[j->count++];
         if (!fill_method_make(m, &options->steps[i], es_bricks_spacing(seen), err)) return false;
@@ -60,18 +67,18 @@ static bool touch(job *j, const int32_t at[3], const int step[3], int mark, es_e
     return store_touch(&j->cells, other, mark, err);
 }
 
-static void make_bits(void *context, size_t index, int worker) {
+static void make_cell_bits(void *context, size_t index, int worker) {
     (void)worker;
     job *j = context;
     const cell *c = &j->cells.cells[index];
     fill_bits *bits = c->state;
     bits->brick = es_bricks_find(j->seen, c->at[0], c->at[1], c->at[2]);
-    if (bits->brick) fill_bits_make(bits);
+    if (bits->brick) j->kernels->make_bits(bits);
 }
 
 static bool make_all_bits(job *j, es_error *err) {
     if (!store_settle(&j->cells, es_bricks_spacing(j->seen), err)) return false;
-    es_pool_run(j->pool, j->cells.count, make_bits, j);
+    es_pool_run(j->pool, j->cells.count, make_cell_bits, j);
     return true;
 }
 
@@ -143,63 +150,16 @@ static bool list_targets(job *j, es_error *err) {
 
 /* ---- filling ------------------------------------------------------------------------ */
 
-static uint64_t count_bits(uint64_t slices[ES_BRICK][FILL_WORDS]) {
-    uint64_t count = 0;
-    for (int z = 0; z < ES_BRICK; z++)
-        for (int i = 0; i < FILL_WORDS; i++) count += (uint64_t)__builtin_popcountll(slices[z][i]);
-    return count;
-}
-
-static void apply(const fill_method *method, fill_room *room, fill_result *result) {
-    switch (method->step.kind) {
-    case ES_FILL_STICK: fill_by_stick(method, room, result); break;
-    case ES_FILL_GAUSSIAN:
-    case ES_FILL_GAUSSIAN_ACCUMULATION: fill_by_gaussian(method, room, result); break;
-    case ES_FILL_INVERSE_DISTANCE: fill_by_distance(method, room, result); break;
-    case ES_FILL_NEAREST: fill_by_nearest(method, room, result); break;
-    }
-}
-
-static void fill_brick(void *context, size_t index, int worker) {
+static void fill_target(void *context, size_t index, int worker) {
     job *j = context;
     const cell *c = &j->cells.cells[j->targets[j->first + index]];
-    const fill_bits *bits = c->state;
-    fill_room *room = &j->rooms[worker];
-    fill_result *result = &j->results[index];
-    memset(result->filled, 0, sizeof result->filled);
-    memcpy(result->holes, bits->seen, sizeof result->holes);
-    for (int z = 0; z < ES_BRICK; z++)
-        for (int i = 0; i < FILL_WORDS; i++) result->holes[z][i] = ~result->holes[z][i];
-    result->hole_count = count_bits(result->holes);
-    room->window.ring = j->ring;
-    bool any = result->hole_count > 0 && fill_window_gather(&room->window, &j->cells, c->at);
-    if (any) fill_window_cut(&room->window, result->holes);
-    memcpy(result->open, result->holes, sizeof result->open);
-    uint64_t left = any ? count_bits(result->open) : 0;
-    for (int s = 0; s < j->count && left > 0; s++) {
-        apply(&j->methods[s], room, result);
-        uint64_t now = count_bits(result->open);
-        result->filled[s] = left - now;
-        left = now;
-    }
+    j->kernels->fill(j->methods, j->count, &j->cells, c->at, &j->rooms[worker], &j->results[index]);
 }
 
-static void write_brick(void *context, size_t index, int worker) {
+static void write_target(void *context, size_t index, int worker) {
     (void)worker;
     const job *j = context;
-    const fill_result *result = &j->results[index];
-    es_brick *out = j->out[index];
-    if (!out) return;
-    for (int row = 0; row < FILL_SLICE; row++) {
-        const int z = row / ES_BRICK, y = row % ES_BRICK;
-        uint8_t filled[ES_BRICK];
-        fill_unpack(fill_row_bits(result->holes[z], y) & ~fill_row_bits(result->open[z], y),
-                    filled);
-        for (int x = 0; x < ES_BRICK; x++) {
-            out->value[ES_BRICK * row + x] = filled[x] ? result->value[ES_BRICK * row + x] : 0;
-            out->weight[ES_BRICK * row + x] = filled[x];
-        }
-    }
+    if (j->out[index]) j->kernels->write(&j->results[index], j->out[index]);
 }
 
 /* Finds or adds the bricks that the batch writes. */
@@ -225,13 +185,14 @@ static bool fill_targets(job *j, es_bricks *filled, es_error *err) {
     j->rooms = es_alloc((size_t)es_pool_threads(j->pool), sizeof *j->rooms, err);
     j->results = es_alloc(RESULTS, sizeof *j->results, err);
     if (!j->rooms || !j->results) return false;
+    for (int i = 0; i < es_pool_threads(j->pool); i++) j->rooms[i].window.ring = j->ring;
     for (; j->first < j->target_count; j->first += RESULTS) {
         size_t count = j->target_count - j->first;
         if (count > RESULTS) count = RESULTS;
         if (es_cancelled(err)) return false;
-        es_pool_run(j->pool, count, fill_brick, j);
+        es_pool_run(j->pool, count, fill_target, j);
         if (!place_results(j, count, filled, err)) return false;
-        es_pool_run(j->pool, count, write_brick, j);
+        es_pool_run(j->pool, count, write_target, j);
     }
     es_bricks_sort(filled);
     return true;

@@ -1,39 +1,78 @@
-/* What the fill_*.c files share: a brick's surroundings as bits, what is seen
- * along 13 lines, and the steps made ready.
+/* What the files of hole filling share: a brick's surroundings as bits, what is
+ * seen along 13 lines, and the steps made ready.
  *
- * One slice of a brick, 16 rows of 16 voxels, is 256 bits in four 64-bit words:
- * voxel (x, y) is bit 16 * (y % 4) + x of word y / 4. Nearly everything is
- * decided on such slices, 256 voxels at a time; only voxels that are really
- * filled are looked at one by one. */
+ * Nearly everything is decided on slices of a brick, 256 voxels at a time, as
+ * bits; only voxels that are really filled are looked at one by one.
+ *
+ * The work itself stands in fill_look.h, fill_stick.h, fill_cube.h,
+ * fill_gaussian.h and fill_nearest.h: plain C that is compiled once for any
+ * processor (fill_plain.c) and once more for those with AVX2 (fill_avx2.c),
+ * where the compiler makes wider instructions of it. The bits are the same. */
 #ifndef RECON_FILL_INTERNAL_H
 #define RECON_FILL_INTERNAL_H
 
 #include <float.h>
+#include <limits.h>
 #include <string.h>
 
 #include "recon_internal.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "slices are read as four rows of 16 bits in one 64-bit word"
+#error "rows of 16 bits are read four at a time"
 #endif
 
 enum {
     FILL_LINES = 13,
-    FILL_WORDS = 4, /* of a slice */
     FILL_MOST_STICK = 127,
-    FILL_MOST_SIZE = 15,                  /* sums over its square fit into a byte */
+    FILL_MOST_SIZE = 15,                  /* cubes reach half a brick past its faces at most */
     FILL_MOST_LOOK = FILL_MOST_STICK - 2, /* voxels from a hole to the end of a stick */
     FILL_MOST_RING = (FILL_MOST_LOOK + ES_BRICK - 1) / ES_BRICK,
     FILL_MOST_BRICKS =
         (2 * FILL_MOST_RING + 1) * (2 * FILL_MOST_RING + 1) * (2 * FILL_MOST_RING + 1),
     FILL_MOST_BLOCK = ES_BRICK + FILL_MOST_SIZE - 1,
-    FILL_SLICE = ES_BRICK * ES_BRICK,
+    FILL_AREA = ES_BRICK * ES_BRICK, /* voxels of a slice */
+    FILL_ROW = 2 * ES_BRICK,         /* a row and half a brick on each side */
+    FILL_COUNT_BITS = 12,            /* of 15^3 voxels */
 };
 
 /* One voxel step along each line; the other way is its negative. */
-extern const int fill_lines[FILL_LINES][3];
+static const int fill_lines[FILL_LINES][3] = {
+    {1, 0, 0}, {0, 1, 0},  {0, 0, 1}, {1, 1, 0},  {1, -1, 0}, {1, 0, 1},  {1, 0, -1},
+    {0, 1, 1}, {0, 1, -1}, {1, 1, 1}, {1, 1, -1}, {1, -1, 1}, {1, -1, -1}};
 
-/* ---- fill_look.c ------------------------------------------------------------ */
+/* ---- slices of bits ------------------------------------------------------------ */
+
+/* 16 rows of 16 voxels: voxel (x, y) is bit 16 * (y % 4) + x of word y / 4.
+ * Always handed on by address. */
+typedef uint64_t fill_slice __attribute__((vector_size(32), aligned(8), may_alias));
+enum { FILL_WORDS = 4 };
+
+static inline bool fill_any(const fill_slice *s) {
+    return ((*s)[0] | (*s)[1] | (*s)[2] | (*s)[3]) != 0;
+}
+
+/* Takes the next voxel out of the slice, x + 16 y, or -1 when it is empty.
+ * `word` starts at 0. */
+static inline int fill_next(fill_slice *s, int *word) {
+    while (*word < FILL_WORDS && (*s)[*word] == 0) ++*word;
+    if (*word == FILL_WORDS) return -1;
+    int bit = __builtin_ctzll((*s)[*word]);
+    (*s)[*word] &= (*s)[*word] - 1;
+    return 64 * *word + bit;
+}
+
+static inline unsigned fill_row_bits(const fill_slice *s, int y) {
+    return (unsigned)((*s)[y / 4] >> 16 * (y % 4)) & 0xffff;
+}
+static inline void fill_drop(fill_slice *s, int y, unsigned row_bits) {
+    (*s)[y / 4] &= ~((uint64_t)row_bits << 16 * (y % 4));
+}
+
+/* Bit x of a row, for loops over x. */
+static const uint32_t fill_bit[ES_BRICK] = {
+    1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80, 0x100, 0x200, 0x400, 0x800, 0x1000, 0x2000, 0x4000, 0x8000};
+
+/* ---- bricks as bits ------------------------------------------------------------ */
 
 /* What a step may read. */
 static inline bool fill_known(float value, float weight) {
@@ -43,42 +82,28 @@ static inline bool fill_known(float value, float weight) {
 /* A brick as bits: the state of a cell. All zero is a brick that is not there. */
 typedef struct fill_bits {
     const es_brick *brick;
-    bool any;                   /* known */
-    uint8_t low[3], high[3];    /* box of the known voxels */
-    uint16_t seen[FILL_SLICE];  /* weight > 0: row y of slice z is element y + 16 z, bit x */
-    uint16_t known[FILL_SLICE]; /* fill_known */
+    bool any;                  /* known */
+    uint8_t low[3], high[3];   /* box of the known voxels */
+    uint16_t seen[FILL_AREA];  /* weight > 0: row y of slice z is element y + 16 z, bit x */
+    uint16_t known[FILL_AREA]; /* fill_known */
 } fill_bits;
-void fill_bits_make(fill_bits *bits);
 
 /* The bricks round one, `ring` on each side, and their known bits. Voxels are
  * counted from the middle brick's first. */
 typedef struct fill_window {
-    int ring, side;                               /* side = 16 * (2 ring + 1) voxels */
-    int low[3], high[3];                          /* box of the known voxels */
-    const fill_bits *bricks[FILL_MOST_BRICKS];    /* x fastest; NULL: nothing known */
-    uint16_t rows[FILL_MOST_BRICKS * FILL_SLICE]; /* column of 16 x, then z, then y */
+    int ring, side;                              /* side = 16 * (2 ring + 1) voxels */
+    int low[3], high[3];                         /* box of the known voxels */
+    const es_brick *bricks[FILL_MOST_BRICKS];    /* x fastest; NULL: nothing known */
+    uint16_t rows[FILL_MOST_BRICKS * FILL_AREA]; /* column of 16 x, then z, then y */
 } fill_window;
-/* False when nothing in it is known. */
-bool fill_window_gather(fill_window *window, const store *cells, const int32_t at[3]);
-/* Takes out of the middle brick's holes those outside the box: no line through
- * them can have a known voxel on both sides. */
-void fill_window_cut(const fill_window *window, uint64_t holes[ES_BRICK][FILL_WORDS]);
-
-/* Where a voxel is kept; the brick is NULL where there is none. */
-typedef struct fill_place {
-    const fill_bits *bits;
-    unsigned voxel;
-} fill_place;
-static inline fill_place fill_window_place(const fill_window *w, int x, int y, int z) {
+/* The brick that a voxel lies in, and its place there. */
+static inline const es_brick *fill_window_find(const fill_window *w, int x, int y, int z,
+                                               unsigned *voxel) {
     const unsigned n = 2 * (unsigned)w->ring + 1, first = ES_BRICK * (unsigned)w->ring;
-    const unsigned u[3] = {first + (unsigned)x, first + (unsigned)y, first + (unsigned)z};
-    return (fill_place){w->bricks[u[0] / ES_BRICK + n * (u[1] / ES_BRICK + n * (u[2] / ES_BRICK))],
-                        u[0] % ES_BRICK +
-                            ES_BRICK * (u[1] % ES_BRICK + ES_BRICK * (u[2] % ES_BRICK))};
+    const unsigned i = first + (unsigned)x, j = first + (unsigned)y, k = first + (unsigned)z;
+    *voxel = i % ES_BRICK + ES_BRICK * (j % ES_BRICK + ES_BRICK * (k % ES_BRICK));
+    return w->bricks[i / ES_BRICK + n * (j / ES_BRICK + n * (k / ES_BRICK))];
 }
-
-/* Bit (x, y) of out: is (x + d[0], y + d[1], z + d[2]) known? */
-void fill_window_slice(const fill_window *window, int z, const int d[3], uint64_t out[FILL_WORDS]);
 
 /* What the voxels of one slice see, as far as it was looked: first[line][0][k]
  * has the voxels whose first known voxel forward lies k + 1 steps away, [1]
@@ -86,35 +111,10 @@ void fill_window_slice(const fill_window *window, int z, const int d[3], uint64_
 typedef struct fill_sight {
     const fill_window *window;
     int z;
-    int depth[FILL_LINES][2]; /* steps looked so far */
-    uint64_t met[FILL_LINES][2][FILL_WORDS];
-    uint64_t first[FILL_LINES][2][FILL_MOST_LOOK][FILL_WORDS];
+    int depth[FILL_LINES][2];      /* steps looked so far */
+    fill_slice met[FILL_LINES][2]; /* any known voxel so far */
+    fill_slice first[FILL_LINES][2][FILL_MOST_LOOK];
 } fill_sight;
-void fill_sight_start(fill_sight *sight, const fill_window *window, int z);
-/* Looks both ways along a line, `steps` far. */
-void fill_sight_extend(fill_sight *sight, int line, int steps);
-/* Keeps in `open` the voxels that have a known voxel on both sides of a line,
- * with forward + backward steps at most `longest`. False when none has. */
-bool fill_between(fill_sight *sight, int longest, uint64_t open[FILL_WORDS]);
-
-/* 16 bytes of 0 or 1 as 16 bits, and back. */
-static inline unsigned fill_pack(const uint8_t bytes[ES_BRICK]) {
-    uint64_t half[2];
-    memcpy(half, bytes, sizeof half);
-    return (unsigned)(half[0] * 0x0102040810204080u >> 56 | (half[1] * 0x0102040810204080u >> 56)
-                                                                << 8);
-}
-static inline void fill_unpack(unsigned bits, uint8_t out[ES_BRICK]) {
-    for (int i = 0; i < 2; i++) {
-        uint64_t picked = 0x0101010101010101u * (bits >> 8 * i & 0xff) & 0x8040201008040201u;
-        uint64_t bytes = (picked + 0x7f7f7f7f7f7f7f7fu) >> 7 & 0x0101010101010101u;
-        memcpy(out + 8 * i, &bytes, 8);
-    }
-}
-/* Row y of a slice as 16 bits. */
-static inline unsigned fill_row_bits(const uint64_t slice[FILL_WORDS], int y) {
-    return (unsigned)(slice[y / 4] >> 16 * (y % 4)) & 0xffff;
-}
 
 /* ---- the steps -------------------------------------------------------------- */
 
@@ -145,9 +145,9 @@ typedef struct fill_method {
 
 /* One brick while it is filled. */
 typedef struct fill_result {
-    uint64_t holes[ES_BRICK][FILL_WORDS]; /* that may be filled, slice by slice */
-    uint64_t open[ES_BRICK][FILL_WORDS];  /* of them, those that are not yet */
-    float value[ES_BRICK_VOXELS];         /* of those that are */
+    fill_slice holes[ES_BRICK];   /* that may be filled */
+    fill_slice open[ES_BRICK];    /* of them, those that are not yet */
+    float value[ES_BRICK_VOXELS]; /* of those that are */
     uint64_t hole_count, filled[ES_FILL_STEPS];
 } fill_result;
 
@@ -156,40 +156,31 @@ typedef struct fill_pair {
     float *value, *weight;
 } fill_pair;
 typedef struct fill_ends { /* the sticks of the voxels of a slice, as far as they count */
-    uint8_t count[FILL_SLICE];
+    uint8_t count[FILL_AREA];
     struct fill_end {
         float length_mm, value;
-    } ends[FILL_SLICE][FILL_LINES];
+    } ends[FILL_AREA][FILL_LINES];
 } fill_ends;
 typedef struct fill_room { /* one for each worker */
     fill_window window;
     fill_sight sight;
     fill_ends ends;
-    uint8_t counts[FILL_MOST_BLOCK][FILL_SLICE];
-    float value[FILL_MOST_BLOCK * FILL_MOST_BLOCK * FILL_MOST_BLOCK];
-    float weight[FILL_MOST_BLOCK * FILL_MOST_BLOCK * FILL_MOST_BLOCK];
+    fill_slice squares[FILL_MOST_BLOCK][FILL_COUNT_BITS];
+    float value[FILL_MOST_BLOCK * FILL_MOST_BLOCK * FILL_ROW];
+    float weight[FILL_MOST_BLOCK * FILL_MOST_BLOCK * FILL_ROW];
 } fill_room;
 
-/* Each fills what it can of result->open, and takes it out of there. */
-void fill_by_stick(const fill_method *method, fill_room *room, fill_result *result);
-void fill_by_gaussian(const fill_method *method, fill_room *room, fill_result *result);
-void fill_by_distance(const fill_method *method, fill_room *room, fill_result *result);
-void fill_by_nearest(const fill_method *method, fill_room *room, fill_result *result);
+/* ---- fill_plain.c, fill_avx2.c ---------------------------------------------------- */
 
-/* ---- fill_cube.c, for the cube steps ------------------------------------------ */
-
-/* Holes between seen voxels whose cube is known well enough, slice by slice;
- * false when there are none. */
-bool fill_cube_holes(const fill_method *method, fill_room *room, const fill_result *result,
-                     uint64_t holes[ES_BRICK][FILL_WORDS]);
-/* Weights, and values times weights, of the voxels -radius .. 15 + radius of
- * row (y, z); 0 where nothing is known. Weights are 1 unless the step goes by
- * them. */
-void fill_gather_row(const fill_method *method, const fill_window *window, int y, int z,
-                     fill_pair out);
-/* The quotients of one slice's sums into the holes, where there is any weight. */
-void fill_put_slice(const float value[FILL_SLICE], const float weight[FILL_SLICE], int z,
-                    uint64_t holes[FILL_WORDS], fill_result *result);
+typedef struct fill_kernels {
+    void (*make_bits)(fill_bits *bits); /* from bits->brick */
+    /* The steps in order for the brick at `at`, whose neighbours lie in `cells`. */
+    void (*fill)(const fill_method *methods, int count, const store *cells, const int32_t at[3],
+                 fill_room *room, fill_result *result);
+    void (*write)(const fill_result *result, es_brick *out);
+} fill_kernels;
+extern const fill_kernels fill_kernels_plain;
+extern const fill_kernels fill_kernels_avx2; /* only where the processor has it */
 
 /* ---- fill_method.c -------------------------------------------------------------- */
 
@@ -198,18 +189,5 @@ bool fill_check(const es_fill_options *options, es_error *err);
 bool fill_method_make(fill_method *method, const es_fill_step *step, const double spacing_mm[3],
                       es_error *err);
 void fill_method_clear(fill_method *method);
-
-static inline bool fill_any(const uint64_t slice[FILL_WORDS]) {
-    return (slice[0] | slice[1] | slice[2] | slice[3]) != 0;
-}
-
-/* Takes the next voxel out of the slice: x + 16 y, or -1 when it is empty. */
-static inline int fill_next(uint64_t slice[FILL_WORDS], int *word) {
-    while (*word < FILL_WORDS && slice[*word] == 0) ++*word;
-    if (*word == FILL_WORDS) return -1;
-    int bit = __builtin_ctzll(slice[*word]);
-    slice[*word] &= slice[*word] - 1;
-    return 64 * *word + bit;
-}
 
 #endif

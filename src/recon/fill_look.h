@@ -5,26 +5,23 @@
  * "the first known voxel lies at step k" is `shifted & ~met so far`. A voxel
  * lies between two known ones when it meets one forward at step f and one
  * backward at step b; both are sets of bits, so no voxel is looked at alone. */
-#include <limits.h>
+#ifndef RECON_FILL_LOOK_H
+#define RECON_FILL_LOOK_H
 
 #include "fill_internal.h"
-
-const int fill_lines[FILL_LINES][3] = {{1, 0, 0},  {0, 1, 0},  {0, 0, 1},  {1, 1, 0},  {1, -1, 0},
-                                       {1, 0, 1},  {1, 0, -1}, {0, 1, 1},  {0, 1, -1}, {1, 1, 1},
-                                       {1, 1, -1}, {1, -1, 1}, {1, -1, -1}};
 
 /* ---- a brick as bits ------------------------------------------------------- */
 
 static void make_row(fill_bits *bits, int row) {
     const float *value = bits->brick->value + ES_BRICK * row;
     const float *weight = bits->brick->weight + ES_BRICK * row;
-    uint8_t seen[ES_BRICK], known[ES_BRICK];
+    uint32_t seen = 0, known = 0;
     for (int x = 0; x < ES_BRICK; x++) {
-        seen[x] = weight[x] > 0;
-        known[x] = fill_known(value[x], weight[x]);
+        seen |= weight[x] > 0 ? fill_bit[x] : 0;
+        known |= fill_known(value[x], weight[x]) ? fill_bit[x] : 0;
     }
-    bits->seen[row] = (uint16_t)fill_pack(seen);
-    bits->known[row] = (uint16_t)fill_pack(known);
+    bits->seen[row] = (uint16_t)seen;
+    bits->known[row] = (uint16_t)known;
 }
 
 static void widen(fill_bits *bits, int axis, int at) {
@@ -32,13 +29,13 @@ static void widen(fill_bits *bits, int axis, int at) {
     if (at > bits->high[axis]) bits->high[axis] = (uint8_t)at;
 }
 
-void fill_bits_make(fill_bits *bits) {
+static void make_bits(fill_bits *bits) {
     unsigned columns = 0;
     for (int a = 0; a < 3; a++) {
         bits->low[a] = ES_BRICK;
         bits->high[a] = 0;
     }
-    for (int row = 0; row < FILL_SLICE; row++) {
+    for (int row = 0; row < FILL_AREA; row++) {
         make_row(bits, row);
         if (bits->known[row] == 0) continue;
         columns |= bits->known[row];
@@ -83,7 +80,8 @@ static void widen_box(fill_window *w, const fill_bits *bits, const int step[3]) 
     }
 }
 
-bool fill_window_gather(fill_window *w, const store *cells, const int32_t at[3]) {
+/* Sets bricks, rows and box; false when nothing in the window is known. */
+static bool gather_window(fill_window *w, const store *cells, const int32_t at[3]) {
     const int n = 2 * w->ring + 1;
     w->side = ES_BRICK * n;
     for (int a = 0; a < 3; a++) {
@@ -95,96 +93,91 @@ bool fill_window_gather(fill_window *w, const store *cells, const int32_t at[3])
             for (int x = 0; x < n; x++) {
                 int step[3] = {x - w->ring, y - w->ring, z - w->ring};
                 const fill_bits *bits = find_bits(cells, at, step);
-                w->bricks[x + n * (y + n * z)] = bits;
+                w->bricks[x + n * (y + n * z)] = bits ? bits->brick : NULL;
                 set_rows(w, bits, x, y, z);
                 if (bits) widen_box(w, bits, step);
             }
     return w->low[0] <= w->high[0];
 }
 
-void fill_window_cut(const fill_window *w, uint64_t holes[ES_BRICK][FILL_WORDS]) {
+/* Takes out of the middle brick's holes those outside the box: no line through
+ * them can have a known voxel on both sides. */
+static void cut_holes(const fill_window *w, fill_slice holes[ES_BRICK]) {
     unsigned columns = 0;
     for (int x = 0; x < ES_BRICK; x++)
-        columns |= (unsigned)(x >= w->low[0] && x <= w->high[0]) << x;
+        columns |= x >= w->low[0] && x <= w->high[0] ? fill_bit[x] : 0;
     for (int z = 0; z < ES_BRICK; z++)
         for (int y = 0; y < ES_BRICK; y++) {
             bool inside = y >= w->low[1] && y <= w->high[1] && z >= w->low[2] && z <= w->high[2];
-            uint64_t outside = 0xffff & ~(inside ? columns : 0);
-            holes[z][y / 4] &= ~(outside << 16 * (y % 4));
+            fill_drop(&holes[z], y, 0xffff & ~(inside ? columns : 0));
         }
 }
 
-static inline uint64_t load_rows(const uint16_t *rows) {
-    uint64_t word;
-    memcpy(&word, rows, sizeof word);
-    return word;
-}
-
-static inline void get_slice(const fill_window *w, int z, const int d[3],
-                             uint64_t out[FILL_WORDS]) {
-    const unsigned first = ES_BRICK * (unsigned)w->ring, x = first + (unsigned)d[0];
-    const unsigned shift = x % ES_BRICK;
-    const size_t plane = (size_t)w->side * (size_t)w->side;
-    const uint16_t *rows = w->rows + x / ES_BRICK * plane +
-                           (size_t)((int)first + z + d[2]) * (size_t)w->side + (int)first + d[1];
+/* Bit (x, y) of out: is (x + d[0], y + d[1], z + d[2]) known? */
+static inline void get_known(const fill_window *w, int z, const int d[3], fill_slice *out) {
+    const int first = ES_BRICK * w->ring, x = first + d[0], shift = x & (ES_BRICK - 1);
+    const size_t side = (size_t)w->side;
+    const uint16_t *rows = w->rows + (size_t)(x / ES_BRICK) * side * side +
+                           (size_t)(first + z + d[2]) * side + (size_t)(first + d[1]);
     const uint64_t keep = 0x0001000100010001u * (0xffffu >> shift);
+    fill_slice here, next; /* the rest of a row stands in the next column */
+    memcpy(&here, rows, sizeof here);
     if (shift == 0) {
-        for (int i = 0; i < FILL_WORDS; i++) out[i] = load_rows(rows + 4 * i);
+        *out = here;
         return;
     }
-    for (int i = 0; i < FILL_WORDS; i++) /* the rest of a row stands in the next column */
-        out[i] = (load_rows(rows + 4 * i) >> shift & keep) |
-                 (load_rows(rows + plane + 4 * i) << (ES_BRICK - shift) & ~keep);
-}
-
-void fill_window_slice(const fill_window *w, int z, const int d[3], uint64_t out[FILL_WORDS]) {
-    get_slice(w, z, d, out);
+    memcpy(&next, rows + side * side, sizeof next);
+    *out = (here >> shift & keep) | (next << (ES_BRICK - shift) & ~keep);
 }
 
 /* ---- looking along lines ------------------------------------------------------ */
 
-void fill_sight_start(fill_sight *sight, const fill_window *window, int z) {
+static void start_sight(fill_sight *sight, const fill_window *window, int z) {
     sight->window = window;
     sight->z = z;
     memset(sight->depth, 0, sizeof sight->depth);
     memset(sight->met, 0, sizeof sight->met);
 }
 
-void fill_sight_extend(fill_sight *sight, int line, int steps) {
+/* Looks both ways along a line, `steps` far. */
+static void extend_sight(fill_sight *sight, int line, int steps) {
     const int *d = fill_lines[line];
     for (int side = 0; side < 2; side++) {
-        uint64_t *met = sight->met[line][side];
-        for (; sight->depth[line][side] < steps; sight->depth[line][side]++) {
-            int k = sight->depth[line][side], far = side ? -(k + 1) : k + 1;
+        fill_slice met = sight->met[line][side];
+        for (int k = sight->depth[line][side]; k < steps; k++) {
+            const int far = side ? -(k + 1) : k + 1;
             const int at[3] = {d[0] * far, d[1] * far, d[2] * far};
-            uint64_t known[FILL_WORDS], *first = sight->first[line][side][k];
-            get_slice(sight->window, sight->z, at, known);
-            for (int i = 0; i < FILL_WORDS; i++) {
-                first[i] = known[i] & ~met[i];
-                met[i] |= known[i];
-            }
+            fill_slice known;
+            get_known(sight->window, sight->z, at, &known);
+            sight->first[line][side][k] = known & ~met;
+            met |= known;
         }
+        sight->met[line][side] = met;
+        if (sight->depth[line][side] < steps) sight->depth[line][side] = steps;
     }
 }
 
 /* Adds the voxels with forward + backward <= steps + 1 on a line. */
-static void join(const fill_sight *sight, int line, int steps, uint64_t out[FILL_WORDS]) {
-    uint64_t behind[FILL_WORDS] = {0};
-    for (int k = steps - 1; k >= 0; k--)
-        for (int i = 0; i < FILL_WORDS; i++) {
-            behind[i] |= sight->first[line][1][steps - 1 - k][i];
-            out[i] |= sight->first[line][0][k][i] & behind[i];
-        }
+static void join(const fill_sight *sight, int line, int steps, fill_slice *out) {
+    fill_slice behind = {0}, found = *out;
+    for (int k = steps - 1; k >= 0; k--) {
+        behind |= sight->first[line][1][steps - 1 - k];
+        found |= sight->first[line][0][k] & behind;
+    }
+    *out = found;
 }
 
-bool fill_between(fill_sight *sight, int longest, uint64_t open[FILL_WORDS]) {
-    uint64_t found[FILL_WORDS] = {0}, left = 1;
-    for (int line = 0; line < FILL_LINES && left != 0; line++) {
-        fill_sight_extend(sight, line, longest - 1);
-        join(sight, line, longest - 1, found);
-        left = 0;
-        for (int i = 0; i < FILL_WORDS; i++) left |= open[i] & ~found[i];
+/* Keeps in `open` the voxels that have a known voxel on both sides of a line,
+ * with forward + backward steps at most `longest`. False when none has. */
+static bool keep_between(fill_sight *sight, int longest, fill_slice *open) {
+    fill_slice found = {0}, left = *open;
+    for (int line = 0; line < FILL_LINES && fill_any(&left); line++) {
+        extend_sight(sight, line, longest - 1);
+        join(sight, line, longest - 1, &found);
+        left = *open & ~found;
     }
-    for (int i = 0; i < FILL_WORDS; i++) open[i] &= found[i];
+    *open &= found;
     return fill_any(open);
 }
+
+#endif

@@ -8,7 +8,10 @@
  * sticks leaves the set, and when none is left the walk ends, mostly early.
  * Values of one hole are averaged in an order that depends on them alone, so
  * that a mirrored volume gives mirrored bits. */
-#include "fill_internal.h"
+#ifndef RECON_FILL_STICK_H
+#define RECON_FILL_STICK_H
+
+#include "fill_look.h"
 
 /* The slice in hand. */
 typedef struct filling {
@@ -18,16 +21,17 @@ typedef struct filling {
     fill_ends *ends;
     float *value; /* of the slice's voxels, out */
     int z;
-    uint64_t left[FILL_WORDS];   /* holes that want more sticks */
-    uint64_t met[FILL_WORDS];    /* of them, those that got one of this length */
-    uint64_t single[FILL_WORDS]; /* holes with one stick, or more */
-    uint64_t several[FILL_WORDS];
+    fill_slice left;    /* holes that want more sticks */
+    fill_slice met;     /* of them, those that got one of this length */
+    fill_slice some;    /* holes with one stick or more */
+    fill_slice several; /* holes with two or more */
 } filling;
 
-static double value_at(const filling *f, int voxel, const int offset[3]) {
-    fill_place p = fill_window_place(f->window, voxel % ES_BRICK + offset[0],
-                                     voxel / ES_BRICK + offset[1], f->z + offset[2]);
-    return (double)p.bits->brick->value[p.voxel];
+static inline double value_at(const filling *f, int voxel, const int offset[3]) {
+    unsigned i;
+    const es_brick *brick = fill_window_find(f->window, voxel % ES_BRICK + offset[0],
+                                             voxel / ES_BRICK + offset[1], f->z + offset[2], &i);
+    return (double)brick->value[i];
 }
 
 /* Keeps the list sorted by length, then value. */
@@ -40,7 +44,7 @@ static void add_end(fill_ends *ends, unsigned voxel, float length_mm, float valu
 }
 
 /* The holes of `hit` lie on this stick, `ahead` steps from its end. */
-static void add_sticks(filling *f, const fill_stick *stick, int ahead, uint64_t hit[FILL_WORDS]) {
+static void add_sticks(filling *f, const fill_stick *stick, int ahead, fill_slice *hit) {
     const int *d = fill_lines[stick->line], behind = stick->steps - ahead;
     const int front[3] = {ahead * d[0], ahead * d[1], ahead * d[2]};
     const int back[3] = {-behind * d[0], -behind * d[1], -behind * d[2]};
@@ -53,33 +57,28 @@ static void add_sticks(filling *f, const fill_stick *stick, int ahead, uint64_t 
 
 /* All the sticks of one line and length. */
 static void try_stick(filling *f, const fill_stick *stick) {
+    const fill_sight *sight = f->sight;
     const int line = stick->line;
-    uint64_t both[FILL_WORDS];
-    fill_sight_extend(f->sight, line, stick->steps - 1);
-    for (int i = 0; i < FILL_WORDS; i++)
-        both[i] = f->sight->met[line][0][i] & f->sight->met[line][1][i] & f->left[i];
-    if (!fill_any(both)) return;
+    extend_sight(f->sight, line, stick->steps - 1);
+    const fill_slice both = sight->met[line][0] & sight->met[line][1] & f->left;
+    if (!fill_any(&both)) return;
     for (int k = 1; k < stick->steps; k++) {
-        const uint64_t *ahead = f->sight->first[line][0][k - 1];
-        const uint64_t *behind = f->sight->first[line][1][stick->steps - k - 1];
-        uint64_t hit[FILL_WORDS];
-        for (int i = 0; i < FILL_WORDS; i++) hit[i] = ahead[i] & behind[i] & both[i];
-        if (!fill_any(hit)) continue;
-        for (int i = 0; i < FILL_WORDS; i++) {
-            f->met[i] |= hit[i];
-            f->several[i] |= f->single[i] & hit[i];
-            f->single[i] |= hit[i];
-        }
-        add_sticks(f, stick, k, hit);
+        fill_slice hit =
+            sight->first[line][0][k - 1] & sight->first[line][1][stick->steps - k - 1] & both;
+        if (!fill_any(&hit)) continue;
+        f->met |= hit;
+        f->several |= f->some & hit;
+        f->some |= hit;
+        add_sticks(f, stick, k, &hit);
     }
 }
 
 /* Takes the holes that have enough sticks out of those left. */
 static void drop_ready(filling *f) {
     if (f->method->step.number_of_sticks == 1)
-        for (int i = 0; i < FILL_WORDS; i++) f->left[i] &= ~f->met[i];
+        f->left &= ~f->met;
     else
-        for (int word = 0, voxel; (voxel = fill_next(f->met, &word)) >= 0;)
+        for (int word = 0, voxel; (voxel = fill_next(&f->met, &word)) >= 0;)
             if (f->ends->count[voxel] >= f->method->step.number_of_sticks)
                 f->left[word] &= ~((uint64_t)1 << voxel % 64);
 }
@@ -94,26 +93,32 @@ static float mean_of(const fill_ends *ends, int voxel) {
     return (float)(sum / weights);
 }
 
-static void fill_slice(filling *f) {
+static void fill_holes(filling *f) {
     const fill_stick *sticks = f->method->sticks;
-    for (size_t i = 0; i < f->method->count && fill_any(f->left); i++) {
+    for (size_t i = 0; i < f->method->count && fill_any(&f->left); i++) {
         try_stick(f, &sticks[i]);
         if (i + 1 == f->method->count || sticks[i + 1].length_mm > sticks[i].length_mm)
             drop_ready(f);
     }
-    for (int word = 0, voxel; (voxel = fill_next(f->several, &word)) >= 0;)
+    for (int word = 0, voxel; (voxel = fill_next(&f->several, &word)) >= 0;)
         f->value[voxel] = mean_of(f->ends, voxel);
 }
 
-void fill_by_stick(const fill_method *method, fill_room *room, fill_result *result) {
+static void fill_by_stick(const fill_method *method, fill_room *room, fill_result *result) {
     for (int z = 0; z < ES_BRICK; z++) {
-        filling f = {method, &room->window, &room->sight, &room->ends, NULL, z, {0}, {0}, {0}, {0}};
-        f.value = result->value + FILL_SLICE * z;
-        memcpy(f.left, result->open[z], sizeof f.left);
-        if (!fill_any(f.left)) continue;
-        fill_sight_start(f.sight, f.window, z);
+        if (!fill_any(&result->open[z])) continue;
+        filling f = {.method = method,
+                     .window = &room->window,
+                     .sight = &room->sight,
+                     .ends = &room->ends,
+                     .z = z,
+                     .left = result->open[z]};
+        f.value = result->value + FILL_AREA * z;
+        start_sight(f.sight, f.window, z);
         memset(f.ends->count, 0, sizeof f.ends->count);
-        fill_slice(&f);
-        for (int i = 0; i < FILL_WORDS; i++) result->open[z][i] &= ~f.single[i];
+        fill_holes(&f);
+        result->open[z] &= ~f.some;
     }
 }
+
+#endif

@@ -5,7 +5,10 @@
  * distance after the other who has a known voxel there. Only then are the
  * voxels of a hole read one by one, mirrored places in pairs, so that a mirrored
  * volume gives mirrored bits. */
-#include "fill_internal.h"
+#ifndef RECON_FILL_NEAREST_H
+#define RECON_FILL_NEAREST_H
+
+#include "fill_cube.h"
 
 /* Known voxels round a hole, summed over mirrored places in pairs. */
 typedef struct nearby {
@@ -16,9 +19,10 @@ typedef struct nearby {
 static nearby add(nearby a, nearby b) { return (nearby){a.sum + b.sum, a.count + b.count}; }
 
 static nearby at(const fill_window *w, const int from[3], int x, int y, int z) {
-    fill_place p = fill_window_place(w, from[0] + x, from[1] + y, from[2] + z);
-    bool known = p.bits && p.bits->known[p.voxel / ES_BRICK] >> p.voxel % ES_BRICK & 1;
-    return known ? (nearby){(double)p.bits->brick->value[p.voxel], 1} : (nearby){0, 0};
+    unsigned i;
+    const es_brick *brick = fill_window_find(w, from[0] + x, from[1] + y, from[2] + z, &i);
+    bool known = brick && fill_known(brick->value[i], brick->weight[i]);
+    return known ? (nearby){(double)brick->value[i], 1} : (nearby){0, 0};
 }
 
 static nearby pair(const fill_window *w, const int from[3], int x, int y, int z) {
@@ -44,13 +48,13 @@ static float nearest_mean(const fill_method *m, const fill_window *w, const int 
     return (float)(all.sum / all.count);
 }
 
-/* Holes that have a known voxel in the orbit. */
-static void look_round(const fill_window *w, int z, const fill_orbit *o, uint64_t out[FILL_WORDS]) {
+/* Adds the holes that have a known voxel in the orbit. */
+static void look_round(const fill_window *w, int z, const fill_orbit *o, fill_slice *out) {
     for (int n = 0; n < 8; n++) {
-        int d[3] = {n & 1 ? -o->x : o->x, n & 2 ? -o->y : o->y, n & 4 ? -o->z : o->z};
-        uint64_t known[FILL_WORDS];
-        fill_window_slice(w, z, d, known);
-        for (int i = 0; i < FILL_WORDS; i++) out[i] |= known[i];
+        const int d[3] = {n & 1 ? -o->x : o->x, n & 2 ? -o->y : o->y, n & 4 ? -o->z : o->z};
+        fill_slice known;
+        get_known(w, z, d, &known);
+        *out |= known;
     }
 }
 
@@ -60,27 +64,27 @@ static size_t end_of_distance(const fill_method *m, size_t first) {
     return last;
 }
 
-static void fill_nearest_slice(const fill_method *m, const fill_window *w, int z,
-                               uint64_t holes[FILL_WORDS], fill_result *result) {
+static void fill_nearest_slice(const fill_method *m, const fill_window *w, int z, fill_slice *holes,
+                               fill_result *result) {
     for (size_t first = 0, last; first < m->count && fill_any(holes); first = last) {
-        uint64_t hit[FILL_WORDS] = {0};
+        fill_slice hit = {0};
         last = end_of_distance(m, first);
-        for (size_t i = first; i < last; i++) look_round(w, z, &m->orbits[i], hit);
-        for (int i = 0; i < FILL_WORDS; i++) {
-            hit[i] &= holes[i];
-            holes[i] &= ~hit[i];
-            result->open[z][i] &= ~hit[i];
-        }
-        for (int word = 0, voxel; (voxel = fill_next(hit, &word)) >= 0;) {
-            int from[3] = {voxel % ES_BRICK, voxel / ES_BRICK, z};
-            result->value[FILL_SLICE * z + voxel] = nearest_mean(m, w, from, first, last);
+        for (size_t i = first; i < last; i++) look_round(w, z, &m->orbits[i], &hit);
+        hit &= *holes;
+        *holes &= ~hit;
+        result->open[z] &= ~hit;
+        for (int word = 0, voxel; (voxel = fill_next(&hit, &word)) >= 0;) {
+            const int from[3] = {voxel % ES_BRICK, voxel / ES_BRICK, z};
+            result->value[FILL_AREA * z + voxel] = nearest_mean(m, w, from, first, last);
         }
     }
 }
 
-void fill_by_nearest(const fill_method *method, fill_room *room, fill_result *result) {
-    uint64_t holes[ES_BRICK][FILL_WORDS];
-    if (!fill_cube_holes(method, room, result, holes)) return;
+static void fill_by_nearest(const fill_method *method, fill_room *room, fill_result *result) {
+    fill_slice holes[ES_BRICK];
+    if (!find_cube_holes(method, room, result, holes)) return;
     for (int z = 0; z < ES_BRICK; z++)
-        fill_nearest_slice(method, &room->window, z, holes[z], result);
+        fill_nearest_slice(method, &room->window, z, &holes[z], result);
 }
+
+#endif
