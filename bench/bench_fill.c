@@ -2,10 +2,11 @@
  * way in the same run, and what it makes of a known volume. Exits with 1 when
  * the two ways differ in a bit. --json prints rows for programs.
  *
- * The volume is a sparse sweep: 100 frames of 512 x 512 pixels of 0.15 mm over
- * 150 mm, swaying as a hand does, into voxels of 0.5 mm (after SYN0). About
- * three quarters of its box are empty, most of it in gaps between frames. The
- * plain way is timed on a part of the same volume, since it takes long. */
+ * The volumes are sparse sweeps into voxels of 0.5 mm, swaying as a hand does: a
+ * long one of 100 frames 1.5 mm apart, and a short one of 21 frames 2.6 mm
+ * apart. Some three quarters of their boxes are empty, much of it in the gaps
+ * between frames. The plain way is timed on a part of the same volume, since it
+ * takes long. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -32,21 +33,28 @@ static const char *const names[] = {"stick 9/1",
                                     "stick 9/3"};
 /* Asked for, seconds per million empty voxels; NaN: nothing. */
 static const double limits[] = {0.02, 0.01, 0.03, NAN, NAN, NAN, NAN};
-enum { STEPS = sizeof steps / sizeof *steps, REPEATS = 5 };
+enum { STEPS = sizeof steps / sizeof *steps, REPEATS = 12 };
 
-/* ---- the volume ------------------------------------------------------------ */
+/* ---- the volumes ----------------------------------------------------------- */
 
-enum { FRAMES = 100, PIXELS = 512 };
+typedef struct sweep {
+    const char *name;
+    int frames;
+    double pixel_mm, length_mm;
+} sweep;
+static const sweep sweeps[] = {{"sweep of 150 mm", 100, 0.15, 150},
+                               {"freehand, 21 frames", 21, 0.13, 53}};
+enum { SWEEPS = sizeof sweeps / sizeof *sweeps, PIXELS = 512 };
 
 static es_mat4 turn(double x, double y, double z, double degrees) {
     return es_mat4_rotation(es_vec3_make(x, y, z), degrees * M_PI / 180);
 }
 
 /* ImageToReference of frame i; `jitter` is uniform in [0, 1). */
-static es_mat4 pose(int i, double jitter) {
-    const double t = (double)i / (FRAMES - 1), px = 0.15, pi = M_PI;
+static es_mat4 pose(const sweep *s, int i, double jitter) {
+    const double t = (double)i / (s->frames - 1), px = s->pixel_mm, pi = M_PI;
     es_mat4 m = es_mat4_translation(2 * sin(2 * pi * 1.5 * t), sin(2 * pi * 2 * t),
-                                    150 * t + 0.05 * (2 * jitter - 1));
+                                    s->length_mm * t + 0.05 * (2 * jitter - 1));
     m = es_mat4_multiply(m, turn(0, 0, 1, 5 * sin(2 * pi * 0.5 * t)));
     m = es_mat4_multiply(m, turn(0, 1, 0, 4 * sin(2 * pi * 0.7 * t + 0.5)));
     m = es_mat4_multiply(m, turn(1, 0, 0, 3 * sin(2 * pi * t)));
@@ -54,18 +62,18 @@ static es_mat4 pose(int i, double jitter) {
     return es_mat4_multiply(m, es_mat4_scaling(px, px, px));
 }
 
-static es_bricks *make_sweep(es_error *err) {
+static es_bricks *make_sweep(const sweep *s, es_error *err) {
     es_recon_options options = ES_RECON_DEFAULTS;
     for (int a = 0; a < 3; a++) options.spacing_mm[a] = 0.5;
     es_volume *volume = es_volume_new(&options, NULL, err);
     es_random random = es_random_new(4, 0);
     es_image image = {0};
     bool ok = volume && es_image_resize(&image, ES_U8, 1, PIXELS, PIXELS, err);
-    for (int f = 0; ok && f < FRAMES; f++) {
+    for (int f = 0; ok && f < s->frames; f++) {
         for (int i = 0; i < PIXELS * PIXELS; i++)
             ((uint8_t *)image.data)[i] = (uint8_t)(es_random_bits(&random) >> 57);
         const es_image *images[] = {&image};
-        es_mat4 m = pose(f, es_random_uniform(&random));
+        es_mat4 m = pose(s, f, es_random_uniform(&random));
         ok = es_volume_insert(volume, images, &m, 1, err);
     }
     es_bricks *bricks = ok ? es_volume_bricks(volume, err) : NULL;
@@ -75,14 +83,14 @@ static es_bricks *make_sweep(es_error *err) {
 }
 
 /* A part of the sweep's middle, dense and as bricks. */
-static es_bricks *cut_part(const es_bricks *sweep, dense *part, es_error *err) {
+static es_bricks *cut_part(const es_bricks *bricks, dense *part, es_error *err) {
     int64_t low[3], high[3];
     dense all;
-    es_bricks_extent(sweep, low, high);
-    dense_from_bricks(sweep, low, high, &all);
+    es_bricks_extent(bricks, low, high);
+    dense_from_bricks(bricks, low, high, &all);
     *part = all;
     for (int a = 0; a < 3; a++) {
-        part->size[a] = all.size[a] < 64 ? all.size[a] : 64;
+        part->size[a] = all.size[a] < 48 ? all.size[a] : 48;
         part->first[a] += (all.size[a] - part->size[a]) / 2;
     }
     dense_alloc(part);
@@ -96,9 +104,9 @@ static es_bricks *cut_part(const es_bricks *sweep, dense *part, es_error *err) {
                 part->weight[dense_index(part, x, y, z)] = all.weight[from];
             }
     dense_free(&all);
-    es_bricks *bricks = dense_to_bricks(part);
-    if (!bricks) es_fail(err, ES_MEMORY, "no memory for a part of the sweep");
-    return bricks;
+    es_bricks *cut = dense_to_bricks(part);
+    if (!cut) es_fail(err, ES_MEMORY, "no memory for a part of the sweep");
+    return cut;
 }
 
 /* ---- timing ----------------------------------------------------------------- */
@@ -183,37 +191,41 @@ static void print_row(int step, const row *r) {
     printf("\n");
 }
 
-static json_t *json_row(int step, const row *r) {
+static json_t *json_row(const char *volume, int step, const row *r) {
     return json_pack(
-        "{s:s, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:o, s:f, s:f, s:f, s:f}", "method", names[step],
-        "s_per_million_examined", r->seconds / (double)r->stats.holes * 1e6, "s_per_million_empty",
-        r->seconds / r->box_empty * 1e6, "s_per_million_empty_plain", r->plain_s_per_million,
-        "s_per_million_examined_2_threads", r->seconds_two / (double)r->stats.holes * 1e6,
-        "examined", (json_int_t)r->stats.holes, "filled", (json_int_t)r->stats.filled[0],
-        "voxels_different", (json_int_t)r->different, "limit",
-        isnan(limits[step]) ? json_null() : json_real(limits[step]), "rms_random", r->random.rms,
-        "bias_random", r->random.bias, "rms_slabs", r->slabs.rms, "bias_slabs", r->slabs.bias);
+        "{s:s, s:s, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:o, s:f, s:f, s:f, s:f}", "volume", volume,
+        "method", names[step], "s_per_million_examined", r->seconds / (double)r->stats.holes * 1e6,
+        "s_per_million_empty", r->seconds / r->box_empty * 1e6, "s_per_million_empty_plain",
+        r->plain_s_per_million, "s_per_million_examined_2_threads",
+        r->seconds_two / (double)r->stats.holes * 1e6, "examined", (json_int_t)r->stats.holes,
+        "filled", (json_int_t)r->stats.filled[0], "voxels_different", (json_int_t)r->different,
+        "limit", isnan(limits[step]) ? json_null() : json_real(limits[step]), "rms_random",
+        r->random.rms, "bias_random", r->random.bias, "rms_slabs", r->slabs.rms, "bias_slabs",
+        r->slabs.bias);
 }
 
-static void print_all(bool json, const row rows[STEPS]) {
-    if (json) {
-        json_t *array = json_array();
-        for (int i = 0; i < STEPS; i++) json_array_append_new(array, json_row(i, &rows[i]));
-        json_t *root = json_pack("{s:o}", "rows", array);
-        json_dumpf(root, stdout, JSON_INDENT(1));
-        json_decref(root);
-        return;
+static void print_json(row rows[SWEEPS][STEPS]) {
+    json_t *array = json_array();
+    for (int v = 0; v < SWEEPS; v++)
+        for (int i = 0; i < STEPS; i++)
+            json_array_append_new(array, json_row(sweeps[v].name, i, &rows[v][i]));
+    json_t *root = json_pack("{s:o}", "rows", array);
+    json_dumpf(root, stdout, JSON_INDENT(1));
+    json_decref(root);
+}
+
+static void print_table(row rows[SWEEPS][STEPS]) {
+    printf("Seconds per million empty voxels: examined (near data) and of the box on one core,\n"
+           "the plain way (of the box of a part), examined on 2 threads; share of the examined "
+           "that was filled;\nerror on a known volume of greys 0 to 255, 30 %% taken out at random "
+           "and in slabs: RMS, bias, share filled\n");
+    for (int v = 0; v < SWEEPS; v++) {
+        printf("\n%-26s %8s %8s %8s %8s %8s %7s  %s\n", sweeps[v].name, "examined", "box", "plain",
+               "", "2 thr.", "filled", "  random                 slabs");
+        for (int i = 0; i < STEPS; i++) print_row(i, &rows[v][i]);
+        printf("%.2f million voxels examined, %.2f million empty in the box\n",
+               (double)rows[v][0].stats.holes / 1e6, rows[v][0].box_empty / 1e6);
     }
-    printf("%.2f million voxels without data near the sweep, %.2f million in its box\n",
-           (double)rows[0].stats.holes / 1e6, rows[0].box_empty / 1e6);
-    printf(
-        "seconds per million empty voxels: examined (near data) and of the box on one core,\n"
-        "the plain way (of the box of a part), examined on 2 threads; share of the examined that "
-        "was filled;\nerror on a known volume of greys 0 to 255, 30 %% taken out at random and "
-        "in slabs: RMS, bias, share filled\n");
-    printf("%-26s %8s %8s %8s %8s %8s %7s  %s\n", "", "examined", "box", "plain", "", "2 thr.",
-           "filled", "  random                 slabs");
-    for (int i = 0; i < STEPS; i++) print_row(i, &rows[i]);
 }
 
 /* ---- the whole ------------------------------------------------------------------ */
@@ -228,41 +240,50 @@ static double box_empty(const es_bricks *bricks) {
     return empty;
 }
 
-static bool measure(const es_bricks *sweep, const dense *part, const es_bricks *part_bricks,
-                    es_pool *two, row rows[STEPS], es_error *err) {
-    const double empty = box_empty(sweep);
-    for (int i = 0; i < STEPS; i++) {
-        es_fill_options options = {.steps = {steps[i]}, .count = 1}, options_two = options;
-        options_two.pool = two;
+static bool measure_step(const es_bricks *bricks, const dense *part, const es_bricks *part_bricks,
+                         int step, row *r, es_error *err) {
+    es_fill_options options = {.steps = {steps[step]}, .count = 1};
+    es_fill_options two = options;
+    if (!(two.pool = es_pool_new(2, err))) return false;
+    bool ok = time_fill(bricks, two, &r->seconds_two, &r->stats, err) &&
+              time_fill(bricks, options, &r->seconds, &r->stats, err) &&
+              time_plain(part, part_bricks, options, r, err) &&
+              measure_truth(-1, options, &r->random, err) &&
+              measure_truth(2, options, &r->slabs, err);
+    es_pool_free(two.pool);
+    return ok;
+}
+
+static bool measure_sweep(const sweep *s, row rows[STEPS], es_error *err) {
+    dense part = {.value = NULL};
+    es_bricks *bricks = make_sweep(s, err);
+    es_bricks *part_bricks = bricks ? cut_part(bricks, &part, err) : NULL;
+    bool ok = part_bricks != NULL;
+    double empty = ok ? box_empty(bricks) : 0;
+    for (int i = 0; ok && i < STEPS; i++) {
         rows[i].box_empty = empty;
-        if (!time_fill(sweep, options_two, &rows[i].seconds_two, &rows[i].stats, err) ||
-            !time_fill(sweep, options, &rows[i].seconds, &rows[i].stats, err) ||
-            !time_plain(part, part_bricks, options, &rows[i], err) ||
-            !measure_truth(-1, options, &rows[i].random, err) ||
-            !measure_truth(2, options, &rows[i].slabs, err))
-            return false;
+        ok = measure_step(bricks, &part, part_bricks, i, &rows[i], err);
     }
-    return true;
+    dense_free(&part);
+    es_bricks_free(part_bricks);
+    es_bricks_free(bricks);
+    return ok;
 }
 
 int main(int argc, char **argv) {
-    const bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
+    static row rows[SWEEPS][STEPS];
     es_error err = {0};
-    row rows[STEPS] = {{0}};
-    dense part = {.value = NULL};
-    es_pool *two = es_pool_new(2, &err);
-    es_bricks *sweep = make_sweep(&err);
-    es_bricks *part_bricks = sweep ? cut_part(sweep, &part, &err) : NULL;
-    bool ok = two && part_bricks && measure(sweep, &part, part_bricks, two, rows, &err);
     size_t different = 0;
-    for (int i = 0; ok && i < STEPS; i++) different += rows[i].different;
-    if (ok)
-        print_all(json, rows);
+    for (int v = 0; v < SWEEPS; v++) {
+        if (!measure_sweep(&sweeps[v], rows[v], &err)) {
+            fprintf(stderr, "bench_fill: %s\n", err.message);
+            return 1;
+        }
+        for (int i = 0; i < STEPS; i++) different += rows[v][i].different;
+    }
+    if (argc > 1 && strcmp(argv[1], "--json") == 0)
+        print_json(rows);
     else
-        fprintf(stderr, "bench_fill: %s\n", err.message);
-    dense_free(&part);
-    es_bricks_free(part_bricks);
-    es_bricks_free(sweep);
-    es_pool_free(two);
-    return ok && different == 0 ? 0 : 1;
+        print_table(rows);
+    return different == 0 ? 0 : 1;
 }

@@ -12,7 +12,8 @@
 
 #include "fill_internal.h"
 
-enum { RESULTS = 64, SEEN = 0, TARGET = 1 }; /* marks of a cell in the store */
+enum { SEEN = 0, TARGET = 1 }; /* marks of a cell in the store */
+enum { TASKS = 8 };            /* of each thread in a batch: their results stay in its cache */
 
 typedef struct job {
     const es_bricks *seen;
@@ -26,7 +27,7 @@ typedef struct job {
     size_t *targets, target_count; /* cells to fill */
     fill_room *rooms;              /* one per worker */
     fill_result *results;          /* of the batch */
-    es_brick *out[RESULTS];        /* where they go; NULL: nowhere */
+    es_brick **out;                /* where they go; NULL: nowhere */
     size_t first;                  /* target of the batch */
     es_fill_stats stats;
 } job;
@@ -37,6 +38,7 @@ static void job_clear(job *j) {
     es_free(j->targets);
     es_free(j->rooms);
     es_free(j->results);
+    es_free(j->out);
 }
 
 static bool job_init(job *j, const es_bricks *seen, const es_fill_options *options, es_error *err) {
@@ -179,16 +181,22 @@ static bool place_results(job *j, size_t count, es_bricks *filled, es_error *err
     return true;
 }
 
+static bool make_room(job *j, size_t batch, es_error *err) {
+    const size_t threads = (size_t)es_pool_threads(j->pool);
+    j->rooms = es_alloc(threads, sizeof *j->rooms, err);
+    j->results = es_alloc(batch, sizeof *j->results, err);
+    j->out = es_alloc(batch, sizeof(es_brick *), err);
+    if (!j->rooms || !j->results || !j->out) return false;
+    for (size_t i = 0; i < threads; i++) j->rooms[i].window.ring = j->ring;
+    return true;
+}
+
 static bool fill_targets(job *j, es_bricks *filled, es_error *err) {
-    if (!list_targets(j, err)) return false;
+    const size_t batch = TASKS * (size_t)es_pool_threads(j->pool);
+    if (!list_targets(j, err) || !make_room(j, batch, err)) return false;
     j->stats.bricks = j->target_count;
-    j->rooms = es_alloc((size_t)es_pool_threads(j->pool), sizeof *j->rooms, err);
-    j->results = es_alloc(RESULTS, sizeof *j->results, err);
-    if (!j->rooms || !j->results) return false;
-    for (int i = 0; i < es_pool_threads(j->pool); i++) j->rooms[i].window.ring = j->ring;
-    for (; j->first < j->target_count; j->first += RESULTS) {
-        size_t count = j->target_count - j->first;
-        if (count > RESULTS) count = RESULTS;
+    for (; j->first < j->target_count; j->first += batch) {
+        size_t left = j->target_count - j->first, count = left < batch ? left : batch;
         if (es_cancelled(err)) return false;
         es_pool_run(j->pool, count, fill_target, j);
         if (!place_results(j, count, filled, err)) return false;

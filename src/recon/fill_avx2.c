@@ -9,6 +9,7 @@
 #pragma GCC target("avx2,bmi,popcnt")
 #endif
 
+#define FILL_AVX2
 #include "fill_steps.h"
 
 #ifdef __clang__

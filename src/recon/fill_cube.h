@@ -99,54 +99,52 @@ static bool find_cube_holes(const fill_method *method, fill_room *room, const fi
 
 /* ---- values and weights round a brick ------------------------------------------- */
 
-enum { HALF = ES_BRICK / 2 };
-
-/* Half a row of a brick, voxel `from` on. */
-static inline void gather_half(const es_brick *brick, int from, bool by_weight, float *value,
-                               float *weight) {
-    if (!brick) {
-        for (int x = 0; x < HALF; x++) value[x] = weight[x] = 0;
-        return;
-    }
-    const float *v = brick->value + from, *w = brick->weight + from;
-    for (int x = 0; x < HALF; x++) {
-        bool known = fill_known(v[x], w[x]);
-        float share = by_weight ? w[x] : 1;
-        value[x] = known ? v[x] : 0;
-        weight[x] = known ? share : 0;
-    }
+/* Some voxels of a brick. Bit x of `known`: is voxel x read? */
+static inline void gather_some(const es_brick *brick, int from, uint32_t known, bool by_weight,
+                               float *value, float *weight) {
+    ints mask, v = {0}, w = (ints)((floats){0} + 1.0f);
+    make_mask(known, &mask);
+    if (brick) v = *(const ints *)(brick->value + from);
+    if (brick && by_weight) w = *(const ints *)(brick->weight + from);
+    *(floats *)weight = (floats)(w & mask);
+    *(floats *)value = (floats)(v & mask);
+    if (by_weight) *(floats *)value *= *(floats *)weight;
 }
+
+enum { MARGIN = (FILL_ROW - ES_BRICK) / 2 };
 
 /* Weights, and values times weights, of the voxels -8 .. 23 of row (y, z); 0
  * where nothing is known. Weights are 1 unless the step goes by them. */
 static void gather_row(const fill_method *m, const fill_window *w, int y, int z,
-                       float value[restrict FILL_ROW], float weight[restrict FILL_ROW]) {
+                       float value[FILL_ROW], float weight[FILL_ROW]) {
     const int n = 2 * w->ring + 1, first = ES_BRICK * w->ring;
     const int row = ES_BRICK * ((y + first) % ES_BRICK + ES_BRICK * ((z + first) % ES_BRICK));
     const es_brick *const *bricks =
-        w->bricks + w->ring + n * ((y + first) / ES_BRICK + n * ((z + first) / ES_BRICK));
+        w->bricks + w->ring - 1 + n * ((y + first) / ES_BRICK + n * ((z + first) / ES_BRICK));
     const bool by_weight = m->step.kind == ES_FILL_GAUSSIAN_ACCUMULATION;
-    gather_half(bricks[-1], row + HALF, by_weight, value, weight);
-    gather_half(bricks[0], row, by_weight, value + HALF, weight + HALF);
-    gather_half(bricks[0], row + HALF, by_weight, value + 2 * HALF, weight + 2 * HALF);
-    gather_half(bricks[1], row, by_weight, value + 3 * HALF, weight + 3 * HALF);
-    for (int x = 0; by_weight && x < FILL_ROW; x++) value[x] *= weight[x];
+    for (int x = 0; x < FILL_ROW; x += LANES) {
+        const int column = (x + MARGIN) / ES_BRICK, from = (x + MARGIN) % ES_BRICK;
+        const uint32_t known = w->rows[fill_window_row(w, w->ring - 1 + column, y, z)];
+        gather_some(bricks[column], row + from, known >> from, by_weight, value + x, weight + x);
+    }
 }
 
 /* The quotients of one row's sums into its holes, where there is any weight. */
-static void put_row(const float value[restrict ES_BRICK], const float weight[restrict ES_BRICK],
-                    int row, unsigned holes, fill_result *restrict result) {
-    float *out = result->value + ES_BRICK * row;
-    uint32_t filled = 0;
-    for (int x = 0; x < ES_BRICK; x++) {
+static void put_row(const float value[ES_BRICK], const float weight[ES_BRICK], int row,
+                    unsigned holes, fill_result *result) {
+    ints filled = {0};
+    for (int x = 0; x < ES_BRICK; x += LANES) {
+        ints *out = (ints *)(result->value + ES_BRICK * row + x), mask;
+        const floats w = *(const floats *)(weight + x);
+        const floats mean = *(const floats *)(value + x) / w;
+        make_mask(holes >> x, &mask);
         /* Under a narrow Gaussian far voxels alone weigh next to nothing, and
          * next to nothing has few digits. */
-        bool good = (holes & fill_bit[x]) != 0 && weight[x] > 1e-30f;
-        float mean = value[x] / weight[x];
-        out[x] = good ? mean : out[x];
-        filled |= good ? fill_bit[x] : 0;
+        mask &= w > 1e-30f;
+        *out = ((ints)mean & mask) | (*out & ~mask);
+        filled |= mask & *(const ints *)bit_of_lane << x;
     }
-    fill_drop(&result->open[row / ES_BRICK], row % ES_BRICK, filled);
+    fill_drop(&result->open[row / ES_BRICK], row % ES_BRICK, or_lanes(&filled));
 }
 
 /* All of a slice's. */
@@ -177,7 +175,7 @@ static void add_rows(const float *row, ptrdiff_t b, ptrdiff_t c, int width, floa
 static void sum_cubes(const fill_method *m, const float *row, int side, float out[ES_BRICK]) {
     const int r = m->radius;
     const float *weight = m->weights;
-    float rows[FILL_ROW], *middle = rows + HALF;
+    float rows[FILL_ROW], *middle = rows + MARGIN;
     for (int x = 0; x < ES_BRICK; x++) out[x] = 0;
     for (int c = 0; c <= r; c++)
         for (int b = 0; b <= r; b++, weight += r + 1) {

@@ -10,13 +10,19 @@
 
 #include "fill_cube.h"
 
-/* `count` sums along an axis whose steps are `stride` elements apart. */
-static inline void convolve(const fill_method *m, const float *restrict in, int stride, int count,
-                            float *restrict out) {
-    for (int i = 0; i < count; i++) out[i] = m->weights[0] * in[i];
-    for (int k = 1; k <= m->radius; k++) {
-        const float *before = in - k * stride, *after = in + k * stride, g = m->weights[k];
-        for (int i = 0; i < count; i++) out[i] += g * (before[i] + after[i]);
+/* `count` sums, a multiple of LANES, along an axis whose steps are `stride`
+ * elements apart. */
+static inline void convolve(const fill_method *m, const float *in, int stride, int count,
+                            float *out) {
+    for (int i = 0; i < count; i += LANES) {
+        const float *before = in + i, *after = in + i;
+        floats sum = m->weights[0] * *(const floats *)before;
+        for (int k = 1; k <= m->radius; k++) {
+            before -= stride;
+            after += stride;
+            sum += m->weights[k] * (*(const floats *)before + *(const floats *)after);
+        }
+        *(floats *)(out + i) = sum;
     }
 }
 
@@ -28,7 +34,7 @@ static void convolve_plane(const fill_method *m, const fill_window *w, int z, fl
     for (int y = -r; y < ES_BRICK + r; y++) {
         gather_row(m, w, y, z, row[0], row[1]);
         for (int c = 0; c < 2; c++)
-            convolve(m, row[c] + HALF, 1, ES_BRICK, rows[c] + ES_BRICK * (y + r));
+            convolve(m, row[c] + MARGIN, 1, ES_BRICK, rows[c] + ES_BRICK * (y + r));
     }
     convolve(m, rows[0] + ES_BRICK * r, ES_BRICK, FILL_AREA, value);
     convolve(m, rows[1] + ES_BRICK * r, ES_BRICK, FILL_AREA, weight);

@@ -68,16 +68,7 @@ static inline void fill_drop(fill_slice *s, int y, unsigned row_bits) {
     (*s)[y / 4] &= ~((uint64_t)row_bits << 16 * (y % 4));
 }
 
-/* Bit x of a row, for loops over x. */
-static const uint32_t fill_bit[ES_BRICK] = {
-    1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80, 0x100, 0x200, 0x400, 0x800, 0x1000, 0x2000, 0x4000, 0x8000};
-
 /* ---- bricks as bits ------------------------------------------------------------ */
-
-/* What a step may read. */
-static inline bool fill_known(float value, float weight) {
-    return (weight > 0) & (weight <= FLT_MAX) & (value >= -FLT_MAX) & (value <= FLT_MAX);
-}
 
 /* A brick as bits: the state of a cell. All zero is a brick that is not there. */
 typedef struct fill_bits {
@@ -85,7 +76,7 @@ typedef struct fill_bits {
     bool any;                  /* known */
     uint8_t low[3], high[3];   /* box of the known voxels */
     uint16_t seen[FILL_AREA];  /* weight > 0: row y of slice z is element y + 16 z, bit x */
-    uint16_t known[FILL_AREA]; /* fill_known */
+    uint16_t known[FILL_AREA]; /* and its numbers are finite: what a step may read */
 } fill_bits;
 
 /* The bricks round one, `ring` on each side, and their known bits. Voxels are
@@ -103,6 +94,12 @@ static inline const es_brick *fill_window_find(const fill_window *w, int x, int 
     const unsigned i = first + (unsigned)x, j = first + (unsigned)y, k = first + (unsigned)z;
     *voxel = i % ES_BRICK + ES_BRICK * (j % ES_BRICK + ES_BRICK * (k % ES_BRICK));
     return w->bricks[i / ES_BRICK + n * (j / ES_BRICK + n * (k / ES_BRICK))];
+}
+/* The element of rows with 16 voxels of a row; their column is 0 .. 2 ring. */
+static inline size_t fill_window_row(const fill_window *w, int column, int y, int z) {
+    const int first = ES_BRICK * w->ring;
+    return ((size_t)column * (size_t)w->side + (size_t)(first + z)) * (size_t)w->side +
+           (size_t)(first + y);
 }
 
 /* What the voxels of one slice see, as far as it was looked: first[line][0][k]

@@ -8,20 +8,21 @@
 #ifndef RECON_FILL_LOOK_H
 #define RECON_FILL_LOOK_H
 
-#include "fill_internal.h"
+#include "fill_vector.h"
 
 /* ---- a brick as bits ------------------------------------------------------- */
 
 static void make_row(fill_bits *bits, int row) {
-    const float *value = bits->brick->value + ES_BRICK * row;
-    const float *weight = bits->brick->weight + ES_BRICK * row;
-    uint32_t seen = 0, known = 0;
-    for (int x = 0; x < ES_BRICK; x++) {
-        seen |= weight[x] > 0 ? fill_bit[x] : 0;
-        known |= fill_known(value[x], weight[x]) ? fill_bit[x] : 0;
+    ints seen = {0}, known = {0};
+    for (int x = 0; x < ES_BRICK; x += LANES) {
+        const floats v = *(const floats *)(bits->brick->value + ES_BRICK * row + x);
+        const floats w = *(const floats *)(bits->brick->weight + ES_BRICK * row + x);
+        const ints bit = *(const ints *)bit_of_lane << x;
+        seen |= (w > 0) & bit;
+        known |= (w > 0) & (w <= FLT_MAX) & (v >= -FLT_MAX) & (v <= FLT_MAX) & bit;
     }
-    bits->seen[row] = (uint16_t)seen;
-    bits->known[row] = (uint16_t)known;
+    bits->seen[row] = (uint16_t)or_lanes(&seen);
+    bits->known[row] = (uint16_t)or_lanes(&known);
 }
 
 static void widen(fill_bits *bits, int axis, int at) {
@@ -50,16 +51,16 @@ static void make_bits(fill_bits *bits) {
 
 /* ---- the bricks round one --------------------------------------------------- */
 
-/* Puts the rows of one brick, or none, at brick (x, y, z) of the window. */
-static void set_rows(fill_window *w, const fill_bits *bits, int x, int y, int z) {
-    uint16_t *to = w->rows +
-                   ((size_t)x * (size_t)w->side + (size_t)(ES_BRICK * z)) * (size_t)w->side +
-                   ES_BRICK * y;
-    for (int slice = 0; slice < ES_BRICK; slice++, to += w->side)
+/* Puts the rows of one brick, or none, `step` bricks from the middle. */
+static void set_rows(fill_window *w, const fill_bits *bits, const int step[3]) {
+    for (int z = 0; z < ES_BRICK; z++) {
+        uint16_t *to = &w->rows[fill_window_row(w, step[0] + w->ring, ES_BRICK * step[1],
+                                                ES_BRICK * step[2] + z)];
         if (bits)
-            memcpy(to, bits->known + ES_BRICK * slice, ES_BRICK * sizeof *to);
+            memcpy(to, bits->known + ES_BRICK * z, ES_BRICK * sizeof *to);
         else
             memset(to, 0, ES_BRICK * sizeof *to);
+    }
 }
 
 static const fill_bits *find_bits(const store *cells, const int32_t at[3], const int step[3]) {
@@ -94,7 +95,7 @@ static bool gather_window(fill_window *w, const store *cells, const int32_t at[3
                 int step[3] = {x - w->ring, y - w->ring, z - w->ring};
                 const fill_bits *bits = find_bits(cells, at, step);
                 w->bricks[x + n * (y + n * z)] = bits ? bits->brick : NULL;
-                set_rows(w, bits, x, y, z);
+                set_rows(w, bits, step);
                 if (bits) widen_box(w, bits, step);
             }
     return w->low[0] <= w->high[0];
@@ -105,7 +106,7 @@ static bool gather_window(fill_window *w, const store *cells, const int32_t at[3
 static void cut_holes(const fill_window *w, fill_slice holes[ES_BRICK]) {
     unsigned columns = 0;
     for (int x = 0; x < ES_BRICK; x++)
-        columns |= x >= w->low[0] && x <= w->high[0] ? fill_bit[x] : 0;
+        columns |= (unsigned)(x >= w->low[0] && x <= w->high[0]) << x;
     for (int z = 0; z < ES_BRICK; z++)
         for (int y = 0; y < ES_BRICK; y++) {
             bool inside = y >= w->low[1] && y <= w->high[1] && z >= w->low[2] && z <= w->high[2];
@@ -115,10 +116,8 @@ static void cut_holes(const fill_window *w, fill_slice holes[ES_BRICK]) {
 
 /* Bit (x, y) of out: is (x + d[0], y + d[1], z + d[2]) known? */
 static inline void get_known(const fill_window *w, int z, const int d[3], fill_slice *out) {
-    const int first = ES_BRICK * w->ring, x = first + d[0], shift = x & (ES_BRICK - 1);
-    const size_t side = (size_t)w->side;
-    const uint16_t *rows = w->rows + (size_t)(x / ES_BRICK) * side * side +
-                           (size_t)(first + z + d[2]) * side + (size_t)(first + d[1]);
+    const int x = ES_BRICK * w->ring + d[0], shift = x % ES_BRICK;
+    const uint16_t *rows = &w->rows[fill_window_row(w, x / ES_BRICK, d[1], z + d[2])];
     const uint64_t keep = 0x0001000100010001u * (0xffffu >> shift);
     fill_slice here, next; /* the rest of a row stands in the next column */
     memcpy(&here, rows, sizeof here);
@@ -126,7 +125,7 @@ static inline void get_known(const fill_window *w, int z, const int d[3], fill_s
         *out = here;
         return;
     }
-    memcpy(&next, rows + side * side, sizeof next);
+    memcpy(&next, rows + (size_t)w->side * (size_t)w->side, sizeof next);
     *out = (here >> shift & keep) | (next << (ES_BRICK - shift) & ~keep);
 }
 

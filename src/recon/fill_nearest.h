@@ -20,8 +20,9 @@ static nearby add(nearby a, nearby b) { return (nearby){a.sum + b.sum, a.count +
 
 static nearby at(const fill_window *w, const int from[3], int x, int y, int z) {
     unsigned i;
+    const int column = (from[0] + x + ES_BRICK * w->ring) / ES_BRICK;
     const es_brick *brick = fill_window_find(w, from[0] + x, from[1] + y, from[2] + z, &i);
-    bool known = brick && fill_known(brick->value[i], brick->weight[i]);
+    bool known = w->rows[fill_window_row(w, column, from[1] + y, from[2] + z)] >> i % ES_BRICK & 1;
     return known ? (nearby){(double)brick->value[i], 1} : (nearby){0, 0};
 }
 

@@ -43,17 +43,16 @@ static void fill_brick(const fill_method *methods, int count, const store *cells
 }
 
 /* Value and weight 1 of the holes that were filled, 0 elsewhere. */
-static void write_brick(const fill_result *restrict result, es_brick *restrict out) {
-    for (int row = 0; row < FILL_AREA; row++) {
-        const int z = row / ES_BRICK, y = row % ES_BRICK;
-        const float *from = result->value + ES_BRICK * row;
-        float *value = out->value + ES_BRICK * row, *weight = out->weight + ES_BRICK * row;
-        const uint32_t filled =
+static void write_brick(const fill_result *result, es_brick *out) {
+    const ints one = (ints)((floats){0} + 1.0f);
+    for (int i = 0; i < ES_BRICK_VOXELS; i += LANES) {
+        const int z = i / FILL_AREA, y = i / ES_BRICK % ES_BRICK;
+        const unsigned filled =
             fill_row_bits(&result->holes[z], y) & ~fill_row_bits(&result->open[z], y);
-        for (int x = 0; x < ES_BRICK; x++) {
-            value[x] = filled & fill_bit[x] ? from[x] : 0;
-            weight[x] = filled & fill_bit[x] ? 1.0f : 0.0f;
-        }
+        ints mask;
+        make_mask(filled >> i % ES_BRICK, &mask);
+        *(ints *)(out->value + i) = *(const ints *)(result->value + i) & mask;
+        *(ints *)(out->weight + i) = one & mask;
     }
 }
 
