@@ -226,8 +226,9 @@ es_bricks *es_fill(const es_bricks *seen, const es_fill_options *options, es_fil
 /* Brings `filled`, es_fill's result for an earlier state of `seen` (or empty
  * bricks on its lattice), up to date after the bricks at `at` changed or were
  * added: what they can reach is done again. Gives the bits of a new es_fill;
- * bricks where nothing is filled any more stay, all of weight 0. After an error
- * `filled` is partly old; update it with the same bricks again. */
+ * bricks where nothing is filled any more stay, all of weight 0. A stick longer
+ * than the volume is not refused here: a live volume starts small. After an
+ * error `filled` is partly old; update it with the same bricks again. */
 typedef struct es_brick_places {
     const int32_t (*at)[3];
     size_t count;

@@ -148,10 +148,6 @@ typedef struct fill_result {
     uint64_t hole_count, filled[ES_FILL_STEPS];
 } fill_result;
 
-/* A value channel and a weight channel. */
-typedef struct fill_pair {
-    float *value, *weight;
-} fill_pair;
 typedef struct fill_ends { /* the sticks of the voxels of a slice, as far as they count */
     uint8_t count[FILL_AREA];
     struct fill_end {
