@@ -117,6 +117,9 @@ static int print_result(const reconstruct_options *o, const session *s, const es
         json_object_set_new(root, "frames_inserted", json_integer(flow->inserted));
         json_object_set_new(root, "ms_per_frame_insert", json_real(ms));
         json_object_set_new(root, "ms_per_frame_read", json_real(read_ms));
+        json_object_set_new(root, "read_s", json_real(flow->read_s));
+        json_object_set_new(root, "insert_s", json_real(flow->stage_s));
+        json_object_set_new(root, "wall_s", json_real(flow->wall_s));
         json_object_set_new(root, "write_s", json_real(write_s));
         json_object_set_new(root, "bricks", json_integer((json_int_t)v.bricks));
         json_object_set_new(root, "bytes", json_integer((json_int_t)v.bytes));
@@ -128,6 +131,8 @@ static int print_result(const reconstruct_options *o, const session *s, const es
     char a[32], b[32];
     printf("%s: %lld of %lld frames, %.2f ms a frame inserted, %.2f ms read\n", o->output,
            (long long)flow->inserted, (long long)flow->read, ms, read_ms);
+    printf("reading %.2f s and inserting %.2f s took %.2f s together, writing %.2f s\n",
+           flow->read_s, flow->stage_s, flow->wall_s, write_s);
     printf("%llu bricks, %s; peak memory of the program %s\n", (unsigned long long)v.bricks,
            app_bytes(v.bytes, a), app_bytes(es_memory_peak(), b));
     return 0;

@@ -106,7 +106,8 @@ typedef bool es_stage_fn(void *context, const es_frame *const *frames,
 
 typedef struct es_flow_stats {
     int64_t read, placed, inserted;
-    double read_s, stage_s; /* wall time in the source and in the stage */
+    double read_s, stage_s; /* wall time in the source and in the stage, which overlap */
+    double wall_s;          /* of the whole */
 } es_flow_stats;
 
 /* Reads the source to its end, places every `skip`-th frame, and gives batches
