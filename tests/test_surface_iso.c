@@ -29,7 +29,7 @@ static es_iso_options closed_options(void) {
 /* ---- truth ------------------------------------------------------------------ */
 
 static double sphere_rms(double spacing_mm, double *volume) {
-    es_mesh mesh = mesh_of_field(radius20, 22, spacing_mm);
+    es_mesh mesh = mesh_of_field(radius20, 21, spacing_mm);
     double squares = 0;
     for (size_t t = 0; t < mesh.triangle_count; t++) {
         double at[3] = {0}; /* centres: vertices lie on the surface far better than facets do */
@@ -98,11 +98,11 @@ static void spacing_may_differ_along_the_axes(void **state) {
         es_brick *brick = es_bricks_add(bricks, b & 3, b >> 2 & 3, b >> 4, &err);
         assert_non_null(brick);
         for (int v = 0; v < ES_BRICK_VOXELS; v++) {
-            double x = 16 * brick->at[0] + (v & 15) - 32,
-                   y = 16 * brick->at[1] + (v >> 4 & 15) - 32,
-                   z = 16 * brick->at[2] + (v >> 8) - 32;
+            int at[3];
+            voxel_index(brick, v, at);
+            double x = 0.5 * (at[0] - 32), y = at[1] - 32, z = 0.75 * (at[2] - 32);
             brick->weight[v] = 1;
-            brick->value[v] = (float)(sqrt(x * x * 0.25 + y * y + z * z * 0.5625) - 12);
+            brick->value[v] = (float)(sqrt(x * x + y * y + z * z) - 12);
         }
     }
     es_mesh mesh = extract(bricks, (es_iso_options)ES_ISO_DEFAULTS, NULL);
