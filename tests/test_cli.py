@@ -90,7 +90,7 @@ class Cli(unittest.TestCase):
 
     def test_the_examples_of_every_help_run(self):
         folder = str(self.folder) + "-examples"
-        for command in ["simulate", "reconstruct", "model", "surface", "compare", "convert", "info"]:
+        for command in ["simulate", "reconstruct", "model", "surface", "convert", "compare", "info"]:
             for line in examples(command):
                 words = shlex.split(line)
                 self.assertEqual(words[0], "echosolid")

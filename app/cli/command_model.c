@@ -7,43 +7,100 @@
 static const char *const detector_words[] = {"shadow", "foroughi", NULL};
 
 static const opt table[] = {
-    {.name = "output", .letter = 'o', .type = OPT_TEXT, .offset = offsetof(model_options, output),
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_TEXT,
+     .offset = offsetof(model_options, output),
      .help = "the model: .stl or .ply"},
-    {.name = "sheet", .type = OPT_TEXT, .offset = offsetof(model_options, sheet),
+    {.name = "sheet",
+     .type = OPT_TEXT,
+     .offset = offsetof(model_options, sheet),
      .help = "also write the seen surface itself, not thickened"},
-    {.name = "volume", .type = OPT_TEXT, .offset = offsetof(model_options, volume),
+    {.name = "volume",
+     .type = OPT_TEXT,
+     .offset = offsetof(model_options, volume),
      .help = "also write the grey volume"},
-    {.name = "report", .type = OPT_TEXT, .value = "HTML", .offset = offsetof(model_options, report),
+    {.name = "report",
+     .type = OPT_TEXT,
+     .value = "HTML",
+     .offset = offsetof(model_options, report),
      .help = "a page that stands alone, and the same figures as .json beside it"},
-    {.name = "truth", .type = OPT_TEXT, .value = "MESH", .offset = offsetof(model_options, truth),
+    {.name = "truth",
+     .type = OPT_TEXT,
+     .value = "MESH",
+     .offset = offsetof(model_options, truth),
      .help = "the true surface: the error against it is measured and printed"},
-    {.name = "open", .type = OPT_FLAG, .offset = offsetof(model_options, open),
+    {.name = "open",
+     .type = OPT_FLAG,
+     .offset = offsetof(model_options, open),
      .help = "write the seen sheet as the model, do not thicken"},
-    {.name = "thickness", .type = OPT_NUMBER, .unit = UNIT_MM, .low = 0.05, .high = 100,
-     .fallback = "2", .offset = offsetof(model_options, thickness),
+    {.name = "thickness",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 0.05,
+     .high = 100,
+     .fallback = "2",
+     .offset = offsetof(model_options, thickness),
      .help = "of the solid behind the seen sheet"},
-    {.name = "detector", .type = OPT_WORD, .words = detector_words,
-     .offset = offsetof(model_options, detector), .help = "how bone is found in a picture"},
-    {.name = "bone-threshold", .type = OPT_NUMBER, .low = 0, .high = 1,
+    {.name = "detector",
+     .type = OPT_WORD,
+     .words = detector_words,
+     .offset = offsetof(model_options, detector),
+     .help = "how bone is found in a picture"},
+    {.name = "bone-threshold",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 1,
      .offset = offsetof(model_options, bone_threshold),
      .help = "how sure the detector must be; default: the detector's own"},
-    {.name = "bone-spacing", .type = OPT_NUMBER, .unit = UNIT_MM, .low = 0.05, .high = 10,
+    {.name = "bone-spacing",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 0.05,
+     .high = 10,
      .offset = offsetof(model_options, bone_spacing),
      .help = "voxel size of the distance volume; default: from pixel size and frame distance"},
-    {.name = "blur", .type = OPT_NUMBER, .low = 0, .high = 4, .fallback = "0.6", .value = "VOXELS",
+    {.name = "blur",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 4,
+     .fallback = "0.6",
+     .value = "VOXELS",
      .offset = offsetof(model_options, blur),
      .help = "Gaussian on the distance volume before the surface is taken, in voxels"},
-    {.name = "min-weight", .type = OPT_NUMBER, .low = 0, .high = 1e6, .fallback = "1",
+    {.name = "min-weight",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 1e6,
+     .fallback = "0.2",
      .offset = offsetof(model_options, min_weight),
-     .help = "how much evidence a voxel needs to carry surface"},
-    {.name = "min-area", .type = OPT_NUMBER, .low = 0, .high = 1e9, .fallback = "100",
-     .value = "MM2", .offset = offsetof(model_options, min_area),
+     .help = "how much evidence a voxel needs to carry surface; one clear, perpendicular hit is 1"},
+    {.name = "min-area",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 1e9,
+     .fallback = "100",
+     .value = "MM2",
+     .offset = offsetof(model_options, min_area),
      .help = "drop pieces smaller than this, square millimetres"},
-    {.name = "components", .type = OPT_INT, .low = 0, .high = 1e6, .fallback = "0",
-     .offset = offsetof(model_options, components), .help = "keep the N largest pieces; 0: all"},
-    {.name = "smooth", .type = OPT_INT, .low = 0, .high = 1000, .fallback = "20",
-     .offset = offsetof(model_options, smooth), .help = "passes of Taubin smoothing"},
-    {.name = "dry-run", .letter = 'n', .type = OPT_FLAG, .offset = offsetof(model_options, dry_run),
+    {.name = "components",
+     .type = OPT_INT,
+     .low = 0,
+     .high = 1e6,
+     .fallback = "0",
+     .offset = offsetof(model_options, components),
+     .help = "keep the N largest pieces; 0: all"},
+    {.name = "smooth",
+     .type = OPT_INT,
+     .low = 0,
+     .high = 1000,
+     .fallback = "20",
+     .offset = offsetof(model_options, smooth),
+     .help = "passes of Taubin smoothing"},
+    {.name = "dry-run",
+     .letter = 'n',
+     .type = OPT_FLAG,
+     .offset = offsetof(model_options, dry_run),
      .help = "only say what would be done"},
     SETUP_OPTIONS(model_options),
     {.name = NULL}};
@@ -79,9 +136,9 @@ static es_model_options make_options(const model_options *o) {
 /* Share of the true surface's vertices (near evenly spread) within 1 mm. */
 static bool find_share(model_run *r, es_error *err) {
     float *distances = es_alloc(r->truth.vertex_count, sizeof *distances, err);
-    bool ok = distances &&
-              es_mesh_point_distances(&r->result.sheet, r->truth.vertices, r->truth.vertex_count,
-                                      r->s.pool, distances, err);
+    bool ok =
+        distances && es_mesh_point_distances(&r->result.sheet, r->truth.vertices,
+                                             r->truth.vertex_count, r->s.pool, distances, err);
     size_t near = 0;
     for (size_t i = 0; ok && i < r->truth.vertex_count; i++) near += distances[i] <= 1;
     if (ok && r->truth.vertex_count)
@@ -163,7 +220,8 @@ static void print_result(const model_run *r) {
     printf("surface       %.0f mm2 in %zu piece%s, %zu small one%s dropped\n",
            m->sheet_check.area_mm2, m->pieces_kept, m->pieces_kept == 1 ? "" : "s",
            m->pieces_dropped, m->pieces_dropped == 1 ? "" : "s");
-    if (o->output && o->open) printf("%s: the seen sheet, open\n", o->output);
+    if (o->output && o->open)
+        printf("%s: the seen sheet, open\n", o->output);
     else if (o->output)
         printf("%s: the seen sheet thickened by %g mm, %s, %.1f mm3; what lies behind it was not "
                "measured\n",
@@ -209,14 +267,16 @@ static bool work(model_run *r, es_error *err) {
     r->model = es_model_new(&r->s.setup, &options, r->s.pool, &r->s.setup.decisions, err);
     if (!r->model) return false;
     app_decisions(&o->common, &r->s.setup.decisions);
-    es_flow flow = {.source = r->s.source, .placement = r->s.placement, .skip = r->s.setup.skip,
-                    .total = r->s.setup.survey.frames, .progress = app_progress(&o->common),
+    es_flow flow = {.source = r->s.source,
+                    .placement = r->s.placement,
+                    .skip = r->s.setup.skip,
+                    .total = r->s.setup.survey.frames,
+                    .progress = app_progress(&o->common),
                     .what = "finding bone"};
     return es_flow_run(&flow, es_model_stage, r->model, &r->flow, err) &&
            es_model_finish(r->model, &r->result, err) && judge(r, err) &&
-           app_origin_make(&r->origin, &command_model, o, inputs, 3, err) &&
-           write_meshes(r, err) && write_volume(r, err) &&
-           (!o->report || model_report_write(r, err));
+           app_origin_make(&r->origin, &command_model, o, inputs, 3, err) && write_meshes(r, err) &&
+           write_volume(r, err) && (!o->report || model_report_write(r, err));
 }
 
 static int dry_run(const model_run *r) {

@@ -17,51 +17,133 @@ typedef struct simulate_options {
 static const char *const probe_words[] = {"linear", "convex", NULL};
 
 static const opt table[] = {
-    {.name = "output", .letter = 'o', .type = OPT_TEXT, .value = "FILE.igs.mha",
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_TEXT,
+     .value = "FILE.igs.mha",
      .offset = offsetof(simulate_options, output),
      .help = "the recording; beside it come .xml (the calibration), .truth.ply (the true surface) "
              "and .seen.ply (the part that some beam met first)"},
-    {.name = "scene", .type = OPT_TEXT, .value = "NAME", .fallback = "knee",
+    {.name = "scene",
+     .type = OPT_TEXT,
+     .value = "NAME",
+     .fallback = "knee",
      .offset = offsetof(simulate_options, scene),
      .help = "sphere, box, cylinder, torus, knee or abdomen"},
-    {.name = "probe", .type = OPT_WORD, .words = probe_words,
+    {.name = "probe",
+     .type = OPT_WORD,
+     .words = probe_words,
      .offset = offsetof(simulate_options, probe),
      .help = "kind of array (default: convex for the abdomen, else linear)"},
-    {.name = "width", .type = OPT_NUMBER, .unit = UNIT_MM, .low = 5, .high = 300, .fallback = "50",
-     .offset = offsetof(simulate_options, width), .help = "aperture of a linear array"},
-    {.name = "radius", .type = OPT_NUMBER, .unit = UNIT_MM, .low = 5, .high = 200,
-     .fallback = "60", .offset = offsetof(simulate_options, radius),
+    {.name = "width",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 5,
+     .high = 300,
+     .fallback = "50",
+     .offset = offsetof(simulate_options, width),
+     .help = "aperture of a linear array"},
+    {.name = "radius",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 5,
+     .high = 200,
+     .fallback = "60",
+     .offset = offsetof(simulate_options, radius),
      .help = "radius of a convex array's face"},
-    {.name = "half-angle", .type = OPT_NUMBER, .unit = UNIT_DEG, .low = 5, .high = 80,
-     .fallback = "30", .offset = offsetof(simulate_options, half_angle),
+    {.name = "half-angle",
+     .type = OPT_NUMBER,
+     .unit = UNIT_DEG,
+     .low = 5,
+     .high = 80,
+     .fallback = "30",
+     .offset = offsetof(simulate_options, half_angle),
      .help = "half the field of view of a convex array"},
-    {.name = "depth", .type = OPT_NUMBER, .unit = UNIT_MM, .low = 5, .high = 400,
+    {.name = "depth",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 5,
+     .high = 400,
      .offset = offsetof(simulate_options, depth),
      .help = "imaging depth (default: 60 linear, 120 convex)"},
-    {.name = "image-size", .type = OPT_NUMBERS, .count = 2, .unit = UNIT_PX, .low = 16,
-     .high = 8192, .fallback = "512,512", .value = "WIDTH,HEIGHT",
-     .offset = offsetof(simulate_options, image_size), .help = "size of the picture in pixels"},
-    {.name = "frames", .letter = 'n', .type = OPT_INT, .low = 2, .high = 1e7, .fallback = "600",
-     .offset = offsetof(simulate_options, frames), .help = "frames over the whole motion"},
-    {.name = "rate", .type = OPT_NUMBER, .unit = UNIT_HZ, .low = 0.1, .high = 1000,
-     .fallback = "25", .offset = offsetof(simulate_options, rate), .help = "frames a second"},
-    {.name = "pose-noise", .type = OPT_NUMBER, .unit = UNIT_MM, .low = 0, .high = 50,
-     .fallback = "0", .offset = offsetof(simulate_options, pose_noise),
+    {.name = "image-size",
+     .type = OPT_NUMBERS,
+     .count = 2,
+     .unit = UNIT_PX,
+     .low = 16,
+     .high = 8192,
+     .fallback = "512,512",
+     .value = "WIDTH,HEIGHT",
+     .offset = offsetof(simulate_options, image_size),
+     .help = "size of the picture in pixels"},
+    {.name = "frames",
+     .letter = 'n',
+     .type = OPT_INT,
+     .low = 2,
+     .high = 1e7,
+     .fallback = "600",
+     .offset = offsetof(simulate_options, frames),
+     .help = "frames over the whole motion"},
+    {.name = "rate",
+     .type = OPT_NUMBER,
+     .unit = UNIT_HZ,
+     .low = 0.1,
+     .high = 1000,
+     .fallback = "25",
+     .offset = offsetof(simulate_options, rate),
+     .help = "frames a second"},
+    {.name = "pose-noise",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 0,
+     .high = 50,
+     .fallback = "0",
+     .offset = offsetof(simulate_options, pose_noise),
      .help = "standard deviation of the tracker's position, each axis and frame"},
-    {.name = "angle-noise", .type = OPT_NUMBER, .unit = UNIT_DEG, .low = 0, .high = 45,
-     .fallback = "0", .offset = offsetof(simulate_options, angle_noise),
+    {.name = "angle-noise",
+     .type = OPT_NUMBER,
+     .unit = UNIT_DEG,
+     .low = 0,
+     .high = 45,
+     .fallback = "0",
+     .offset = offsetof(simulate_options, angle_noise),
      .help = "standard deviation of the tracker's rotation, each axis and frame"},
-    {.name = "lag", .type = OPT_NUMBER, .unit = UNIT_S, .low = -2, .high = 2, .fallback = "0",
-     .offset = offsetof(simulate_options, lag), .help = "the tracker is late by this much"},
-    {.name = "speckle", .type = OPT_NUMBER, .low = 0, .high = 4, .fallback = "1",
+    {.name = "lag",
+     .type = OPT_NUMBER,
+     .unit = UNIT_S,
+     .low = -2,
+     .high = 2,
+     .fallback = "0",
+     .offset = offsetof(simulate_options, lag),
+     .help = "the tracker is late by this much"},
+    {.name = "speckle",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 4,
+     .fallback = "1",
      .offset = offsetof(simulate_options, speckle),
      .help = "0: plain pictures without noise; 1: natural"},
-    {.name = "truth-spacing", .type = OPT_NUMBER, .unit = UNIT_MM, .low = 0.1, .high = 10,
-     .fallback = "0.7", .offset = offsetof(simulate_options, truth_spacing),
+    {.name = "truth-spacing",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 0.1,
+     .high = 10,
+     .fallback = "0.7",
+     .offset = offsetof(simulate_options, truth_spacing),
      .help = "cell size of the true surface's mesh"},
-    {.name = "seed", .type = OPT_INT, .low = 0, .high = 9e15, .fallback = "1",
-     .offset = offsetof(simulate_options, seed), .help = "same seed, same bytes"},
-    {.name = "threads", .letter = 't', .type = OPT_INT, .low = 0, .high = 256, .fallback = "0",
+    {.name = "seed",
+     .type = OPT_INT,
+     .low = 0,
+     .high = 9e15,
+     .fallback = "1",
+     .offset = offsetof(simulate_options, seed),
+     .help = "same seed, same bytes"},
+    {.name = "threads",
+     .letter = 't',
+     .type = OPT_INT,
+     .low = 0,
+     .high = 256,
+     .fallback = "0",
      .offset = offsetof(simulate_options, threads),
      .help = "threads; 0 takes all the cores; the result is the same bytes"},
     {.name = NULL}};
@@ -69,8 +151,7 @@ static const opt table[] = {
 static const char *const examples[] = {
     "echosolid simulate --scene knee --frames 20 --pose-noise 0.3mm --angle-noise 0.3deg -o "
     "knee.igs.mha",
-    "echosolid simulate --scene abdomen --frames 20 --speckle 0 -o abdomen.igs.mha --json",
-    NULL};
+    "echosolid simulate --scene abdomen --frames 20 --speckle 0 -o abdomen.igs.mha --json", NULL};
 
 static es_simulation make_simulation(const simulate_options *o) {
     es_simulation s = ES_SIMULATION_DEFAULTS;
@@ -80,7 +161,9 @@ static es_simulation make_simulation(const simulate_options *o) {
                          .width_mm = convex ? 0 : o->width,
                          .radius_mm = convex ? o->radius : 0,
                          .half_angle_rad = convex ? o->half_angle * 0.017453292519943295 : 0,
-                         .depth_mm = !isnan(o->depth) ? o->depth : convex ? 120 : 60,
+                         .depth_mm = !isnan(o->depth) ? o->depth
+                                     : convex         ? 120
+                                                      : 60,
                          .image_size = {(uint32_t)o->image_size[0], (uint32_t)o->image_size[1]}};
     s.frames = (int)o->frames;
     s.rate_hz = o->rate;
@@ -206,12 +289,11 @@ typedef struct names {
     char *config, *truth, *seen;
 } names;
 
-static bool write_truth(const simulate_options *o, const es_simulation *s, const names *n,
-                        truth *t, es_error *err) {
+static bool write_truth(const simulate_options *o, const es_simulation *s, const names *n, truth *t,
+                        es_error *err) {
     app_origin origin;
     char title[80];
-    if (!make_truth(o, s, t, err) ||
-        !app_origin_make(&origin, &command_simulate, o, NULL, 0, err))
+    if (!make_truth(o, s, t, err) || !app_origin_make(&origin, &command_simulate, o, NULL, 0, err))
         return false;
     es_mesh_write_options write = {.title = title};
     app_origin_title(&origin, "true surface", title);
@@ -234,7 +316,8 @@ static int print_result(const simulate_options *o, const names *n, const truth *
     if (t->seen_mm2 > 0)
         printf("%s: the part that some beam met first, %.0f mm2 (%.0f %%)\n", n->seen, t->seen_mm2,
                100 * t->seen_mm2 / t->area_mm2);
-    else printf("no beam meets a hard surface in this scene\n");
+    else
+        printf("no beam meets a hard surface in this scene\n");
     return 0;
 }
 
@@ -256,9 +339,8 @@ static int run(const void *options, const char *const *files, int count) {
     int status = 1;
     bool ok = check(o, &err) && (n.config = app_sibling(o->output, ".xml", &err)) &&
               (n.truth = app_sibling(o->output, ".truth.ply", &err)) &&
-              (n.seen = app_sibling(o->output, ".seen.ply", &err)) &&
-              write_frames(o, &s, &err) && write_config(&s, n.config, &err) &&
-              write_truth(o, &s, &n, &t, &err);
+              (n.seen = app_sibling(o->output, ".seen.ply", &err)) && write_frames(o, &s, &err) &&
+              write_config(&s, n.config, &err) && write_truth(o, &s, &n, &t, &err);
     app_progress_end();
     status = ok ? print_result(o, &n, &t) : app_fail(&err);
     es_mesh_clear(&t.surface);

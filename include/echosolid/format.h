@@ -32,6 +32,14 @@ es_sink *es_sequence_create(const char *path, const es_stream_info *info,
  * write). In memory LPS; NIfTI is converted at the door. NIfTI-2 is chosen
  * when a side passes 32767. */
 bool es_grid_read(const char *path, es_grid *grid, es_error *err);
+/* The same slab by slab: a volume larger than memory works. es_grid_file_slab
+ * is an es_slab_fn (context = es_grid_file *), so that one file can be written
+ * from another; slices in growing order are read once over. */
+typedef struct es_grid_file es_grid_file;
+es_grid_file *es_grid_open(const char *path, es_error *err);
+const es_grid_info *es_grid_file_info(const es_grid_file *file);
+bool es_grid_file_slab(void *file, uint64_t z0, uint64_t count, void *out, es_error *err);
+void es_grid_close(es_grid_file *file);
 bool es_grid_read_info(const char *path, es_grid_info *info, es_error *err);
 typedef struct es_grid_options {
     bool compress;
@@ -52,7 +60,7 @@ bool es_file_is_grid(const char *path, bool *is_grid, es_error *err);
 /* ---- PLUS device-set configuration ------------------------------------- */
 
 /* A PLUS XML file. Elements, attributes and comments that are not read here
- * are kept when it is saved. Files are not trusted: at most 8 MB, 64 levels,
+ * are kept when it is saved. Files are not trusted: at most 2 MB, 64 levels,
  * 256 attributes to an element, no document type declaration, no network.
  * Every error of a getter is ES_FORMAT with file, line, element, attribute,
  * what was found and what is allowed. Getters may run on several threads. */

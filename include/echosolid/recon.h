@@ -16,6 +16,25 @@ extern "C" {
 typedef enum es_interpolation { ES_NEAREST, ES_LINEAR } es_interpolation;
 typedef enum es_compounding { ES_LATEST, ES_MEAN, ES_MAXIMUM } es_compounding;
 
+/* What a voxel becomes.
+ * NEAREST: a pixel counts for the voxel whose centre is nearest (floor(x + 0.5)
+ * on the lattice), as one hit. LATEST takes the last hit in the order of
+ * frames, rows and columns; MEAN the mean of all hits; MAXIMUM the largest.
+ * LINEAR: a pixel counts for the 8 voxels round it by its trilinear weights.
+ * MEAN is the weighted mean of all pixels. For LATEST and MAXIMUM each frame
+ * first makes its own weighted mean in the voxel; then the latest or largest
+ * of the frames is taken. A frame whose weights in a voxel sum to less than
+ * 1/8 (what the nearest corner gets at least) speaks there only where no frame
+ * does better: the far corner of a single pixel does not wipe out a good value.
+ * A voxel is seen once it has a hit of any value, black included. Pixels that
+ * are not finite are never inserted.
+ *
+ * Memory per voxel and channel of a brick, in bytes: NEAREST MEAN 8 (types of 1
+ * and 2 bytes) or 16, 8 more with spread; NEAREST LATEST and MAXIMUM 4, 8 or
+ * 16 for types of 1-2, 4 and 8 bytes. LINEAR MEAN 20 (30 with spread), LATEST
+ * and MAXIMUM 41, the brick's rim included.
+ * NEAREST MEAN of 1- and 2-byte types is exact up to 2^24 hits a voxel, and a
+ * mean in which old and new hits count alike up to 2^23 after that. */
 typedef struct es_recon_options {
     double origin_mm[3]; /* centre of lattice voxel (0,0,0), in reference mm */
     double spacing_mm[3];
@@ -28,8 +47,9 @@ typedef struct es_recon_options {
     bool has_clip;
     int32_t clip_origin[2], clip_size[2]; /* pixels */
     es_fan fan;                           /* kind NONE: no fan clip */
-    double threshold;                     /* pixels below are ignored; NaN: none */
-    uint64_t memory_limit;                /* bytes of bricks; 0: three quarters of free memory */
+    double threshold;                     /* pixels below are ignored (RGB: all three); NaN: none */
+    bool spread;           /* MEAN only: also collect the standard deviation of the hits */
+    uint64_t memory_limit; /* bytes of bricks; 0: three quarters of free memory */
 } es_recon_options;
 #define ES_RECON_DEFAULTS                                                                          \
     {                                                                                              \
@@ -37,30 +57,64 @@ typedef struct es_recon_options {
         .threshold = __builtin_nan("")                                                             \
     }
 
+/* Adds to `box` the four corners of the inserted rectangle (the clip, or the
+ * whole image) of one frame, as PLUS does: from the clip's origin to origin +
+ * size, at most the last pixel. The fan is not used. A clip outside the image
+ * adds nothing. */
+void es_recon_box_add(es_box3 *box, const es_recon_options *options, uint32_t width,
+                      uint32_t height, const es_mat4 *image_to_reference);
+/* Origin and extent from a box, as PLUS does: voxel (0,0,0) at its minimum and
+ * round(size / spacing) + 1 voxels per axis. ES_GEOMETRY when the box is
+ * empty or not finite, ES_USAGE when the spacing is not set. */
+bool es_recon_options_set_box(es_recon_options *options, es_box3 box, es_error *err);
+/* An output spacing when the user gives none: not finer than a pixel, nor than
+ * 2/3 of the (median) distance between frames, which leaves no empty voxels
+ * between them to speak of; rounded up to a multiple of 0.05 mm (0.001 mm
+ * under 0.05 mm). A number that is not known is 0. Returns 0 when neither is
+ * known: then nothing can be chosen. */
+double es_recon_choose_spacing(double pixel_mm, double frame_distance_mm);
+
+/* Bytes that one brick (ES_BRICK^3 voxels) of such a volume takes; for valid
+ * options. */
+size_t es_volume_brick_bytes(const es_recon_options *options);
+
 typedef struct es_volume es_volume;
-/* Checks the options (ES_USAGE). The pool is borrowed and may be NULL. */
+/* Checks the options (ES_USAGE). The pool is borrowed and may be NULL. One
+ * volume is used by one thread at a time. */
 es_volume *es_volume_new(const es_recon_options *options, es_pool *pool, es_error *err);
 void es_volume_free(es_volume *volume);
 
 /* Inserts `count` frames in order; images all of the volume's type and
- * channels. ImageToReference maps (u, v, 0) pixels to mm. Batches let the
- * threads split the volume: 8 or more at a time is good. ES_MEMORY with the
- * size and the spacing that would fit when bricks pass the limit. */
+ * channels (ES_USAGE). ImageToReference maps (u, v, 0) pixels to mm; ES_GEOMETRY
+ * when its u and v columns are not finite, zero or parallel, or when the frame
+ * lies further than 2^33 voxels from the origin. Batches let the threads split
+ * the volume: 8 or more at a time is good. How frames are split into batches
+ * does not change the result. ES_MEMORY with the size and the spacing that
+ * would fit when bricks pass the limit; ES_CANCELLED. After an error, some of
+ * the frames, always the first ones, may be in the volume: `frames` of the
+ * statistics says how many. */
 bool es_volume_insert(es_volume *volume, const es_image *const *images,
                       const es_mat4 *image_to_reference, size_t count, es_error *err);
 
 typedef struct es_volume_stats {
-    uint64_t frames, pixels_inserted, pixels_outside, bricks, bytes;
-    double insert_s; /* wall time inside es_volume_insert */
+    uint64_t frames;
+    uint64_t pixels_inserted; /* distance: scan lines with bone */
+    uint64_t pixels_outside;  /* nearest voxel outside the given extent */
+    uint64_t pixels_ignored;  /* below the threshold or not finite */
+    uint64_t bricks, bytes;
+    double insert_s; /* wall time inside insert */
 } es_volume_stats;
 es_volume_stats es_volume_statistics(const es_volume *volume);
 
 /* The dense result's geometry: the option's extent, or the box of the voxels
- * that were hit. ES_GEOMETRY when none was. */
+ * that were hit. ES_GEOMETRY when none was. `info` is overwritten. */
 bool es_volume_grid_info(const es_volume *volume, es_grid_info *info, es_error *err);
-/* Slabs for es_grid_write: values in the volume's type (0 where unseen), and
- * hits (u16, clamped) or standard deviation (f32) of the hits. Context: an
- * es_volume. The geometry is es_volume_grid_info's with the type changed. */
+/* Slabs for es_grid_write: values in the volume's type (0 where unseen), hits
+ * (u16, clamped; LINEAR: the sum of the weights, rounded, at least 1 where
+ * seen), or standard deviation of the hits (f32, one channel: the first; 0
+ * where fewer than two; ES_USAGE unless the option `spread` was set). Context:
+ * an es_volume. The geometry is es_volume_grid_info's with type and channels
+ * changed. */
 bool es_volume_slab(void *volume, uint64_t z0, uint64_t count, void *out, es_error *err);
 bool es_volume_hits_slab(void *volume, uint64_t z0, uint64_t count, void *out, es_error *err);
 bool es_volume_spread_slab(void *volume, uint64_t z0, uint64_t count, void *out, es_error *err);
@@ -71,25 +125,42 @@ es_bricks *es_volume_bricks(const es_volume *volume, es_error *err);
 
 typedef struct es_distance_options {
     double origin_mm[3], spacing_mm[3];
-    double truncation_mm;      /* 2.5 */
-    double slice_thickness_mm; /* elevation over which a frame counts; 0: one voxel */
-    double min_cos;            /* steeper hits are ignored: cos 72 deg */
-    uint64_t memory_limit;
+    double truncation_mm; /* 2.5 */
+    /* Elevation over which a frame counts: the full width at half of a
+     * triangular weight, so that frames this far apart blend linearly and
+     * leave no voxel between them empty. 0: one voxel. */
+    double slice_thickness_mm;
+    double min_cos;        /* steeper hits are ignored: cos 72 deg */
+    uint64_t memory_limit; /* bytes of bricks; 0: three quarters of free memory */
 } es_distance_options;
 #define ES_DISTANCE_DEFAULTS                                                                       \
     { .truncation_mm = 2.5, .slice_thickness_mm = 0, .min_cos = 0.309 }
 
-/* facts/bone.md section 6: d = (depth of bone - depth) * cos, clipped to
- * +-truncation; weight confidence * cos^2 * plateau that is symmetric about
- * the surface; lines without a hit give no free space. */
+/* Signed distance along the beam, after Curless and Levoy 1996 with weights
+ * that suit ultrasound: d = (depth of bone - depth) * cos(incidence), positive
+ * in front of the bone, clipped to +-truncation; weight = confidence * cos^2 *
+ * plateau, where the plateau is 0.1 further than the truncation in front, 1
+ * from there to 0.6 truncations behind, and falls to 0 at one truncation
+ * behind. It is symmetric about the surface as far as it matters; weights that
+ * fall directly from the surface pull it inward. Lines without bone say
+ * nothing, not even that space is free: steep bone is invisible. Between two
+ * neighbouring lines that both hit, depth, cosine and confidence are
+ * interpolated, unless their depths are further apart than a surface can be
+ * that is not too steep: then each line speaks for its half. */
 typedef struct es_distance es_distance;
 es_distance *es_distance_new(const es_distance_options *options, es_pool *pool, es_error *err);
 void es_distance_free(es_distance *distance);
+/* Inserts `count` traces in order; the rest as for es_volume_insert. A trace of
+ * fewer than two lines has no width and adds nothing. Hits whose numbers are
+ * not finite, or whose confidence is not above 0, are no hits. */
 bool es_distance_insert(es_distance *distance, const es_trace *const *traces,
                         const es_mat4 *image_to_reference, size_t count, es_error *err);
+/* pixels_inserted counts scan lines with bone. */
 es_volume_stats es_distance_statistics(const es_distance *distance);
-/* The field (negative inside the bone) after a Gaussian of sigma_voxels on
- * (w d, w); weight 0 where nothing was seen. */
+/* The field (negative inside the bone) after a Gaussian of sigma_voxels (0 to
+ * 5; 0: none) on (w d, w). A voxel that was not seen itself stays unknown
+ * (weight 0) unless at least half of the Gaussian's mass round it was seen: so
+ * pinholes close and edges do not grow. */
 es_bricks *es_distance_bricks(const es_distance *distance, double sigma_voxels, es_error *err);
 
 #ifdef __cplusplus

@@ -15,7 +15,7 @@
 #define LINE_STEP_MM 0.3
 #define DEPTH_STEP_MM 0.2
 enum {
-    MOST_LINES = 512,
+    MOST_LINES = 256,
     MOST_SAMPLES = 1024,
     FEWEST_LINES = 4,
     FEWEST_SAMPLES = 16,

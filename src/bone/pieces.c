@@ -12,7 +12,7 @@
 #define SUPPORT 0.5       /* x threshold: the map under a stretch only crossed */
 #define CROSSING_MM 1.5   /* shorter drop-outs stay bridged */
 #define FOLLOW_MM 25.0    /* how far a continuation is followed */
-#define FOLLOW_ECHO 0.4f  /* x mean echo of the piece: darker is a drop-out */
+#define FOLLOW_ECHO 0.6f  /* x mean echo of the piece: darker is a drop-out */
 #define END_ECHO 0.35f      /* x mean echo: ends darker than this are cut off */
 #define LAYER_GAP_MM 3.0  /* bone below, this much deeper, ... */
 #define LAYER_OVER_MM 3.0 /* ... on this many mm of the continuation */

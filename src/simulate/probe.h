@@ -9,12 +9,12 @@
 
 typedef struct probe_geometry {
     double spacing_mm;
-    double centre_u, face_v;   /* pixel of the face's middle */
-    double radius_mm;          /* 0: linear */
+    double centre_u, face_v; /* pixel of the face's middle */
+    double radius_mm;        /* 0: linear */
     double half_width_mm, half_angle_rad;
     double depth_mm;
-    int lines, rows;           /* scan lines, samples of each */
-    double row_mm;             /* sample r lies r * row_mm deep */
+    int lines, rows; /* scan lines, samples of each */
+    double row_mm;   /* sample r lies r * row_mm deep */
 } probe_geometry;
 
 /* ES_USAGE in words when the probe cannot be. */

@@ -1,0 +1,217 @@
+/* A frame on the lattice: from a matrix to fixed-point steps, and which rows
+ * and pixels of it fall into a box of voxels.
+ *
+ * Spans are first estimated in double from three slab intersections (Kay and
+ * Kajiya 1986), a little too wide, then cut at both ends by the exact integer
+ * test. The pixels of a row inside a convex box are one run, so that is all. */
+#include <math.h>
+
+#include "recon_internal.h"
+
+static const double LATTICE_REACH = 8589934592.; /* 2^33 voxels: brick coordinates fit int32 */
+static const double ESTIMATE_MARGIN = 0x1p-16;   /* pixels; the estimate errs by less than 2^-30 */
+static const int BASE_MARGIN = 4 * ES_BRICK;     /* keeps neighbours' coordinates positive */
+
+/* ---- placing --------------------------------------------------------------- */
+
+bool check_matrix(const es_mat4 *m, es_error *err) {
+    if (!es_mat4_finite(*m))
+        return es_fail(err, ES_GEOMETRY, "ImageToReference has a number that is not finite");
+    es_vec3 u = es_mat4_column(*m, 0), v = es_mat4_column(*m, 1);
+    double area = es_vec3_length(es_vec3_cross(u, v));
+    if (!(area > 1e-9 * es_vec3_length(u) * es_vec3_length(v)))
+        return es_fail(err, ES_GEOMETRY,
+                       "ImageToReference is singular: its u column (%g %g %g) and v column (%g %g "
+                       "%g) span no plane",
+                       u.x, u.y, u.z, v.x, v.y, v.z);
+    if (m->m[12] != 0 || m->m[13] != 0 || m->m[14] != 0 || m->m[15] != 1)
+        return es_fail(err, ES_GEOMETRY,
+                       "ImageToReference: the last row is %g %g %g %g, expected 0 0 0 1", m->m[12],
+                       m->m[13], m->m[14], m->m[15]);
+    return true;
+}
+
+/* One axis of the placement: pixel (0, 0) at `start`, in voxels. */
+static bool place_axis(double start, double du, double dv, pixel_box pixels, int axis,
+                       placed *frame, es_error *err) {
+    double along_u = du * pixels.u1, along_v = dv * pixels.v1;
+    double low = start + fmin(along_u, 0) + fmin(along_v, 0);
+    double high = start + fmax(along_u, 0) + fmax(along_v, 0);
+    if (!(low > -LATTICE_REACH && high < LATTICE_REACH))
+        return es_fail(err, ES_GEOMETRY,
+                       "the frame reaches from voxel %.3g to %.3g along %c, past the %.3g that a "
+                       "volume can hold: check the pose and the spacing",
+                       low, high, 'x' + axis, LATTICE_REACH);
+    if (high - low > FRAME_SPAN - 4 * BASE_MARGIN || fabs(du) > FRAME_SPAN || fabs(dv) > FRAME_SPAN)
+        return es_fail(err, ES_GEOMETRY,
+                       "the frame spans %.3g voxels along %c, more than %d: check ImageToReference "
+                       "and the spacing",
+                       high - low, 'x' + axis, FRAME_SPAN - 4 * BASE_MARGIN);
+    int64_t base = (int64_t)floor(low / ES_BRICK) * ES_BRICK - BASE_MARGIN;
+    frame->base[axis] = base;
+    frame->start[axis] = llround((start - (double)base) * (double)ONE_VOXEL);
+    frame->du[axis] = llround(du * (double)ONE_VOXEL);
+    frame->dv[axis] = llround(dv * (double)ONE_VOXEL);
+    frame->inverse_du[axis] = frame->du[axis] ? 1 / (double)frame->du[axis] : 0;
+    return true;
+}
+
+/* The vectors that give a point's column and row: column . du = 1, column . dv = 0. */
+static bool make_duals(placed *frame, es_error *err) {
+    es_vec3 u = es_vec3_make((double)frame->du[0], (double)frame->du[1], (double)frame->du[2]);
+    es_vec3 v = es_vec3_make((double)frame->dv[0], (double)frame->dv[1], (double)frame->dv[2]);
+    double uu = es_vec3_dot(u, u), uv = es_vec3_dot(u, v), vv = es_vec3_dot(v, v);
+    double det = uu * vv - uv * uv;
+    if (!(det > 0))
+        return es_fail(err, ES_GEOMETRY,
+                       "the pixels are too small for the voxels (under 1e-12 of "
+                       "a voxel): check ImageToReference and the spacing");
+    frame->column = es_vec3_sub(es_vec3_scale(u, vv / det), es_vec3_scale(v, uv / det));
+    frame->row = es_vec3_sub(es_vec3_scale(v, uu / det), es_vec3_scale(u, uv / det));
+    frame->normal = es_vec3_unit(es_vec3_cross(u, v));
+    return true;
+}
+
+bool place_frame(const es_mat4 *image_to_reference, const double origin_mm[3],
+                 const double spacing_mm[3], double shift, pixel_box pixels, placed *frame,
+                 es_error *err) {
+    if (!check_matrix(image_to_reference, err)) return false;
+    const double *m = image_to_reference->m;
+    for (int a = 0; a < 3; a++) {
+        double start = (m[4 * a + 3] - origin_mm[a]) / spacing_mm[a] + shift;
+        if (!place_axis(start, m[4 * a] / spacing_mm[a], m[4 * a + 1] / spacing_mm[a], pixels, a,
+                        frame, err))
+            return false;
+    }
+    return make_duals(frame, err);
+}
+
+/* ---- boxes ------------------------------------------------------------------- */
+
+fixed_box make_fixed_box(const placed *frame, const int64_t first[3], const int64_t last[3]) {
+    fixed_box box;
+    for (int a = 0; a < 3; a++) {
+        int64_t low = first[a] - frame->base[a], high = last[a] - frame->base[a];
+        if (low < 0) low = 0;
+        if (high > FRAME_SPAN) high = FRAME_SPAN;
+        box.low[a] = low * ONE_VOXEL;
+        box.size[a] = high < low ? 0 : (uint64_t)(high - low + 1) << FRACTION;
+    }
+    return box;
+}
+
+static bool inside(const int64_t at[3], const int64_t step[3], int64_t u, const fixed_box *box) {
+    return (uint64_t)(at[0] + u * step[0] - box->low[0]) < box->size[0] &&
+           (uint64_t)(at[1] + u * step[1] - box->low[1]) < box->size[1] &&
+           (uint64_t)(at[2] + u * step[2] - box->low[2]) < box->size[2];
+}
+
+bool row_in_box(const placed *frame, const fixed_box *box, uint32_t v, uint32_t *from,
+                uint32_t *to) {
+    int64_t at[3];
+    double low = *from, high = (double)*to - 1;
+    for (int a = 0; a < 3; a++) {
+        at[a] = frame->start[a] + (int64_t)v * frame->dv[a];
+        int64_t left = box->low[a] - at[a];
+        if (frame->du[a] == 0) {
+            if (left > 0 || (uint64_t)-left >= box->size[a]) return false;
+            continue;
+        }
+        double t0 = (double)left * frame->inverse_du[a];
+        double t1 = (double)(left + (int64_t)box->size[a]) * frame->inverse_du[a];
+        double enter = t0 < t1 ? t0 : t1, leave = t0 < t1 ? t1 : t0;
+        low = enter > low ? enter : low;
+        high = leave < high ? leave : high;
+    }
+    low -= ESTIMATE_MARGIN;
+    high += ESTIMATE_MARGIN;
+    if (!(low <= high)) return false;
+    int64_t first = (int64_t)low, end = (int64_t)high + 1;
+    if ((double)first < low) first++;
+    while (first < end && !inside(at, frame->du, first, box)) first++;
+    while (first < end && !inside(at, frame->du, end - 1, box)) end--;
+    *from = (uint32_t)first;
+    *to = (uint32_t)end;
+    return first < end;
+}
+
+/* Where dual . (point - start) can lie for points of the box. */
+static void range_in_box(const placed *frame, const fixed_box *box, es_vec3 dual, double *low,
+                         double *high) {
+    const double d[3] = {dual.x, dual.y, dual.z};
+    double centre = 0, reach = 0;
+    for (int a = 0; a < 3; a++) {
+        double half = 0.5 * (double)box->size[a];
+        centre += d[a] * ((double)(box->low[a] - frame->start[a]) + half);
+        reach += fabs(d[a]) * half;
+    }
+    *low = centre - reach - 1;
+    *high = centre + reach + 1;
+}
+
+bool rows_of_box(const placed *frame, const fixed_box *box, pixel_box pixels, uint32_t *first,
+                 uint32_t *last) {
+    double low, high;
+    range_in_box(frame, box, frame->column, &low, &high);
+    if (high < pixels.u0 || low > pixels.u1) return false;
+    range_in_box(frame, box, frame->row, &low, &high);
+    if (high < pixels.v0 || low > pixels.v1) return false;
+    *first = low > pixels.v0 ? (uint32_t)low : pixels.v0;
+    *last = high < pixels.v1 ? (uint32_t)high : pixels.v1;
+    return true;
+}
+
+/* ---- bricks ------------------------------------------------------------------- */
+
+static int largest_axis(es_vec3 n) {
+    double x = fabs(n.x), y = fabs(n.y), z = fabs(n.z);
+    return x >= y && x >= z ? 0 : y >= z ? 1 : 2;
+}
+
+/* Lowest and highest brick that the parallelogram reaches, per axis. */
+static void brick_bounds(const placed *frame, pixel_box pixels, double reach, int64_t low[3],
+                         int64_t high[3]) {
+    for (int a = 0; a < 3; a++) {
+        double from = INFINITY, to = -INFINITY;
+        for (int corner = 0; corner < 4; corner++) {
+            double u = corner & 1 ? pixels.u1 : pixels.u0, v = corner & 2 ? pixels.v1 : pixels.v0;
+            double at =
+                (double)frame->start[a] + u * (double)frame->du[a] + v * (double)frame->dv[a];
+            from = fmin(from, at / (double)ONE_VOXEL);
+            to = fmax(to, at / (double)ONE_VOXEL);
+        }
+        low[a] = (int64_t)floor((from - reach - 1e-6) / ES_BRICK);
+        high[a] = (int64_t)floor((to + reach + 1e-6) / ES_BRICK);
+    }
+}
+
+bool visit_bricks(const placed *frame, pixel_box pixels, double reach, visit_brick_fn *visit,
+                  void *context, es_error *err) {
+    int64_t low[3], high[3];
+    brick_bounds(frame, pixels, reach, low, high);
+    const double n[3] = {frame->normal.x, frame->normal.y, frame->normal.z};
+    const int k = largest_axis(frame->normal), i = (k + 1) % 3, j = (k + 2) % 3;
+    /* The plane over one brick column: its height at the column's centre, and
+     * how far it can stray from that over the column's width. */
+    double slope_i = -n[i] / n[k], slope_j = -n[j] / n[k];
+    double stray = (fabs(slope_i) + fabs(slope_j)) * 0.5 * ES_BRICK + reach / fabs(n[k]) + 1e-6;
+    double start[3];
+    for (int a = 0; a < 3; a++) start[a] = (double)frame->start[a] / (double)ONE_VOXEL;
+    for (int64_t bj = low[j]; bj <= high[j]; bj++)
+        for (int64_t bi = low[i]; bi <= high[i]; bi++) {
+            double height = start[k] + slope_i * (((double)bi + 0.5) * ES_BRICK - start[i]) +
+                            slope_j * (((double)bj + 0.5) * ES_BRICK - start[j]);
+            int64_t first = (int64_t)floor((height - stray) / ES_BRICK);
+            int64_t last = (int64_t)floor((height + stray) / ES_BRICK);
+            if (first < low[k]) first = low[k];
+            if (last > high[k]) last = high[k];
+            for (int64_t bk = first; bk <= last; bk++) {
+                int32_t at[3];
+                at[i] = (int32_t)(bi + frame->base[i] / ES_BRICK);
+                at[j] = (int32_t)(bj + frame->base[j] / ES_BRICK);
+                at[k] = (int32_t)(bk + frame->base[k] / ES_BRICK);
+                if (!visit(context, at, err)) return false;
+            }
+        }
+    return true;
+}

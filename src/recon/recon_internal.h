@@ -1,0 +1,205 @@
+/* What the files of this room share: bricks of private state, frames placed on
+ * the lattice in fixed point, the pixels that count, and the row kernels. */
+#ifndef RECON_INTERNAL_H
+#define RECON_INTERNAL_H
+
+#include "echosolid/recon.h"
+
+/* ---- store.c: bricks of private state ----------------------------------- */
+
+/* One brick: its place, its state, and what the current batch does to it. */
+typedef struct cell {
+    int32_t at[3];
+    void *state;        /* NULL until the batch that first touches it is sure to fit */
+    uint64_t frames;    /* bit f: frame f of the batch in hand touches the brick */
+    uint32_t most_hits; /* no voxel has more: see kernel.make_room */
+} cell;
+
+/* A hash map of cells by brick coordinates, in order of age. */
+typedef struct store {
+    size_t state_bytes;
+    uint64_t limit; /* bytes of state */
+    cell *cells;
+    size_t count, capacity;
+    size_t settled; /* cells before this one have a state */
+    size_t *slots, slot_mask;
+    size_t *touched, touched_count, touched_capacity; /* cells of the batch */
+} store;
+
+bool store_init(store *s, size_t state_bytes, uint64_t limit, es_error *err);
+void store_clear(store *s);
+/* Marks the brick as touched by frame `frame` (0..63) of the batch. */
+bool store_touch(store *s, const int32_t at[3], int frame, es_error *err);
+/* More bricks than the limit allows; four times more: not worth counting on. */
+bool store_past_limit(const store *s);
+bool store_hopeless(const store *s);
+/* Gives every new cell a zeroed state, or, past the limit, removes the new
+ * cells and fails with the size and a spacing that would fit. */
+bool store_settle(store *s, const double spacing_mm[3], es_error *err);
+/* Forgets bricks whose every frame mark was cleared since they were touched. */
+void store_drop_idle(store *s);
+const cell *store_find(const store *s, const int32_t at[3]); /* or NULL */
+/* Forgets the batch: new cells without a state, marks, the touched list. */
+void store_end_batch(store *s);
+
+enum { BATCH = 64 }; /* frames that one mark in `cell.frames` can hold */
+
+/* ---- place.c: a frame on the lattice -------------------------------------- */
+
+/* Positions are whole numbers of 2^-40 voxels, counted from the voxel `base`
+ * of the frame. A pixel's position is start + u * du + v * dv in 64-bit
+ * integers: exact, so that it cannot depend on where a row was cut, and every
+ * kernel gets the same bits. The rounding of du and dv moves the last pixel of
+ * a 10,000-pixel row by less than 1e-8 voxels. */
+enum { FRACTION = 40 };
+#define ONE_VOXEL ((int64_t)1 << FRACTION)
+#define FRAME_SPAN (1 << 20) /* voxels that one frame may reach */
+
+typedef struct placed {
+    int64_t base[3]; /* a multiple of ES_BRICK */
+    int64_t start[3], du[3], dv[3];
+    double inverse_du[3]; /* 1 / du, 0 when du is 0 */
+    es_vec3 column, row;  /* column . (position - start) is a pixel's u, row its v */
+    es_vec3 normal;       /* unit, in voxels */
+} placed;
+
+/* ES_GEOMETRY unless finite, affine, and u and v columns span a plane. */
+bool check_matrix(const es_mat4 *image_to_reference, es_error *err);
+
+/* The rectangle of pixels that a placement must cover, last ones included. */
+typedef struct pixel_box {
+    uint32_t u0, u1, v0, v1;
+} pixel_box;
+
+/* `shift` voxels are added to every coordinate: 0.5 makes floor() the nearest
+ * voxel. */
+bool place_frame(const es_mat4 *image_to_reference, const double origin_mm[3],
+                 const double spacing_mm[3], double shift, pixel_box pixels, placed *frame,
+                 es_error *err);
+
+/* A box in the frame's fixed-point coordinates: low <= position < low + size. */
+typedef struct fixed_box {
+    int64_t low[3];
+    uint64_t size[3];
+} fixed_box;
+fixed_box make_fixed_box(const placed *frame, const int64_t first[3], const int64_t last[3]);
+
+/* The pixels [*from, *to) of row v, within [from, to), that fall into the box.
+ * Exact: neighbouring boxes share no pixel and lose none. */
+bool row_in_box(const placed *frame, const fixed_box *box, uint32_t v, uint32_t *from,
+                uint32_t *to);
+/* Rows that can reach the box, a superset; false when there are none. */
+bool rows_of_box(const placed *frame, const fixed_box *box, pixel_box pixels, uint32_t *first,
+                 uint32_t *last);
+
+/* Calls `visit` for every brick that the frame's parallelogram may touch when
+ * it is thickened by `reach` voxels on each side: a superset. */
+typedef bool visit_brick_fn(void *context, const int32_t at[3], es_error *err);
+bool visit_bricks(const placed *frame, pixel_box pixels, double reach, visit_brick_fn *visit,
+                  void *context, es_error *err);
+
+/* ---- support.c: the pixels that count ------------------------------------- */
+
+/* Per row the runs of pixels inside clip rectangle and fan. */
+typedef struct run {
+    uint32_t from, to;
+} run;
+typedef struct support {
+    uint32_t width, height; /* of the images it was made for */
+    pixel_box box;          /* of all the runs */
+    run *runs;
+    size_t *row_first; /* runs of row v: row_first[v] to row_first[v + 1] */
+    uint64_t pixels;
+} support;
+bool support_make(support *s, const es_recon_options *options, uint32_t width, uint32_t height,
+                  es_error *err);
+void support_clear(support *s);
+
+/* ---- kernels.c: rows into bricks ------------------------------------------ */
+
+/* A run of pixels that all fall into one brick. Positions are local to the
+ * brick's state and never negative. */
+typedef struct row_span {
+    const void *pixels;  /* `count` of them, one channel, without gaps */
+    const uint8_t *keep; /* NULL, or 0 for each pixel to leave out */
+    uint32_t count;
+    uint32_t frame; /* 1-based number of the frame, for LATEST and MAXIMUM */
+    uint64_t at[3], step[3];
+} row_span;
+typedef void insert_row_fn(void *state, const row_span *span);
+
+/* What one voxel holds, as numbers. */
+typedef struct reading {
+    double value, hits, spread; /* hits 0: unseen */
+} reading;
+
+typedef struct kernel {
+    size_t voxel_bytes;
+    insert_row_fn *insert;
+    void (*read)(const void *state, size_t voxel, reading *out);
+    /* Marks pixels that are not finite or below the threshold; returns how many stay. */
+    uint32_t (*keep)(const void *pixels, uint32_t count, int channels, double threshold,
+                     uint8_t *keep);
+    /* One channel out of interleaved ones. */
+    void (*pick)(const void *pixels, uint32_t count, int channels, int channel, void *out);
+    /* NULL, or scales down the state of a brick when `most` more hits per voxel
+     * could pass what it can count. */
+    void (*make_room)(void *state);
+} kernel;
+
+/* The kernel for these options at a processor level; NULL for none. */
+const kernel *kernel_find(const es_recon_options *options, es_cpu level);
+
+/* LINEAR states have a rim that takes the weights which belong to neighbouring
+ * bricks: voxel (x, y, z), each -1 .. 16, is element
+ * RIM_FIRST + x + RIM_ROW * y + RIM_SLICE * z. Rows overlap in the rim, which
+ * is never read. */
+enum {
+    RIM_ROW = ES_BRICK + 1,
+    RIM_SLICE = RIM_ROW * RIM_ROW,
+    RIM_FIRST = 1 + RIM_ROW + RIM_SLICE,
+    RIM_VOXELS = RIM_FIRST + ES_BRICK * (1 + RIM_ROW + RIM_SLICE) + 1
+};
+
+enum { MOST_HITS = (1 << 24) - 1 }; /* that a state with make_room can count */
+
+/* ---- volume.c, for resolve.c ------------------------------------------------ */
+
+struct es_volume {
+    es_recon_options options;
+    es_pool *pool;
+    const kernel *kernel;
+    size_t channel_bytes; /* of a brick's state */
+    store store;
+    support support;
+    es_volume_stats stats;
+    struct batch *batch; /* room for the frames in hand */
+};
+
+/* First and last voxel of a brick that belong to the volume; false when the
+ * whole brick lies outside the extent. */
+bool brick_range(const es_recon_options *options, const int32_t at[3], int64_t first[3],
+                 int64_t last[3]);
+/* Element of a brick's state that holds one of its voxels, each 0 .. 15. */
+size_t state_index(const es_recon_options *options, int x, int y, int z);
+
+/* ---- distance.c, for smooth.c ------------------------------------------------ */
+
+typedef struct distance_voxel {
+    float weighted, weight; /* sums of w d and of w */
+} distance_voxel;
+
+struct es_distance {
+    es_distance_options options;
+    es_pool *pool;
+    store store; /* a state is ES_BRICK_VOXELS distance_voxels, x fastest */
+    es_volume_stats stats;
+    struct sheet *sheets; /* the frames in hand, BATCH of them */
+};
+
+/* ---- options.c --------------------------------------------------------------- */
+
+bool check_options(const es_recon_options *options, es_error *err);
+bool check_lattice(const double origin_mm[3], const double spacing_mm[3], es_error *err);
+
+#endif

@@ -1,0 +1,344 @@
+/* Frames into the volume, by brick.
+ *
+ * A batch of up to 64 frames is placed on the lattice; the bricks that any of
+ * them touches are found and allocated; then each brick is one task, which
+ * cuts the rows of its frames to the brick, in order of frames and rows, and
+ * hands the runs to the row kernel. A brick has one writer, so that the bytes
+ * cannot depend on the number of threads, and its state stays in the cache
+ * while all the frames of the batch pass through it. */
+#include <math.h>
+#include <string.h>
+
+#include "recon_internal.h"
+
+typedef struct batch {
+    es_volume *volume;
+    size_t count;
+    const es_image *images[BATCH];
+    placed frames[BATCH];
+    uint64_t first_frame; /* frames in the volume before this batch */
+} batch;
+
+/* ---- life ------------------------------------------------------------------------ */
+
+static size_t channel_bytes(const es_recon_options *options, const kernel *k) {
+    size_t voxels = options->interpolation == ES_LINEAR ? RIM_VOXELS : ES_BRICK_VOXELS;
+    return voxels * k->voxel_bytes;
+}
+
+size_t es_volume_brick_bytes(const es_recon_options *options) {
+    return channel_bytes(options, kernel_find(options, ES_CPU_SCALAR)) * (size_t)options->channels;
+}
+
+es_volume *es_volume_new(const es_recon_options *options, es_pool *pool, es_error *err) {
+    es_cpu level;
+    if (!check_options(options, err) || !es_cpu_level(&level, err)) return NULL;
+    es_volume *volume = es_alloc_zero(1, sizeof *volume, err);
+    if (!volume) return NULL;
+    volume->options = *options;
+    volume->pool = pool;
+    volume->kernel = kernel_find(options, level);
+    volume->channel_bytes = channel_bytes(options, volume->kernel);
+    volume->batch = es_alloc_zero(1, sizeof *volume->batch, err);
+    if (!volume->batch ||
+        !store_init(&volume->store, volume->channel_bytes * (size_t)options->channels,
+                    options->memory_limit, err)) {
+        es_volume_free(volume);
+        return NULL;
+    }
+    volume->batch->volume = volume;
+    return volume;
+}
+
+void es_volume_free(es_volume *volume) {
+    if (!volume) return;
+    store_clear(&volume->store);
+    support_clear(&volume->support);
+    es_free(volume->batch);
+    es_free(volume);
+}
+
+es_volume_stats es_volume_statistics(const es_volume *volume) {
+    es_volume_stats stats = volume->stats;
+    stats.bricks = volume->store.settled;
+    stats.bytes = stats.bricks * (uint64_t)volume->store.state_bytes;
+    return stats;
+}
+
+/* ---- bricks ------------------------------------------------------------------------ */
+
+bool brick_range(const es_recon_options *options, const int32_t at[3], int64_t first[3],
+                 int64_t last[3]) {
+    for (int a = 0; a < 3; a++) {
+        first[a] = (int64_t)at[a] * ES_BRICK;
+        last[a] = first[a] + ES_BRICK - 1;
+        if (!options->has_extent) continue;
+        if (options->extent[2 * a] > first[a]) first[a] = options->extent[2 * a];
+        if (options->extent[2 * a + 1] < last[a]) last[a] = options->extent[2 * a + 1];
+        if (first[a] > last[a]) return false;
+    }
+    return true;
+}
+
+size_t state_index(const es_recon_options *options, int x, int y, int z) {
+    if (options->interpolation == ES_LINEAR)
+        return (size_t)(RIM_FIRST + x + RIM_ROW * y + RIM_SLICE * z);
+    return (size_t)(x + ES_BRICK * (y + ES_BRICK * z));
+}
+
+/* The box of pixel positions that count for a brick: its voxels, or, LINEAR,
+ * also the positions up to one voxel before the first. */
+static bool pixel_range(const es_recon_options *options, const placed *frame, const int32_t at[3],
+                        fixed_box *box) {
+    int64_t first[3], last[3];
+    if (!brick_range(options, at, first, last)) return false;
+    if (options->interpolation == ES_LINEAR)
+        for (int a = 0; a < 3; a++) first[a]--;
+    *box = make_fixed_box(frame, first, last);
+    return true;
+}
+
+/* ---- which bricks a frame touches ---------------------------------------------------- */
+
+typedef struct toucher {
+    es_volume *volume;
+    const placed *frame;
+    int number;
+} toucher;
+
+static bool any_pixel_in_box(const support *s, const placed *frame, const fixed_box *box) {
+    uint32_t v, last;
+    if (!rows_of_box(frame, box, s->box, &v, &last)) return false;
+    for (; v <= last; v++)
+        for (size_t i = s->row_first[v]; i < s->row_first[v + 1]; i++) {
+            run r = s->runs[i];
+            if (row_in_box(frame, box, v, &r.from, &r.to)) return true;
+        }
+    return false;
+}
+
+static bool touch_brick(void *context, const int32_t at[3], es_error *err) {
+    toucher *t = context;
+    store *s = &t->volume->store;
+    fixed_box box;
+    if (!pixel_range(&t->volume->options, t->frame, at, &box)) return true;
+    if (!any_pixel_in_box(&t->volume->support, t->frame, &box)) return true;
+    /* Counting goes on past the limit, so that the message can say how much
+     * is needed, but not for ever. */
+    if (store_hopeless(s)) return store_settle(s, t->volume->options.spacing_mm, err);
+    return store_touch(s, at, t->number, err);
+}
+
+static bool touch_bricks(es_volume *volume, const placed *frame, int number, es_error *err) {
+    if (volume->support.pixels == 0) return true;
+    toucher t = {volume, frame, number};
+    double reach = volume->options.interpolation == ES_LINEAR ? 1 : 0;
+    return visit_bricks(frame, volume->support.box, reach, touch_brick, &t, err);
+}
+
+/* ---- one brick ------------------------------------------------------------------------ */
+
+/* Room for one pixel run taken out of interleaved channels. */
+enum { PICKED = 256 };
+
+static void insert_span(const es_volume *volume, cell *c, row_span *span) {
+    const kernel *k = volume->kernel;
+    if (k->make_room) {
+        if (c->most_hits + (uint64_t)span->count > MOST_HITS) {
+            for (int channel = 0; channel < volume->options.channels; channel++)
+                k->make_room((char *)c->state + (size_t)channel * volume->channel_bytes);
+            c->most_hits = (MOST_HITS + 1) / 2;
+        }
+        c->most_hits += span->count;
+    }
+    k->insert(c->state, span);
+}
+
+/* Pixels with channels to part or values to leave out, PICKED at a time. */
+static void insert_picked(const es_volume *volume, cell *c, row_span whole, bool check) {
+    const es_recon_options *o = &volume->options;
+    const size_t pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
+    double pixels[PICKED];
+    uint8_t keep[PICKED];
+    for (uint32_t first = 0; first < whole.count; first += PICKED) {
+        row_span span = whole;
+        span.count = whole.count - first < PICKED ? whole.count - first : PICKED;
+        for (int a = 0; a < 3; a++) span.at[a] += first * span.step[a];
+        const void *source = (const char *)whole.pixels + first * pixel_bytes;
+        if (check) {
+            volume->kernel->keep(source, span.count, o->channels, o->threshold, keep);
+            span.keep = keep;
+        }
+        span.pixels = pixels;
+        for (int channel = 0; channel < o->channels; channel++) {
+            volume->kernel->pick(source, span.count, o->channels, channel, pixels);
+            cell plane = {.state = (char *)c->state + (size_t)channel * volume->channel_bytes};
+            insert_span(volume, channel ? &plane : c, &span);
+        }
+    }
+}
+
+static bool must_check(const es_recon_options *o) {
+    return !isnan(o->threshold) || o->type == ES_F32 || o->type == ES_F64;
+}
+
+/* The longest span: far fewer hits than a state can count. */
+enum { LONGEST = 1 << 20 };
+
+static void insert_run(const batch *b, size_t f, cell *c, uint32_t v, run r) {
+    const es_volume *volume = b->volume;
+    const es_recon_options *o = &volume->options;
+    const placed *frame = &b->frames[f];
+    const es_image *image = b->images[f];
+    const size_t pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
+    const bool check = must_check(o);
+    row_span span = {.frame = (uint32_t)(b->first_frame + f + 1)};
+    for (uint32_t u = r.from; u < r.to; u += span.count) {
+        span.count = r.to - u < LONGEST ? r.to - u : LONGEST;
+        span.pixels = (const char *)image->data + ((size_t)v * image->width + u) * pixel_bytes;
+        for (int a = 0; a < 3; a++) {
+            int64_t corner = ((int64_t)c->at[a] * ES_BRICK - frame->base[a]) * ONE_VOXEL;
+            if (o->interpolation == ES_LINEAR) corner -= ONE_VOXEL;
+            span.at[a] = (uint64_t)(frame->start[a] + (int64_t)u * frame->du[a] +
+                                    (int64_t)v * frame->dv[a] - corner);
+            span.step[a] = (uint64_t)frame->du[a];
+        }
+        if (check || o->channels > 1)
+            insert_picked(volume, c, span, check);
+        else
+            insert_span(volume, c, &span);
+    }
+}
+
+static void insert_frame(const batch *b, size_t f, cell *c) {
+    const support *s = &b->volume->support;
+    const placed *frame = &b->frames[f];
+    fixed_box box;
+    uint32_t v, last;
+    if (!pixel_range(&b->volume->options, frame, c->at, &box) ||
+        !rows_of_box(frame, &box, s->box, &v, &last))
+        return;
+    for (; v <= last; v++)
+        for (size_t i = s->row_first[v]; i < s->row_first[v + 1]; i++) {
+            run r = s->runs[i];
+            if (row_in_box(frame, &box, v, &r.from, &r.to)) insert_run(b, f, c, v, r);
+        }
+}
+
+static void insert_brick(void *context, size_t index, int worker) {
+    const batch *b = context;
+    store *s = &b->volume->store;
+    cell *c = &s->cells[s->touched[index]];
+    (void)worker;
+    for (size_t f = 0; f < b->count; f++)
+        if (c->frames >> f & 1) insert_frame(b, f, c);
+}
+
+/* ---- statistics -------------------------------------------------------------------------- */
+
+static uint64_t kept_pixels(const es_volume *volume, const es_image *image, uint32_t v, run r) {
+    const es_recon_options *o = &volume->options;
+    const size_t pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
+    uint8_t keep[PICKED];
+    uint64_t kept = 0;
+    for (uint32_t u = r.from; u < r.to; u += PICKED) {
+        uint32_t count = r.to - u < PICKED ? r.to - u : PICKED;
+        const char *source =
+            (const char *)image->data + ((size_t)v * image->width + u) * pixel_bytes;
+        kept += volume->kernel->keep(source, count, o->channels, o->threshold, keep);
+    }
+    return kept;
+}
+
+/* Counts one frame's pixels: those whose nearest voxel is in the extent, and of
+ * them those that are kept. */
+static bool count_pixels(es_volume *volume, const es_image *image, const es_mat4 *matrix,
+                         es_error *err) {
+    const es_recon_options *o = &volume->options;
+    const support *s = &volume->support;
+    const bool check = must_check(o);
+    uint64_t in_extent = s->pixels, kept = s->pixels;
+    if (s->pixels > 0 && (o->has_extent || check)) {
+        placed frame;
+        if (!place_frame(matrix, o->origin_mm, o->spacing_mm, 0.5, s->box, &frame, err))
+            return false;
+        const int64_t first[3] = {o->extent[0], o->extent[2], o->extent[4]};
+        const int64_t last[3] = {o->extent[1], o->extent[3], o->extent[5]};
+        fixed_box box = make_fixed_box(&frame, first, last);
+        in_extent = kept = 0;
+        for (uint32_t v = 0; v < s->height; v++)
+            for (size_t i = s->row_first[v]; i < s->row_first[v + 1]; i++) {
+                run r = s->runs[i];
+                if (o->has_extent && !row_in_box(&frame, &box, v, &r.from, &r.to)) continue;
+                in_extent += r.to - r.from;
+                kept += check ? kept_pixels(volume, image, v, r) : r.to - r.from;
+            }
+    }
+    volume->stats.pixels_inserted += kept;
+    volume->stats.pixels_ignored += in_extent - kept;
+    volume->stats.pixels_outside += s->pixels - in_extent;
+    return true;
+}
+
+/* ---- batches -------------------------------------------------------------------------------- */
+
+static bool check_image(const es_recon_options *o, const es_image *image, es_error *err) {
+    if (image->type != o->type || image->channels != o->channels)
+        return es_fail(err, ES_USAGE, "the image is %s with %d channels, the volume %s with %d",
+                       es_type_name(image->type), image->channels, es_type_name(o->type),
+                       o->channels);
+    if (!image->data || image->width == 0 || image->height == 0)
+        return es_fail(err, ES_USAGE, "the image has no pixels");
+    return true;
+}
+
+/* Places the frames; those that touch nothing stay without bricks. */
+static bool place_batch(batch *b, const es_mat4 *matrices, es_error *err) {
+    es_volume *volume = b->volume;
+    const es_recon_options *o = &volume->options;
+    double shift = o->interpolation == ES_NEAREST ? 0.5 : 0;
+    for (size_t f = 0; f < b->count; f++)
+        if (!place_frame(&matrices[f], o->origin_mm, o->spacing_mm, shift, volume->support.box,
+                         &b->frames[f], err) ||
+            !touch_bricks(volume, &b->frames[f], (int)f, err))
+            return es_prefix(err, "frame %llu", (unsigned long long)(b->first_frame + f));
+    return store_settle(&volume->store, o->spacing_mm, err);
+}
+
+/* Frames of one size, at most BATCH of them. */
+static bool insert_batch(batch *b, const es_mat4 *matrices, es_error *err) {
+    es_volume *volume = b->volume;
+    b->first_frame = volume->stats.frames;
+    bool ok = !es_cancelled(err) &&
+              support_make(&volume->support, &volume->options, b->images[0]->width,
+                           b->images[0]->height, err) &&
+              place_batch(b, matrices, err);
+    if (ok) es_pool_run(volume->pool, volume->store.touched_count, insert_brick, b);
+    store_end_batch(&volume->store);
+    if (!ok) return false;
+    for (size_t f = 0; f < b->count; f++)
+        if (!count_pixels(volume, b->images[f], &matrices[f], err)) return false;
+    volume->stats.frames += b->count;
+    return true;
+}
+
+bool es_volume_insert(es_volume *volume, const es_image *const *images,
+                      const es_mat4 *image_to_reference, size_t count, es_error *err) {
+    const double start_s = es_clock_s();
+    for (size_t f = 0; f < count; f++)
+        if (!check_image(&volume->options, images[f], err))
+            return es_prefix(err, "frame %llu", (unsigned long long)(volume->stats.frames + f));
+    bool ok = true;
+    batch *b = volume->batch;
+    for (size_t f = 0; ok && f < count; f += b->count) {
+        b->count = 0;
+        while (f + b->count < count && b->count < BATCH) {
+            const es_image *next = images[f + b->count];
+            if (next->width != images[f]->width || next->height != images[f]->height) break;
+            b->images[b->count++] = next;
+        }
+        ok = insert_batch(b, &image_to_reference[f], err);
+    }
+    volume->stats.insert_s += es_clock_s() - start_s;
+    return ok;
+}
