@@ -66,6 +66,24 @@ static inline es_mesh mesh_of_field(field_fn *field, double half_mm, double spac
     return mesh;
 }
 
+static inline es_mesh mesh_by_hand(const float *vertices, size_t vertex_count,
+                                   const uint32_t *triangles, size_t triangle_count) {
+    es_mesh mesh = {.vertex_count = vertex_count, .triangle_count = triangle_count};
+    mesh.vertices = es_alloc(3 * vertex_count, sizeof(float), NULL);
+    mesh.triangles = es_alloc(3 * triangle_count, sizeof(uint32_t), NULL);
+    memcpy(mesh.vertices, vertices, 3 * vertex_count * sizeof(float));
+    memcpy(mesh.triangles, triangles, 3 * triangle_count * sizeof(uint32_t));
+    return mesh;
+}
+
+/* Normal noise, a function of the place alone. */
+static inline double place_noise(es_vec3 p) {
+    int64_t x = (int64_t)floor(p.x * 64), y = (int64_t)floor(p.y * 64),
+            z = (int64_t)floor(p.z * 64);
+    es_random random = es_random_new(7, (uint64_t)(x * 73856093 ^ y * 19349663 ^ z * 83492791));
+    return es_random_normal(&random);
+}
+
 static inline es_mesh_check inspect(const es_mesh *mesh) {
     es_mesh_check check;
     es_error err = {0};

@@ -8,16 +8,6 @@ static double lumps(es_vec3 p) {
     return sin(1.3 * p.x) + cos(1.7 * p.y + 0.3) * sin(p.z) + 0.2 * sin(9 * p.x * p.y);
 }
 
-static es_mesh mesh_by_hand(const float *vertices, size_t vertex_count, const uint32_t *triangles,
-                            size_t triangle_count) {
-    es_mesh mesh = {.vertex_count = vertex_count, .triangle_count = triangle_count};
-    mesh.vertices = es_alloc(3 * vertex_count, sizeof(float), NULL);
-    mesh.triangles = es_alloc(3 * triangle_count, sizeof(uint32_t), NULL);
-    memcpy(mesh.vertices, vertices, 3 * vertex_count * sizeof(float));
-    memcpy(mesh.triangles, triangles, 3 * triangle_count * sizeof(uint32_t));
-    return mesh;
-}
-
 /* ---- an oracle: the nearest point by projection onto the barycentric square -- */
 
 static double segment_distance(es_vec3 p, es_vec3 a, es_vec3 b) {

@@ -6,17 +6,10 @@ static double radius20(es_vec3 p) { return es_vec3_length(p) - 20; }
 
 static double torus(es_vec3 p) { return hypot(hypot(p.x, p.y) - 9, p.z) - 3.5; }
 
-/* A function of the place alone, uniform in [-1, 1). */
-static double white(es_vec3 p) {
-    uint64_t place =
-        (uint64_t)((int64_t)floor(p.x * 64) * 73856093 ^ (int64_t)floor(p.y * 64) * 19349663 ^
-                   (int64_t)floor(p.z * 64) * 83492791);
-    es_random random = es_random_new(7, place);
-    return 2 * es_random_uniform(&random) - 1;
-}
+static double white(es_vec3 p) { return place_noise(p); }
 
 /* Only -1, 0 and 1: at level 0 many values equal the level. */
-static double three_values(es_vec3 p) { return floor(1.5 * white(p) + 0.5); }
+static double three_values(es_vec3 p) { return fmin(1, fmax(-1, round(white(p)))); }
 
 static double smooth_noise(es_vec3 p) {
     return sin(1.9 * p.x) * cos(1.3 * p.y + p.z) + sin(p.y * p.z / 3) + 0.3 * white(p);
