@@ -29,7 +29,7 @@ struct scene {
 };
 #define SCENE                                                                                      \
     {                                                                                              \
-        .width_mm = 40, .depth_mm = 50, .spacing_mm = 0.1, .bone = true, .top_mm = 22,              \
+        .width_mm = 40, .depth_mm = 50, .spacing_mm = 0.1, .bone = true, .top_mm = 22,             \
         .bend_mm = 25, .echo = 0.9, .below = 0.1, .fascia_mm = 9, .seed = 1                        \
     }
 /* Half the thickness of an echo across its surface: two cycles of 5 MHz. */
@@ -45,15 +45,14 @@ static bool bone_at(const struct scene *s, double x) {
 
 /* Speckle: amplitude of complex noise on a grid of 0.5 x 0.25 mm, smooth in
  * between, as a point spread function makes it. */
-enum { GRAINS_ACROSS = 160, GRAINS_DEEP = 400 };
+enum { GRAINS_ACROSS = 260, GRAINS_DEEP = 400 };
 static double grain[2][GRAINS_DEEP][GRAINS_ACROSS];
 
 static void sow(uint64_t seed) {
     es_random random = es_random_new(seed, 0);
     for (int part = 0; part < 2; part++)
         for (int j = 0; j < GRAINS_DEEP; j++)
-            for (int i = 0; i < GRAINS_ACROSS; i++)
-                grain[part][j][i] = es_random_normal(&random);
+            for (int i = 0; i < GRAINS_ACROSS; i++) grain[part][j][i] = es_random_normal(&random);
 }
 
 static double speckle(double x, double z) {
@@ -459,8 +458,13 @@ static void a_curved_fan_is_traced_along_its_rays(void **state) {
     s.bend_mm = 0, s.fascia_mm = 0, s.top_mm = 45, s.depth_mm = 75;
     es_bone_options o = ES_BONE_DEFAULTS;
     o.spacing_mm[0] = 0.3, o.spacing_mm[1] = 0.15;
-    o.fan = (es_fan){.kind = ES_FAN_CURVED, .apex_u = 200, .apex_v = -300, .radius_start = 300,
-                     .radius_stop = 750, .angle_start_rad = -0.5, .angle_stop_rad = 0.5,
+    o.fan = (es_fan){.kind = ES_FAN_CURVED,
+                     .apex_u = 200,
+                     .apex_v = -300,
+                     .radius_start = 300,
+                     .radius_stop = 750,
+                     .angle_start_rad = -0.5,
+                     .angle_stop_rad = 0.5,
                      .aspect = 2};
     es_image image = {0};
     es_trace trace = {0};
@@ -596,8 +600,13 @@ static void fans_that_make_no_sense_are_refused(void **state) {
     o = good, o.fan.u1 = NAN, refuse_options(o, "rectangle");
     o = good, o.fan.v0 = 600, refuse_options(o, "rectangle");
     o = good, o.fan.kind = (es_fan_kind)9, refuse_options(o, "fan");
-    good.fan = (es_fan){.kind = ES_FAN_CURVED, .apex_u = 200, .apex_v = -300, .radius_start = 300,
-                        .radius_stop = 750, .angle_start_rad = -0.5, .angle_stop_rad = 0.5,
+    good.fan = (es_fan){.kind = ES_FAN_CURVED,
+                        .apex_u = 200,
+                        .apex_v = -300,
+                        .radius_start = 300,
+                        .radius_stop = 750,
+                        .angle_start_rad = -0.5,
+                        .angle_stop_rad = 0.5,
                         .aspect = 1};
     o = good, o.fan.apex_u = INFINITY, refuse_options(o, "apex");
     o = good, o.fan.radius_stop = 200, refuse_options(o, "radii");
@@ -645,6 +654,8 @@ static void pixels_that_are_not_finite_are_refused_with_their_place(void **state
     float *pixel = (float *)image.data + 123 * image.width + 45;
     *pixel = NAN;
     refuse_image(&o, &image, ES_FORMAT, "(45, 123)");
+    *pixel = 1e35f; /* would overflow in sums */
+    refuse_image(&o, &image, ES_FORMAT, "(45, 123)");
     *pixel = -INFINITY;
     refuse_image(&o, &image, ES_FORMAT, "(45, 123)");
     es_image_clear(&image);
@@ -664,9 +675,14 @@ static void a_clip_or_fan_of_another_image_is_refused(void **state) {
     refuse_image(&o, &image, ES_USAGE, "clip");
     o = good, o.fan.u1 = 820;
     refuse_image(&o, &image, ES_USAGE, "fan");
-    o = good, o.fan = (es_fan){.kind = ES_FAN_CURVED, .apex_u = 5000, .apex_v = -300,
-                               .radius_start = 300, .radius_stop = 750, .angle_start_rad = -0.5,
-                               .angle_stop_rad = 0.5, .aspect = 1};
+    o = good, o.fan = (es_fan){.kind = ES_FAN_CURVED,
+                               .apex_u = 5000,
+                               .apex_v = -300,
+                               .radius_start = 300,
+                               .radius_stop = 750,
+                               .angle_start_rad = -0.5,
+                               .angle_stop_rad = 0.5,
+                               .aspect = 1};
     refuse_image(&o, &image, ES_USAGE, "no scan line");
     es_image_clear(&image);
 }

@@ -77,7 +77,8 @@ static const struct sweep *load_sweep(const char *recording, const char *config)
     es_source *source = es_sequence_open(recording, &err);
     if (!source) fail_msg("%s", err.message);
     while (s->count < MOST_FRAMES) {
-        if (!es_source_next(source, &frame, ES_READ_PIXELS, &end, &err)) fail_msg("%s", err.message);
+        if (!es_source_next(source, &frame, ES_READ_PIXELS, &end, &err))
+            fail_msg("%s", err.message);
         if (end) break;
         es_mat4 *pose = &s->image_to_reference[s->count];
         if (!es_frame_to_graph(&frame, graph, &err) ||
@@ -241,8 +242,7 @@ static void make_variant(const es_image *image, const struct variant *c, es_imag
                               v * shrink + k / shrink);
             }
             double full = c->wide ? 257 : 1;
-            es_type_set(out->type, out->data, (size_t)v * w + u,
-                        full * sum / (shrink * shrink));
+            es_type_set(out->type, out->data, (size_t)v * w + u, full * sum / (shrink * shrink));
         }
 }
 
@@ -267,7 +267,8 @@ static bool trace_at(const es_trace *trace, double spacing_mm, double x_mm, doub
 static void compare_variant(const struct sweep *s, int f, const struct variant *c) {
     es_image image = {0};
     es_trace trace = {0};
-    double spacing[2] = {s->spacing_mm[0] * (c->half ? 2 : 1), s->spacing_mm[1] * (c->half ? 2 : 1)};
+    double spacing[2] = {s->spacing_mm[0] * (c->half ? 2 : 1),
+                         s->spacing_mm[1] * (c->half ? 2 : 1)};
     double width_mm = s->image[f].width * s->spacing_mm[0], sum = 0;
     make_variant(&s->image[f], c, &image);
     es_bone_options options = options_for(spacing);

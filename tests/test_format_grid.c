@@ -4,8 +4,7 @@
 
 #include <sys/wait.h>
 
-static const char *const names[] = {"g.mha",    "g.mhd", "g.nrrd",
-                                    "g.nhdr", "g.nii", "g.nii.gz"};
+static const char *const names[] = {"g.mha", "g.mhd", "g.nrrd", "g.nhdr", "g.nii", "g.nii.gz"};
 enum { NAMES = sizeof names / sizeof *names };
 
 /* A volume that stands askew: turned about z by 30 degrees, then mirrored in
@@ -110,9 +109,12 @@ static void nrrd_spaces_become_lps(void **state) {
     static const struct {
         const char *space;
         double x, y;
-    } cases[] = {{"left-posterior-superior", 1, 1}, {"LPS", 1, 1},
-                 {"right-anterior-superior", -1, -1}, {"RAS", -1, -1},
-                 {"left-anterior-superior", 1, -1}, {"LAS", 1, -1},
+    } cases[] = {{"left-posterior-superior", 1, 1},
+                 {"LPS", 1, 1},
+                 {"right-anterior-superior", -1, -1},
+                 {"RAS", -1, -1},
+                 {"left-anterior-superior", 1, -1},
+                 {"LAS", 1, -1},
                  {"scanner-xyz", 1, 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char header[500];
@@ -137,7 +139,8 @@ static void nrrd_units_become_millimetres(void **state) {
     es_grid_info info = info_of(write_mixed(
         "u.nrrd",
         "NRRD0004\ntype: uchar\ndimension: 3\nspace: LPS\nsizes: 1 1 1\nspace directions: (1,0,0) "
-        "(0,1,0) (0,0,1)\nspace units: \"cm\" \"cm\" \"cm\"\nencoding: raw\nspace origin: (1,2,3)\n\nx",
+        "(0,1,0) (0,0,1)\nspace units: \"cm\" \"cm\" \"cm\"\nencoding: raw\nspace origin: "
+        "(1,2,3)\n\nx",
         "", 0));
     assert_true(info.spacing_mm[1] == 10 && info.origin_mm[2] == 30);
     es_grid_info_clear(&info);
@@ -201,8 +204,8 @@ static void nifti_sform_is_ras(void **state) {
 static void nifti_qform_turns_by_its_quaternion(void **state) {
     (void)state;
     nifti_bytes n = plain_nifti();
-    put_short(&n, 252, 1);                  /* qform_code */
-    put_float(&n, 264, (float)sqrt(0.5));   /* d: 90 degrees about z, x -> y in RAS */
+    put_short(&n, 252, 1);                /* qform_code */
+    put_float(&n, 264, (float)sqrt(0.5)); /* d: 90 degrees about z, x -> y in RAS */
     put_float(&n, 268, 1), put_float(&n, 272, 2), put_float(&n, 276, 3);
     es_grid_info info = info_of(write_bytes("n.nii", n.bytes, sizeof n.bytes));
     es_grid_info expected = {.size = {2, 2, 1},
@@ -241,7 +244,8 @@ static void reversed_nifti_is_read(void **state) {
     nifti_bytes n = plain_nifti();
     static const struct {
         int at, size, count;
-    } numbers[] = {{0, 4, 1}, {40, 2, 8}, {70, 2, 2}, {76, 4, 8}, {108, 4, 3}, {252, 2, 2}, {256, 4, 18}};
+    } numbers[] = {{0, 4, 1},   {40, 2, 8},  {70, 2, 2},  {76, 4, 8},
+                   {108, 4, 3}, {252, 2, 2}, {256, 4, 18}};
     for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
         for (int i = 0; i < numbers[k].count; i++)
             for (int a = 0; a < numbers[k].size / 2; a++) {
@@ -269,8 +273,11 @@ static void a_long_side_makes_nifti_2(void **state) {
     (void)state;
     for (int n = 4; n < 6; n++) {
         es_error err = {0};
-        es_grid_info info = {.size = {40000, 2, 1}, .spacing_mm = {.1, .2, .3},
-                             .direction = {1, 0, 0, 0, 1, 0, 0, 0, 1}, .type = ES_I16, .channels = 1};
+        es_grid_info info = {.size = {40000, 2, 1},
+                             .spacing_mm = {.1, .2, .3},
+                             .direction = {1, 0, 0, 0, 1, 0, 0, 0, 1},
+                             .type = ES_I16,
+                             .channels = 1};
         assert_ok(es_grid_write(in_folder(names[n]), &info, zeros, &info, NULL, &err));
         es_grid_info back = info_of(in_folder(names[n]));
         assert_same_geometry(&back, &info, 1e-15); /* 64-bit floats in NIfTI-2 */
@@ -290,8 +297,11 @@ static void a_long_side_makes_nifti_2(void **state) {
 static void a_large_volume_streams(void **state) {
     (void)state;
     static const char *const streamed[] = {"big.mha", "big.nrrd", "big.nii.gz"};
-    es_grid_info info = {.size = {1024, 1024, 160}, .spacing_mm = {1, 1, 1},
-                         .direction = {1, 0, 0, 0, 1, 0, 0, 0, 1}, .type = ES_U8, .channels = 1};
+    es_grid_info info = {.size = {1024, 1024, 160},
+                         .spacing_mm = {1, 1, 1},
+                         .direction = {1, 0, 0, 0, 1, 0, 0, 0, 1},
+                         .type = ES_U8,
+                         .channels = 1};
     uint64_t before = es_memory_peak();
     for (int n = 0; n < 3; n++) {
         es_error err = {0};
@@ -323,12 +333,15 @@ static void volumes_and_recordings_are_told_apart(void **state) {
     } cases[] = {
         {"v.mha", M "ElementDataFile = LOCAL\nxx", true},
         {"v.mha", M "Kinds = domain domain domain\nElementDataFile = LOCAL\nxx", true},
-        {"v.mha", M "Kinds = domain domain domain\nSeq_Frame0000_ImageStatus = OK\n"
-                    "ElementDataFile = LOCAL\nxx", true}, /* as PLUS writes its volumes */
+        {"v.mha",
+         M "Kinds = domain domain domain\nSeq_Frame0000_ImageStatus = OK\n"
+           "ElementDataFile = LOCAL\nxx",
+         true}, /* as PLUS writes its volumes */
         {"v.mha", M "Kinds = domain domain list\nElementDataFile = LOCAL\nxx", false},
         {"v.mha", M "Seq_Frame0000_Timestamp = 1\nElementDataFile = LOCAL\nxx", false},
         {"v.mha", M "UltrasoundImageOrientation = MFA\nElementDataFile = LOCAL\nxx", false},
-        {"v.mha", "NDims = 2\nDimSize = 2 1\nElementType = MET_UCHAR\nElementDataFile = LOCAL\nxx", false},
+        {"v.mha", "NDims = 2\nDimSize = 2 1\nElementType = MET_UCHAR\nElementDataFile = LOCAL\nxx",
+         false},
         {"v.nrrd", N "\nxx", true},
         {"v.nrrd", N "kinds: domain domain list\n\nxx", false},
         {"v.nrrd", N "Seq_Frame0000_Timestamp:=1\n\nxx", false},
@@ -336,7 +349,8 @@ static void volumes_and_recordings_are_told_apart(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bool is_grid;
         es_error err = {0};
-        assert_ok(es_file_is_grid(write_mixed(cases[i].name, cases[i].header, "", 0), &is_grid, &err));
+        assert_ok(
+            es_file_is_grid(write_mixed(cases[i].name, cases[i].header, "", 0), &is_grid, &err));
         if (is_grid != cases[i].is_grid) fail_msg("wrong about\n%s", cases[i].header);
     }
     es_grid grid;
@@ -350,12 +364,16 @@ static void broken_volumes_are_refused(void **state) {
     static const struct {
         const char *name, *header, *says;
     } cases[] = {
-        {"v.mha", M "TransformMatrix = 1 0 0 1 0 0 0 0 1\nElementDataFile = LOCAL\nxx", "one plane"},
-        {"v.mha", M "TransformMatrix = 0 0 0 0 0 0 0 0 0\nElementDataFile = LOCAL\nxx", "no direction"},
-        {"v.mha", M "TransformMatrix = 1 0 0 0 1 0 0 0 nan\nElementDataFile = LOCAL\nxx", "not finite"},
+        {"v.mha", M "TransformMatrix = 1 0 0 1 0 0 0 0 1\nElementDataFile = LOCAL\nxx",
+         "one plane"},
+        {"v.mha", M "TransformMatrix = 0 0 0 0 0 0 0 0 0\nElementDataFile = LOCAL\nxx",
+         "no direction"},
+        {"v.mha", M "TransformMatrix = 1 0 0 0 1 0 0 0 nan\nElementDataFile = LOCAL\nxx",
+         "not finite"},
         {"v.mha", M "ElementSpacing = 1 0 1\nElementDataFile = LOCAL\nxx", "spacing of 0"},
         {"v.mha", M "ElementSpacing = 1 -1 1\nElementDataFile = LOCAL\nxx", "spacing of -1"},
-        {"v.mha", M "Offset = 1 1\nElementDataFile = LOCAL\nxx", "Offset: expected 3 numbers, found 2"},
+        {"v.mha", M "Offset = 1 1\nElementDataFile = LOCAL\nxx",
+         "Offset: expected 3 numbers, found 2"},
         {"v.mha", M "ElementDataFile = LOCAL\nx", "expected 2 bytes of pixels, found 1"},
         {"v.nrrd", N "space: LPS\nspace directions: (1,0,0) (1,0,0) (0,0,1)\n\nxx", "one plane"},
         {"v.nrrd", N "spacings: 1 0 1\n\nxx", "spacing of 0"},
@@ -379,9 +397,12 @@ static void broken_nifti_is_refused(void **state) {
         const char *says;
         es_code code;
     } cases[] = {
-        {40, 0, "dimensions", ES_FORMAT},          {40, 9, "dimensions", ES_FORMAT},
-        {42, -1, "size 1 is -1", ES_FORMAT},       {42, 0, "size 1 is 0", ES_FORMAT},
-        {70, 64 * 256, "data type", ES_UNSUPPORTED}, {70, 1024, "data type", ES_UNSUPPORTED},
+        {40, 0, "dimensions", ES_FORMAT},
+        {40, 9, "dimensions", ES_FORMAT},
+        {42, -1, "size 1 is -1", ES_FORMAT},
+        {42, 0, "size 1 is 0", ES_FORMAT},
+        {70, 64 * 256, "data type", ES_UNSUPPORTED},
+        {70, 1024, "data type", ES_UNSUPPORTED},
         {46, 2, "expected 8 bytes of pixels, found 4", ES_FORMAT},
         {110, 0, "voxels at byte", ES_FORMAT}, /* vox_offset becomes tiny */
         {82, 0, "no direction", ES_FORMAT},    /* pixdim[1] becomes 0 */
@@ -418,7 +439,8 @@ static bool ask_oracle(const char *path, oracle *said) {
     size_t room = 0;
     const char *source = getenv("ES_TEST_SOURCE");
     if (!source) return false;
-    snprintf(command, sizeof command, "/usr/bin/python3 '%s/tests/format_oracle.py' '%s'", source, path);
+    snprintf(command, sizeof command, "/usr/bin/python3 '%s/tests/format_oracle.py' '%s'", source,
+             path);
     FILE *pipe = popen(command, "r");
     memset(said, 0, sizeof *said);
     while (pipe && getline(&line, &room, pipe) > 0) {
@@ -429,7 +451,8 @@ static bool ask_oracle(const char *path, oracle *said) {
         if (strncmp(line, "origin", 6) == 0) es_parse_doubles(numbers, said->origin, 3);
         if (line[0] == 'Q') said->has_qform = es_parse_doubles(numbers, said->qform, 12) == 12;
         if (line[0] == 'S') said->has_sform = es_parse_doubles(numbers, said->sform, 12) == 12;
-        if (strncmp(line, "values", 6) == 0) said->count = es_parse_doubles(numbers, said->values, 180);
+        if (strncmp(line, "values", 6) == 0)
+            said->count = es_parse_doubles(numbers, said->values, 180);
     }
     free(line);
     int status = pipe ? pclose(pipe) : -1;
@@ -473,7 +496,8 @@ static void check_against_oracle(const char *name, const oracle *said, const es_
 static void vtk_reads_the_same(void **state) {
     (void)state;
     for (int n = 0; n < NAMES; n++) {
-        if (strstr(names[n], ".n") && !strstr(names[n], ".nii")) continue; /* NRRD: by Teem, below */
+        if (strstr(names[n], ".n") && !strstr(names[n], ".nii"))
+            continue; /* NRRD: by Teem, below */
         int channels = n % 2 ? 3 : 1;
         es_type type = channels == 3 ? ES_U8 : n == 0 ? ES_I16 : ES_F32;
         es_grid grid = {.info = askew(type, channels)};
@@ -508,7 +532,8 @@ static bool ask_teem(const char *path, oracle *said, char *geometry, size_t size
     while (pipe && getline(&line, &room, pipe) > 0) {
         if (strncmp(line, "space", 5) == 0 || strncmp(line, "sizes", 5) == 0)
             strncat(geometry, line, size - strlen(geometry) - 1);
-        if (behind) said->count += es_parse_doubles(line, said->values + said->count, 180 - said->count);
+        if (behind)
+            said->count += es_parse_doubles(line, said->values + said->count, 180 - said->count);
         behind = behind || line[0] == '\n';
     }
     free(line);
@@ -529,7 +554,8 @@ static void teem_reads_the_same(void **state) {
             oracle said;
             char geometry[2000];
             fill(&grid);
-            assert_ok(es_grid_write(in_folder(names[n]), &grid.info, es_grid_slab, &grid, &options, &err));
+            assert_ok(es_grid_write(in_folder(names[n]), &grid.info, es_grid_slab, &grid, &options,
+                                    &err));
             if (!ask_teem(in_folder(names[n]), &said, geometry, sizeof geometry)) {
                 es_grid_clear(&grid);
                 print_message("no teem-unu here: skipped\n");

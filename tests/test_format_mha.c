@@ -44,19 +44,23 @@ static void pixels_behind_the_header_are_read(void **state) {
 
 static void header_keys_may_come_in_any_order(void **state) {
     (void)state;
-    assert_two_frames(write_mixed(
-        "a.mha",
-        "NDims = 3\r\n" POSE("0", "AToB", "1") "ElementType=MET_UCHAR\r\n  BinaryData   =  True \n"
-        "\nCompressedData = False\nDimSize = 3 2 2                 \nKinds = domain domain list\n"
-        "Kinds = domain domain list\nElementDataFile = LOCAL\r\n",
-        pixels, 12));
+    assert_two_frames(
+        write_mixed("a.mha",
+                    "NDims = 3\r\n" POSE(
+                        "0", "AToB", "1") "ElementType=MET_UCHAR\r\n  BinaryData   =  True \n"
+                                          "\nCompressedData = False\nDimSize = 3 2 2               "
+                                          "  \nKinds = domain domain list\n"
+                                          "Kinds = domain domain list\nElementDataFile = LOCAL\r\n",
+                    pixels, 12));
 }
 
 static void pixels_in_a_file_beside_the_header_are_read(void **state) {
     (void)state;
     write_mixed("a.raw", "1234567", pixels, 12);
-    assert_two_frames(write_mixed("a.mhd", HEAD "HeaderSize = 7\nElementDataFile = a.raw\n", "", 0));
-    assert_two_frames(write_mixed("a.mhd", HEAD "HeaderSize = -1\nElementDataFile = a.raw\n", "", 0));
+    assert_two_frames(
+        write_mixed("a.mhd", HEAD "HeaderSize = 7\nElementDataFile = a.raw\n", "", 0));
+    assert_two_frames(
+        write_mixed("a.mhd", HEAD "HeaderSize = -1\nElementDataFile = a.raw\n", "", 0));
 }
 
 static void pixels_in_a_list_of_files_are_read(void **state) {
@@ -74,12 +78,13 @@ static void compressed_pixels_are_read_with_and_without_their_size(void **state)
     uLongf length = sizeof packed;
     assert_int_equal(compress(packed, &length, pixels, 12), Z_OK);
     char header[1000];
-    static const char *const sizes[] = {"", "CompressedDataSize = 0\n", "CompressedDataSize = %lu\n"};
+    static const char *const sizes[] = {"", "CompressedDataSize = 0\n",
+                                        "CompressedDataSize = %lu\n"};
     for (int i = 0; i < 3; i++) {
         char line[60];
         snprintf(line, sizeof line, sizes[i], (unsigned long)length);
-        snprintf(header, sizeof header, "%sCompressedData = True\n%sElementDataFile = LOCAL\n", HEAD,
-                 line);
+        snprintf(header, sizeof header, "%sCompressedData = True\n%sElementDataFile = LOCAL\n",
+                 HEAD, line);
         assert_two_frames(write_mixed("a.mha", header, packed, length));
     }
 }
@@ -105,16 +110,18 @@ static void big_endian_elements_are_swapped(void **state) {
     }
 }
 
-static const char rich[] =
-    HEAD "ElementSpacing = 0.25 0.5 1\nUltrasoundImageOrientation = MFA\n"
-         "UltrasoundImageType = BRIGHTNESS\nDefaultFrameTransformName = ProbeToTracker\n"
-         "Seq_Frame0000_ProbeToTrackerTransformStatus = OK\n" POSE("0", "ProbeToTracker", "7.5")
-             POSE("0", "StylusToTracker", "1") "Seq_Frame0000_StylusToTrackerTransformStatus = MISSING\n"
-    "Seq_Frame0000_Timestamp = 12.125\nSeq_Frame0000_UnfilteredTimestamp = 12.1\n"
-    "Seq_Frame0000_FrameNumber = 77\nSeq_Frame0000_Stylus = 1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1\n"
-    "Seq_Frame0000_Note = two words\nSeq_Frame0000_ImageStatus = OK\n"
-    "Seq_Frame0001_ImageStatus = INVALID\n" POSE("1", "ProbeToTracker", "8")
-    "ElementDataFile = LOCAL\n";
+static const char rich[] = HEAD
+    "ElementSpacing = 0.25 0.5 1\nUltrasoundImageOrientation = MFA\n"
+    "UltrasoundImageType = BRIGHTNESS\nDefaultFrameTransformName = ProbeToTracker\n"
+    "Seq_Frame0000_ProbeToTrackerTransformStatus = OK\n" POSE("0", "ProbeToTracker", "7.5")
+        POSE("0", "StylusToTracker",
+             "1") "Seq_Frame0000_StylusToTrackerTransformStatus = MISSING\n"
+                  "Seq_Frame0000_Timestamp = 12.125\nSeq_Frame0000_UnfilteredTimestamp = 12.1\n"
+                  "Seq_Frame0000_FrameNumber = 77\nSeq_Frame0000_Stylus = 1 0 0 0 0 1 0 0 0 0 1 0 "
+                  "0 0 0 1\n"
+                  "Seq_Frame0000_Note = two words\nSeq_Frame0000_ImageStatus = OK\n"
+                  "Seq_Frame0001_ImageStatus = INVALID\n" POSE("1", "ProbeToTracker",
+                                                               "8") "ElementDataFile = LOCAL\n";
 
 static void check_rich_frame(const es_frame *frame) {
     const es_frame_transform *probe = es_frame_find_transform(frame, "ProbeToTracker");
@@ -140,7 +147,8 @@ static void check_rich(es_source *source) {
     es_frame frame = {0};
     assert_true(info->spacing_mm[0] == 0.25 && info->spacing_mm[1] == 0.5);
     assert_string_equal(info->image_kind, "BRIGHTNESS");
-    assert_string_equal(es_fields_get(&info->fields, "DefaultFrameTransformName"), "ProbeToTracker");
+    assert_string_equal(es_fields_get(&info->fields, "DefaultFrameTransformName"),
+                        "ProbeToTracker");
     assert_true(next_frame(source, &frame, ES_READ_PIXELS));
     check_rich_frame(&frame);
     assert_true(frame.has_image);
@@ -198,9 +206,10 @@ static void written_headers_have_what_other_readers_need(void **state) {
     copy_recording(from, in_folder("b.igs.mha"), false);
     char *text = slurp(in_folder("b.igs.mha"), NULL);
     static const char *const needed[] = {
-        "ObjectType = Image\nNDims = 3\n", "DimSize = 3 2 2 ",          "ElementType = MET_UCHAR\n",
-        "CompressedData = False\n",        "ElementSpacing = 0.25 0.5 1\n",
-        "UltrasoundImageOrientation = MFA\n", "\nElementDataFile = LOCAL\n"};
+        "ObjectType = Image\nNDims = 3\n", "DimSize = 3 2 2 ",
+        "ElementType = MET_UCHAR\n",       "CompressedData = False\n",
+        "ElementSpacing = 0.25 0.5 1\n",   "UltrasoundImageOrientation = MFA\n",
+        "\nElementDataFile = LOCAL\n"};
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (!strstr(text, needed[i])) fail_msg("no \"%s\" in\n%s", needed[i], text);
     es_free(text);
@@ -233,8 +242,13 @@ static void poses_alone_are_read_and_written(void **state) {
 static void round_trip(const char *name, es_type type, int channels, bool compress) {
     enum { W = 7, H = 5, FRAMES = 3 };
     es_error err = {0};
-    es_stream_info info = {.frame_count = -1, .width = W, .height = H, .type = type,
-                           .channels = channels, .spacing_mm = {1, 1}, .orientation = "MFA"};
+    es_stream_info info = {.frame_count = -1,
+                           .width = W,
+                           .height = H,
+                           .type = type,
+                           .channels = channels,
+                           .spacing_mm = {1, 1},
+                           .orientation = "MFA"};
     es_sequence_options options = {.compress = compress, .level = 1};
     es_sink *sink = es_sequence_create(in_folder(name), &info, &options, &err);
     if (!sink) fail_msg("%s", err.message);
@@ -315,8 +329,8 @@ static void frames_that_were_skipped_do_not_shift_the_next_ones(void **state) {
 static void poses_are_read_without_touching_the_pixels(void **state) {
     (void)state;
     /* The data file does not even exist. */
-    es_source *source = open_ok(write_mixed(
-        "a.mhd", HEAD POSE("1", "AToB", "5") "ElementDataFile = gone.raw\n", "", 0));
+    es_source *source = open_ok(
+        write_mixed("a.mhd", HEAD POSE("1", "AToB", "5") "ElementDataFile = gone.raw\n", "", 0));
     es_frame frame = {0};
     es_error err = {0};
     bool end;
@@ -352,8 +366,9 @@ static void a_broken_transform_spoils_its_frame_only(void **state) {
     es_log_set(count_warnings, NULL);
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
         char header[1000];
-        snprintf(header, sizeof header, "%sSeq_Frame0000_AToBTransform = %s\n%sElementDataFile = LOCAL\n",
-                 HEAD, broken[i][0], POSE("1", "AToB", "4"));
+        snprintf(header, sizeof header,
+                 "%sSeq_Frame0000_AToBTransform = %s\n%sElementDataFile = LOCAL\n", HEAD,
+                 broken[i][0], POSE("1", "AToB", "4"));
         warnings = 0;
         es_source *source = open_ok(write_mixed("a.mha", header, pixels, 12));
         es_frame frame = {0};

@@ -45,8 +45,10 @@ static void raw_pixels_behind_the_header_are_read(void **state) {
     (void)state;
     assert_two_frames(write_mixed("a.nrrd", HEAD "encoding: raw\n\n", pixels, 12));
     assert_two_frames(write_mixed("a.nrrd", HEAD "encoding: raw\nbyte skip: 3\n\nxyz", pixels, 12));
-    assert_two_frames(write_mixed("a.nrrd", HEAD "encoding: raw\nline skip: 2\n\none\ntwo\n", pixels, 12));
-    assert_two_frames(write_mixed("a.nrrd", HEAD "encoding: raw\nbyte skip: -1\n\nanything", pixels, 12));
+    assert_two_frames(
+        write_mixed("a.nrrd", HEAD "encoding: raw\nline skip: 2\n\none\ntwo\n", pixels, 12));
+    assert_two_frames(
+        write_mixed("a.nrrd", HEAD "encoding: raw\nbyte skip: -1\n\nanything", pixels, 12));
 }
 
 static void gzip_pixels_are_read_even_in_two_streams(void **state) {
@@ -75,9 +77,12 @@ static void detached_pixels_are_read(void **state) {
     write_bytes("p3.raw", pixels + 6, 6);
     assert_two_frames(write_mixed("a.nhdr", HEAD "encoding: raw\ndata file: a.raw\n", "", 0));
     assert_two_frames(write_mixed("a.nhdr", HEAD "encoding: raw\ndatafile: ./a.raw\n\n", "", 0));
-    assert_two_frames(write_mixed("a.nhdr", HEAD "encoding: raw\ndata file: LIST\np1.raw\np3.raw\n", "", 0));
-    assert_two_frames(write_mixed("a.nhdr", HEAD "encoding: raw\ndata file: p%d.raw 1 3 2\n", "", 0));
-    assert_two_frames(write_mixed("a.nhdr", HEAD "encoding: raw\ndata file: p%d.raw 1 3 2 2\n", "", 0));
+    assert_two_frames(
+        write_mixed("a.nhdr", HEAD "encoding: raw\ndata file: LIST\np1.raw\np3.raw\n", "", 0));
+    assert_two_frames(
+        write_mixed("a.nhdr", HEAD "encoding: raw\ndata file: p%d.raw 1 3 2\n", "", 0));
+    assert_two_frames(
+        write_mixed("a.nhdr", HEAD "encoding: raw\ndata file: p%d.raw 1 3 2 2\n", "", 0));
 }
 
 static void big_endian_elements_are_swapped(void **state) {
@@ -100,10 +105,11 @@ static void colour_stands_on_the_first_axis(void **state) {
     static const char *const kinds[] = {"vector", "RGB-color", "3-color"};
     for (int i = 0; i < 3; i++) {
         char header[400];
-        snprintf(header, sizeof header,
-                 "NRRD0004\ntype: uint8\ndimension: 4\nsizes: 3 2 1 2\nkinds: %s domain domain list\n"
-                 "space dimension: 2\nspace directions: none (0.5,0) (0,0.25) none\nencoding: raw\n\n",
-                 kinds[i]);
+        snprintf(
+            header, sizeof header,
+            "NRRD0004\ntype: uint8\ndimension: 4\nsizes: 3 2 1 2\nkinds: %s domain domain list\n"
+            "space dimension: 2\nspace directions: none (0.5,0) (0,0.25) none\nencoding: raw\n\n",
+            kinds[i]);
         es_source *source = open_ok(write_mixed("a.nrrd", header, pixels, 12));
         const es_stream_info *info = es_source_info(source);
         assert_int_equal(info->channels, 3);
@@ -171,18 +177,23 @@ static void what_is_not_read_is_said(void **state) {
         {"NRRD0004\ntype: short\ndimension: 2\nsizes: 3 2\nencoding: raw\nendian: middle\n\n",
          "expected little or big", ES_FORMAT},
         {"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 3 2\nkinds: list domain domain\n"
-         "encoding: raw\n\n", "interleaved", ES_UNSUPPORTED},
+         "encoding: raw\n\n",
+         "interleaved", ES_UNSUPPORTED},
         {"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 3 2\nencoding: raw\n\n",
          "sizes: expected 3 numbers, found 2", ES_FORMAT},
         {"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 3 2 -2\nencoding: raw\n\n",
          "sizes: expected whole numbers", ES_FORMAT},
-        {"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 3 2 2\nkinds: domain domain\nencoding: raw\n\n",
+        {"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 3 2 2\nkinds: domain domain\nencoding: "
+         "raw\n\n",
          "kinds: expected 3 words, found 2", ES_FORMAT},
-        {"NRRD0004\ntype: uchar\ndimension: 1\nsizes: 12\nencoding: raw\n\n", "dimension", ES_UNSUPPORTED},
+        {"NRRD0004\ntype: uchar\ndimension: 1\nsizes: 12\nencoding: raw\n\n", "dimension",
+         ES_UNSUPPORTED},
         {"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 3 2 2\nencoding: raw\nspace dimension: 3\n"
-         "space directions: (1,0,0) (0,1,0)\n\n", "space directions", ES_FORMAT},
+         "space directions: (1,0,0) (0,1,0)\n\n",
+         "space directions", ES_FORMAT},
         {"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 3 2 2\nencoding: raw\nspace dimension: 3\n"
-         "space directions: (1,0,0) (0,1) (0,0,1)\n\n", "expected 3 numbers, found 2", ES_FORMAT},
+         "space directions: (1,0,0) (0,1) (0,0,1)\n\n",
+         "expected 3 numbers, found 2", ES_FORMAT},
         {HEAD "encoding: raw\nspace: upside-down\n\n", "space: \"upside-down\"", ES_UNSUPPORTED},
         {HEAD "encoding: raw\nsizes: 3 2 3\n\n", "stands twice", ES_FORMAT},
         {HEAD "encoding: raw\nnonsense\n\n", "line 8: expected \"field: value\"", ES_FORMAT},
@@ -191,7 +202,7 @@ static void what_is_not_read_is_said(void **state) {
         {HEAD "encoding: raw\ndata file: p%s.raw 1 2 1\n\n", "name%03d.raw", ES_FORMAT},
         {HEAD "encoding: raw\ndata file: p%d%n.raw 1 2 1\n\n", "name%03d.raw", ES_FORMAT},
         {HEAD "encoding: raw\ndata file: p%d.raw 1 900000000 1\n\n", "name%03d.raw", ES_FORMAT},
-        {HEAD "encoding: raw\ndata file: LIST\n", "names no files", ES_FORMAT},
+        {HEAD "encoding: raw\ndata file: LIST\n", "names none", ES_FORMAT},
         {HEAD "encoding: raw\nbyte skip: -2\n\n", "byte skip", ES_FORMAT},
         {HEAD "encoding: gz\nbyte skip: -1\n\n", "byte skip", ES_FORMAT},
     };

@@ -75,7 +75,10 @@ static void every_mark_is_brought_to_mf(void **state) {
         for (int third = 0; third < 3; third++)
             for (int channels = 1; channels <= 3; channels += 2) {
                 char mark[4];
-                snprintf(mark, sizeof mark, "%s%s", pairs[i], third == 0 ? "" : third == 1 ? "A" : "D");
+                snprintf(mark, sizeof mark, "%s%s", pairs[i],
+                         third == 0   ? ""
+                         : third == 1 ? "A"
+                                      : "D");
                 assert_mf(write_marked(mark, channels), mark, channels);
             }
 }
@@ -88,10 +91,12 @@ static void written_files_carry_the_mark_they_lie_in(void **state) {
             es_error err = {0};
             es_source *source = es_sequence_open(write_marked(pairs[i], 1), &err);
             assert_non_null(source);
-            es_sink *sink = es_sequence_create(in_folder(names[n]), es_source_info(source), NULL, &err);
+            es_sink *sink =
+                es_sequence_create(in_folder(names[n]), es_source_info(source), NULL, &err);
             if (!sink) fail_msg("%s", err.message);
             es_frame frame = {0};
-            while (next_frame(source, &frame, ES_READ_PIXELS)) assert_ok(es_sink_put(sink, &frame, &err));
+            while (next_frame(source, &frame, ES_READ_PIXELS))
+                assert_ok(es_sink_put(sink, &frame, &err));
             assert_ok(es_sink_finish(sink, &err));
             es_sink_free(sink);
             es_source_free(source);
@@ -104,7 +109,8 @@ static void an_unmarked_file_stays_unmarked(void **state) {
     (void)state;
     es_error err = {0};
     es_source *source = es_sequence_open(
-        write_mixed("a.mha", "NDims = 2\nDimSize = 2 1\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n",
+        write_mixed("a.mha",
+                    "NDims = 2\nDimSize = 2 1\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n",
                     "ab", 2),
         &err);
     assert_non_null(source);
@@ -125,7 +131,7 @@ static void an_unmarked_file_stays_unmarked(void **state) {
 
 static void unknown_marks_are_refused(void **state) {
     (void)state;
-    static const char *const marks[] = {"M",  "MM",  "FN",   "MU",  "XX", "AB",
+    static const char *const marks[] = {"M",   "MM",   "FN",  "MU",  "XX", "AB",
                                         "MFX", "MFAA", "M F", "FNA", "1F", "UXA"};
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
         char header[300];

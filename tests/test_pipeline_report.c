@@ -248,6 +248,7 @@ static void figures_are_rounded_by_their_error(void **state) {
          "231\xe2\x80\x89"
          "984"},
         {0, NAN, "0"},
+        {0.00058067, NAN, "0.00058"},
         {1e-12, NAN, "1e-12"},
         {-2.5e20, NAN, "-2.5e+20"},
         {INFINITY, 1, "not known"},
@@ -259,6 +260,21 @@ static void figures_are_rounded_by_their_error(void **state) {
         check_text(report, "//tr[th='K']/td", cases[i].shown);
         es_report_free(report);
     }
+}
+
+static void square_and_cubic_units_are_raised(void **state) {
+    (void)state;
+    es_report *report = es_report_new("r", NULL);
+    es_report_section(report, "s");
+    es_report_number(report, "a", "A", 3, "mm2", NAN);
+    es_report_number(report, "b", "B", 3, "mm3", NAN);
+    es_report_number(report, "c", "C", 3, "2", NAN);
+    check_text(report, "//tr[th='A']/td", "3\xc2\xa0mm\xc2\xb2");
+    check_text(report, "//tr[th='B']/td", "3\xc2\xa0mm\xc2\xb3");
+    check_text(report, "//tr[th='C']/td",
+               "3\xc2\xa0"
+               "2");
+    es_report_free(report);
 }
 
 static void figures_do_not_follow_the_locale(void **state) {
@@ -519,6 +535,7 @@ int main(void) {
         cmocka_unit_test(the_page_loads_nothing_from_elsewhere),
         cmocka_unit_test(a_picture_in_the_page_is_the_picture),
         cmocka_unit_test(figures_are_rounded_by_their_error),
+        cmocka_unit_test(square_and_cubic_units_are_raised),
         cmocka_unit_test(figures_do_not_follow_the_locale),
         cmocka_unit_test(the_json_has_the_keys_of_the_sections),
         cmocka_unit_test(the_same_calls_give_the_same_bytes),

@@ -9,6 +9,7 @@
 
 #include "../src/simulate/knee.h"
 #include "echosolid/simulate.h"
+#include "echosolid/surface.h"
 
 #define assert_near(a, b, tolerance)                                                               \
     do {                                                                                           \
@@ -326,6 +327,24 @@ static void distances_to_the_knee_agree_with_its_nearest_point(void **state) {
     es_bricks_free(bricks);
 }
 
+/* The band of two voxels holds all that the iso-surface needs. */
+static void every_true_surface_can_be_meshed_closed(void **state) {
+    (void)state;
+    for (const char *const *name = es_scene_names(); *name; name++) {
+        es_error err = {0};
+        es_bricks *bricks = make_bricks(*name, 1.5, 2, 0);
+        es_iso_options options = ES_ISO_DEFAULTS;
+        es_mesh mesh = {0};
+        es_mesh_check check;
+        if (!es_surface_extract(bricks, &options, NULL, &mesh, &err) ||
+            !es_mesh_inspect(&mesh, &check, &err))
+            fail_msg("%s", err.message);
+        if (!check.closed) fail_msg("%s has %zu open edges", *name, check.boundary_edges);
+        es_mesh_clear(&mesh);
+        es_bricks_free(bricks);
+    }
+}
+
 static void senseless_bands_are_refused(void **state) {
     (void)state;
     const double bad[][2] = {{0, 2}, {-1, 2}, {NAN, 2}, {INFINITY, 2}, {1e-9, 2},
@@ -374,6 +393,7 @@ int main(void) {
         cmocka_unit_test(any_number_of_threads_gives_the_same_bricks),
         cmocka_unit_test(the_zero_level_of_the_bricks_is_the_surface_of_the_knee),
         cmocka_unit_test(distances_to_the_knee_agree_with_its_nearest_point),
+        cmocka_unit_test(every_true_surface_can_be_meshed_closed),
         cmocka_unit_test(senseless_bands_are_refused),
         cmocka_unit_test(a_failed_allocation_is_reported_and_nothing_leaks),
     };

@@ -20,6 +20,11 @@ static const opt table[] = {
      .type = OPT_TEXT,
      .offset = offsetof(model_options, volume),
      .help = "also write the grey volume"},
+    {.name = "field",
+     .type = OPT_TEXT,
+     .value = "VOLUME",
+     .offset = offsetof(model_options, field),
+     .help = "also write the signed distances to the bone, mm, negative inside, NaN where unknown"},
     {.name = "report",
      .type = OPT_TEXT,
      .value = "HTML",
@@ -182,6 +187,18 @@ static bool write_volume(model_run *r, es_error *err) {
     return ok;
 }
 
+static bool write_field(model_run *r, es_error *err) {
+    if (!r->o->field) return true;
+    es_bricks *field = es_model_field(r->model);
+    es_grid_info info = {0};
+    es_grid_options options = ES_GRID_DEFAULTS;
+    bool ok = es_bricks_grid_info(field, &info, err) &&
+              app_origin_fields(&r->origin, &info.fields, err) &&
+              es_grid_write(r->o->field, &info, es_bricks_slab, field, &options, err);
+    es_grid_info_clear(&info);
+    return ok;
+}
+
 static json_t *result_json(const model_run *r) {
     const es_model_result *m = &r->result;
     json_t *root = session_json(&r->s);
@@ -229,6 +246,7 @@ static void print_result(const model_run *r) {
                m->solid_check.volume_mm3);
     if (o->sheet) printf("%s: the seen sheet\n", o->sheet);
     if (o->volume) printf("%s: the grey volume\n", o->volume);
+    if (o->field) printf("%s: the distances\n", o->field);
     if (o->report) printf("%s: the report\n", o->report);
     if (r->has_truth) {
         const es_mesh_distance *a = &r->to_truth, *b = &r->from_truth;
@@ -252,6 +270,7 @@ static bool check_outputs(const model_options *o, es_error *err) {
     if (o->sheet && !es_mesh_can_write(o->sheet, err)) return false;
     if (o->report && !es_has_suffix(o->report, ".html"))
         return es_fail(err, ES_USAGE, "%s: the report is a page, name it .html", o->report);
+    if (o->field && !es_grid_can_write(o->field, err)) return false;
     return !o->volume || es_grid_can_write(o->volume, err);
 }
 
@@ -276,7 +295,8 @@ static bool work(model_run *r, es_error *err) {
     return es_flow_run(&flow, es_model_stage, r->model, &r->flow, err) &&
            es_model_finish(r->model, &r->result, err) && judge(r, err) &&
            app_origin_make(&r->origin, &command_model, o, inputs, 3, err) && write_meshes(r, err) &&
-           write_volume(r, err) && (!o->report || model_report_write(r, err));
+           write_volume(r, err) && write_field(r, err) &&
+           (!o->report || model_report_write(r, err));
 }
 
 static int dry_run(const model_run *r) {

@@ -143,7 +143,7 @@ typedef struct es_model_options {
 #define ES_MODEL_DEFAULTS                                                                          \
     {                                                                                              \
         .bone_threshold = __builtin_nan(""), .bone_spacing_mm = __builtin_nan(""),                 \
-        .truncation_mm = __builtin_nan(""), .smooth_voxels = 0.6, .min_weight = 0.2,                 \
+        .truncation_mm = __builtin_nan(""), .smooth_voxels = 0.6, .min_weight = 0.2,               \
         .components = 0, .min_area_mm2 = 100, .smooth_iterations = 20, .thickness_mm = 2,          \
         .with_grey = true                                                                          \
     }

@@ -28,7 +28,8 @@ void beams_clear(struct beams *beams);
 
 /* ---- tone.c ---------------------------------------------------------------- */
 
-/* Fills beams->tone from beams->echo, and shifts echo so that its darkest is 0. False when there is no echo at all. */
+/* Fills beams->tone from beams->echo, and shifts echo so that its darkest is 0. False when there is
+ * no echo at all. */
 bool beams_tone(struct beams *beams);
 
 /* ---- filter.c: smoothing in beam space ------------------------------------- */

@@ -2,10 +2,11 @@
  *
  * The path follows the detector's map, whose peak may sit a little beside the
  * echo. The depth that is reported is the crest: from the path's sample to the
- * brightest one close by, then the centre of what is nearly as bright around it,
- * so that a saturated echo gives its middle. A straight line fitted by weighted least squares through the
- * crests within a millimetre or so gives the smoothed depth and its slope; the
- * average of the map over the same stretch is the confidence. */
+ * brightest one close by, then the centre of what is nearly as bright around
+ * it, so that a saturated echo gives its middle. A straight line fitted by
+ * weighted least squares through the crests within a millimetre or so gives
+ * the smoothed depth and its slope; the average of the map over the same
+ * stretch is the confidence. */
 #include <math.h>
 
 #include "bone_internal.h"
@@ -22,8 +23,9 @@ static double crest_at(const float *echo, size_t first, size_t last, size_t at, 
     for (size_t z = low; z <= high; z++)
         if (echo[z] > echo[top]) top = z;
     double floor = SHOULDER * (double)echo[top], sum = 0, moment = 0;
-    for (low = top; low > first && low + reach > top && echo[low - 1] > floor; low--) {}
-    for (high = top; high + 1 < last && high < top + reach && echo[high + 1] > floor; high++) {}
+    low = high = top;
+    while (low > first && low + reach > top && echo[low - 1] > floor) low--;
+    while (high + 1 < last && high < top + reach && echo[high + 1] > floor) high++;
     for (size_t z = low; z <= high; z++) {
         sum += (double)echo[z] - floor;
         moment += ((double)echo[z] - floor) * (double)z;

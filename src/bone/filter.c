@@ -6,7 +6,7 @@
 #include "bone_internal.h"
 
 #define LEAST_BEYOND_MM 3.0 /* less shows no shadow */
-#define GAP_MM 3.0 /* nearer together it is the same echo */
+#define GAP_MM 3.0          /* nearer together it is the same echo */
 enum { MOST_RADIUS = 24 };
 
 /* Half of a symmetric Gaussian with sum 1; returns its radius. */
@@ -36,8 +36,8 @@ static void smooth_depth(const float *in, size_t count, const float *kernel, int
             for (int k = 1; k <= radius; k++) sum += kernel[k] * (in[z - k] + in[z + k]);
         else
             for (int k = 1; k <= radius; k++)
-                sum += kernel[k] * (in[within((ptrdiff_t)z - k, count)] +
-                                    in[within((ptrdiff_t)z + k, count)]);
+                sum += kernel[k] *
+                       (in[within((ptrdiff_t)z - k, count)] + in[within((ptrdiff_t)z + k, count)]);
         out[z] = sum;
     }
 }

@@ -1,10 +1,9 @@
-/* A simple rule for bone: a bright ridge, a step down right below it, and
- * darkness in all that lies below. Each of the three is a number 0..1 on the
- * frame's tone, and the map is their product; so a fascia (no darkness
- * below), a shadow's upper edge without an echo (no ridge) and bright speckle
- * (no step) all fail on one of them.
+/* A simple rule for bone: a bright ridge, and darkness in what lies below it.
+ * Each is a number 0..1 on the frame's tone, and the map is their product; so
+ * a fascia (tissue below is as bright as above), a shadow's upper edge without
+ * an echo and bright speckle (no ridge) all fail on one of them.
  *
- * Ridge and step are measured after smoothing along each of a few slopes, the
+ * The ridge is measured after smoothing along each of a few slopes, and the
  * best one counts: an echo on bone is a line many times longer than a speckle,
  * and on the flank of a condyle it is a steep one. */
 #include <math.h>
@@ -12,9 +11,9 @@
 
 #include "bone_internal.h"
 
-#define BLUR_MM 0.3    /* before anything */
-#define ALONG_MM 1.0   /* sigma of the smoothing along a slope */
-#define SIDE_MM 1.0    /* a ridge stands out from what is this far above and below */
+#define BLUR_MM 0.3  /* before anything */
+#define ALONG_MM 1.0 /* sigma of the smoothing along a slope */
+#define SIDE_MM 1.0  /* a ridge stands out from what is this far above and below */
 #define SHADOW_ABOVE 1.25f
 #define LEAST_GREY 0.15f
 #define MOST_GREY 0.3f

@@ -48,6 +48,9 @@ int es_key_find(const char *const *names, int count, const char *key);
 /* Exactly `count` finite numbers in `text`; the error says what `key` holds. */
 bool es_parse_vector(const char *key, const char *text, double *values, int count, es_error *err);
 
+/* The same for at most eight sizes: whole numbers, not negative. */
+bool es_parse_sizes(const char *key, const char *text, uint64_t *sizes, int count, es_error *err);
+
 /* ---- fields of single frames (frame_table.c) ---------------------------- */
 
 /* "Seq_Frame0012_Name = value" lines by frame: 16 bytes each into the header
@@ -146,8 +149,9 @@ typedef struct es_layout {
     uint64_t size[4];
     es_type type;
     int channels;
-    bool list_last;            /* the last axis counts frames */
-    bool told_kinds, has_time; /* kinds were given; orientation mark or frame fields were found */
+    bool list_last;   /* the last axis counts frames */
+    bool told_kinds;  /* kinds were given */
+    bool told_frames; /* an orientation mark or fields of frames were found */
     bool poses_only;
     double spacing[3], origin[3], direction[9]; /* LPS; columns are the axes */
     char orientation[8], image_kind[32];
@@ -164,6 +168,8 @@ bool es_layout_start(es_layout *layout, const char *format, const char *path, es
 void es_layout_clear(es_layout *layout);
 /* Sizes, overflow, frame table: what every format needs checked at the end. */
 bool es_layout_finish(es_layout *layout, es_error *err);
+/* The rest of the header: names of data files, one a line. */
+bool es_layout_take_names(es_layout *layout, es_error *err);
 bool es_layout_is_grid(const es_layout *layout);
 bool es_layout_to_grid(const es_layout *layout, es_grid_info *info, es_error *err);
 /* Columns of `m` (row-major 3x3, voxel -> mm) as spacing and unit direction. */

@@ -109,3 +109,16 @@ bool es_parse_vector(const char *key, const char *text, double *values, int coun
             return es_fail(err, ES_FORMAT, "%s: number %d is not finite", key, i + 1);
     return true;
 }
+
+bool es_parse_sizes(const char *key, const char *text, uint64_t *sizes, int count, es_error *err) {
+    enum { MOST = 8 };
+    static const double limit = 9007199254740992.0; /* whole numbers are exact up to 2^53 */
+    double values[MOST];
+    if (!es_parse_vector(key, text, values, count < MOST ? count : MOST, err)) return false;
+    for (int i = 0; i < count; i++) {
+        if (!(values[i] >= 0 && values[i] <= limit && values[i] == (double)(int64_t)values[i]))
+            return es_fail(err, ES_FORMAT, "%s: expected whole numbers, found %g", key, values[i]);
+        sizes[i] = (uint64_t)values[i];
+    }
+    return true;
+}

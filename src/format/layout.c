@@ -52,6 +52,17 @@ bool es_layout_set_axes(es_layout *layout, const double m[9], es_error *err) {
     return true;
 }
 
+bool es_layout_take_names(es_layout *layout, es_error *err) {
+    char *line;
+    while ((line = es_header_line(&layout->header))) {
+        char *name = es_trim(line);
+        if (*name && !es_payload_add_beside(&layout->payload, layout->path, name, err))
+            return es_prefix(err, "line %ld", layout->header.line);
+    }
+    return layout->payload.file_count ||
+           es_fail(err, ES_FORMAT, "the list of data files names none");
+}
+
 /* How many frames the sizes announce. */
 static int64_t frame_count(const es_layout *layout) {
     uint64_t count = layout->dims == 2 ? 1 : layout->size[layout->dims - 1];
@@ -111,5 +122,5 @@ bool es_layout_finish(es_layout *layout, es_error *err) {
 bool es_layout_is_grid(const es_layout *layout) {
     bool three_axes = layout->dims == 3 || (layout->dims == 4 && layout->size[3] == 1);
     return three_axes && !layout->list_last && !layout->poses_only &&
-           (layout->told_kinds || !layout->has_time);
+           (layout->told_kinds || !layout->told_frames);
 }

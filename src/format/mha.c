@@ -153,15 +153,7 @@ static bool take_sizes(es_layout *layout, const mha *m, es_error *err) {
         return es_fail(err, ES_UNSUPPORTED, "NDims: expected 2, 3 or 4, found %lld",
                        (long long)dims);
     layout->dims = (int)dims;
-    double sizes[4];
-    if (!es_parse_vector("DimSize", m->value[DIM_SIZE], sizes, (int)dims, err)) return false;
-    for (int i = 0; i < dims; i++) {
-        if (!(sizes[i] >= 0 && sizes[i] <= 9007199254740992.0 &&
-              sizes[i] == (double)(int64_t)sizes[i]))
-            return es_fail(err, ES_FORMAT, "DimSize: expected whole numbers, found %g", sizes[i]);
-        layout->size[i] = (uint64_t)sizes[i];
-    }
-    return true;
+    return es_parse_sizes("DimSize", m->value[DIM_SIZE], layout->size, layout->dims, err);
 }
 
 /* "domain domain list": only the last axis may count frames. */
@@ -248,17 +240,6 @@ static bool take_byte_order(es_layout *layout, const mha *m, es_error *err) {
     return true;
 }
 
-static bool take_names(es_layout *layout, es_error *err) {
-    char *line;
-    while ((line = es_header_line(&layout->header))) {
-        char *name = es_trim(line);
-        if (*name && !es_payload_add_beside(&layout->payload, layout->path, name, err))
-            return es_prefix(err, "line %ld", layout->header.line);
-    }
-    return layout->payload.file_count ||
-           es_fail(err, ES_FORMAT, "ElementDataFile = LIST names no files");
-}
-
 static bool take_data_file(es_layout *layout, const mha *m, es_error *err) {
     es_payload *payload = &layout->payload;
     const char *value = m->value[DATA_FILE];
@@ -281,7 +262,7 @@ static bool take_data_file(es_layout *layout, const mha *m, es_error *err) {
     }
     if (strncasecmp(value, "LIST", 4) == 0 && (value[4] == '\0' || value[4] == ' ')) {
         payload->stored = 0;
-        return take_names(layout, err);
+        return es_layout_take_names(layout, err);
     }
     bool pattern = strchr(value, '%') != NULL;
     if (pattern) payload->stored = 0;
@@ -292,7 +273,7 @@ static bool take_data_file(es_layout *layout, const mha *m, es_error *err) {
 
 static bool take_marks(es_layout *layout, const mha *m, es_error *err) {
     const char *mark = m->value[US_ORIENTATION], *kind = m->value[US_TYPE];
-    layout->has_time = mark != NULL || layout->frames.count > 0;
+    layout->told_frames = mark != NULL || layout->frames.count > 0;
     if (mark && strlen(mark) >= sizeof layout->orientation)
         return es_fail(err, ES_FORMAT, "UltrasoundImageOrientation: \"%.40s\" is unknown", mark);
     if (kind && strlen(kind) >= sizeof layout->image_kind)

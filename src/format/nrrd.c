@@ -210,7 +210,6 @@ static bool need(const nrrd *n, int field, es_error *err) {
 
 static bool take_sizes(nrrd *n, es_error *err) {
     int64_t axes;
-    double sizes[AXES];
     if (!need(n, DIMENSION, err) || !need(n, SIZES, err)) return false;
     if (!es_parse_int(n->value[DIMENSION], &axes) || axes < 1)
         return es_fail(err, ES_FORMAT, "dimension: expected a whole number, found \"%.40s\"",
@@ -219,14 +218,7 @@ static bool take_sizes(nrrd *n, es_error *err) {
         return es_fail(err, ES_UNSUPPORTED, "dimension: expected 2 to 5, found %lld",
                        (long long)axes);
     n->axes = (int)axes;
-    if (!es_parse_vector("sizes", n->value[SIZES], sizes, n->axes, err)) return false;
-    for (int i = 0; i < n->axes; i++) {
-        if (!(sizes[i] >= 0 && sizes[i] <= 9007199254740992.0 &&
-              sizes[i] == (double)(int64_t)sizes[i]))
-            return es_fail(err, ES_FORMAT, "sizes: expected whole numbers, found %g", sizes[i]);
-        n->size[i] = (uint64_t)sizes[i];
-    }
-    return true;
+    return es_parse_sizes("sizes", n->value[SIZES], n->size, n->axes, err);
 }
 
 static axis_role role_of(const char *word, size_t length) {
@@ -483,16 +475,6 @@ static bool take_skips(es_layout *layout, const nrrd *n, es_error *err) {
     return true;
 }
 
-static bool take_names(es_layout *layout, es_error *err) {
-    char *line;
-    while ((line = es_header_line(&layout->header))) {
-        char *name = es_trim(line);
-        if (*name && !es_payload_add_beside(&layout->payload, layout->path, name, err))
-            return es_prefix(err, "line %ld", layout->header.line);
-    }
-    return layout->payload.file_count || es_fail(err, ES_FORMAT, "data file: LIST names no files");
-}
-
 static bool take_data_file(es_layout *layout, const nrrd *n, es_error *err) {
     es_payload *payload = &layout->payload;
     const char *value = either(n, DATA_FILE, DATA_FILE_2);
@@ -500,7 +482,7 @@ static bool take_data_file(es_layout *layout, const nrrd *n, es_error *err) {
         if (!payload->skip_from_end) payload->skip = layout->header.length;
         return es_payload_add(payload, layout->path, err);
     }
-    if (is_list(value)) return take_names(layout, err);
+    if (is_list(value)) return es_layout_take_names(layout, err);
     bool ok = strchr(value, '%') ? es_payload_add_pattern(payload, layout->path, value, err)
                                  : es_payload_add_beside(payload, layout->path, value, err);
     return ok || es_prefix(err, "data file");
@@ -515,7 +497,7 @@ static bool nrrd_read(const char *path, es_layout *layout, es_error *err) {
     bool ok = take_lines(layout, &n, err) && take_axes(layout, &n, err) &&
               take_type(layout, &n, err) && take_encoding(layout, &n, err) &&
               take_skips(layout, &n, err) && take_data_file(layout, &n, err);
-    layout->has_time = layout->orientation[0] || layout->frames.count;
+    layout->told_frames = layout->orientation[0] || layout->frames.count;
     return (ok && es_layout_finish(layout, err)) || es_prefix(err, "%s", path);
 }
 

@@ -274,6 +274,12 @@ static bool cut_off(const es_payload *payload, es_error *err) {
         (unsigned long long)(part_bytes(payload) + payload->inflated_skip));
 }
 
+static bool damaged(const es_payload *payload, es_error *err) {
+    return es_fail(err, ES_FORMAT, "%s: the compressed pixels are damaged after %llu bytes (%s)",
+                   payload->files[payload->open_file], (unsigned long long)payload->at,
+                   payload->stream.msg ? payload->stream.msg : "no zlib or gzip stream");
+}
+
 /* The next `count` bytes of the open stream. Streams may follow one another. */
 static bool inflate_bytes(es_payload *payload, unsigned char *out, size_t count, es_error *err) {
     z_stream *stream = &payload->stream;
@@ -296,10 +302,7 @@ static bool inflate_bytes(es_payload *payload, unsigned char *out, size_t count,
         if (status == Z_MEM_ERROR) return es_fail(err, ES_MEMORY, "out of memory");
         if (status == Z_BUF_ERROR && eof) return cut_off(payload, err);
         if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR)
-            return es_fail(err, ES_FORMAT,
-                           "%s: the compressed pixels are damaged after %llu bytes (%s)",
-                           payload->files[payload->open_file], (unsigned long long)payload->at,
-                           stream->msg ? stream->msg : "no zlib or gzip stream");
+            return damaged(payload, err);
     }
     return true;
 }
@@ -315,11 +318,33 @@ static bool inflate_forward(es_payload *payload, uint64_t to, es_error *err) {
     return true;
 }
 
+/* After the last byte: the stream's checksum must agree. Bytes beyond what
+ * the header announces are left alone. */
+static bool check_end(es_payload *payload, es_error *err) {
+    z_stream *stream = &payload->stream;
+    unsigned char beyond;
+    for (;;) {
+        bool eof = false;
+        if (stream->avail_in == 0 && !refill(payload, &eof, err)) return false;
+        stream->next_out = &beyond;
+        stream->avail_out = 1;
+        int status = inflate(stream, Z_NO_FLUSH);
+        if (status == Z_STREAM_END || stream->avail_out == 0) return true;
+        if (eof) return cut_off(payload, err);
+        if (status != Z_OK && status != Z_BUF_ERROR) return damaged(payload, err);
+    }
+}
+
+static bool read_deflated(es_payload *payload, uint64_t position, void *out, size_t count,
+                          es_error *err) {
+    return inflate_forward(payload, position + payload->inflated_skip, err) &&
+           inflate_bytes(payload, out, count, err) &&
+           (position + count < part_bytes(payload) || check_end(payload, err));
+}
+
 static bool read_part(es_payload *payload, uint64_t position, void *out, size_t count,
                       es_error *err) {
-    if (payload->deflated)
-        return inflate_forward(payload, position + payload->inflated_skip, err) &&
-               inflate_bytes(payload, out, count, err);
+    if (payload->deflated) return read_deflated(payload, position, out, count, err);
     size_t got;
     if (!read_at(payload, payload->start + position, out, count, &got, err)) return false;
     if (got < count)

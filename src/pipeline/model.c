@@ -67,6 +67,9 @@ static bool make_detectors(es_model *m, const es_setup *setup, es_decisions *dec
     b.method = m->options.method;
     if (!isnan(m->options.bone_threshold)) b.threshold = m->options.bone_threshold;
     b.fan = setup->fan;
+    /* The scan is round in millimetres, and those come from the calibration. */
+    if (b.fan.kind == ES_FAN_CURVED)
+        b.fan.aspect = setup->survey.pixel_mm[0] / setup->survey.pixel_mm[1];
     memcpy(b.spacing_mm, setup->survey.pixel_mm, sizeof b.spacing_mm);
     b.has_clip = setup->recon.has_clip;
     memcpy(b.clip_origin, setup->recon.clip_origin, sizeof b.clip_origin);

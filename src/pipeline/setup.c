@@ -109,6 +109,12 @@ static bool resolve_clip(maker *m) {
                        "clip rectangle (%s): %d x %d pixels at %d, %d lies outside the %u x %u "
                        "picture, no pixel would be left",
                        why, s[0], s[1], o[0], o[1], m->info->width, m->info->height);
+    for (int i = 0; i < 2; i++) { /* the part inside the picture */
+        int64_t size = i ? m->info->height : m->info->width;
+        int64_t first = o[i] > 0 ? o[i] : 0, last = (int64_t)o[i] + s[i];
+        recon->clip_origin[i] = (int32_t)first;
+        recon->clip_size[i] = (int32_t)((last < size ? last : size) - first);
+    }
     return es_decisions_add(&m->setup->decisions, m->err, "clip", why, "%d x %d px at %d, %d", s[0],
                             s[1], o[0], o[1]);
 }

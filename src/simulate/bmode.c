@@ -242,9 +242,7 @@ static void fill_layers(const bmode *b, bmode_scratch *s) {
 static void fill_balls(const bmode *b, bmode_scratch *s, es_mat4 face_to_scene) {
     for (int i = 0; i < b->geometry.lines; i++) {
         es_vec3 start, direction;
-        probe_line(&b->geometry, i, &start, &direction);
-        start = es_mat4_point(face_to_scene, start);
-        direction = es_mat4_vector(face_to_scene, direction);
+        probe_beam(&b->geometry, face_to_scene, i, &start, &direction);
         for (int j = 0; j < b->model->ball_count; j++) {
             const scene_ball *ball = &b->model->balls[j];
             es_vec3 to_centre = es_vec3_sub(ball->centre, start);
@@ -262,10 +260,8 @@ static void fill_balls(const bmode *b, bmode_scratch *s, es_mat4 face_to_scene) 
  * muscle has them (noise that is squeezed along the beam). */
 static float slow_factor(const bmode *b, es_mat4 face_to_scene, int line, int row) {
     es_vec3 start, direction;
-    probe_line(&b->geometry, line, &start, &direction);
-    start = es_mat4_point(face_to_scene, start);
-    es_vec3 depth =
-        es_vec3_scale(es_mat4_vector(face_to_scene, direction), row * b->geometry.row_mm);
+    probe_beam(&b->geometry, face_to_scene, line, &start, &direction);
+    es_vec3 depth = es_vec3_scale(direction, row * b->geometry.row_mm);
     es_vec3 squeezed = es_vec3_add(start, es_vec3_scale(depth, 5));
     double db = 4 * tissue_noise(b->seed + 10, es_vec3_add(start, depth), 11) +
                 12 * tissue_noise(b->seed + 11, squeezed, 6);

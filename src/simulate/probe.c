@@ -142,6 +142,13 @@ void probe_line(const probe_geometry *g, int line, es_vec3 *start, es_vec3 *dire
     *start = es_vec3_sub(es_vec3_scale(*direction, g->radius_mm), es_vec3_make(0, g->radius_mm, 0));
 }
 
+void probe_beam(const probe_geometry *g, es_mat4 face_to_scene, int line, es_vec3 *start,
+                es_vec3 *direction) {
+    probe_line(g, line, start, direction);
+    *start = es_mat4_point(face_to_scene, *start);
+    *direction = es_mat4_vector(face_to_scene, *direction);
+}
+
 double probe_line_pitch_mm(const probe_geometry *g, double depth_mm) {
     if (g->radius_mm == 0) return 2 * g->half_width_mm / (g->lines - 1);
     return 2 * g->half_angle_rad * (g->radius_mm + depth_mm) / (g->lines - 1);

@@ -28,6 +28,10 @@ es_mat4 probe_face_to_marker(void);
 /* Start and unit direction of a scan line in face coordinates, z = 0. */
 void probe_line(const probe_geometry *geometry, int line, es_vec3 *start, es_vec3 *direction);
 
+/* The same in scene axes. */
+void probe_beam(const probe_geometry *geometry, es_mat4 face_to_scene, int line, es_vec3 *start,
+                es_vec3 *direction);
+
 /* Distance of neighbouring lines at a depth. */
 double probe_line_pitch_mm(const probe_geometry *geometry, double depth_mm);
 

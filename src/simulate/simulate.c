@@ -249,9 +249,7 @@ static void find_hits(void *context, size_t index, int worker) {
     float *point = search->points + index * (size_t)g->lines * 3;
     for (int i = 0; i < g->lines; i++, point += 3) {
         es_vec3 start, direction;
-        probe_line(g, i, &start, &direction);
-        start = es_mat4_point(face_to_scene, start);
-        direction = es_mat4_vector(face_to_scene, direction);
+        probe_beam(g, face_to_scene, i, &start, &direction);
         double depth = scene_trace(m->model, start, direction, g->depth_mm);
         es_vec3 hit = es_vec3_add(start, es_vec3_scale(direction, depth));
         point[0] = isfinite(depth) ? (float)hit.x : NAN;

@@ -67,9 +67,7 @@ void tissue_trace_bone(const scene_model *model, const probe_geometry *geometry,
                        es_mat4 face_to_scene, uint64_t seed, tissue_line *lines) {
     for (int i = 0; i < geometry->lines; i++) {
         es_vec3 start, direction;
-        probe_line(geometry, i, &start, &direction);
-        start = es_mat4_point(face_to_scene, start);
-        direction = es_mat4_vector(face_to_scene, direction);
+        probe_beam(geometry, face_to_scene, i, &start, &direction);
         trace_line(model, start, direction, geometry->depth_mm, seed, &lines[i]);
     }
     for (int i = 0; i < geometry->lines; i++)
