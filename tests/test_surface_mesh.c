@@ -1,16 +1,6 @@
 /* What a mesh is said to be, keeping its parts, smoothing it. */
 #include "surface_fields.h"
 
-static es_mesh mesh_by_hand(const float *vertices, size_t vertex_count, const uint32_t *triangles,
-                            size_t triangle_count) {
-    es_mesh mesh = {.vertex_count = vertex_count, .triangle_count = triangle_count};
-    mesh.vertices = es_alloc(3 * vertex_count, sizeof(float), NULL);
-    mesh.triangles = es_alloc(3 * triangle_count, sizeof(uint32_t), NULL);
-    memcpy(mesh.vertices, vertices, 3 * vertex_count * sizeof(float));
-    memcpy(mesh.triangles, triangles, 3 * triangle_count * sizeof(uint32_t));
-    return mesh;
-}
-
 static const float CORNERS[] = {0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, -1, 0, -1, 0, 0};
 static const uint32_t TETRAHEDRON[] = {0, 2, 1, 0, 1, 3, 0, 3, 2, 1, 2, 3};
 

@@ -18,7 +18,7 @@
 
 #include "topology.h"
 
-enum { SMOOTH_LEAST = 5, SMOOTH_MOST = 60, UNFOLD_ROUNDS = 200, WAY_ROUNDS = 3 };
+enum { SMOOTH_LEAST = 5, SMOOTH_MOST = 60, UNFOLD_ROUNDS = 200, WAY_ROUNDS = 10 };
 
 /* The way behind a bend is at most this part of its radius. */
 static const double RADIUS_PART = 0.5;
@@ -205,6 +205,7 @@ static bool find_folds(const thickening *work, bool *folded) {
     return any;
 }
 
+/* A handle in the sheet cannot face one way all round: hence the limit. */
 static bool unfold(thickening *work, es_error *err) {
     bool *folded = es_alloc(work->outer.vertex_count, sizeof *folded, err);
     if (!folded) return false;
