@@ -189,7 +189,7 @@ class Cli(unittest.TestCase):
     def test_the_knee_of_the_demo_is_near_the_truth(self):
         # As in `./do demo`. What is asked of it: 0.7 mm RMS and 2 mm 95 % from the true surface
         # that some beam met first, with a tracker that errs by 0.3 mm and 0.3 degrees.
-        run("simulate", "--scene", "knee", "--frames", 900, "--pose-noise", "0.3mm",
+        run("simulate", "--scene", "knee", "--pose-noise", "0.3mm",
             "--angle-noise", "0.3deg", "-o", self.path("demo.igs.mha"))
         j = run_json("model", self.path("demo.igs.mha"), "-c", self.path("demo.xml"), "--truth",
                      self.path("demo.seen.ply"), "-o", self.path("demo.stl"))
