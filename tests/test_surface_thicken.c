@@ -216,7 +216,8 @@ static void sheets_that_touch_in_a_vertex_come_apart(void **state) {
     assert_int_equal(inspect(&sheet).bad_vertices, 1);
     assert_two_manifold(&solid, true);
     assert_int_equal(inspect(&solid).components, 2);
-    assert_near(inspect(&solid).volume_mm3, 1, 1e-5);
+    /* The double is moved aside by a thousandth of an edge of about 1 mm. */
+    assert_near(inspect(&solid).volume_mm3, 1, 3e-3);
     es_mesh_clear(&sheet);
     es_mesh_clear(&solid);
 }

@@ -18,7 +18,7 @@
 
 #include "topology.h"
 
-enum { SMOOTH_LEAST = 5, SMOOTH_MOST = 60, UNFOLD_ROUNDS = 200, WAY_ROUNDS = 10 };
+enum { SMOOTH_LEAST = 5, SMOOTH_MOST = 60, LEAN_ROUNDS = 50, UNFOLD_ROUNDS = 250, WAY_ROUNDS = 10 };
 
 /* The way behind a bend is at most this part of its radius. */
 static const double RADIUS_PART = 0.5;
@@ -26,6 +26,12 @@ static const double RADIUS_PART = 0.5;
 /* A copied triangle must face the normals there by at least this cosine, and
  * keep this part of its area. */
 static const double LEAST_COSINE = 0.3, LEAST_AREA = 1e-3;
+
+/* Of a rim's own shape: what is left of it in the end. */
+static const double LEAN_PART = 0.05;
+
+/* Of the mean edge: how far vertices that would share a place are moved. */
+static const double STEP_PART = 1e-3;
 
 typedef struct thickening {
     double thickness_mm;
@@ -38,46 +44,6 @@ typedef struct thickening {
     double *scratch;        /* three per vertex */
     uint32_t *counts;
 } thickening;
-
-/* ---- one fan per vertex -------------------------------------------------------- */
-
-static void copy_vertex(const es_mesh *from, size_t vertex, es_mesh *to, size_t place) {
-    memcpy(to->vertices + 3 * place, from->vertices + 3 * vertex, 3 * sizeof(float));
-    if (to->confidence) to->confidence[place] = from->confidence[vertex];
-}
-
-static bool alloc_mesh(es_mesh *mesh, bool confidence, es_error *err) {
-    mesh->vertices = es_alloc(mesh->vertex_count, 3 * sizeof(float), err);
-    mesh->triangles = es_alloc(mesh->triangle_count, 3 * sizeof(uint32_t), err);
-    if (confidence) mesh->confidence = es_alloc(mesh->vertex_count, sizeof(float), err);
-    return mesh->vertices && mesh->triangles && (!confidence || mesh->confidence);
-}
-
-static bool split_fans(const es_mesh *sheet, es_mesh *split, es_error *err) {
-    mesh_topology topology;
-    if (!surface_topology_find(sheet, &topology, err)) return false;
-    size_t extra = 0, bad = topology.bad_edges;
-    uint32_t *fans = es_alloc(topology.half_edges, sizeof *fans, err);
-    bool ok = fans && surface_fans(sheet, &topology, fans, &extra, err);
-    surface_topology_clear(&topology);
-    if (ok && bad > 0)
-        ok = es_fail(err, ES_GEOMETRY,
-                     "the sheet has %zu edges where more than two triangles meet, or two that face "
-                     "opposite ways; it cannot be thickened before it is repaired",
-                     bad);
-    *split = (es_mesh){.vertex_count = sheet->vertex_count + extra,
-                       .triangle_count = sheet->triangle_count};
-    ok = ok && alloc_mesh(split, sheet->confidence != NULL, err);
-    if (ok) {
-        for (size_t v = 0; v < sheet->vertex_count; v++) copy_vertex(sheet, v, split, v);
-        for (size_t h = 0; h < 3 * sheet->triangle_count; h++) {
-            copy_vertex(sheet, sheet->triangles[h], split, fans[h]);
-            split->triangles[h] = fans[h];
-        }
-    }
-    es_free(fans);
-    return ok;
-}
 
 /* Marks the vertices of components that have a rim. */
 static bool find_open(thickening *work, es_error *err) {
@@ -105,12 +71,16 @@ static void put3(double *values, size_t vertex, es_vec3 v) {
     values[3 * vertex + 2] = v.z;
 }
 
+/* From the half-edge's start to its end. */
+static es_vec3 side(const es_mesh *mesh, size_t h) {
+    return es_vec3_sub(surface_vertex(mesh, mesh->triangles[surface_next(h)]),
+                       surface_vertex(mesh, mesh->triangles[h]));
+}
+
 static double mean_edge(const thickening *work) {
     double sum = 0;
-    const es_mesh *mesh = &work->outer;
     for (size_t h = 0; h < work->topology.half_edges; h++)
-        sum += es_vec3_length(es_vec3_sub(surface_vertex(mesh, mesh->triangles[surface_next(h)]),
-                                          surface_vertex(mesh, mesh->triangles[h])));
+        sum += es_vec3_length(side(&work->outer, h));
     return work->topology.half_edges ? sum / (double)work->topology.half_edges : 0;
 }
 
@@ -151,7 +121,7 @@ static void limit_ways(thickening *work) {
     double shortest = mean_edge(work) / 2;
     for (size_t h = 0; h < work->topology.half_edges; h++) {
         uint32_t v = mesh->triangles[h], w = mesh->triangles[surface_next(h)];
-        es_vec3 edge = es_vec3_sub(surface_vertex(mesh, w), surface_vertex(mesh, v));
+        es_vec3 edge = side(mesh, h);
         double length2 = es_vec3_dot(edge, edge);
         double opening = es_vec3_dot(es_vec3_sub(at3(work->normal, w), at3(work->normal, v)), edge);
         if (length2 < shortest * shortest || opening * work->thickness_mm <= RADIUS_PART * length2)
@@ -205,14 +175,36 @@ static bool find_folds(const thickening *work, bool *folded) {
     return any;
 }
 
-/* A handle in the sheet cannot face one way all round: hence the limit. */
+/* Where a vertex on a rim lies, seen from the mean of its two neighbours along
+ * the rim; 0 elsewhere. Takes the place of the ways. */
+static void find_leans(thickening *work) {
+    const es_mesh *mesh = &work->outer;
+    double *lean = work->way;
+    for (size_t i = 0; i < 3 * mesh->vertex_count; i++) lean[i] = mesh->vertices[i];
+    mean_of(work, lean);
+    memset(lean, 0, 3 * mesh->vertex_count * sizeof *lean);
+    for (size_t h = 0; h < work->topology.half_edges; h++) {
+        uint32_t v = mesh->triangles[h];
+        if (work->topology.twin[h] == NO_TWIN)
+            put3(lean, v, es_vec3_sub(surface_vertex(mesh, v), at3(work->scratch, v)));
+    }
+}
+
+/* At first rims keep their shape, for a small hole would be drawn together and
+ * the corner of a triangle with two sides on the rim onto its third; what that
+ * leaves turned over is evened out on the rim too, but for a part. A handle in the sheet cannot
+ * face one way all round: hence the limit. */
 static bool unfold(thickening *work, es_error *err) {
     bool *folded = es_alloc(work->outer.vertex_count, sizeof *folded, err);
     if (!folded) return false;
+    find_leans(work);
     for (int round = 0; round < UNFOLD_ROUNDS && find_folds(work, folded); round++) {
+        if (round == LEAN_ROUNDS)
+            for (size_t i = 0; i < 3 * work->outer.vertex_count; i++) work->way[i] *= LEAN_PART;
         mean_of(work, work->inner);
         for (size_t v = 0; v < work->outer.vertex_count; v++)
-            if (folded[v]) put3(work->inner, v, at3(work->scratch, v));
+            if (folded[v])
+                put3(work->inner, v, es_vec3_add(at3(work->scratch, v), at3(work->way, v)));
     }
     es_free(folded);
     return true;
@@ -238,9 +230,9 @@ static size_t number_copies(const thickening *work, uint32_t *copy) {
 static void build_solid(const thickening *work, const uint32_t *copy, es_mesh *solid) {
     const es_mesh *outer = &work->outer;
     for (size_t v = 0; v < outer->vertex_count; v++) {
-        copy_vertex(outer, v, solid, v);
+        surface_copy_vertex(outer, v, solid, v);
         if (!work->open[v]) continue;
-        copy_vertex(outer, v, solid, copy[v]);
+        surface_copy_vertex(outer, v, solid, copy[v]);
         for (int a = 0; a < 3; a++)
             solid->vertices[3 * (size_t)copy[v] + a] = (float)work->inner[3 * v + a];
     }
@@ -265,10 +257,9 @@ static bool assemble(const thickening *work, es_mesh *solid, es_error *err) {
     *solid = (es_mesh){.vertex_count = work->outer.vertex_count + number_copies(work, copy),
                        .triangle_count =
                            2 * work->outer.triangle_count + 2 * work->topology.boundary_edges};
-    bool ok = alloc_mesh(solid, work->outer.confidence != NULL, err);
+    bool ok = surface_alloc_mesh(solid, work->outer.confidence != NULL, err);
     if (ok) build_solid(work, copy, solid);
     es_free(copy);
-    if (!ok) es_mesh_clear(solid);
     return ok;
 }
 
@@ -298,14 +289,16 @@ bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, 
     *solid = (es_mesh){0};
     if (!(thickness_mm > 0) || isinf(thickness_mm))
         return es_fail(err, ES_USAGE, "thickness %g mm: expected a length above 0", thickness_mm);
-    bool ok = split_fans(sheet, &work.outer, err) &&
+    bool ok = surface_split_fans(sheet, &work.outer, err) &&
               surface_topology_find(&work.outer, &work.topology, err) && alloc_work(&work, err) &&
               find_open(&work, err);
     if (ok) {
         find_normals(&work);
         place_copies(&work);
-        ok = unfold(&work, err) && assemble(&work, solid, err);
+        ok = unfold(&work, err) && assemble(&work, solid, err) &&
+             surface_part_places(solid, sheet->vertex_count, STEP_PART * mean_edge(&work), err);
     }
+    if (!ok) es_mesh_clear(solid);
     clear_work(&work);
     return ok;
 }
