@@ -27,6 +27,9 @@ static const double RADIUS_PART = 0.5;
  * keep this part of its area. */
 static const double LEAST_COSINE = 0.3, LEAST_AREA = 1e-3;
 
+/* How far the double of a vertex goes into its fan, as a part of a triangle. */
+static const double DOUBLE_PART = 1e-2;
+
 typedef struct thickening {
     double thickness_mm;
     es_mesh outer;          /* the sheet, one fan per vertex */
@@ -53,6 +56,19 @@ static bool alloc_mesh(es_mesh *mesh, bool confidence, es_error *err) {
     return mesh->vertices && mesh->triangles && (!confidence || mesh->confidence);
 }
 
+/* A double stands off into its own fan, so that a file of loose triangles does
+ * not weld the two again. */
+static void place_double(const es_mesh *sheet, size_t half_edge, es_mesh *split, uint32_t fan) {
+    const uint32_t *corner = sheet->triangles + half_edge - half_edge % 3;
+    copy_vertex(sheet, sheet->triangles[half_edge], split, fan);
+    for (size_t a = 0; a < 3; a++) {
+        float *at = split->vertices + 3 * (size_t)fan + a;
+        double centre = 0;
+        for (int k = 0; k < 3; k++) centre += sheet->vertices[3 * (size_t)corner[k] + a] / 3.0;
+        *at = (float)(*at + DOUBLE_PART * (centre - *at));
+    }
+}
+
 static bool split_fans(const es_mesh *sheet, es_mesh *split, es_error *err) {
     mesh_topology topology;
     if (!surface_topology_find(sheet, &topology, err)) return false;
@@ -71,8 +87,8 @@ static bool split_fans(const es_mesh *sheet, es_mesh *split, es_error *err) {
     if (ok) {
         for (size_t v = 0; v < sheet->vertex_count; v++) copy_vertex(sheet, v, split, v);
         for (size_t h = 0; h < 3 * sheet->triangle_count; h++) {
-            copy_vertex(sheet, sheet->triangles[h], split, fans[h]);
             split->triangles[h] = fans[h];
+            if (fans[h] >= sheet->vertex_count) place_double(sheet, h, split, fans[h]);
         }
     }
     es_free(fans);
@@ -120,8 +136,9 @@ static int smoothing_rounds(const thickening *work) {
     return rounds < SMOOTH_LEAST ? SMOOTH_LEAST : rounds < SMOOTH_MOST ? (int)rounds : SMOOTH_MOST;
 }
 
-static void mean_of(thickening *work, const double *values) {
-    surface_neighbour_mean(&work->outer, &work->topology, values, work->scratch, work->counts);
+static void mean_of(thickening *work, bool along_rim, const double *values) {
+    surface_neighbour_mean(&work->outer, &work->topology, along_rim, values, work->scratch,
+                           work->counts);
 }
 
 /* Area-weighted normals, then averaged over neighbours again and again. */
@@ -134,7 +151,7 @@ static void find_normals(thickening *work) {
     }
     int rounds = smoothing_rounds(work);
     for (int round = 0; round <= rounds; round++) {
-        if (round > 0) mean_of(work, work->normal);
+        if (round > 0) mean_of(work, false, work->normal);
         const double *from = round > 0 ? work->scratch : work->normal;
         for (size_t v = 0; v < mesh->vertex_count; v++) {
             es_vec3 unit = es_vec3_unit(at3(from, v));
@@ -168,7 +185,7 @@ static void place_copies(thickening *work) {
     for (size_t i = 0; i < 3 * mesh->vertex_count; i++) work->way[i] = work->thickness_mm;
     limit_ways(work);
     for (int round = 0; round < WAY_ROUNDS; round++) {
-        mean_of(work, work->way);
+        mean_of(work, false, work->way);
         for (size_t i = 0; i < 3 * mesh->vertex_count; i++)
             work->way[i] = fmin(work->way[i], work->scratch[i]);
     }
@@ -210,7 +227,7 @@ static bool unfold(thickening *work, es_error *err) {
     bool *folded = es_alloc(work->outer.vertex_count, sizeof *folded, err);
     if (!folded) return false;
     for (int round = 0; round < UNFOLD_ROUNDS && find_folds(work, folded); round++) {
-        mean_of(work, work->inner);
+        mean_of(work, true, work->inner);
         for (size_t v = 0; v < work->outer.vertex_count; v++)
             if (folded[v]) put3(work->inner, v, at3(work->scratch, v));
     }
