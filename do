@@ -76,7 +76,7 @@ demo() {
         build/echosolid model "$file" "$@" -o out/model.stl --sheet out/sheet.stl \
             --volume out/volume.mha --report out/report.html
     else
-        build/echosolid simulate --scene knee --frames 900 --pose-noise 0.3mm \
+        build/echosolid simulate --scene knee --pose-noise 0.3mm \
             --angle-noise 0.3deg -o out/knee.igs.mha
         build/echosolid model out/knee.igs.mha --config out/knee.xml --truth out/knee.seen.ply \
             -o out/knee.stl --sheet out/knee-sheet.stl --volume out/knee-volume.mha \

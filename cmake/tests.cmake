@@ -25,6 +25,11 @@ foreach(file IN LISTS ES_SCRIPTS)
                        SKIP_RETURN_CODE 77)
 endforeach()
 
+if(TARGET bench_accuracy)
+  add_test(NAME accuracy COMMAND bench_accuracy --check)
+  set_tests_properties(accuracy PROPERTIES TIMEOUT 600)
+endif()
+
 option(ES_FUZZ "build the fuzz targets (clang)" OFF)
 if(ES_FUZZ)
   file(GLOB ES_FUZZERS CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)

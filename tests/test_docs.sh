@@ -22,11 +22,8 @@ if command -v man >/dev/null; then
         exit 1
     }
 fi
-grep -ohE 'echosolid [a-z]+ ' "$ES_TEST_SOURCE"/README.md "$ES_TEST_SOURCE"/docs/*.md |
-    sort -u | while read -r _ command; do
-    case $command in
-    is | in | and | to | with | turns | ultrasound | says | does | has | can) continue ;;
-    esac
+grep -ohE '(`|^    |/)echosolid [a-z]+' "$ES_TEST_SOURCE"/README.md "$ES_TEST_SOURCE"/docs/*.md |
+    sed 's/.*echosolid //' | sort -u | while read -r command; do
     grep -q "^## echosolid $command" "$fresh/commands.md" || {
         echo "the docs mention 'echosolid $command', which does not exist" >&2
         exit 1

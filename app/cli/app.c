@@ -75,8 +75,8 @@ json_t *app_json_decisions(const es_decisions *decisions) {
     json_t *array = json_array();
     for (size_t i = 0; i < decisions->count; i++) {
         const es_decision *d = &decisions->items[i];
-        json_array_append_new(array, json_pack("{s:s, s:s, s:s}", "what", d->what, "value",
-                                               d->value, "why", d->why));
+        json_array_append_new(
+            array, json_pack("{s:s, s:s, s:s}", "what", d->what, "value", d->value, "why", d->why));
     }
     return array;
 }
@@ -91,11 +91,11 @@ json_t *app_json_distance(const es_mesh_distance *d) {
 json_t *app_json_check(const es_mesh_check *c) {
     return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "closed", c->closed,
                      "components", (json_int_t)c->components, "boundary_edges",
-                     (json_int_t)c->boundary_edges, "boundary_loops",
-                     (json_int_t)c->boundary_loops, "bad_edges", (json_int_t)c->bad_edges,
-                     "bad_vertices", (json_int_t)c->bad_vertices, "degenerate",
-                     (json_int_t)c->degenerate, "area_mm2", app_json_number(c->area_mm2),
-                     "volume_mm3", c->closed ? app_json_number(c->volume_mm3) : json_null());
+                     (json_int_t)c->boundary_edges, "boundary_loops", (json_int_t)c->boundary_loops,
+                     "bad_edges", (json_int_t)c->bad_edges, "bad_vertices",
+                     (json_int_t)c->bad_vertices, "degenerate", (json_int_t)c->degenerate,
+                     "area_mm2", app_json_number(c->area_mm2), "volume_mm3",
+                     c->closed ? app_json_number(c->volume_mm3) : json_null());
 }
 
 char *app_bytes(uint64_t bytes, char text[32]) {

@@ -11,18 +11,26 @@ typedef struct compare_options {
 } compare_options;
 
 static const opt table[] = {
-    {.name = "sample", .type = OPT_NUMBER, .low = 1e-4, .high = 1e4, .fallback = "0.25",
-     .value = "MM2", .offset = offsetof(compare_options, sample_mm2),
+    {.name = "sample",
+     .type = OPT_NUMBER,
+     .low = 1e-4,
+     .high = 1e4,
+     .fallback = "0.25",
+     .value = "MM2",
+     .offset = offsetof(compare_options, sample_mm2),
      .help = "meshes: one sample point per this area in square millimetres"},
-    {.name = "threads", .letter = 't', .type = OPT_INT, .low = 0, .high = 256, .fallback = "0",
+    {.name = "threads",
+     .letter = 't',
+     .type = OPT_INT,
+     .low = 0,
+     .high = 256,
+     .fallback = "0",
      .offset = offsetof(compare_options, threads),
      .help = "threads; 0 takes all the cores; the result is the same"},
     {.name = NULL}};
 
-static const char *const examples[] = {
-    "echosolid compare volume.mha volume.nrrd --json",
-    "echosolid compare knee-sheet.stl knee.seen.ply",
-    NULL};
+static const char *const examples[] = {"echosolid compare volume.mha volume.nii.gz --json",
+                                       "echosolid compare knee-sheet.stl knee.seen.ply", NULL};
 
 /* ---- volumes ---------------------------------------------------------------- */
 
@@ -51,8 +59,7 @@ static void find_difference(const es_grid *a, const es_grid *b, difference *d) {
     d->range = a->info.type < ES_U32 ? type_high - type_low : high - low;
 }
 
-static bool same_size(const char *const *files, const es_grid *a, const es_grid *b,
-                      es_error *err) {
+static bool same_size(const char *const *files, const es_grid *a, const es_grid *b, es_error *err) {
     const uint64_t *s = a->info.size, *t = b->info.size;
     if (memcmp(s, t, sizeof a->info.size) == 0 && a->info.channels == b->info.channels) return true;
     return es_fail(err, ES_GEOMETRY,
@@ -69,11 +76,11 @@ static double geometry_gap(const es_grid_info *a, const es_grid_info *b) {
     es_mat4 ma = es_grid_to_mm(a), mb = es_grid_to_mm(b);
     double worst = 0;
     for (int c = 0; c < 8; c++) {
-        es_vec3 p = es_vec3_make((c & 1) ? (double)a->size[0] - 1 : 0,
-                                 (c & 2) ? (double)a->size[1] - 1 : 0,
-                                 (c & 4) ? (double)a->size[2] - 1 : 0);
-        worst = fmax(worst,
-                     es_vec3_length(es_vec3_sub(es_mat4_point(ma, p), es_mat4_point(mb, p))));
+        es_vec3 p =
+            es_vec3_make((c & 1) ? (double)a->size[0] - 1 : 0, (c & 2) ? (double)a->size[1] - 1 : 0,
+                         (c & 4) ? (double)a->size[2] - 1 : 0);
+        worst =
+            fmax(worst, es_vec3_length(es_vec3_sub(es_mat4_point(ma, p), es_mat4_point(mb, p))));
     }
     return worst;
 }
@@ -83,12 +90,12 @@ static int print_difference(const compare_options *o, const difference *d, doubl
     double psnr = rms > 0 ? 20 * log10(d->range / rms) : INFINITY;
     double within = d->voxels ? 100.0 * (double)(d->voxels - d->over_2) / (double)d->voxels : 100;
     if (o->common.json)
-        return app_print_json(json_pack(
-            "{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "kind", "volumes", "voxels",
-            (json_int_t)d->voxels, "voxels_differing", (json_int_t)d->differing, "voxels_over_2",
-            (json_int_t)d->over_2, "max_abs", app_json_number(d->max_abs), "rms",
-            app_json_number(rms), "psnr_db", app_json_number(psnr), "geometry_mm",
-            app_json_number(gap_mm)));
+        return app_print_json(
+            json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "kind", "volumes", "voxels",
+                      (json_int_t)d->voxels, "voxels_differing", (json_int_t)d->differing,
+                      "voxels_over_2", (json_int_t)d->over_2, "max_abs",
+                      app_json_number(d->max_abs), "rms", app_json_number(rms), "psnr_db",
+                      app_json_number(psnr), "geometry_mm", app_json_number(gap_mm)));
     printf("voxels            %llu\n", (unsigned long long)d->voxels);
     printf("differing         %llu\n", (unsigned long long)d->differing);
     printf("differing over 2  %llu (%.3f %% are within 2)\n", (unsigned long long)d->over_2,
@@ -130,20 +137,20 @@ static int print_meshes(const compare_options *o, const es_mesh_distance d[2],
     double volume_gap = checks[0].volume_mm3 - checks[1].volume_mm3;
     double hausdorff = fmax(d[0].max_mm, d[1].max_mm);
     if (o->common.json)
-        return app_print_json(json_pack(
-            "{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "kind", "meshes", "a_to_b",
-            app_json_distance(&d[0]), "b_to_a", app_json_distance(&d[1]), "hausdorff_mm",
-            app_json_number(hausdorff), "volume_difference_mm3",
-            closed ? app_json_number(volume_gap) : json_null(), "a", app_json_check(&checks[0]),
-            "b", app_json_check(&checks[1])));
+        return app_print_json(
+            json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "kind", "meshes", "a_to_b",
+                      app_json_distance(&d[0]), "b_to_a", app_json_distance(&d[1]), "hausdorff_mm",
+                      app_json_number(hausdorff), "volume_difference_mm3",
+                      closed ? app_json_number(volume_gap) : json_null(), "a",
+                      app_json_check(&checks[0]), "b", app_json_check(&checks[1])));
     print_row("A to B", &d[0]);
     print_row("B to A", &d[1]);
     printf("Hausdorff distance %.3f mm\n", hausdorff);
     if (closed)
-        printf("volumes %.1f and %.1f mm3, difference %+.1f mm3 (%+.3f %%)\n",
-               checks[0].volume_mm3, checks[1].volume_mm3, volume_gap,
-               100 * volume_gap / checks[1].volume_mm3);
-    else printf("volume difference: none, an open mesh has no volume\n");
+        printf("volumes %.1f and %.1f mm3, difference %+.1f mm3 (%+.3f %%)\n", checks[0].volume_mm3,
+               checks[1].volume_mm3, volume_gap, 100 * volume_gap / checks[1].volume_mm3);
+    else
+        printf("volume difference: none, an open mesh has no volume\n");
     return 0;
 }
 

@@ -9,18 +9,22 @@ typedef struct convert_options {
     int64_t level;
 } convert_options;
 
-static const opt table[] = {
-    {.name = "raw", .type = OPT_FLAG, .offset = offsetof(convert_options, raw),
-     .help = "do not compress"},
-    {.name = "level", .type = OPT_INT, .low = 1, .high = 9, .fallback = "1",
-     .offset = offsetof(convert_options, level), .help = "effort of the compression"},
-    {.name = NULL}};
+static const opt table[] = {{.name = "raw",
+                             .type = OPT_FLAG,
+                             .offset = offsetof(convert_options, raw),
+                             .help = "do not compress"},
+                            {.name = "level",
+                             .type = OPT_INT,
+                             .low = 1,
+                             .high = 9,
+                             .fallback = "1",
+                             .offset = offsetof(convert_options, level),
+                             .help = "effort of the compression"},
+                            {.name = NULL}};
 
-static const char *const examples[] = {
-    "echosolid convert scan.igs.mha scan.igs.nrrd",
-    "echosolid convert volume.mha volume.nii.gz",
-    "echosolid convert knee.stl knee.ply",
-    NULL};
+static const char *const examples[] = {"echosolid convert scan.igs.mha scan.igs.nrrd",
+                                       "echosolid convert volume.mha volume.nii.gz",
+                                       "echosolid convert knee.stl knee.ply", NULL};
 
 static int done(const convert_options *o, const char *from, const char *to, int64_t frames) {
     if (o->common.json) {
@@ -28,8 +32,10 @@ static int done(const convert_options *o, const char *from, const char *to, int6
         if (frames >= 0) json_object_set_new(root, "frames", json_integer(frames));
         return app_print_json(root);
     }
-    if (frames >= 0) printf("%s: %lld frames written\n", to, (long long)frames);
-    else printf("%s: written\n", to);
+    if (frames >= 0)
+        printf("%s: %lld frames written\n", to, (long long)frames);
+    else
+        printf("%s: written\n", to);
     return 0;
 }
 
@@ -58,8 +64,10 @@ static int convert_recording(const convert_options *o, const char *const *files)
     es_source *source =
         es_sequence_can_write(files[1], &err) ? es_sequence_open(files[0], &err) : NULL;
     if (source) sink = es_sequence_create(files[1], es_source_info(source), &options, &err);
-    if (sink && pump(o, source, sink, &frames, &err)) status = done(o, files[0], files[1], frames);
-    else status = app_fail(&err);
+    if (sink && pump(o, source, sink, &frames, &err))
+        status = done(o, files[0], files[1], frames);
+    else
+        status = app_fail(&err);
     es_sink_free(sink);
     es_source_free(source);
     return status;

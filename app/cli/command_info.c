@@ -10,11 +10,9 @@ typedef struct info_options {
 
 static const opt table[] = {{.name = NULL}};
 
-static const char *const examples[] = {
-    "echosolid info scan.igs.mha",
-    "echosolid info scan.igs.mha --json",
-    "echosolid info knee.stl",
-    NULL};
+static const char *const examples[] = {"echosolid info scan.igs.mha",
+                                       "echosolid info scan.igs.mha --json",
+                                       "echosolid info knee.stl", NULL};
 
 /* ---- recordings --------------------------------------------------------------- */
 
@@ -45,7 +43,8 @@ static void count_frame(recording *r, const es_frame *frame) {
     r->frames++;
     for (size_t i = 0; i < frame->transform_count; i++) count_transform(r, &frame->transforms[i]);
     if (!frame->has_time) return;
-    if (r->timed++ == 0) r->first_s = frame->time_s;
+    if (r->timed++ == 0)
+        r->first_s = frame->time_s;
     else {
         r->back_in_time += frame->time_s < r->last_s;
         r->longest_gap_s = fmax(r->longest_gap_s, frame->time_s - r->last_s);
@@ -105,7 +104,8 @@ static void print_recording(const char *file, const es_stream_info *info, const 
         printf("picture       %u x %u, %s%s%s%s\n", info->width, info->height,
                es_type_name(info->type), info->channels == 3 ? " RGB" : "",
                info->image_kind[0] ? ", " : "", info->image_kind);
-    else printf("picture       none, poses only\n");
+    else
+        printf("picture       none, poses only\n");
     if (info->orientation[0])
         printf("orientation   %s in the file, read as MF\n", info->orientation);
     else if (info->width)
@@ -132,8 +132,10 @@ static int about_recording(const info_options *o, const char *file) {
     }
     const es_stream_info *info = es_source_info(source);
     int status = 0;
-    if (o->common.json) status = app_print_json(recording_json(file, info, &r));
-    else print_recording(file, info, &r);
+    if (o->common.json)
+        status = app_print_json(recording_json(file, info, &r));
+    else
+        print_recording(file, info, &r);
     es_source_free(source);
     return status;
 }
@@ -180,18 +182,18 @@ static int about_mesh(const info_options *o, const char *file) {
     es_box3 box = es_mesh_box(&mesh);
     int status = 0;
     if (o->common.json) {
-        status = app_print_json(json_pack("{s:s, s:s, s:I, s:I, s:[f,f,f], s:[f,f,f], s:o}", "kind",
-                                          "mesh", "file", file, "vertices",
-                                          (json_int_t)mesh.vertex_count, "triangles",
-                                          (json_int_t)mesh.triangle_count, "min_mm", box.min.x,
-                                          box.min.y, box.min.z, "max_mm", box.max.x, box.max.y,
-                                          box.max.z, "check", app_json_check(&c)));
+        status = app_print_json(
+            json_pack("{s:s, s:s, s:I, s:I, s:[f,f,f], s:[f,f,f], s:o}", "kind", "mesh", "file",
+                      file, "vertices", (json_int_t)mesh.vertex_count, "triangles",
+                      (json_int_t)mesh.triangle_count, "min_mm", box.min.x, box.min.y, box.min.z,
+                      "max_mm", box.max.x, box.max.y, box.max.z, "check", app_json_check(&c)));
     } else {
         printf("%s: mesh of %zu triangles, %zu vertices, %zu piece%s\n", file, mesh.triangle_count,
                mesh.vertex_count, c.components, c.components == 1 ? "" : "s");
         printf("box           %.2f x %.2f x %.2f mm\n", box.max.x - box.min.x,
                box.max.y - box.min.y, box.max.z - box.min.z);
-        if (c.closed) printf("closed        yes, volume %.1f mm3\n", c.volume_mm3);
+        if (c.closed)
+            printf("closed        yes, volume %.1f mm3\n", c.volume_mm3);
         else
             printf("closed        no: %zu boundary edges in %zu loops, %zu bad edges, %zu bad "
                    "vertices\n",

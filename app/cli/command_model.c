@@ -7,43 +7,105 @@
 static const char *const detector_words[] = {"shadow", "foroughi", NULL};
 
 static const opt table[] = {
-    {.name = "output", .letter = 'o', .type = OPT_TEXT, .offset = offsetof(model_options, output),
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_TEXT,
+     .offset = offsetof(model_options, output),
      .help = "the model: .stl or .ply"},
-    {.name = "sheet", .type = OPT_TEXT, .offset = offsetof(model_options, sheet),
+    {.name = "sheet",
+     .type = OPT_TEXT,
+     .offset = offsetof(model_options, sheet),
      .help = "also write the seen surface itself, not thickened"},
-    {.name = "volume", .type = OPT_TEXT, .offset = offsetof(model_options, volume),
+    {.name = "volume",
+     .type = OPT_TEXT,
+     .offset = offsetof(model_options, volume),
      .help = "also write the grey volume"},
-    {.name = "report", .type = OPT_TEXT, .value = "HTML", .offset = offsetof(model_options, report),
+    {.name = "field",
+     .type = OPT_TEXT,
+     .value = "VOLUME",
+     .offset = offsetof(model_options, field),
+     .help = "also write the signed distances to the bone, mm, negative inside, NaN where unknown"},
+    {.name = "report",
+     .type = OPT_TEXT,
+     .value = "HTML",
+     .offset = offsetof(model_options, report),
      .help = "a page that stands alone, and the same figures as .json beside it"},
-    {.name = "truth", .type = OPT_TEXT, .value = "MESH", .offset = offsetof(model_options, truth),
+    {.name = "truth",
+     .type = OPT_TEXT,
+     .value = "MESH",
+     .offset = offsetof(model_options, truth),
      .help = "the true surface: the error against it is measured and printed"},
-    {.name = "open", .type = OPT_FLAG, .offset = offsetof(model_options, open),
+    {.name = "open",
+     .type = OPT_FLAG,
+     .offset = offsetof(model_options, open),
      .help = "write the seen sheet as the model, do not thicken"},
-    {.name = "thickness", .type = OPT_NUMBER, .unit = UNIT_MM, .low = 0.05, .high = 100,
-     .fallback = "2", .offset = offsetof(model_options, thickness),
+    {.name = "thickness",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 0.05,
+     .high = 100,
+     .fallback = "2",
+     .offset = offsetof(model_options, thickness),
      .help = "of the solid behind the seen sheet"},
-    {.name = "detector", .type = OPT_WORD, .words = detector_words,
-     .offset = offsetof(model_options, detector), .help = "how bone is found in a picture"},
-    {.name = "bone-threshold", .type = OPT_NUMBER, .low = 0, .high = 1,
+    {.name = "detector",
+     .type = OPT_WORD,
+     .words = detector_words,
+     .offset = offsetof(model_options, detector),
+     .help = "how bone is found in a picture"},
+    {.name = "bone-threshold",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 1,
      .offset = offsetof(model_options, bone_threshold),
      .help = "how sure the detector must be; default: the detector's own"},
-    {.name = "bone-spacing", .type = OPT_NUMBER, .unit = UNIT_MM, .low = 0.05, .high = 10,
+    {.name = "bone-spacing",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 0.05,
+     .high = 10,
      .offset = offsetof(model_options, bone_spacing),
      .help = "voxel size of the distance volume; default: from pixel size and frame distance"},
-    {.name = "blur", .type = OPT_NUMBER, .low = 0, .high = 4, .fallback = "0.6", .value = "VOXELS",
+    {.name = "blur",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 4,
+     .fallback = "0.6",
+     .value = "VOXELS",
      .offset = offsetof(model_options, blur),
      .help = "Gaussian on the distance volume before the surface is taken, in voxels"},
-    {.name = "min-weight", .type = OPT_NUMBER, .low = 0, .high = 1e6, .fallback = "1",
+    {.name = "min-weight",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 1e6,
+     .fallback = "0.2",
      .offset = offsetof(model_options, min_weight),
-     .help = "how much evidence a voxel needs to carry surface"},
-    {.name = "min-area", .type = OPT_NUMBER, .low = 0, .high = 1e9, .fallback = "100",
-     .value = "MM2", .offset = offsetof(model_options, min_area),
+     .help = "how much evidence a voxel needs to carry surface; one clear, perpendicular hit is 1"},
+    {.name = "min-area",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 1e9,
+     .fallback = "100",
+     .value = "MM2",
+     .offset = offsetof(model_options, min_area),
      .help = "drop pieces smaller than this, square millimetres"},
-    {.name = "components", .type = OPT_INT, .low = 0, .high = 1e6, .fallback = "0",
-     .offset = offsetof(model_options, components), .help = "keep the N largest pieces; 0: all"},
-    {.name = "smooth", .type = OPT_INT, .low = 0, .high = 1000, .fallback = "20",
-     .offset = offsetof(model_options, smooth), .help = "passes of Taubin smoothing"},
-    {.name = "dry-run", .letter = 'n', .type = OPT_FLAG, .offset = offsetof(model_options, dry_run),
+    {.name = "components",
+     .type = OPT_INT,
+     .low = 0,
+     .high = 1e6,
+     .fallback = "0",
+     .offset = offsetof(model_options, components),
+     .help = "keep the N largest pieces; 0: all"},
+    {.name = "smooth",
+     .type = OPT_INT,
+     .low = 0,
+     .high = 1000,
+     .fallback = "20",
+     .offset = offsetof(model_options, smooth),
+     .help = "passes of Taubin smoothing"},
+    {.name = "dry-run",
+     .letter = 'n',
+     .type = OPT_FLAG,
+     .offset = offsetof(model_options, dry_run),
      .help = "only say what would be done"},
     SETUP_OPTIONS(model_options),
     {.name = NULL}};
@@ -79,9 +141,9 @@ static es_model_options make_options(const model_options *o) {
 /* Share of the true surface's vertices (near evenly spread) within 1 mm. */
 static bool find_share(model_run *r, es_error *err) {
     float *distances = es_alloc(r->truth.vertex_count, sizeof *distances, err);
-    bool ok = distances &&
-              es_mesh_point_distances(&r->result.sheet, r->truth.vertices, r->truth.vertex_count,
-                                      r->s.pool, distances, err);
+    bool ok =
+        distances && es_mesh_point_distances(&r->result.sheet, r->truth.vertices,
+                                             r->truth.vertex_count, r->s.pool, distances, err);
     size_t near = 0;
     for (size_t i = 0; ok && i < r->truth.vertex_count; i++) near += distances[i] <= 1;
     if (ok && r->truth.vertex_count)
@@ -125,6 +187,18 @@ static bool write_volume(model_run *r, es_error *err) {
     return ok;
 }
 
+static bool write_field(model_run *r, es_error *err) {
+    if (!r->o->field) return true;
+    es_bricks *field = es_model_field(r->model);
+    es_grid_info info = {0};
+    es_grid_options options = ES_GRID_DEFAULTS;
+    bool ok = es_bricks_grid_info(field, &info, err) &&
+              app_origin_fields(&r->origin, &info.fields, err) &&
+              es_grid_write(r->o->field, &info, es_bricks_slab, field, &options, err);
+    es_grid_info_clear(&info);
+    return ok;
+}
+
 static json_t *result_json(const model_run *r) {
     const es_model_result *m = &r->result;
     json_t *root = session_json(&r->s);
@@ -163,7 +237,8 @@ static void print_result(const model_run *r) {
     printf("surface       %.0f mm2 in %zu piece%s, %zu small one%s dropped\n",
            m->sheet_check.area_mm2, m->pieces_kept, m->pieces_kept == 1 ? "" : "s",
            m->pieces_dropped, m->pieces_dropped == 1 ? "" : "s");
-    if (o->output && o->open) printf("%s: the seen sheet, open\n", o->output);
+    if (o->output && o->open)
+        printf("%s: the seen sheet, open\n", o->output);
     else if (o->output)
         printf("%s: the seen sheet thickened by %g mm, %s, %.1f mm3; what lies behind it was not "
                "measured\n",
@@ -171,6 +246,7 @@ static void print_result(const model_run *r) {
                m->solid_check.volume_mm3);
     if (o->sheet) printf("%s: the seen sheet\n", o->sheet);
     if (o->volume) printf("%s: the grey volume\n", o->volume);
+    if (o->field) printf("%s: the distances\n", o->field);
     if (o->report) printf("%s: the report\n", o->report);
     if (r->has_truth) {
         const es_mesh_distance *a = &r->to_truth, *b = &r->from_truth;
@@ -194,6 +270,7 @@ static bool check_outputs(const model_options *o, es_error *err) {
     if (o->sheet && !es_mesh_can_write(o->sheet, err)) return false;
     if (o->report && !es_has_suffix(o->report, ".html"))
         return es_fail(err, ES_USAGE, "%s: the report is a page, name it .html", o->report);
+    if (o->field && !es_grid_can_write(o->field, err)) return false;
     return !o->volume || es_grid_can_write(o->volume, err);
 }
 
@@ -209,13 +286,16 @@ static bool work(model_run *r, es_error *err) {
     r->model = es_model_new(&r->s.setup, &options, r->s.pool, &r->s.setup.decisions, err);
     if (!r->model) return false;
     app_decisions(&o->common, &r->s.setup.decisions);
-    es_flow flow = {.source = r->s.source, .placement = r->s.placement, .skip = r->s.setup.skip,
-                    .total = r->s.setup.survey.frames, .progress = app_progress(&o->common),
+    es_flow flow = {.source = r->s.source,
+                    .placement = r->s.placement,
+                    .skip = r->s.setup.skip,
+                    .total = r->s.setup.survey.frames,
+                    .progress = app_progress(&o->common),
                     .what = "finding bone"};
     return es_flow_run(&flow, es_model_stage, r->model, &r->flow, err) &&
            es_model_finish(r->model, &r->result, err) && judge(r, err) &&
-           app_origin_make(&r->origin, &command_model, o, inputs, 3, err) &&
-           write_meshes(r, err) && write_volume(r, err) &&
+           app_origin_make(&r->origin, &command_model, o, inputs, 3, err) && write_meshes(r, err) &&
+           write_volume(r, err) && write_field(r, err) &&
            (!o->report || model_report_write(r, err));
 }
 

@@ -12,17 +12,27 @@ typedef struct reconstruct_options {
 } reconstruct_options;
 
 static const opt table[] = {
-    {.name = "output", .letter = 'o', .type = OPT_TEXT,
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_TEXT,
      .offset = offsetof(reconstruct_options, output),
      .help = "the volume: .mha, .mhd, .nrrd, .nhdr, .nii or .nii.gz"},
-    {.name = "hits", .type = OPT_TEXT, .offset = offsetof(reconstruct_options, hits),
+    {.name = "hits",
+     .type = OPT_TEXT,
+     .offset = offsetof(reconstruct_options, hits),
      .help = "also write how often each voxel was seen (0: never)"},
-    {.name = "spread", .type = OPT_TEXT, .offset = offsetof(reconstruct_options, spread),
+    {.name = "spread",
+     .type = OPT_TEXT,
+     .offset = offsetof(reconstruct_options, spread),
      .help = "also write the standard deviation of each voxel's hits (mean compounding)"},
-    {.name = "dry-run", .letter = 'n', .type = OPT_FLAG,
+    {.name = "dry-run",
+     .letter = 'n',
+     .type = OPT_FLAG,
      .offset = offsetof(reconstruct_options, dry_run),
      .help = "only say what would be done: region, memory, time"},
-    {.name = "raw", .type = OPT_FLAG, .offset = offsetof(reconstruct_options, raw),
+    {.name = "raw",
+     .type = OPT_FLAG,
+     .offset = offsetof(reconstruct_options, raw),
      .help = "do not compress the volume"},
     SETUP_OPTIONS(reconstruct_options),
     {.name = NULL}};
@@ -31,7 +41,7 @@ static const char *const examples[] = {
     "echosolid reconstruct scan.igs.mha --config scan.xml -o volume.mha",
     "echosolid reconstruct scan.igs.mha --config scan.xml --dry-run",
     "echosolid reconstruct scan.igs.mha --config scan.xml --spacing 1mm --interpolation linear "
-    "-o volume.nrrd --hits hits.nrrd --json",
+    "-o coarse.nrrd --hits hits.nrrd --json",
     NULL};
 
 /* A frame's insertion takes about this long on a plain core; only for the
@@ -49,8 +59,9 @@ static int print_dry_run(const reconstruct_options *o, const session *s) {
     double seconds = guess_seconds(s);
     if (o->common.json) {
         json_t *root = session_json(s);
-        json_object_set_new(root, "size", json_pack("[I,I,I]", (json_int_t)size[0],
-                                                    (json_int_t)size[1], (json_int_t)size[2]));
+        json_object_set_new(
+            root, "size",
+            json_pack("[I,I,I]", (json_int_t)size[0], (json_int_t)size[1], (json_int_t)size[2]));
         json_object_set_new(root, "dense_bytes", json_integer((json_int_t)dense));
         json_object_set_new(root, "bricks_bytes_at_most", json_integer((json_int_t)bricks));
         json_object_set_new(root, "seconds_estimated", json_real(seconds));
@@ -106,6 +117,9 @@ static int print_result(const reconstruct_options *o, const session *s, const es
         json_object_set_new(root, "frames_inserted", json_integer(flow->inserted));
         json_object_set_new(root, "ms_per_frame_insert", json_real(ms));
         json_object_set_new(root, "ms_per_frame_read", json_real(read_ms));
+        json_object_set_new(root, "read_s", json_real(flow->read_s));
+        json_object_set_new(root, "insert_s", json_real(flow->stage_s));
+        json_object_set_new(root, "wall_s", json_real(flow->wall_s));
         json_object_set_new(root, "write_s", json_real(write_s));
         json_object_set_new(root, "bricks", json_integer((json_int_t)v.bricks));
         json_object_set_new(root, "bytes", json_integer((json_int_t)v.bytes));
@@ -117,6 +131,8 @@ static int print_result(const reconstruct_options *o, const session *s, const es
     char a[32], b[32];
     printf("%s: %lld of %lld frames, %.2f ms a frame inserted, %.2f ms read\n", o->output,
            (long long)flow->inserted, (long long)flow->read, ms, read_ms);
+    printf("reading %.2f s and inserting %.2f s took %.2f s together, writing %.2f s\n",
+           flow->read_s, flow->stage_s, flow->wall_s, write_s);
     printf("%llu bricks, %s; peak memory of the program %s\n", (unsigned long long)v.bricks,
            app_bytes(v.bytes, a), app_bytes(es_memory_peak(), b));
     return 0;
@@ -125,8 +141,11 @@ static int print_result(const reconstruct_options *o, const session *s, const es
 static bool reconstruct(const reconstruct_options *o, session *s, const char *file, int *status,
                         es_error *err) {
     const char *inputs[] = {file, o->setup.config};
-    es_flow flow = {.source = s->source, .placement = s->placement, .skip = s->setup.skip,
-                    .total = s->setup.survey.frames, .progress = app_progress(&o->common),
+    es_flow flow = {.source = s->source,
+                    .placement = s->placement,
+                    .skip = s->setup.skip,
+                    .total = s->setup.survey.frames,
+                    .progress = app_progress(&o->common),
                     .what = "reconstructing"};
     app_origin origin = {0};
     es_flow_stats stats;

@@ -16,39 +16,73 @@ typedef struct surface_options {
 static const char *const inside_words[] = {"above", "below", NULL};
 
 static const opt table[] = {
-    {.name = "output", .letter = 'o', .type = OPT_TEXT, .offset = offsetof(surface_options, output),
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_TEXT,
+     .offset = offsetof(surface_options, output),
      .help = "the mesh: .stl or .ply"},
-    {.name = "level", .letter = 'l', .type = OPT_NUMBER, .offset = offsetof(surface_options, level),
+    {.name = "level",
+     .letter = 'l',
+     .type = OPT_NUMBER,
+     .offset = offsetof(surface_options, level),
      .help = "the value on the surface; default: 0 for distances, else Otsu's threshold, and the "
              "program says which"},
-    {.name = "inside", .type = OPT_WORD, .words = inside_words,
+    {.name = "inside",
+     .type = OPT_WORD,
+     .words = inside_words,
      .offset = offsetof(surface_options, inside),
      .help = "which side of the level is solid (default: below for distances, above for grey)"},
-    {.name = "components", .type = OPT_INT, .low = 0, .high = 1e6, .fallback = "0",
+    {.name = "components",
+     .type = OPT_INT,
+     .low = 0,
+     .high = 1e6,
+     .fallback = "0",
      .offset = offsetof(surface_options, components),
      .help = "keep the N largest pieces; 0 keeps all"},
-    {.name = "min-area", .type = OPT_NUMBER, .low = 0, .high = 1e9, .fallback = "0", .value = "MM2",
+    {.name = "min-area",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 1e9,
+     .fallback = "0",
+     .value = "MM2",
      .offset = offsetof(surface_options, min_area),
      .help = "drop pieces smaller than this, square millimetres"},
-    {.name = "smooth", .type = OPT_INT, .low = 0, .high = 1000, .fallback = "0",
+    {.name = "smooth",
+     .type = OPT_INT,
+     .low = 0,
+     .high = 1000,
+     .fallback = "0",
      .offset = offsetof(surface_options, smooth),
      .help = "passes of Taubin smoothing (20 takes away voxel steps)"},
-    {.name = "thickness", .type = OPT_NUMBER, .unit = UNIT_MM, .low = 0.05, .high = 100,
-     .fallback = "2", .offset = offsetof(surface_options, thickness),
+    {.name = "thickness",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 0.05,
+     .high = 100,
+     .fallback = "2",
+     .offset = offsetof(surface_options, thickness),
      .help = "an open sheet becomes a solid of this thickness"},
-    {.name = "open", .type = OPT_FLAG, .offset = offsetof(surface_options, open),
+    {.name = "open",
+     .type = OPT_FLAG,
+     .offset = offsetof(surface_options, open),
      .help = "write the sheet itself, do not thicken"},
-    {.name = "ascii", .type = OPT_FLAG, .offset = offsetof(surface_options, ascii),
+    {.name = "ascii",
+     .type = OPT_FLAG,
+     .offset = offsetof(surface_options, ascii),
      .help = "text instead of binary STL or PLY"},
-    {.name = "threads", .letter = 't', .type = OPT_INT, .low = 0, .high = 256, .fallback = "0",
+    {.name = "threads",
+     .letter = 't',
+     .type = OPT_INT,
+     .low = 0,
+     .high = 256,
+     .fallback = "0",
      .offset = offsetof(surface_options, threads),
      .help = "threads; 0 takes all the cores; the result is the same bytes"},
     {.name = NULL}};
 
 static const char *const examples[] = {
     "echosolid surface volume.mha --level 100 -o surface.stl",
-    "echosolid surface distance.mha -o bone.ply --open --smooth 20",
-    NULL};
+    "echosolid surface distance.mha -o bone.ply --open --smooth 20", NULL};
 
 /* NaN voxels are unknown. */
 static bool known_mask(const es_grid *grid, uint8_t **mask, size_t *known, es_error *err) {
@@ -150,8 +184,9 @@ static bool make_mesh(const surface_options *o, es_bricks *bricks, const choice 
                                       &out->dropped, err) &&
               es_mesh_smooth(&out->mesh, (int)o->smooth, 0.5, -0.53, err);
     if (ok && out->mesh.triangle_count == 0)
-        ok = es_fail(err, ES_GEOMETRY, "no surface at level %g; try another --level or a smaller "
-                                       "--min-area",
+        ok = es_fail(err, ES_GEOMETRY,
+                     "no surface at level %g; try another --level or a smaller "
+                     "--min-area",
                      c->iso.level);
     ok = ok && es_mesh_inspect(&out->mesh, &out->check, err);
     if (ok && !out->check.closed && !o->open) {
@@ -168,8 +203,10 @@ static bool write_mesh(const surface_options *o, const char *file, const outcome
                        es_error *err) {
     app_origin origin;
     char what[40], title[80];
-    if (out->thickened) snprintf(what, sizeof what, "thickened %g mm", o->thickness);
-    else snprintf(what, sizeof what, "%s", out->check.closed ? "closed" : "open sheet");
+    if (out->thickened)
+        snprintf(what, sizeof what, "thickened %g mm", o->thickness);
+    else
+        snprintf(what, sizeof what, "%s", out->check.closed ? "closed" : "open sheet");
     if (!app_origin_make(&origin, &command_surface, o, &file, 1, err)) return false;
     app_origin_title(&origin, what, title);
     es_mesh_write_options write = {.title = title, .ascii = o->ascii};
@@ -197,8 +234,10 @@ static int print_result(const surface_options *o, const choice *c, const outcome
     if (out->thickened)
         printf("thickness     %g mm behind the seen side: the scan does not show what lies there\n",
                o->thickness);
-    if (k->closed) printf("closed        yes, volume %.1f mm3\n", k->volume_mm3);
-    else printf("closed        no, %zu boundary loops\n", k->boundary_loops);
+    if (k->closed)
+        printf("closed        yes, volume %.1f mm3\n", k->volume_mm3);
+    else
+        printf("closed        no, %zu boundary loops\n", k->boundary_loops);
     printf("area          %.1f mm2\n", k->area_mm2);
     return 0;
 }
@@ -229,7 +268,8 @@ static int run(const void *options, const char *const *files, int count) {
     const surface_options *o = options;
     es_error err = {0};
     int status = 1;
-    if (!o->output) es_fail(&err, ES_USAGE, "surface: name the mesh with -o");
+    if (!o->output)
+        es_fail(&err, ES_USAGE, "surface: name the mesh with -o");
     else if (es_mesh_can_write(o->output, &err) && run_all(o, files[0], &status, &err))
         return status;
     return app_fail(&err);

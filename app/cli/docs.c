@@ -140,9 +140,12 @@ void docs_markdown(FILE *out) {
 static void roff(FILE *out, const char *text) {
     for (const char *p = text; *p; p++) {
         if ((p == text || p[-1] == '\n') && (*p == '.' || *p == '\'')) fputs("\\&", out);
-        if (*p == '-') fputs("\\-", out);
-        else if (*p == '\\') fputs("\\e", out);
-        else fputc(*p, out);
+        if (*p == '-')
+            fputs("\\-", out);
+        else if (*p == '\\')
+            fputs("\\e", out);
+        else
+            fputc(*p, out);
     }
 }
 

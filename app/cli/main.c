@@ -5,10 +5,9 @@
 
 #include "app.h"
 
-
-const command *const commands[] = {&command_info,     &command_reconstruct, &command_model,
-                                   &command_surface,  &command_simulate,    &command_compare,
-                                   &command_convert,  NULL};
+const command *const commands[] = {
+    &command_info,     &command_reconstruct, &command_model,   &command_surface,
+    &command_simulate, &command_compare,     &command_convert, NULL};
 
 /* The first Ctrl-C asks the work to stop and clean up; the second one ends. */
 static void on_signal(int number) {
@@ -19,8 +18,10 @@ static void on_signal(int number) {
 static void print_log(void *context, es_level level, const char *message) {
     const common_options *common = context;
     if (level == ES_WARNING) app_progress_end();
-    if (level == ES_WARNING) fprintf(stderr, "echosolid: warning: %s\n", message);
-    else app_note(common, "%s", message);
+    if (level == ES_WARNING)
+        fprintf(stderr, "echosolid: warning: %s\n", message);
+    else
+        app_note(common, "%s", message);
 }
 
 static int run_command(const command *cmd, int argc, char **argv) {
@@ -47,10 +48,14 @@ static int run_command(const command *cmd, int argc, char **argv) {
 
 /* For ./do docs; not meant for people. */
 static int print_docs(const char *kind) {
-    if (kind && strcmp(kind, "markdown") == 0) docs_markdown(stdout);
-    else if (kind && strcmp(kind, "man") == 0) docs_man(stdout);
-    else if (kind && strcmp(kind, "completion") == 0) docs_completion(stdout);
-    else return 2;
+    if (kind && strcmp(kind, "markdown") == 0)
+        docs_markdown(stdout);
+    else if (kind && strcmp(kind, "man") == 0)
+        docs_man(stdout);
+    else if (kind && strcmp(kind, "completion") == 0)
+        docs_completion(stdout);
+    else
+        return 2;
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
@@ -66,8 +71,10 @@ int main(int argc, char **argv) {
     const char *word = argv[1];
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
         const command *about = argc > 2 ? command_find(argv[2]) : NULL;
-        if (about) help_command(about, stdout);
-        else help_overview(stdout);
+        if (about)
+            help_command(about, stdout);
+        else
+            help_overview(stdout);
         return 0;
     }
     if (strcmp(word, "--version") == 0) {

@@ -99,8 +99,7 @@ static bool add_meshes(es_report *p, const model_run *r, es_error *err) {
     }
     ok = ok && add_mesh(p, r, front, "The seen surface, from the side of the probe", NULL, err) &&
          add_mesh(p, r, oblique, "The seen surface, obliquely", NULL, err);
-    if (ok && scalar)
-        ok = add_mesh(p, r, front, "Distance to the truth, 0 to 2 mm", scalar, err);
+    if (ok && scalar) ok = add_mesh(p, r, front, "Distance to the truth, 0 to 2 mm", scalar, err);
     es_free(scalar);
     return ok;
 }
@@ -185,8 +184,8 @@ static void add_summary(es_report *p, const model_run *r) {
     double cm2 = r->result.sheet_check.area_mm2 / 100;
     if (r->has_truth)
         snprintf(text, sizeof text,
-                 "%.1f cm2 of bone surface, %.2f mm RMS (95 %% within %.2f mm) from the truth.", cm2,
-                 a->rms_mm, a->p95_mm);
+                 "%.1f cm2 of bone surface, %.2f mm RMS (95 %% within %.2f mm) from the truth.",
+                 cm2, a->rms_mm, a->p95_mm);
     else
         snprintf(text, sizeof text,
                  "%.1f cm2 of bone surface; its error is not known, there is no truth to compare "

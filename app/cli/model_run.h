@@ -7,7 +7,7 @@
 typedef struct model_options {
     common_options common;
     setup_options setup;
-    const char *output, *sheet, *volume, *report, *truth;
+    const char *output, *sheet, *volume, *field, *report, *truth;
     int detector;
     double bone_threshold, bone_spacing, blur, min_weight, min_area, thickness;
     int64_t components, smooth;

@@ -6,14 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const opt common_table[] = {
-    {.name = "json", .type = OPT_FLAG, .offset = offsetof(common_options, json),
-     .help = "print the result as JSON, for programs"},
-    {.name = "quiet", .letter = 'q', .type = OPT_FLAG, .offset = offsetof(common_options, quiet),
-     .help = "no progress and no notes on standard error"},
-    {.name = "help", .letter = 'h', .type = OPT_FLAG, .offset = offsetof(common_options, help),
-     .help = "print this help"},
-    {.name = NULL}};
+static const opt common_table[] = {{.name = "json",
+                                    .type = OPT_FLAG,
+                                    .offset = offsetof(common_options, json),
+                                    .help = "print the result as JSON, for programs"},
+                                   {.name = "quiet",
+                                    .letter = 'q',
+                                    .type = OPT_FLAG,
+                                    .offset = offsetof(common_options, quiet),
+                                    .help = "no progress and no notes on standard error"},
+                                   {.name = "help",
+                                    .letter = 'h',
+                                    .type = OPT_FLAG,
+                                    .offset = offsetof(common_options, help),
+                                    .help = "print this help"},
+                                   {.name = NULL}};
 
 const opt *options_common(void);
 const opt *options_common(void) { return common_table; }
@@ -25,18 +32,10 @@ typedef struct unit_suffix {
 } unit_suffix;
 
 static const unit_suffix suffixes[] = {
-    {UNIT_MM, "um", 1e-3},
-    {UNIT_MM, "mm", 1},
-    {UNIT_MM, "cm", 10},
-    {UNIT_MM, "m", 1000},
-    {UNIT_S, "us", 1e-6},
-    {UNIT_S, "ms", 1e-3},
-    {UNIT_S, "s", 1},
-    {UNIT_DEG, "deg", 1},
-    {UNIT_DEG, "rad", 57.29577951308232},
-    {UNIT_PX, "px", 1},
-    {UNIT_GB, "MB", 1e-3},
-    {UNIT_GB, "GB", 1},
+    {UNIT_MM, "um", 1e-3}, {UNIT_MM, "mm", 1},    {UNIT_MM, "cm", 10},
+    {UNIT_MM, "m", 1000},  {UNIT_S, "us", 1e-6},  {UNIT_S, "ms", 1e-3},
+    {UNIT_S, "s", 1},      {UNIT_DEG, "deg", 1},  {UNIT_DEG, "rad", 57.29577951308232},
+    {UNIT_PX, "px", 1},    {UNIT_GB, "MB", 1e-3}, {UNIT_GB, "GB", 1},
     {UNIT_HZ, "Hz", 1},
 };
 enum { SUFFIX_COUNT = sizeof suffixes / sizeof *suffixes };
@@ -216,9 +215,7 @@ static void add_value(es_text *text, const opt *o, const char *place) {
     case OPT_FLAG:
         if (*(const bool *)place) es_text_add(text, " %s", o->name);
         break;
-    case OPT_INT:
-        es_text_add(text, " %s=%lld", o->name, (long long)*(const int64_t *)place);
-        break;
+    case OPT_INT: es_text_add(text, " %s=%lld", o->name, (long long)*(const int64_t *)place); break;
     case OPT_NUMBER:
     case OPT_NUMBERS:
         if (isnan(*(const double *)place)) break;

@@ -22,7 +22,7 @@ typedef enum opt_unit {
     UNIT_S,   /* us ms s */
     UNIT_DEG, /* deg rad; stored in degrees */
     UNIT_PX,
-    UNIT_GB,  /* MB GB; stored in 10^9 bytes */
+    UNIT_GB, /* MB GB; stored in 10^9 bytes */
     UNIT_HZ,
 } opt_unit;
 
@@ -31,20 +31,20 @@ typedef struct opt {
     char letter;      /* short form or 0 */
     opt_type type;
     opt_unit unit;
-    double low, high;        /* inclusive; of each number; both 0: any finite value */
-    const char *fallback;    /* default as a user would type it; NULL: none */
-    const char *help;        /* one sentence without full stop */
-    size_t offset;           /* into the command's options struct */
-    int count;               /* OPT_NUMBERS: how many */
+    double low, high;         /* inclusive; of each number; both 0: any finite value */
+    const char *fallback;     /* default as a user would type it; NULL: none */
+    const char *help;         /* one sentence without full stop */
+    size_t offset;            /* into the command's options struct */
+    int count;                /* OPT_NUMBERS: how many */
     const char *const *words; /* OPT_WORD: NULL terminated */
-    const char *value;       /* what stands for the value in help: FILE, N, MM */
+    const char *value;        /* what stands for the value in help: FILE, N, MM */
 } opt;
 
 typedef struct command {
     const char *name;
-    const char *summary;     /* one line */
-    const char *usage;       /* "FILE -o OUT [options]" */
-    const char *description; /* paragraphs */
+    const char *summary;         /* one line */
+    const char *usage;           /* "FILE -o OUT [options]" */
+    const char *description;     /* paragraphs */
     const char *const *examples; /* command lines that run as tests; NULL terminated */
     const opt *options;
     size_t options_size;
@@ -75,7 +75,6 @@ void docs_completion(FILE *out);
 /* The options as they were used, "spacing=0.5 threads=2", for headers and
  * reports: those that differ from the default. es_free it. */
 char *options_used(const command *cmd, const void *options);
-
 
 /* Commands that mention themselves in what they write. */
 extern const command command_info, command_convert, command_reconstruct, command_surface,

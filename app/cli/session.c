@@ -33,7 +33,7 @@ bool session_open(session *s, const char *file, const setup_options *options, es
     fill_request(options, s->plus, &request);
     ok = ok && (s->source = es_sequence_open(file, err)) != NULL;
     if (ok && !es_setup_make(s->source, &request, &s->setup, err)) {
-        es_prefix(err, "%s", file);
+        if (err->code == ES_GEOMETRY) es_prefix(err, "%s", file);
         ok = false;
     }
     ok = ok && (s->placement = es_placement_new(s->plus, options->transform, err)) &&

@@ -12,8 +12,9 @@ extern "C" {
  * sample of every scan line a value 0..1; one path finder then traces the
  * bone through that map. */
 typedef enum es_bone_method {
-    ES_BONE_SHADOW,  /* ridge x step down below it x darkness of all that lies below */
-    ES_BONE_FOROUGHI /* Foroughi et al. 2007: (echo^3 + LoG) x shadow^5 */
+    ES_BONE_SHADOW,  /* ridge along its slope x darkness below it; the better one */
+    ES_BONE_FOROUGHI /* Foroughi et al. 2007: (echo^3 + LoG) x shadow^5. Takes a bright fascia
+                        for bone in a frame that has none */
 } es_bone_method;
 
 typedef struct es_bone_options {
@@ -47,8 +48,12 @@ void es_bone_free(es_bone *bone);
  * confidence is the detector's map along the trace, averaged over about a
  * millimetre: low where the echo is weak or what lies below it is not dark.
  *
+ * Without a fan the face is taken to be where the first echoes are, so in
+ * water, which is black, min_depth_mm counts from the first reflector.
+ *
  * ES_USAGE: the image is empty, too small for scan lines, or does not hold
- * the clip or the fan; ES_FORMAT: a pixel is not finite. */
+ * the clip or the fan; ES_FORMAT: a pixel is not finite;
+ * ES_UNSUPPORTED: more than 65535 pixels a side. */
 bool es_bone_detect(es_bone *bone, const es_image *image, es_trace *trace, es_error *err);
 
 #ifdef __cplusplus

@@ -10,10 +10,16 @@
 extern "C" {
 #endif
 
-/* Opens a recording: .mha, .mhd (+ .raw, .zraw, LIST), .nrrd, .nhdr. Frames
- * come in MF orientation whatever the file's mark. Poses alone are read
- * without touching the pixels. Errors name file, line or frame, what was
- * found and what was expected. */
+/* Opens a recording: .mha, .mhd (+ .raw, .zraw, LIST, pattern), .nrrd, .nhdr
+ * (raw or gzip). Frames come in MF orientation whatever the file's mark.
+ * Poses alone are read without touching the pixels: a missing or short data
+ * file is a warning (es_log) here and an error at the first frame whose pixels
+ * are asked for. A broken transform or time of a frame is a warning too: that
+ * one becomes invalid, the rest stays of use. A transform without a status is
+ * valid. Data files must lie in the folder of their header or below it: a
+ * stranger's header must not make us read other files. Errors (ES_FORMAT,
+ * ES_UNSUPPORTED, ES_IO, ES_MEMORY) name file, line or frame, what was found
+ * and what was expected. A source belongs to one thread at a time. */
 es_source *es_sequence_open(const char *path, es_error *err);
 
 typedef struct es_sequence_options {
@@ -24,7 +30,11 @@ typedef struct es_sequence_options {
     { .compress = true, .level = 1 }
 
 /* Creates a recording by the name's extension. The frame count need not be
- * known. Per-frame and header fields are written as they are. */
+ * known. Per-frame and header fields are written as they are; frames without
+ * an image keep their place (zeros, status INVALID). info->orientation ""
+ * means that nobody knows how the frames lie, and no mark is written; any other
+ * becomes MFA. width 0: poses alone (not in NRRD). .mha and .nrrd need disk
+ * room for the pixels twice until es_sink_finish. options may be NULL. */
 es_sink *es_sequence_create(const char *path, const es_stream_info *info,
                             const es_sequence_options *options, es_error *err);
 
@@ -32,6 +42,14 @@ es_sink *es_sequence_create(const char *path, const es_stream_info *info,
  * write). In memory LPS; NIfTI is converted at the door. NIfTI-2 is chosen
  * when a side passes 32767. */
 bool es_grid_read(const char *path, es_grid *grid, es_error *err);
+/* The same slab by slab: a volume larger than memory works. es_grid_file_slab
+ * is an es_slab_fn (context = es_grid_file *), so that one file can be written
+ * from another; slices in growing order are read once over. */
+typedef struct es_grid_file es_grid_file;
+es_grid_file *es_grid_open(const char *path, es_error *err);
+const es_grid_info *es_grid_file_info(const es_grid_file *file);
+bool es_grid_file_slab(void *file, uint64_t z0, uint64_t count, void *out, es_error *err);
+void es_grid_close(es_grid_file *file);
 bool es_grid_read_info(const char *path, es_grid_info *info, es_error *err);
 typedef struct es_grid_options {
     bool compress;
@@ -46,13 +64,13 @@ bool es_grid_write(const char *path, const es_grid_info *info, es_slab_fn *slab,
 bool es_grid_can_write(const char *path, es_error *err);
 bool es_sequence_can_write(const char *path, es_error *err);
 /* True when the file is a 3-D volume rather than a recording: no Seq_Frame
- * fields, three space axes. */
+ * fields or mark, or kinds that say so; three space axes. */
 bool es_file_is_grid(const char *path, bool *is_grid, es_error *err);
 
 /* ---- PLUS device-set configuration ------------------------------------- */
 
 /* A PLUS XML file. Elements, attributes and comments that are not read here
- * are kept when it is saved. Files are not trusted: at most 8 MB, 64 levels,
+ * are kept when it is saved. Files are not trusted: at most 2 MB, 64 levels,
  * 256 attributes to an element, no document type declaration, no network.
  * Every error of a getter is ES_FORMAT with file, line, element, attribute,
  * what was found and what is allowed. Getters may run on several threads. */

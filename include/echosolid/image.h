@@ -220,6 +220,10 @@ void es_bricks_sort(es_bricks *bricks);
 es_brick *es_bricks_find(const es_bricks *bricks, int32_t x, int32_t y, int32_t z); /* or NULL */
 /* Finds or adds a zeroed brick. */
 es_brick *es_bricks_add(es_bricks *bricks, int32_t x, int32_t y, int32_t z, es_error *err);
+/* The known box as a dense f32 grid, NaN where weight is 0, for es_grid_write
+ * (slab context: the es_bricks). ES_GEOMETRY when nothing is known. */
+bool es_bricks_grid_info(const es_bricks *bricks, es_grid_info *info, es_error *err);
+bool es_bricks_slab(void *bricks, uint64_t z0, uint64_t count, void *out, es_error *err);
 /* Box of the voxels with weight > 0; false when there are none. */
 bool es_bricks_extent(const es_bricks *bricks, int64_t low[3], int64_t high[3]);
 /* A dense grid (axis-aligned direction only) as bricks, weight 1 everywhere,

@@ -13,7 +13,9 @@ typedef struct es_colour {
     uint8_t r, g, b;
 } es_colour;
 
-/* A black (or `fill`) RGB u8 picture. */
+/* An RGB u8 picture of one colour; sides of 1 to 16384 pixels, else ES_USAGE.
+ * What is drawn outside of it is clipped; the drawing calls leave images that
+ * are not RGB u8 as they are. */
 bool es_picture_new(es_image *picture, uint32_t width, uint32_t height, es_colour fill,
                     es_error *err);
 void es_picture_line(es_image *picture, double u0, double v0, double u1, double v1, double width_px,

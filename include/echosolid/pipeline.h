@@ -43,8 +43,8 @@ es_placement *es_placement_new(const es_plus *plus, const char *transform, es_er
 void es_placement_free(es_placement *placement);
 /* False in *placed when this frame has no valid pose: that is no error, the
  * reason is kept. Errors are only failures of memory and malformed names. */
-bool es_placement_find(es_placement *placement, const es_frame *frame,
-                       es_mat4 *image_to_reference, bool *placed, es_error *err);
+bool es_placement_find(es_placement *placement, const es_frame *frame, es_mat4 *image_to_reference,
+                       bool *placed, es_error *err);
 /* The last reason why a frame was not placed; "" when none. */
 const char *es_placement_reason(const es_placement *placement);
 const char *es_placement_image(const es_placement *placement);
@@ -81,7 +81,7 @@ typedef struct es_survey {
 
 typedef struct es_setup {
     es_recon_options recon;
-    es_fan fan;         /* where the echoes are, for detectors; NONE: unknown */
+    es_fan fan; /* where the echoes are, for detectors; NONE: unknown */
     int64_t skip;
     es_survey survey;
     es_decisions decisions;
@@ -106,7 +106,8 @@ typedef bool es_stage_fn(void *context, const es_frame *const *frames,
 
 typedef struct es_flow_stats {
     int64_t read, placed, inserted;
-    double read_s, stage_s; /* wall time in the source and in the stage */
+    double read_s, stage_s; /* wall time in the source and in the stage, which overlap */
+    double wall_s;          /* of the whole */
 } es_flow_stats;
 
 /* Reads the source to its end, places every `skip`-th frame, and gives batches
@@ -122,8 +123,8 @@ bool es_flow_run(const es_flow *flow, es_stage_fn *stage, void *context, es_flow
                  es_error *err);
 
 /* An es_stage_fn that inserts into an es_volume (the context). */
-bool es_stage_volume(void *volume, const es_frame *const *frames,
-                     const es_mat4 *image_to_reference, size_t count, es_error *err);
+bool es_stage_volume(void *volume, const es_frame *const *frames, const es_mat4 *image_to_reference,
+                     size_t count, es_error *err);
 
 /* ---- frames to a bone ----------------------------------------------------- */
 
@@ -143,7 +144,7 @@ typedef struct es_model_options {
 #define ES_MODEL_DEFAULTS                                                                          \
     {                                                                                              \
         .bone_threshold = __builtin_nan(""), .bone_spacing_mm = __builtin_nan(""),                 \
-        .truncation_mm = __builtin_nan(""), .smooth_voxels = 0.6, .min_weight = 1,                 \
+        .truncation_mm = __builtin_nan(""), .smooth_voxels = 0.6, .min_weight = 0.2,               \
         .components = 0, .min_area_mm2 = 100, .smooth_iterations = 20, .thickness_mm = 2,          \
         .with_grey = true                                                                          \
     }

@@ -69,8 +69,9 @@ void es_recon_box_add(es_box3 *box, const es_recon_options *options, uint32_t wi
 bool es_recon_options_set_box(es_recon_options *options, es_box3 box, es_error *err);
 /* An output spacing when the user gives none: not finer than a pixel, nor than
  * 2/3 of the (median) distance between frames, which leaves no empty voxels
- * between them to speak of; rounded up to a multiple of 0.05 mm (0.001 mm
- * under 0.05 mm). A number that is not known is 0. Returns 0 when neither is
+ * between them to speak of; but not coarser than 10 pixels, since a sparse
+ * sweep is no reason to blur its pictures; rounded up to a multiple of 0.05 mm
+ * (0.001 mm under 0.05 mm). A number that is not known is 0. Returns 0 when neither is
  * known: then nothing can be chosen. */
 double es_recon_choose_spacing(double pixel_mm, double frame_distance_mm);
 

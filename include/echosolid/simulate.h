@@ -41,26 +41,26 @@ es_bricks *es_scene_bricks(const es_scene *scene, double spacing_mm, double band
  * and speckle that lives in the body (it is drawn anew for every frame). */
 typedef struct es_probe {
     bool curved;
-    double width_mm;         /* linear: aperture; curved: 0 */
-    double radius_mm;        /* curved: of the face; linear: 0 */
-    double half_angle_rad;   /* curved; linear: 0 */
-    double depth_mm;         /* from the face */
+    double width_mm;       /* linear: aperture; curved: 0 */
+    double radius_mm;      /* curved: of the face; linear: 0 */
+    double half_angle_rad; /* curved; linear: 0 */
+    double depth_mm;       /* from the face */
     uint32_t image_size[2];
-    double spacing_mm;       /* square pixels; 0: chosen so that the picture fits */
+    double spacing_mm; /* square pixels; 0: chosen so that the picture fits */
 } es_probe;
 
 typedef struct es_simulation {
     const char *scene;
     es_probe probe;
-    int frames;              /* over the whole motion, whose path does not depend on it */
+    int frames; /* over the whole motion, whose path does not depend on it */
     double rate_hz;
     double pose_noise_mm, pose_noise_rad; /* standard deviation per frame, each axis, of the
                                              marker in ProbeToTracker, about the marker */
-    double lag_s;            /* the tracker is late: a frame of time t comes with the poses
-                                of t - lag_s; before the start the hand rests */
-    double speckle;          /* 0: a plain picture without noise or layers; 1: natural */
-    uint64_t seed;           /* of the hand's wobble, the tissue, the speckle and the noise */
-    int threads;             /* <= 0: all the cores; never changes a byte */
+    double lag_s;   /* the tracker is late: a frame of time t comes with the poses
+                       of t - lag_s; before the start the hand rests */
+    double speckle; /* 0: a plain picture without noise or layers; 1: natural */
+    uint64_t seed;  /* of the hand's wobble, the tissue, the speckle and the noise */
+    int threads;    /* <= 0: all the cores; never changes a byte */
 } es_simulation;
 /* A linear 50 mm probe, 60 mm deep, over the knee. */
 #define ES_SIMULATION_DEFAULTS                                                                     \

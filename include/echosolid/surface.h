@@ -21,7 +21,8 @@ typedef struct es_iso_options {
      * the weight there; 0 on caps that outside_unknown made. 0: none. */
     float half_weight;
 } es_iso_options;
-#define ES_ISO_DEFAULTS { .inside_below = true }
+#define ES_ISO_DEFAULTS                                                                            \
+    { .inside_below = true }
 
 /* The surface where the field crosses the level, counter-clockwise seen from
  * outside. Two-manifold by construction at any level, with a boundary where
@@ -36,35 +37,61 @@ typedef struct es_iso_options {
 bool es_surface_extract(const es_bricks *bricks, const es_iso_options *options, es_pool *pool,
                         es_mesh *mesh, es_error *err);
 
-/* Keeps the `count` components of the largest area (0: all), none under
- * min_area_mm2. *kept and *dropped (may be NULL) are counts of components. */
+/* In place: keeps the `count` components of the largest area (0: all), none
+ * under min_area_mm2, and drops vertices that no triangle uses. Triangles that
+ * share a vertex are of one component. *kept and *dropped (may be NULL) are
+ * counts of components. On failure the mesh is as it was. */
 bool es_mesh_keep_components(es_mesh *mesh, size_t count, double min_area_mm2, size_t *kept,
                              size_t *dropped, es_error *err);
-/* Taubin's lambda|mu smoothing (Taubin 1995); boundary vertices move along
- * the boundary only. */
+
+/* In place: Taubin's lambda|mu smoothing (Taubin 1995) with equal weights;
+ * usual are 20 rounds of 0.5 and -0.53, which keep the volume to a few parts in
+ * ten thousand. Boundary vertices are averaged with their two neighbours along
+ * the boundary only; where several boundaries touch they stay. ES_USAGE unless
+ * 0 <= lambda <= 1 and -1.5 <= mu <= 0. On failure the mesh is as it was. */
 bool es_mesh_smooth(es_mesh *mesh, int iterations, double lambda, double mu, es_error *err);
-/* The sheet and a copy moved by thickness_mm against the normals, joined
- * along the rim: closed, two-manifold. Closed components stay as they are. */
+
+/* The sheet and a copy moved by thickness_mm against the smoothed normals,
+ * joined along the rim: closed, two-manifold. The first vertices and triangles
+ * of the solid are the sheet's own, unchanged (vertices where two fans touch
+ * are doubled, the doubles following). Where the sheet bends round more sharply
+ * than the thickness allows the solid is thinner. Closed components stay as
+ * they are. `solid` is overwritten, {0} on failure. ES_USAGE for a thickness
+ * not above 0, ES_GEOMETRY for a sheet with bad edges (see es_mesh_check). */
 bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, es_error *err);
 
 typedef struct es_mesh_check {
-    size_t components, boundary_edges, boundary_loops, bad_edges, bad_vertices, degenerate;
-    bool closed;                 /* every edge used twice in opposite senses, one fan a vertex */
-    long euler;                  /* V - E + F */
+    size_t components;           /* of triangles that share vertices */
+    size_t boundary_edges;       /* used by one triangle */
+    size_t boundary_loops;       /* closed walks along edges without a partner */
+    size_t bad_edges;            /* used more than twice, or twice in one sense */
+    size_t bad_vertices;         /* with more than one fan of triangles */
+    size_t degenerate;           /* facets without area */
+    bool closed;                 /* has triangles, and no boundary, bad edge or bad vertex */
+    long euler;                  /* V - E + F; vertices that no triangle uses do not count */
     double area_mm2, volume_mm3; /* volume is only meaningful when closed */
 } es_mesh_check;
+/* ES_FORMAT when an index is past the vertices or a coordinate not finite, as
+ * in every function here that takes a mesh. */
 bool es_mesh_inspect(const es_mesh *mesh, es_mesh_check *check, es_error *err);
 
-/* Distances of points spread evenly over `from` (about one per sample_mm^2
- * and every vertex, weighted by area) to the nearest point of `to`. */
+/* Distances of points spread evenly over `from` (about one per sample_mm2 of
+ * its area, and every vertex; weighted by the area that each stands for) to
+ * the nearest point of `to`. The points depend on the mesh alone. The sign is
+ * that of the angle-weighted pseudo-normal (Baerentzen and Aanaes 2005); beyond
+ * the boundary of an open mesh that of the nearest triangle. */
 typedef struct es_mesh_distance {
-    double mean_mm, rms_mm, p95_mm, max_mm;
-    double signed_mean_mm; /* positive: `from` lies outside `to` */
+    double mean_mm, rms_mm, p95_mm, max_mm; /* of unsigned distances */
+    double signed_mean_mm;                  /* positive: `from` lies outside `to` */
     size_t samples;
 } es_mesh_distance;
-bool es_mesh_compare(const es_mesh *from, const es_mesh *to, double sample_mm, es_pool *pool,
+/* ES_GEOMETRY when a mesh has no triangles or `from` no area; ES_USAGE when
+ * sample_mm2 is not above 0 or asks for more than 2^28 samples. */
+bool es_mesh_compare(const es_mesh *from, const es_mesh *to, double sample_mm2, es_pool *pool,
                      es_mesh_distance *distance, es_error *err);
-/* Unsigned distance of each of `count` points (3 floats each) to the mesh. */
+
+/* Unsigned distance in mm of each of `count` points (3 floats each) to the
+ * mesh; NaN for a point that is not finite. */
 bool es_mesh_point_distances(const es_mesh *mesh, const float *points, size_t count, es_pool *pool,
                              float *distances, es_error *err);
 

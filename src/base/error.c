@@ -4,27 +4,30 @@
 
 #include "echosolid/base.h"
 
+/* Formatted aside first: the arguments may point into the old message. */
 bool es_fail(es_error *err, es_code code, const char *format, ...) {
     if (!err) return false;
+    char message[sizeof err->message];
     va_list args;
     va_start(args, format);
-    err->code = code;
-    vsnprintf(err->message, sizeof err->message, format, args);
+    vsnprintf(message, sizeof message, format, args);
     va_end(args);
+    err->code = code;
+    memcpy(err->message, message, sizeof message);
     return false;
 }
 
 bool es_prefix(es_error *err, const char *format, ...) {
     if (!err) return false;
-    char old[sizeof err->message];
-    memcpy(old, err->message, sizeof old);
+    char what[sizeof err->message], old[sizeof err->message];
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(err->message, sizeof err->message, format, args);
+    vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    if (n < 0) n = 0;
-    if ((size_t)n < sizeof err->message)
-        snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s", old);
+    size_t length = strlen(what), room = sizeof what - length - 1;
+    memcpy(old, err->message, sizeof old);
+    memcpy(err->message, what, length + 1);
+    snprintf(err->message + length, room + 1, ": %.*s", (int)room, old);
     return false;
 }
 

@@ -18,6 +18,7 @@ struct es_output {
     char *path, *part;
     FILE *file;
     uint64_t position;
+    bool broken; /* a write failed: it cannot become whole any more */
 };
 
 static atomic_long fail_after = -1;
@@ -41,6 +42,15 @@ void es_output_discard(es_output *out) {
     output_free(out);
 }
 
+/* A device or pipe of this name must not be replaced by a file. */
+static bool may_become_file(const char *path, es_error *err) {
+    struct stat status;
+    if (!*path) return es_fail(err, ES_IO, "a file name is expected, found an empty one");
+    if (stat(path, &status) != 0 || S_ISREG(status.st_mode)) return true;
+    return es_fail(err, ES_IO, "%s: is %s; give a file name", path,
+                   S_ISDIR(status.st_mode) ? "a folder" : "no regular file");
+}
+
 es_output *es_output_open(const char *path, es_error *err) {
     es_output *out = es_alloc_zero(1, sizeof *out, err);
     if (!out) return NULL;
@@ -52,11 +62,7 @@ es_output *es_output_open(const char *path, es_error *err) {
         if (part.failed) es_fail(err, ES_MEMORY, "%s: out of memory", path);
         goto failed;
     }
-    struct stat status;
-    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
-        es_fail(err, ES_IO, "%s: is a folder; give a file name", path);
-        goto failed;
-    }
+    if (!may_become_file(path, err)) goto failed;
     out->file = fopen(out->part, "wb+");
     if (!out->file) {
         es_fail_errno(err, "%s: cannot be written", path);
@@ -68,15 +74,21 @@ failed:
     return NULL;
 }
 
+/* Always false: the reason is in errno. */
+static bool break_output(es_output *out, es_error *err) {
+    out->broken = true;
+    return es_fail_errno(err, "%s: writing failed", out->path);
+}
+
 bool es_output_write(es_output *out, const void *bytes, size_t length, es_error *err) {
-    if (disk_full_for_test()) {
+    errno = 0;
+    if (disk_full_for_test())
         errno = ENOSPC;
-        return es_fail_errno(err, "%s: writing failed", out->path);
+    else if (length == 0 || fwrite(bytes, 1, length, out->file) == length) {
+        out->position += length;
+        return true;
     }
-    if (length && fwrite(bytes, 1, length, out->file) != length)
-        return es_fail_errno(err, "%s: writing failed", out->path);
-    out->position += length;
-    return true;
+    return break_output(out, err);
 }
 
 bool es_output_print(es_output *out, es_error *err, const char *format, ...) {
@@ -87,9 +99,12 @@ bool es_output_print(es_output *out, es_error *err, const char *format, ...) {
     int n = vsnprintf(small, sizeof small, format, args);
     va_end(args);
     bool ok = false;
-    if (n >= 0 && (size_t)n < sizeof small) {
+    if (n < 0) {
+        out->broken = true;
+        es_fail(err, ES_IO, "%s: a text could not be formatted", out->path);
+    } else if ((size_t)n < sizeof small) {
         ok = es_output_write(out, small, (size_t)n, err);
-    } else if (n >= 0) {
+    } else {
         char *large = es_alloc((size_t)n + 1, 1, err);
         if (large) {
             vsnprintf(large, (size_t)n + 1, format, again);
@@ -105,31 +120,74 @@ uint64_t es_output_position(const es_output *out) { return out->position; }
 
 bool es_output_patch(es_output *out, uint64_t offset, const void *bytes, size_t length,
                      es_error *err) {
+    if (offset > out->position || length > out->position - offset)
+        return es_fail(err, ES_USAGE, "%s: %zu bytes at %llu lie past the %llu written", out->path,
+                       length, (unsigned long long)offset, (unsigned long long)out->position);
+    errno = 0;
     if (disk_full_for_test())
         errno = ENOSPC;
     else if (fseeko(out->file, (off_t)offset, SEEK_SET) == 0 &&
              fwrite(bytes, 1, length, out->file) == length &&
              fseeko(out->file, (off_t)out->position, SEEK_SET) == 0)
         return true;
-    return es_fail_errno(err, "%s: writing failed", out->path);
+    return break_output(out, err);
 }
 
+/* ---- appearing under the final name ------------------------------------------- */
+
 static bool finish_part(es_output *out, es_error *err) {
-    bool ok = !disk_full_for_test() && fflush(out->file) == 0 && fsync(fileno(out->file)) == 0;
-    return ok || es_fail_errno(err, "%s: writing failed", out->path);
+    if (out->broken)
+        return es_fail(err, ES_IO, "%s: an earlier write failed; the file is not whole", out->path);
+    errno = 0;
+    if (disk_full_for_test())
+        errno = ENOSPC;
+    else if (fflush(out->file) == 0 && fsync(fileno(out->file)) == 0)
+        return true;
+    return break_output(out, err);
+}
+
+/* A second name for the file that a rename is about to replace, so that it
+ * can come back when a later file of the set fails. NULL where there is none,
+ * or where the file system knows no second names. */
+static char *keep_old(const char *path) {
+    es_text name = {0};
+    es_text_add(&name, "%s.part.old", path);
+    if (!name.failed) {
+        unlink(name.bytes);
+        if (link(path, name.bytes) == 0) return name.bytes;
+    }
+    es_text_free(&name);
+    return NULL;
+}
+
+static void bring_back(const es_output *out, const char *old) {
+    if (old)
+        rename(old, out->path);
+    else
+        unlink(out->path);
 }
 
 bool es_output_commit_all(es_output **outs, size_t count, es_error *err) {
-    bool ok = true;
+    size_t renamed = 0;
+    char **old = es_alloc_zero(count, sizeof *old, err);
+    bool ok = old != NULL;
     for (size_t i = 0; i < count && ok; i++) ok = finish_part(outs[i], err);
+    for (size_t i = 0; i < count && ok; i++) {
+        if (count > 1) old[i] = keep_old(outs[i]->path);
+        ok = rename(outs[i]->part, outs[i]->path) == 0;
+        if (!ok) es_fail_errno(err, "%s: cannot be written", outs[i]->path);
+        renamed += ok;
+    }
     for (size_t i = 0; i < count; i++) {
-        if (ok && rename(outs[i]->part, outs[i]->path) != 0)
-            ok = es_fail_errno(err, "%s: cannot be written", outs[i]->path);
-        if (ok)
+        if (!ok && i < renamed) bring_back(outs[i], old[i]);
+        if (old && old[i]) unlink(old[i]);
+        if (old) es_free(old[i]);
+        if (i < renamed)
             output_free(outs[i]);
         else
             es_output_discard(outs[i]);
     }
+    es_free(old);
     return ok;
 }
 

@@ -1,15 +1,17 @@
 /* Cancelling, progress, notes to a person. */
-#include <signal.h>
+#include <stdatomic.h>
 
 #include "echosolid/base.h"
 
-static volatile sig_atomic_t cancelled;
+/* Lock-free, so that signal handlers and other threads may both set it. */
+static atomic_bool cancelled;
+_Static_assert(ATOMIC_BOOL_LOCK_FREE == 2, "es_cancel must be safe in a signal handler");
 
-void es_cancel(void) { cancelled = 1; }
-void es_cancel_reset(void) { cancelled = 0; }
+void es_cancel(void) { atomic_store(&cancelled, true); }
+void es_cancel_reset(void) { atomic_store(&cancelled, false); }
 
 bool es_cancelled(es_error *err) {
-    if (!cancelled) return false;
+    if (!atomic_load(&cancelled)) return false;
     es_fail(err, ES_CANCELLED, "stopped before the end; nothing was written");
     return true;
 }

@@ -1,7 +1,8 @@
 /* Text that grows, and numbers in text without the locale. */
-#include <ctype.h>
 #include <errno.h>
+#include <float.h>
 #include <locale.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,10 @@
 
 static bool make_room(es_text *text, size_t more) {
     if (text->failed) return false;
+    if (more >= PTRDIFF_MAX - text->length) {
+        text->failed = true;
+        return false;
+    }
     size_t needed = text->length + more + 1;
     if (needed <= text->capacity) return true;
     size_t capacity = text->capacity ? text->capacity : 256;
@@ -59,8 +64,10 @@ static locale_t plain_locale(void) {
     return c_locale;
 }
 
+static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
 static const char *skip_blanks(const char *text) {
-    while (isspace((unsigned char)*text)) text++;
+    while (is_blank(*text)) text++;
     return text;
 }
 
@@ -83,7 +90,7 @@ bool es_parse_int(const char *text, int64_t *value) {
     return true;
 }
 
-static bool is_separator(char c) { return isspace((unsigned char)c) || c == ',' || c == ';'; }
+static bool is_separator(char c) { return is_blank(c) || c == ',' || c == ';'; }
 
 long es_parse_doubles(const char *text, double *values, long limit) {
     long count = 0;
@@ -101,7 +108,8 @@ long es_parse_doubles(const char *text, double *values, long limit) {
 
 char *es_format_double(double value, char text[ES_NUMBER_SIZE]) {
     locale_t old = uselocale(plain_locale());
-    for (int digits = 15; digits <= 17; digits++) {
+    /* 15 digits always hold, fewer are cut by %g; subnormals have fewer still. */
+    for (int digits = fabs(value) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
         snprintf(text, ES_NUMBER_SIZE, "%.*g", digits, value);
         double back;
         if (es_parse_double(text, &back) && (back == value || value != value)) break;

@@ -14,8 +14,10 @@
 
 #define LINE_STEP_MM 0.3
 #define DEPTH_STEP_MM 0.2
+#define TOO_LARGE 1e8f /* grey values times this must stay finite: room for sums */
 enum {
-    MOST_LINES = 512,
+    LARGEST_SIDE = 65535, /* positions are floats */
+    MOST_LINES = 256,
     MOST_SAMPLES = 1024,
     FEWEST_LINES = 4,
     FEWEST_SAMPLES = 16,
@@ -30,6 +32,14 @@ struct area {
 struct ray {
     double u, v, du, dv; /* pixels, and pixels per mm */
 };
+
+static bool check_size(const es_image *image, es_error *err) {
+    if (!image->data || image->width == 0 || image->height == 0)
+        return es_fail(err, ES_USAGE, "the image is empty; expected pixels to look for bone in");
+    if (image->width <= LARGEST_SIDE && image->height <= LARGEST_SIDE) return true;
+    return es_fail(err, ES_UNSUPPORTED, "an image of %u x %u pixels; expected %d a side at most",
+                   image->width, image->height, LARGEST_SIDE);
+}
 
 static bool readable_area(const es_bone_options *o, const es_image *image, struct area *area,
                           es_error *err) {
@@ -50,22 +60,22 @@ static bool readable_area(const es_bone_options *o, const es_image *image, struc
 
 /* ---- the lit part of a picture whose fan is unknown ------------------------ */
 
-/* The brightest pixel of the area; ES_FORMAT when one is not finite. */
+/* The brightest pixel of the area; ES_FORMAT when one is not finite or huge. */
 static bool brightest(const es_image *grey, struct area area, float *most, es_error *err) {
     *most = 0;
     for (uint32_t v = area.v0; v < area.v1; v++) {
         const float *row = (const float *)grey->data + (size_t)v * grey->width;
         float sum = 0;
         for (uint32_t u = area.u0; u < area.u1; u++) {
-            sum += row[u] * 0.0f; /* NaN when row[u] is not finite */
+            sum += row[u] * TOO_LARGE * 0.0f; /* NaN when the product is not finite */
             *most = row[u] > *most ? row[u] : *most;
         }
         if (sum == 0) continue;
         for (uint32_t u = area.u0; u < area.u1; u++)
-            if (!isfinite(row[u]))
+            if (!isfinite(row[u] * TOO_LARGE))
                 return es_fail(err, ES_FORMAT,
-                               "pixel (%u, %u) is %g; expected finite grey values: mask such "
-                               "pixels with 0 first",
+                               "pixel (%u, %u) is %g; expected finite grey values below 1e30: set "
+                               "such pixels to 0 first",
                                u, v, (double)row[u]);
     }
     return true;
@@ -98,7 +108,7 @@ static struct area lit_area(const es_image *grey, struct area area, float most) 
 
 /* ---- where the scan lines are ------------------------------------------------ */
 
-/* The rectangle of a linear probe; that of a curved one is not needed. */
+/* The fan that was given, or the lit rectangle. */
 static es_fan fan_of(const es_bone_options *o, const es_image *grey, struct area area, float most) {
     if (o->fan.kind != ES_FAN_NONE) return o->fan;
     struct area lit = lit_area(grey, area, most);
@@ -157,6 +167,7 @@ static void place_line(struct beams *beams, size_t index, struct ray ray, struct
     cut(ray.v, ray.dv, area.v0 - 0.5, area.v1 - 0.5, &t0, &t1);
     beams->line[index] =
         (es_scan_line){.u = ray.u, .v = ray.v, .du = ray.du, .dv = ray.dv, .length_mm = length};
+    t0 = fmin(t0, length);
     beams->first[index] = (uint32_t)ceil(t0 / beams->depth_step_mm);
     beams->last[index] = t1 > t0 ? (uint32_t)floor(t1 / beams->depth_step_mm + 1e-6) : 0;
     if (beams->last[index] < beams->first[index]) beams->last[index] = beams->first[index];
@@ -263,8 +274,7 @@ bool beams_from_image(struct beams *beams, const es_bone_options *options, const
                       es_error *err) {
     struct area area;
     float most;
-    if (!image->data || image->width == 0 || image->height == 0)
-        return es_fail(err, ES_USAGE, "the image is empty; expected pixels to look for bone in");
+    if (!check_size(image, err)) return false;
     if (!readable_area(options, image, &area, err) || !check_fan(&options->fan, image, err) ||
         !es_image_to_f32(image, &beams->grey, err) || !brightest(&beams->grey, area, &most, err))
         return false;

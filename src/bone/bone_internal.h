@@ -28,7 +28,8 @@ void beams_clear(struct beams *beams);
 
 /* ---- tone.c ---------------------------------------------------------------- */
 
-/* Fills beams->tone from beams->echo. False when there is no echo at all. */
+/* Fills beams->tone from beams->echo, and shifts echo so that its darkest is 0. False when there is
+ * no echo at all. */
 bool beams_tone(struct beams *beams);
 
 /* ---- filter.c: smoothing in beam space ------------------------------------- */
@@ -43,15 +44,21 @@ void beams_smooth(const struct beams *beams, const float *in, double depth_sigma
 void beams_smooth_line(const struct beams *beams, const float *in, size_t line, double slope,
                        double sigma_mm, float *out);
 
-/* out = weighted mean of what lies deeper on the same line, the weight of a
- * distance d being (1 - exp(-d / onset)) exp(-d / range); 1 where nothing is
- * left below. */
-void beams_mean_below(const struct beams *beams, const float *in, double onset_mm, double range_mm,
-                      float *out);
+struct reach {
+    double onset_mm, range_mm;
+};
+
+/* out = weighted mean of what lies deeper (or less deep) on the same line, the
+ * weight of a distance d being (1 - exp(-d / onset)) exp(-d / range); 1 where
+ * less than 3 mm are left. */
+void beams_mean_below(const struct beams *beams, const float *in, struct reach reach, float *out);
+void beams_mean_above(const struct beams *beams, const float *in, struct reach reach, float *out);
 
 /* Bone shadows all that is deeper: a candidate of the map with another one
- * below it, on the same line and nearly as good, loses to it. */
-void beams_give_way(const struct beams *beams, float *map);
+ * below it, on the same line, nearly as good and nearly as bright, loses to
+ * it. Bright, because the echoes that a bone sends to and fro appear below it
+ * again, in the dark and dimmer. */
+void beams_give_way(const struct beams *beams, const float *echo, float *map);
 
 /* ---- the detectors: maps 0..1 from the tone --------------------------------- */
 

@@ -2,15 +2,17 @@
  *
  * The path follows the detector's map, whose peak may sit a little beside the
  * echo. The depth that is reported is the crest: from the path's sample to the
- * brightest one close by, then the top of the parabola through it and its two
- * neighbours. A straight line fitted by weighted least squares through the
- * crests within a millimetre or so gives the smoothed depth and its slope; the
- * average of the map over the same stretch is the confidence. */
+ * brightest one close by, then the centre of what is nearly as bright around
+ * it, so that a saturated echo gives its middle. A straight line fitted by
+ * weighted least squares through the crests within a millimetre or so gives
+ * the smoothed depth and its slope; the average of the map over the same
+ * stretch is the confidence. */
 #include <math.h>
 
 #include "bone_internal.h"
 
 #define CLIMB_MM 0.8   /* the crest is looked for this far from the path */
+#define SHOULDER 0.8   /* nearly as bright */
 #define STRETCH_MM 0.5 /* sigma of the weights along the trace */
 
 /* Depth of the crest in samples. */
@@ -20,10 +22,15 @@ static double crest_at(const float *echo, size_t first, size_t last, size_t at, 
     size_t top = at;
     for (size_t z = low; z <= high; z++)
         if (echo[z] > echo[top]) top = z;
-    if (top <= first || top + 1 >= last) return (double)top;
-    double a = echo[top - 1], b = echo[top], c = echo[top + 1], bend = a - 2 * b + c;
-    if (bend >= 0) return (double)top;
-    return (double)top + fmax(-0.5, fmin(0.5, 0.5 * (a - c) / bend));
+    double floor = SHOULDER * (double)echo[top], sum = 0, moment = 0;
+    low = high = top;
+    while (low > first && low + reach > top && echo[low - 1] > floor) low--;
+    while (high + 1 < last && high < top + reach && echo[high + 1] > floor) high++;
+    for (size_t z = low; z <= high; z++) {
+        sum += (double)echo[z] - floor;
+        moment += ((double)echo[z] - floor) * (double)z;
+    }
+    return sum > 0 ? moment / sum : (double)top;
 }
 
 static void find_crests(const struct beams *beams, const float *echo, struct path *path) {

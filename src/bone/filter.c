@@ -5,7 +5,8 @@
 
 #include "bone_internal.h"
 
-#define GAP_MM 3.0 /* nearer together it is the same echo */
+#define LEAST_BEYOND_MM 3.0 /* less shows no shadow */
+#define GAP_MM 3.0          /* nearer together it is the same echo */
 enum { MOST_RADIUS = 24 };
 
 /* Half of a symmetric Gaussian with sum 1; returns its radius. */
@@ -35,8 +36,8 @@ static void smooth_depth(const float *in, size_t count, const float *kernel, int
             for (int k = 1; k <= radius; k++) sum += kernel[k] * (in[z - k] + in[z + k]);
         else
             for (int k = 1; k <= radius; k++)
-                sum += kernel[k] * (in[within((ptrdiff_t)z - k, count)] +
-                                    in[within((ptrdiff_t)z + k, count)]);
+                sum += kernel[k] *
+                       (in[within((ptrdiff_t)z - k, count)] + in[within((ptrdiff_t)z + k, count)]);
         out[z] = sum;
     }
 }
@@ -82,19 +83,22 @@ void beams_smooth_line(const struct beams *beams, const float *in, size_t line, 
 }
 
 /* Weights that rise with the onset and fade with the range are the difference
- * of two exponentials, so both sums run up the line in constant time a sample. */
-void beams_mean_below(const struct beams *beams, const float *in, double onset_mm, double range_mm,
-                      float *out) {
-    float fast = (float)exp(-beams->depth_step_mm * (1 / onset_mm + 1 / range_mm));
-    float slow = (float)exp(-beams->depth_step_mm / range_mm);
+ * of two exponentials, so both sums run along the line in constant time a
+ * sample. `step` -1 runs up the line and gives what is below. */
+static void mean_beyond(const struct beams *beams, const float *in, struct reach reach, int step,
+                        float *out) {
+    float fast = (float)exp(-beams->depth_step_mm * (1 / reach.onset_mm + 1 / reach.range_mm));
+    float slow = (float)exp(-beams->depth_step_mm / reach.range_mm);
+    uint32_t least = (uint32_t)ceil(LEAST_BEYOND_MM / beams->depth_step_mm);
     for (size_t line = 0; line < beams->lines; line++) {
         const float *x = in + line * beams->samples;
         float *mean = out + line * beams->samples;
         for (size_t z = 0; z < beams->samples; z++) mean[z] = 1;
         float far = 0, near = 0, far_weight = 0, near_weight = 0;
-        for (size_t z = beams->last[line]; z-- > beams->first[line];) {
-            float weight = far_weight - near_weight;
-            if (weight > 0.5f) mean[z] = (far - near) / weight;
+        uint32_t count = beams->last[line] - beams->first[line];
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t z = step < 0 ? beams->last[line] - 1 - i : beams->first[line] + i;
+            if (i >= least) mean[z] = (far - near) / (far_weight - near_weight);
             far = (far + x[z]) * slow;
             near = (near + x[z]) * fast;
             far_weight = (far_weight + 1) * slow;
@@ -103,15 +107,25 @@ void beams_mean_below(const struct beams *beams, const float *in, double onset_m
     }
 }
 
-void beams_give_way(const struct beams *beams, float *map) {
+void beams_mean_below(const struct beams *beams, const float *in, struct reach reach, float *out) {
+    mean_beyond(beams, in, reach, -1, out);
+}
+
+void beams_mean_above(const struct beams *beams, const float *in, struct reach reach, float *out) {
+    mean_beyond(beams, in, reach, 1, out);
+}
+
+void beams_give_way(const struct beams *beams, const float *echo, float *map) {
     size_t gap = (size_t)lround(GAP_MM / beams->depth_step_mm);
     if (gap >= beams->samples) return;
     for (size_t i = 0; i < beams->lines; i++) {
+        const float *bright = echo + i * beams->samples;
         float *line = map + i * beams->samples, deeper = 0;
         for (size_t z = beams->samples - gap; z-- > 0;) {
-            deeper = line[z + gap] > deeper ? line[z + gap] : deeper;
-            if (!(line[z] > 0)) continue;
-            float share = deeper / line[z];
+            float below = line[z + gap] * bright[z + gap], here = line[z] * bright[z];
+            deeper = below > deeper ? below : deeper;
+            if (!(here > 0)) continue;
+            float share = deeper / here;
             line[z] = share < 1 ? line[z] * (1 - share * share) : 0;
         }
     }

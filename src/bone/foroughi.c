@@ -9,17 +9,18 @@
 
 #include "bone_internal.h"
 
-#define RANGE_MM 1000.0
 #define SMOOTH_MM 0.4    /* sigma of the blur */
-#define ONSET_MM 0.5     /* the shadow counts from here below the echo */
 #define LEAST_ECHO 0.15f /* darker is no reflection */
 #define LOG_GAIN 8.0f    /* weight of the Laplacian of Gaussian, sigma^2 scaled */
+
+/* All that lies below, from half a millimetre on. */
+static const struct reach shadow_reach = {.onset_mm = 0.5, .range_mm = 1e6};
 
 void foroughi_map(const struct beams *beams, float *scratch[BONE_SCRATCHES], float *map) {
     float *blur = scratch[0], *below = scratch[1];
     size_t n = beams->samples;
     beams_smooth(beams, beams->tone, SMOOTH_MM, SMOOTH_MM, scratch[2], blur);
-    beams_mean_below(beams, blur, ONSET_MM, RANGE_MM, below);
+    beams_mean_below(beams, blur, shadow_reach, below);
     float across = (float)pow(SMOOTH_MM / beams->line_step_mm, 2);
     float along = (float)pow(SMOOTH_MM / beams->depth_step_mm, 2);
     for (size_t line = 0; line < beams->lines; line++) {
@@ -37,5 +38,5 @@ void foroughi_map(const struct beams *beams, float *scratch[BONE_SCRATCHES], flo
             out[z] = b[z] < LEAST_ECHO ? 0 : reflection * dark2 * dark2 * dark;
         }
     }
-    beams_give_way(beams, map);
+    beams_give_way(beams, blur, map);
 }

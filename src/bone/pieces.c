@@ -2,9 +2,9 @@
  *
  * The path is the best one that there is, not a good one everywhere. Here it
  * loses the stretches that it only crossed to come from one echo to the next,
- * then the pieces that are too short for an echo on bone, and last the layers
- * that run on above a better bone: nothing is seen below bone, so a line whose
- * continuation has bone below it was a fascia all along. */
+ * the ends that are dark, the pieces that are too short for an echo on bone or
+ * poor beside a good one, and last the layers that run on above a better bone: nothing is seen
+ * below bone, so a line whose continuation has bone below it was a fascia all along. */
 #include <math.h>
 
 #include "bone_internal.h"
@@ -12,8 +12,9 @@
 #define SUPPORT 0.5       /* x threshold: the map under a stretch only crossed */
 #define CROSSING_MM 1.5   /* shorter drop-outs stay bridged */
 #define FOLLOW_MM 25.0    /* how far a continuation is followed */
-#define FOLLOW_ECHO 0.4f  /* x mean echo of the piece: darker is a drop-out */
-#define END_ECHO 0.35f      /* x mean echo: ends darker than this are cut off */
+#define FOLLOW_ECHO 0.6f  /* x mean echo of the piece: darker is a drop-out */
+#define END_ECHO 0.35f    /* x mean echo: ends darker than this are cut off */
+#define POOR_SHARE 0.15   /* of the worth of the frame's best piece */
 #define LAYER_GAP_MM 3.0  /* bone below, this much deeper, ... */
 #define LAYER_OVER_MM 3.0 /* ... on this many mm of the continuation */
 #define LAYER_SHARE 0.5   /* only a piece of less worth than this share gives way */
@@ -101,6 +102,18 @@ static void trim_ends(const struct beams *beams, const float *echo, struct path 
     }
 }
 
+/* Beside a good bone a poor piece is more likely a fascia in dark tissue. */
+static void drop_poor(const struct beams *beams, const float *map, struct path *path) {
+    double best = 0;
+    for (size_t i = 0; i < path->lines; i = piece_end(path, i))
+        if (path->sample[i] >= 0) best = fmax(best, piece_worth(beams, path, map, i));
+    for (size_t i = 0, last; i < path->lines; i = last) {
+        last = piece_end(path, i);
+        if (path->sample[i] >= 0 && piece_worth(beams, path, map, i) < POOR_SHARE * best)
+            forget(path, i, last);
+    }
+}
+
 /* The brightest sample of a line within two of `at`. */
 static size_t follow(const float *line, size_t count, size_t at) {
     size_t best = at, low = at > 2 ? at - 2 : 0, high = at + 2 < count ? at + 2 : count - 1;
@@ -122,8 +135,7 @@ static bool runs_above(const struct beams *beams, const struct path *path, const
         at = follow(line, beams->samples, at);
         dark = line[at] < least ? dark + step : 0;
         if (dark > CROSSING_MM) return false;
-        if (path->sample[i] > (int32_t)at + gap &&
-            piece_worth(beams, path, map, (size_t)i) > limit)
+        if (path->sample[i] > (int32_t)at + gap && piece_worth(beams, path, map, (size_t)i) > limit)
             over += step;
         if (over > LAYER_OVER_MM) return true;
     }
@@ -148,5 +160,6 @@ void pieces_judge(const struct beams *beams, const float *map, const float *echo
     drop_crossings(beams, map, (float)(SUPPORT * options->threshold), path);
     trim_ends(beams, echo, path);
     drop_short(beams, options->min_length_mm, path);
+    drop_poor(beams, map, path);
     drop_layers(beams, map, echo, path);
 }

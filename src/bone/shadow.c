@@ -1,10 +1,9 @@
-/* A simple rule for bone: a bright ridge, a step down right below it, and
- * darkness in all that lies below. Each of the three is a number 0..1 on the
- * frame's tone, and the map is their product; so a fascia (no darkness
- * below), a shadow's upper edge without an echo (no ridge) and bright speckle
- * (no step) all fail on one of them.
+/* A simple rule for bone: a bright ridge, and darkness in what lies below it.
+ * Each is a number 0..1 on the frame's tone, and the map is their product; so
+ * a fascia (tissue below is as bright as above), a shadow's upper edge without
+ * an echo and bright speckle (no ridge) all fail on one of them.
  *
- * Ridge and step are measured after smoothing along each of a few slopes, the
+ * The ridge is measured after smoothing along each of a few slopes, and the
  * best one counts: an echo on bone is a line many times longer than a speckle,
  * and on the flank of a condyle it is a steep one. */
 #include <math.h>
@@ -12,15 +11,18 @@
 
 #include "bone_internal.h"
 
-#define BLUR_MM 0.3    /* before anything */
-#define ALONG_MM 1.0   /* sigma of the smoothing along a slope */
-#define SIDE_MM 1.0    /* a ridge stands out from what is this far above and below */
-#define ONSET_MM 2.0   /* the shadow counts from here below the echo, */
-#define RANGE_MM 12.0  /* and less and less beyond this */
+#define BLUR_MM 0.3  /* before anything */
+#define ALONG_MM 1.0 /* sigma of the smoothing along a slope */
+#define SIDE_MM 1.0  /* a ridge stands out from what is this far above and below */
+#define SHADOW_ABOVE 1.25f
+#define LEAST_GREY 0.15f
+#define MOST_GREY 0.3f
 #define FULL_RIDGE 0.3f
-#define GREY_SHADOW 0.3f /* a mean below as bright as this is no shadow */
 
 static const double slopes[] = {-3, -2, -1.3, -0.7, -0.3, 0, 0.3, 0.7, 1.3, 2, 3};
+
+/* The shadow counts from 2 mm below the echo, and less and less beyond 12. */
+static const struct reach shadow_reach = {.onset_mm = 2, .range_mm = 12};
 
 static float unit(float x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
 
@@ -33,11 +35,21 @@ static void add_ridge(const float *line, size_t count, size_t side, float *ridge
     }
 }
 
+/* How dark is what lies below, 0..1? A mean below as bright as `grey` is no
+ * shadow: a fixed grey, but no more than what lies above the echo, so that
+ * uniformly dark tissue is no shadow either; water above may be black. */
+static float darkness(float below, float above) {
+    float grey = SHADOW_ABOVE * above;
+    grey = grey < LEAST_GREY ? LEAST_GREY : grey > MOST_GREY ? MOST_GREY : grey;
+    return unit(1 - below / grey);
+}
+
 void shadow_map(const struct beams *beams, float *scratch[BONE_SCRATCHES], float *map) {
-    float *blur = scratch[0], *below = scratch[1], *line = scratch[2];
+    float *blur = scratch[0], *below = scratch[1], *above = scratch[2], *line = scratch[3];
     size_t n = beams->samples;
-    beams_smooth(beams, beams->tone, BLUR_MM, BLUR_MM, scratch[2], blur);
-    beams_mean_below(beams, blur, ONSET_MM, RANGE_MM, below);
+    beams_smooth(beams, beams->tone, BLUR_MM, BLUR_MM, above, blur);
+    beams_mean_below(beams, blur, shadow_reach, below);
+    beams_mean_above(beams, blur, shadow_reach, above);
     for (size_t i = 0; i < beams->lines; i++) {
         float *out = map + i * n;
         memset(out, 0, n * sizeof *out);
@@ -47,7 +59,7 @@ void shadow_map(const struct beams *beams, float *scratch[BONE_SCRATCHES], float
             add_ridge(line, n, (size_t)lround(side_mm / beams->depth_step_mm), out);
         }
         for (size_t z = 0; z < n; z++)
-            out[z] = unit(out[z] / FULL_RIDGE) * unit(1 - below[i * n + z] / GREY_SHADOW);
+            out[z] = unit(out[z] / FULL_RIDGE) * darkness(below[i * n + z], above[i * n + z]);
     }
-    beams_give_way(beams, map);
+    beams_give_way(beams, blur, map);
 }

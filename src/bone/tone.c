@@ -69,11 +69,13 @@ bool beams_tone(struct beams *beams) {
         table[bin] = (float)pow(fmin(fmax(x, 0), 1), gamma);
     }
     for (size_t line = 0; line < beams->lines; line++) {
-        const float *echo = beams->echo + line * beams->samples;
+        float *echo = beams->echo + line * beams->samples;
         float *tone = beams->tone + line * beams->samples;
         memset(tone, 0, beams->samples * sizeof *tone);
-        for (uint32_t z = beams->first[line]; z < beams->last[line]; z++)
+        for (uint32_t z = beams->first[line]; z < beams->last[line]; z++) {
             tone[z] = table[(uint32_t)((echo[z] - h.low) / h.per_bin)];
+            echo[z] -= h.low;
+        }
     }
     return true;
 }

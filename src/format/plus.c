@@ -20,7 +20,7 @@
 #include "plus_internal.h"
 
 enum {
-    SIZE_LIMIT = 8 << 20, /* the largest seen in the field: 1 MB of calibration results */
+    SIZE_LIMIT = 2 << 20, /* seen: 10 kB, and 1 MB of calibration results */
     DEPTH_LIMIT = 64,     /* seen: 9 */
     ATTRIBUTE_LIMIT = 256 /* of one element; seen: 24 */
 };
@@ -48,12 +48,12 @@ static void advance(pass *p, const char *to) {
     for (; p->at < to; p->at++) p->line += *p->at == '\n';
 }
 
-/* Past the next `mark`; to the end where there is none, which the parser will
- * complain about. */
-static void skip_past(pass *p, const char *mark) {
-    size_t length = strlen(mark);
-    const char *found = memmem(p->at, (size_t)(p->end - p->at), mark, length);
-    advance(p, found ? found + length : p->end);
+/* From `open`, where the pass stands, past the next `close`; to the end where
+ * there is none, which the parser will complain about. */
+static void skip(pass *p, const char *open, const char *close) {
+    const char *from = p->at + strlen(open);
+    const char *found = memmem(from, (size_t)(p->end - from), close, strlen(close));
+    advance(p, found ? found + strlen(close) : p->end);
 }
 
 static bool note_line(pass *p) {
@@ -66,18 +66,27 @@ static bool note_line(pass *p) {
     return true;
 }
 
+/* A quote of an attribute's value, in a start tag; *at moves to its partner. */
+static bool pass_value(pass *p, const char **at) {
+    const char *close = memchr(*at + 1, **at, (size_t)(p->end - *at) - 1);
+    if (!close) return refuse(p, "the value of an attribute has no closing quote");
+    if (memchr(*at, '<', (size_t)(close - *at)))
+        return refuse(p, "a < in the value of an attribute, or a quote is missing; < is written "
+                         "&lt;");
+    *at = close;
+    return true;
+}
+
 static bool pass_start_tag(pass *p) {
     long attributes = 0;
     if (!note_line(p)) return false;
     const char *at = p->at;
     for (; at < p->end && *at != '>'; at++) {
         if (*at != '"' && *at != '\'') continue;
-        const char *close = memchr(at + 1, *at, (size_t)(p->end - at) - 1);
-        if (!close) break;
         if (++attributes > ATTRIBUTE_LIMIT)
             return refuse(p, "an element with more than 256 attributes; expected a PLUS "
                              "configuration");
-        at = close;
+        if (!pass_value(p, &at)) return false;
     }
     if (at < p->end && at[-1] != '/' && ++p->depth > DEPTH_LIMIT)
         return refuse(p, "elements nested more than 64 deep; expected a PLUS configuration");
@@ -87,17 +96,17 @@ static bool pass_start_tag(pass *p) {
 
 static bool pass_markup(pass *p) {
     if (starts_with(p, "<!--"))
-        skip_past(p, "-->");
+        skip(p, "<!--", "-->");
     else if (starts_with(p, "<![CDATA["))
-        skip_past(p, "]]>");
+        skip(p, "<![CDATA[", "]]>");
     else if (starts_with(p, "<?"))
-        skip_past(p, "?>");
+        skip(p, "<?", "?>");
     else if (starts_with(p, "<!"))
         return refuse(p, "a document type declaration (<!...>); PLUS configurations have none, "
                          "remove it");
     else if (starts_with(p, "</")) {
         p->depth--;
-        skip_past(p, ">");
+        skip(p, "</", ">");
     } else
         return pass_start_tag(p);
     return true;
@@ -114,6 +123,8 @@ static bool check_encoding(pass *p) {
     if (!end) return true;
     const char *found = memmem(p->at, (size_t)(end - p->at), "encoding", 8);
     if (!found) return true;
+    if (memmem(found + 8, (size_t)(end - found) - 8, "encoding", 8))
+        return refuse(p, "the XML declaration names two encodings");
     const char *quote = found + strcspn(found, "\"'?");
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         size_t length = strlen(known[i]);
@@ -122,12 +133,22 @@ static bool check_encoding(pass *p) {
     return refuse(p, "the text is in an encoding that is not read here; save it as UTF-8");
 }
 
+static bool check_bytes(pass *p) {
+    const char *at = p->at;
+    while (at < p->end && strchr(" \t\r\n", *at)) at++;
+    if (at == p->end || *at != '<') return refuse(p, "no XML; expected a PLUS configuration");
+    for (at = p->at; at < p->end; at++)
+        if ((unsigned char)*at < 0x20 && (*at == '\0' || !strchr("\t\r\n", *at))) {
+            advance(p, at);
+            return refuse(p, "a control character; expected XML text in UTF-8");
+        }
+    return true;
+}
+
 static bool pass_text(pass *p) {
     static const char bom[] = "\xef\xbb\xbf";
-    if (memchr(p->at, '\0', (size_t)(p->end - p->at)))
-        return refuse(p, "a zero byte; expected XML text in UTF-8");
     if (starts_with(p, bom)) p->at += 3;
-    if (!check_encoding(p)) return false;
+    if (!check_bytes(p) || !check_encoding(p)) return false;
     while (p->at < p->end) {
         const char *markup = memchr(p->at, '<', (size_t)(p->end - p->at));
         advance(p, markup ? markup : p->end);
@@ -159,7 +180,7 @@ static void take_complaint(void *context, xmlError *what) {
             c->name, what->line, (int)strcspn(text, "\n"), text);
 }
 
-static void listen(complaint *c, const char *name) {
+static void start_listening(complaint *c, const char *name) {
     *c = (complaint){
         .name = name, .old_handler = xmlStructuredError, .old_context = xmlStructuredErrorContext};
     xmlSetStructuredErrorFunc(c, take_complaint);
@@ -179,7 +200,7 @@ static bool fail_with(const complaint *c, es_error *err) {
 
 static xmlDoc *parse_xml(const char *text, size_t length, const char *name, es_error *err) {
     complaint c;
-    listen(&c, name);
+    start_listening(&c, name);
     xmlParserCtxt *parser = xmlNewParserCtxt();
     xmlDoc *doc = NULL;
     if (parser) doc = xmlCtxtReadMemory(parser, text, (int)length, name, NULL, XML_PARSE_NONET);
@@ -266,7 +287,7 @@ bool es_plus_write(const es_plus *plus, const char *path, es_error *err) {
     complaint c;
     xmlChar *bytes = NULL;
     int size = 0;
-    listen(&c, path);
+    start_listening(&c, path);
     xmlDocDumpMemoryEnc(plus->doc, &bytes, &size, "UTF-8");
     stop_listening(&c);
     bool written = bytes ? write_bytes(path, bytes, size, err) : fail_with(&c, err);

@@ -71,6 +71,7 @@ typedef struct plus_fields {
  * was found and what is allowed. */
 bool plus_read_fields(const es_plus *plus, const xmlNode *node, plus_fields fields, void *record,
                       es_error *err);
+/* ES_USAGE, and nothing changed, for values that could not be read again. */
 bool plus_write_fields(xmlNode *node, plus_fields fields, const void *record, es_error *err);
 /* Reads one word that has no place of its own in a record; *index -1: absent. */
 bool plus_read_word(const es_plus *plus, const xmlNode *node, const char *name,

@@ -97,12 +97,20 @@ static bool check_transform(const es_plus *plus, const es_plus_transform *t, es_
     xmlNode *inverse;
     if (!t->from[0] || !t->to[0] || strcmp(t->from, t->to) == 0)
         return es_fail(err, ES_USAGE, "a transform needs the names of two frames of reference");
-    if (!es_mat4_finite(t->matrix))
-        return es_fail(err, ES_USAGE, "%sTo%s has a number that is not finite", t->from, t->to);
     if (!find_transform(plus, t->to, t->from, &inverse, err)) return false;
     if (!inverse) return true;
     return plus_fail(plus, inverse, err, "stands in the way of %sTo%s; remove it or set it instead",
                      t->from, t->to);
+}
+
+static bool add_transform(es_plus *plus, const es_plus_transform *transform, es_error *err) {
+    xmlNode *parent = plus_find_or_add(plus, "CoordinateDefinitions", err);
+    xmlNode *node = parent ? plus_add_child(parent, "Transform", err) : NULL;
+    if (!node) return false;
+    if (plus_write_fields(node, fields, transform, err)) return true;
+    xmlUnlinkNode(node);
+    xmlFreeNode(node);
+    return false;
 }
 
 bool es_plus_transform_set(es_plus *plus, const es_plus_transform *transform, es_error *err) {
@@ -110,11 +118,8 @@ bool es_plus_transform_set(es_plus *plus, const es_plus_transform *transform, es
     if (!check_transform(plus, transform, err) ||
         !find_transform(plus, transform->from, transform->to, &node, err))
         return false;
-    if (!node) {
-        xmlNode *parent = plus_find_or_add(plus, "CoordinateDefinitions", err);
-        node = parent ? plus_add_child(parent, "Transform", err) : NULL;
-    }
-    return node && plus_write_fields(node, fields, transform, err);
+    return node ? plus_write_fields(node, fields, transform, err)
+                : add_transform(plus, transform, err);
 }
 
 /* ---- into the graph ---------------------------------------------------- */

@@ -327,7 +327,32 @@ static bool write_field(xmlNode *node, const plus_field *field, const void *reco
     return good;
 }
 
+static bool is_word(const char *const *words, const char *text) {
+    for (size_t i = 0; words[i]; i++)
+        if (strcasecmp(text, words[i]) == 0) return true;
+    return false;
+}
+
+/* What could not be read again is not written. */
+static bool check_field(const plus_field *field, const void *record, es_error *err) {
+    const char *at = (const char *)record + field->value;
+    if (!is_set(field, record) || field->kind == PLUS_FLAG) return true;
+    if (field->kind == PLUS_TEXT)
+        return can_be_stored(at) ||
+               es_fail(err, ES_USAGE, "%s: the text has bytes that XML cannot hold", field->name);
+    if (field->kind == PLUS_WORD)
+        return is_word(field->words, at) ||
+               es_fail(err, ES_USAGE, "%s: \"%.60s\" is not among its words", field->name, at);
+    for (int i = 0; i < field->count; i++)
+        if (!in_range(field, number_at(field, record, i)))
+            return es_fail(err, ES_USAGE, "%s: %g is not from %.10g to %.10g", field->name,
+                           number_at(field, record, i), field->low, field->high);
+    return true;
+}
+
 bool plus_write_fields(xmlNode *node, plus_fields fields, const void *record, es_error *err) {
+    for (size_t i = 0; i < fields.count; i++)
+        if (!check_field(&fields.items[i], record, err)) return false;
     for (size_t i = 0; i < fields.count; i++)
         if (!write_field(node, &fields.items[i], record, err)) return false;
     return true;

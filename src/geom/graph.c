@@ -487,28 +487,33 @@ static bool fail_ambiguous(const search *s, size_t node, size_t before, const ui
                    apart, first.text, second.text);
 }
 
+/* All the edges that arrive at `node` from one step nearer the start must give
+ * the same transform. Notes where they come from in `next`. */
+static bool check_arrivals(const search *s, size_t node, uint16_t *next, es_error *err) {
+    for (size_t e = 0; e < s->graph->edge_count; e++) {
+        const edge *at = &s->graph->edges[e];
+        if (!touches(at, node) || !at->pose.valid) continue;
+        size_t before = other_end(at, node);
+        if (s->distance[before] != s->distance[node] - 1) continue;
+        next[before] = (uint16_t)node;
+        if (e == s->by[node]) continue;
+        es_mat4 first = transform_to(s, node);
+        es_mat4 second = es_mat4_multiply(step(at, before), transform_to(s, before));
+        double apart = difference(&first, &second);
+        if (apart > CHAIN_TOLERANCE) return fail_ambiguous(s, node, before, next, apart, err);
+    }
+    return true;
+}
+
 /* Visits every node that lies on a shortest chain to the goal, the goal first.
  * next[n]: the node after n on one such chain, n itself for the goal. */
 static bool check_one_answer(const search *s, size_t goal, es_error *err) {
-    const es_graph *graph = s->graph;
     uint16_t next[NODE_LIMIT];
-    for (size_t n = 0; n < graph->node_count; n++) next[n] = NODE_LIMIT;
+    for (size_t n = 0; n < s->graph->node_count; n++) next[n] = NODE_LIMIT;
     next[goal] = (uint16_t)goal;
     for (size_t i = s->reached; i-- > 1;) {
         size_t node = s->order[i];
-        if (next[node] == NODE_LIMIT) continue;
-        for (size_t e = 0; e < graph->edge_count; e++) {
-            const edge *at = &graph->edges[e];
-            if (!touches(at, node) || !at->pose.valid) continue;
-            size_t before = other_end(at, node);
-            if (s->distance[before] != s->distance[node] - 1) continue;
-            next[before] = (uint16_t)node;
-            if (e == s->by[node]) continue;
-            es_mat4 first = transform_to(s, node);
-            es_mat4 second = es_mat4_multiply(step(at, before), transform_to(s, before));
-            double apart = difference(&first, &second);
-            if (apart > CHAIN_TOLERANCE) return fail_ambiguous(s, node, before, next, apart, err);
-        }
+        if (next[node] != NODE_LIMIT && !check_arrivals(s, node, next, err)) return false;
     }
     return true;
 }

@@ -70,8 +70,10 @@ static size_t lower_bound(const es_point_set *set, const int64_t cell[3]) {
     size_t low = 0, high = set->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare_cells(set->points[middle].cell, cell) < 0) low = middle + 1;
-        else high = middle;
+        if (compare_cells(set->points[middle].cell, cell) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }

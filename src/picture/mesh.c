@@ -40,7 +40,7 @@ typedef struct renderer {
 } renderer;
 
 /* Room around the mesh, pixels of the picture at letter scale 1. */
-enum { MARGIN = 6, FOOT = 34, BAR_WIDTH = 64, BAR_TITLE = 14 };
+enum { MARGIN = 6, FOOT = 38, BAR_WIDTH = 64, BAR_TITLE = 14 };
 
 static void renderer_clear(renderer *r) {
     es_free(r->corners);
@@ -278,13 +278,13 @@ static void draw_furniture(const renderer *r, es_image *picture) {
     static const char *const names[3] = {"x", "y", "z"};
     static const es_colour colours[3] = {{190, 50, 50}, {40, 130, 60}, {50, 80, 190}};
     int scale = picture_letter_scale(picture->width);
-    double length = 13 * scale, right[3] = {r->right.x, r->right.y, r->right.z},
+    double length = 12 * scale, right[3] = {r->right.x, r->right.y, r->right.z},
            up[3] = {r->up.x, r->up.y, r->up.z}, tips[3][2];
     for (int i = 0; i < 3; i++) {
         tips[i][0] = right[i] * length;
         tips[i][1] = -up[i] * length;
     }
-    picture_axes(picture, 22.0 * scale, picture->height - 20.0 * scale, (const double(*)[2])tips,
+    picture_axes(picture, 22.0 * scale, picture->height - 22.0 * scale, (const double(*)[2])tips,
                  names, colours, 3);
     picture_scale_bar(picture, 56 * scale, (int)picture->height - 7 * scale, r->px_per_mm,
                       (int)picture->width / 4, ink);

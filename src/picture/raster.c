@@ -25,7 +25,7 @@ bool es_picture_new(es_image *picture, uint32_t width, uint32_t height, es_colou
 }
 
 uint8_t picture_byte(double value) {
-    return value > 0 ? (uint8_t)(fmin(value, 255) + 0.5) : 0; /* NaN compares false */
+    return value > 0 ? (uint8_t)lrint(fmin(value, 255)) : 0; /* NaN compares false */
 }
 
 es_colour picture_mix(es_colour a, es_colour b, double share_of_b) {

@@ -48,10 +48,7 @@ static bool axis_make(axis *a, uint32_t from, uint32_t to, es_error *err) {
     *a = (axis){.from = from, .to = to, .taps = taps < from ? taps : from};
     a->first = es_alloc(to, sizeof *a->first, err);
     a->weights = a->first ? es_alloc(to, a->taps * sizeof *a->weights, err) : NULL;
-    if (!a->weights) {
-        axis_clear(a);
-        return false;
-    }
+    if (!a->weights) return false;
     for (uint32_t i = 0; i < to; i++)
         if (scale > 1)
             area_weights(a, i, scale);

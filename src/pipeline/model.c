@@ -53,8 +53,7 @@ static bool make_distance(es_model *m, const es_setup *setup, es_decisions *deci
         d.origin_mm[a] = setup->recon.origin_mm[a];
     }
     m->distance = es_distance_new(&d, m->pool, err);
-    return m->distance &&
-           es_decisions_add(decisions, err, "bone voxels", why, "%g mm", spacing) &&
+    return m->distance && es_decisions_add(decisions, err, "bone voxels", why, "%g mm", spacing) &&
            es_decisions_add(decisions, err, "distance band", "truncation of the signed distance",
                             "+-%g mm", d.truncation_mm) &&
            es_decisions_add(decisions, err, "slice thickness", "the distance between frames",
@@ -68,6 +67,9 @@ static bool make_detectors(es_model *m, const es_setup *setup, es_decisions *dec
     b.method = m->options.method;
     if (!isnan(m->options.bone_threshold)) b.threshold = m->options.bone_threshold;
     b.fan = setup->fan;
+    /* The scan is round in millimetres, and those come from the calibration. */
+    if (b.fan.kind == ES_FAN_CURVED)
+        b.fan.aspect = setup->survey.pixel_mm[0] / setup->survey.pixel_mm[1];
     memcpy(b.spacing_mm, setup->survey.pixel_mm, sizeof b.spacing_mm);
     b.has_clip = setup->recon.has_clip;
     memcpy(b.clip_origin, setup->recon.clip_origin, sizeof b.clip_origin);
@@ -133,8 +135,7 @@ static bool count_lines(es_model *m, const es_trace *trace) {
 
 /* Keeps a picture when the recording has passed the next of EXAMPLES marks;
  * the middle of each sixth. */
-static bool keep_example(es_model *m, const es_frame *frame, const es_trace *trace,
-                         es_error *err) {
+static bool keep_example(es_model *m, const es_frame *frame, const es_trace *trace, es_error *err) {
     if (m->example_count == EXAMPLES) return true;
     double mark = ((double)m->example_count + 0.5) / EXAMPLES * (double)m->expected;
     if ((double)m->counts.frames < mark) return true;
@@ -210,8 +211,10 @@ bool es_model_finish(es_model *m, es_model_result *result, es_error *err) {
          es_mesh_inspect(&r.sheet, &r.sheet_check, err) &&
          es_mesh_inspect(&r.solid, &r.solid_check, err);
     r.surface_s = es_clock_s() - start;
-    if (ok) *result = r;
-    else es_model_result_clear(&r);
+    if (ok)
+        *result = r;
+    else
+        es_model_result_clear(&r);
     return ok;
 }
 

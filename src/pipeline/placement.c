@@ -8,6 +8,8 @@ struct es_placement {
     es_graph *graph;
     char image[ES_NAME_SIZE], reference[ES_NAME_SIZE]; /* reference "" until chosen */
     char reason[1000];
+    es_field *seen; /* From and To of every transform that frames have carried */
+    size_t seen_count, seen_capacity;
 };
 
 static bool take_names(es_placement *p, const es_plus *plus, const char *transform, es_error *err) {
@@ -38,8 +40,48 @@ es_placement *es_placement_new(const es_plus *plus, const char *transform, es_er
 
 void es_placement_free(es_placement *placement) {
     if (!placement) return;
+    for (size_t i = 0; i < placement->seen_count; i++) {
+        es_free(placement->seen[i].key);
+        es_free(placement->seen[i].value);
+    }
+    es_free(placement->seen);
     es_graph_free(placement->graph);
     es_free(placement);
+}
+
+static bool remember(es_placement *p, const char *from, const char *to, es_error *err) {
+    for (size_t i = 0; i < p->seen_count; i++)
+        if (strcmp(p->seen[i].key, from) == 0 && strcmp(p->seen[i].value, to) == 0) return true;
+    if (p->seen_count == p->seen_capacity) {
+        size_t capacity = p->seen_capacity ? 2 * p->seen_capacity : 8;
+        if (!es_resize(&p->seen, capacity, sizeof *p->seen, err)) return false;
+        p->seen_capacity = capacity;
+    }
+    es_field *slot = &p->seen[p->seen_count];
+    slot->key = es_copy_text(from, err);
+    slot->value = slot->key ? es_copy_text(to, err) : NULL;
+    if (!slot->value) {
+        es_free(slot->key);
+        return false;
+    }
+    p->seen_count++;
+    return true;
+}
+
+/* Poses of an earlier frame say nothing about this one: all are set invalid
+ * before the frame's own are put in. */
+static bool forget_poses(es_placement *p, const es_frame *frame, es_error *err) {
+    for (size_t i = 0; i < frame->transform_count; i++) {
+        char from[ES_NAME_SIZE], to[ES_NAME_SIZE];
+        if (es_transform_name_split(frame->transforms[i].name, from, to, NULL) &&
+            !remember(p, from, to, err))
+            return false;
+    }
+    for (size_t i = 0; i < p->seen_count; i++)
+        if (!es_graph_set(p->graph, p->seen[i].key, p->seen[i].value, es_mat4_identity(), false,
+                          err))
+            return false;
+    return true;
 }
 
 /* A patient's reference marker is preferred to the room, the room to the
@@ -53,7 +95,7 @@ static void choose_reference(es_placement *p) {
 bool es_placement_find(es_placement *p, const es_frame *frame, es_mat4 *image_to_reference,
                        bool *placed, es_error *err) {
     *placed = false;
-    if (!es_frame_to_graph(frame, p->graph, err)) return false;
+    if (!forget_poses(p, frame, err) || !es_frame_to_graph(frame, p->graph, err)) return false;
     if (!p->reference[0]) choose_reference(p);
     if (!p->reference[0]) {
         snprintf(p->reason, sizeof p->reason,

@@ -37,6 +37,8 @@ static const char style[] =
 ".warning b{color:var(--warn)}\n"
 ".pictures{display:grid;gap:1.1rem;margin:1rem 0;align-items:start;"
 "grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr))}\n"
+".pictures:has(>:nth-child(3):last-child){grid-template-columns:repeat(auto-fit,"
+"minmax(min(100%,17rem),1fr))}\n"
 "figure{margin:0;padding:.6rem;border-radius:.5rem;background:var(--card)}\n"
 "img,svg{display:block;width:100%;height:auto;margin:0 auto;border-radius:.25rem}\n"
 "svg{max-width:40rem}\n"
@@ -84,14 +86,16 @@ static void add_base64(es_text *html, const uint8_t *bytes, size_t length) {
 /* Decimals that leave `digits` significant ones. */
 static int decimals_for(double value, int digits) {
     int decimals = digits - 1;
-    for (double v = fabs(value); v >= 10 && decimals > 0; v /= 10) decimals--;
-    for (double v = fabs(value); v > 0 && v < 1 && decimals < 9; v *= 10) decimals++;
+    double v = fabs(value);
+    for (; v >= 10 && decimals > 0; decimals--) v /= 10;
+    for (; v > 0 && v < 1 && decimals < 9; decimals++) v *= 10;
     return decimals;
 }
 
 /* Those that say the value to four digits, without zeros at the end. */
 static int needed_decimals(double value) {
     int decimals = decimals_for(value, 4);
+    if (decimals > 5) decimals = 5;
     double unit = 1;
     for (int i = 0; i < decimals; i++) unit *= 10;
     double scaled = round(value * unit);
@@ -120,8 +124,19 @@ static void add_number(es_text *html, double value, int decimals) {
     if (decimals) es_text_add(html, ".%0*llu", decimals, (unsigned long long)rest);
 }
 
+/* "mm2" with a raised 2. */
+static void add_unit(es_text *html, const char *unit) {
+    size_t length = strlen(unit), letters = length;
+    const char *raised = "";
+    if (length > 1 && unit[length - 1] == '2') raised = "\xc2\xb2";
+    if (length > 1 && unit[length - 1] == '3') raised = "\xc2\xb3";
+    if (*raised) letters--;
+    for (size_t i = 0; i < letters; i++) add_escaped(html, (const char[2]){unit[i], '\0'});
+    es_text_add(html, "%s", raised);
+}
+
 /* Two significant digits of the error decide; without one, four of the value
- * at most, and whole numbers as they are. */
+ * and five decimals at most, and whole numbers as they are. */
 static void add_figure(es_text *html, const item *entry) {
     bool has_error = isfinite(entry->error);
     if (!isfinite(entry->value)) {
@@ -138,7 +153,7 @@ static void add_figure(es_text *html, const item *entry) {
         es_text_add(html, "</span>");
     }
     if (*entry->text) es_text_add(html, "\xc2\xa0"); /* no break before the unit */
-    add_escaped(html, entry->text);
+    add_unit(html, entry->text);
 }
 
 /* ---- items ----------------------------------------------------------------------- */

@@ -109,6 +109,12 @@ static bool resolve_clip(maker *m) {
                        "clip rectangle (%s): %d x %d pixels at %d, %d lies outside the %u x %u "
                        "picture, no pixel would be left",
                        why, s[0], s[1], o[0], o[1], m->info->width, m->info->height);
+    for (int i = 0; i < 2; i++) { /* the part inside the picture */
+        int64_t size = i ? m->info->height : m->info->width;
+        int64_t first = o[i] > 0 ? o[i] : 0, last = (int64_t)o[i] + s[i];
+        recon->clip_origin[i] = (int32_t)first;
+        recon->clip_size[i] = (int32_t)((last < size ? last : size) - first);
+    }
     return es_decisions_add(&m->setup->decisions, m->err, "clip", why, "%d x %d px at %d, %d", s[0],
                             s[1], o[0], o[1]);
 }
@@ -145,23 +151,37 @@ static bool resolve_fan_clip(maker *m) {
     }
     m->setup->recon.fan = fan;
     return es_decisions_add(&m->setup->decisions, m->err, "fan clip", why,
-                            "%g to %g deg, %g to %g px from apex %g, %g", fan.angle_start_rad / degree,
-                            fan.angle_stop_rad / degree, fan.radius_start, fan.radius_stop,
-                            fan.apex_u, fan.apex_v);
+                            "%g to %g deg, %g to %g px from apex %g, %g",
+                            fan.angle_start_rad / degree, fan.angle_stop_rad / degree,
+                            fan.radius_start, fan.radius_stop, fan.apex_u, fan.apex_v);
+}
+
+/* A rectangle of echoes that reaches beyond the picture (a configuration of
+ * another depth) is cut; true when it was. */
+static bool cut_to_picture(maker *m) {
+    es_fan *fan = &m->setup->fan, whole = *fan;
+    fan->u0 = fmax(fan->u0, 0);
+    fan->v0 = fmax(fan->v0, 0);
+    fan->u1 = fmin(fan->u1, m->info->width);
+    fan->v1 = fmin(fan->v1, m->info->height);
+    return fan->u0 != whole.u0 || fan->v0 != whole.v0 || fan->u1 != whole.u1 || fan->v1 != whole.v1;
 }
 
 /* Where detectors look: the scan conversion, else the clip's fan. */
 static bool resolve_fan(maker *m) {
     es_plus_scan_conversion scan;
     bool present = false;
-    if (m->request->plus &&
-        !es_plus_scan_conversion_get(m->request->plus, &scan, &present, m->err))
+    if (m->request->plus && !es_plus_scan_conversion_get(m->request->plus, &scan, &present, m->err))
         return false;
     if (present) {
         m->setup->fan = es_plus_scan_fan(&scan);
-        return decide(m, "scan lines", from_config,
-                      scan.curvilinear ? "curved array, from ScanConversion"
-                                       : "linear array, from ScanConversion");
+        bool cut = m->setup->fan.kind == ES_FAN_LINEAR && cut_to_picture(m);
+        return decide(m, "scan lines",
+                      cut ? "ScanConversion, cut to the picture: it describes a larger one"
+                          : "ScanConversion of the configuration",
+                      m->setup->fan.kind == ES_FAN_CURVED   ? "curved array"
+                      : m->setup->fan.kind == ES_FAN_LINEAR ? "linear array"
+                                                            : "image columns: it is incomplete");
     }
     m->setup->fan = m->setup->recon.fan;
     return decide(m, "scan lines", m->setup->fan.kind ? "the fan clip" : from_default,
@@ -179,19 +199,17 @@ static bool resolve_small(maker *m) {
     recon->type = m->info->type;
     recon->channels = m->info->channels;
     recon->memory_limit = r->memory_limit;
-    if (!isnan(recon->threshold) &&
-        !es_decisions_add(&m->setup->decisions, m->err, "threshold",
-                          isnan(r->threshold) ? from_config : from_user, "pixels below %g ignored",
-                          recon->threshold))
+    if (!isnan(recon->threshold) && !es_decisions_add(&m->setup->decisions, m->err, "threshold",
+                                                      isnan(r->threshold) ? from_config : from_user,
+                                                      "pixels below %g ignored", recon->threshold))
         return false;
     if (m->plus.has_fill_holes && m->plus.fill_holes &&
         !decide(m, "hole filling", "asked for by the configuration, not there yet",
                 "none: holes stay holes"))
         return false;
-    return m->setup->skip == 1 ||
-           es_decisions_add(&m->setup->decisions, m->err, "frames",
-                            r->skip > 0 ? from_user : from_config, "every %lld.",
-                            (long long)m->setup->skip);
+    return m->setup->skip == 1 || es_decisions_add(&m->setup->decisions, m->err, "frames",
+                                                   r->skip > 0 ? from_user : from_config,
+                                                   "every %lld.", (long long)m->setup->skip);
 }
 
 /* ---- the survey --------------------------------------------------------- */

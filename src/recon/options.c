@@ -130,6 +130,7 @@ double es_recon_choose_spacing(double pixel_mm, double frame_distance_mm) {
     if (isfinite(pixel_mm) && pixel_mm > finest) finest = pixel_mm;
     if (isfinite(frame_distance_mm) && frame_distance_mm / 1.5 > finest)
         finest = frame_distance_mm / 1.5;
+    if (isfinite(pixel_mm) && pixel_mm > 0) finest = fmin(finest, 10 * pixel_mm);
     double steps_per_mm = finest < 0.05 ? 1000 : 20;
     /* A hair less than exact, so that 0.05 mm does not become 0.1 mm. */
     return ceil(finest * steps_per_mm * (1 - 1e-9)) / steps_per_mm;

@@ -22,7 +22,8 @@
 #include "shapes.h"
 #include "tissue.h"
 
-enum { MOST_TAPS = 25, CELL = 16 /* lines and rows between two values of slow noise */ };
+enum { MOST_TAPS = 25 };
+enum { CELL_LINES = 16, CELL_ROWS = 6 }; /* between two values of slow noise */
 #define RANGE_DB 60.0f
 #define BACKGROUND 0.02f /* -34 dB: tissue without layers */
 #define STREAM_SPECKLE (1ull << 32)
@@ -44,11 +45,11 @@ struct bmode {
     float speckle;
     size_t pixel_count;
     pixel *pixels;
-    float axial_mm;  /* standard deviation of the pulse */
+    float axial_mm; /* standard deviation of the pulse */
     kernel axial;
     kernel *lateral; /* one a row */
     float *lateral_mm, *gain;
-    int margin;      /* lines of noise beside the picture */
+    int margin; /* lines of noise beside the picture */
 };
 
 struct bmode_scratch {
@@ -87,7 +88,7 @@ static void fill_row_tables(bmode *b) {
         double sigma = fmax(b->lateral_mm[r] / probe_line_pitch_mm(g, depth), 0.4);
         b->lateral[r] = gaussian(sigma, (MOST_TAPS - 1) / 2);
         if (b->lateral[r].half > b->margin) b->margin = b->lateral[r].half;
-        b->gain[r] = b->model->bone ? (float)pow(10, -0.15 * depth / 20) : 1;
+        b->gain[r] = b->model->bone ? (float)pow(10, -0.08 * depth / 20) : 1;
     }
 }
 
@@ -226,14 +227,14 @@ static void fill_evenly(const bmode *b, bmode_scratch *s) {
 }
 
 static void fill_layers(const bmode *b, bmode_scratch *s) {
-    const float skin = from_db(-27), fat = from_db(-38), muscle = from_db(-46);
+    const float skin = from_db(-27), fat = from_db(-38), muscle = from_db(-48);
     for (int i = 0; i < b->geometry.lines; i++) {
         const tissue_line *line = &s->lines[i];
         fill_depths(b, s->level, i, 0, line->skin_mm, skin);
         fill_depths(b, s->level, i, line->skin_mm, line->fat_mm, fat);
         fill_depths(b, s->level, i, line->fat_mm, HUGE_VAL, muscle);
         if (line->cartilage_mm > 0)
-            fill_depths(b, s->level, i, line->bone_mm - line->cartilage_mm, line->bone_mm, 0.0005f);
+            fill_depths(b, s->level, i, line->bone_mm - line->cartilage_mm, line->bone_mm, 0.0008f);
     }
 }
 
@@ -241,9 +242,7 @@ static void fill_layers(const bmode *b, bmode_scratch *s) {
 static void fill_balls(const bmode *b, bmode_scratch *s, es_mat4 face_to_scene) {
     for (int i = 0; i < b->geometry.lines; i++) {
         es_vec3 start, direction;
-        probe_line(&b->geometry, i, &start, &direction);
-        start = es_mat4_point(face_to_scene, start);
-        direction = es_mat4_vector(face_to_scene, direction);
+        probe_beam(&b->geometry, face_to_scene, i, &start, &direction);
         for (int j = 0; j < b->model->ball_count; j++) {
             const scene_ball *ball = &b->model->balls[j];
             es_vec3 to_centre = es_vec3_sub(ball->centre, start);
@@ -257,38 +256,40 @@ static void fill_balls(const bmode *b, bmode_scratch *s, es_mat4 face_to_scene) 
     }
 }
 
-/* Slow changes of brightness in space: +-5 dB or so. */
+/* Slow changes of brightness: clouds in space, and streaks along the skin as
+ * muscle has them (noise that is squeezed along the beam). */
 static float slow_factor(const bmode *b, es_mat4 face_to_scene, int line, int row) {
     es_vec3 start, direction;
-    probe_line(&b->geometry, line, &start, &direction);
-    es_vec3 p = es_vec3_add(start, es_vec3_scale(direction, row * b->geometry.row_mm));
-    p = es_mat4_point(face_to_scene, p);
-    double db = 4.5 * tissue_noise(b->seed + 10, p, 12) + 4 * tissue_noise(b->seed + 11, p, 4);
+    probe_beam(&b->geometry, face_to_scene, line, &start, &direction);
+    es_vec3 depth = es_vec3_scale(direction, row * b->geometry.row_mm);
+    es_vec3 squeezed = es_vec3_add(start, es_vec3_scale(depth, 5));
+    double db = 4 * tissue_noise(b->seed + 10, es_vec3_add(start, depth), 11) +
+                12 * tissue_noise(b->seed + 11, squeezed, 6);
     return from_db(db * b->speckle);
 }
 
-/* One cell of CELL x CELL samples, bilinear between its corners. */
+/* One cell of samples, bilinear between its corners. */
 static void scale_cell(const bmode *b, float *level, int line0, int row0, const float corner[4]) {
     int lines = b->geometry.lines, rows = b->geometry.rows;
-    for (int r = row0; r < row0 + CELL && r < rows; r++) {
-        float down = (float)(r - row0) / CELL;
+    for (int r = row0; r < row0 + CELL_ROWS && r < rows; r++) {
+        float down = (float)(r - row0) / CELL_ROWS;
         float left = corner[0] + down * (corner[2] - corner[0]);
-        float step = (corner[1] + down * (corner[3] - corner[1]) - left) / CELL;
+        float step = (corner[1] + down * (corner[3] - corner[1]) - left) / CELL_LINES;
         float *row = level + (size_t)r * (size_t)lines;
-        for (int i = line0; i < line0 + CELL && i < lines; i++)
+        for (int i = line0; i < line0 + CELL_LINES && i < lines; i++)
             row[i] *= left + step * (float)(i - line0);
     }
 }
 
 static void scale_slowly(const bmode *b, bmode_scratch *s, es_mat4 face_to_scene) {
-    for (int i = 0; i < b->geometry.lines; i += CELL) {
+    for (int i = 0; i < b->geometry.lines; i += CELL_LINES) {
         float corner[4] = {0, 0, slow_factor(b, face_to_scene, i, 0),
-                           slow_factor(b, face_to_scene, i + CELL, 0)};
-        for (int r = 0; r < b->geometry.rows; r += CELL) {
+                           slow_factor(b, face_to_scene, i + CELL_LINES, 0)};
+        for (int r = 0; r < b->geometry.rows; r += CELL_ROWS) {
             corner[0] = corner[2];
             corner[1] = corner[3];
-            corner[2] = slow_factor(b, face_to_scene, i, r + CELL);
-            corner[3] = slow_factor(b, face_to_scene, i + CELL, r + CELL);
+            corner[2] = slow_factor(b, face_to_scene, i, r + CELL_ROWS);
+            corner[3] = slow_factor(b, face_to_scene, i + CELL_LINES, r + CELL_ROWS);
             scale_cell(b, s->level, i, r, corner);
         }
     }
@@ -298,7 +299,7 @@ static void scale_slowly(const bmode *b, bmode_scratch *s, es_mat4 face_to_scene
  * the shadow's sides are as soft as the beam is wide. */
 static void cast_shadow(const bmode *b, bmode_scratch *s) {
     const probe_geometry *g = &b->geometry;
-    const float haze = 0.0025f * b->speckle, through = 0.02f * b->speckle;
+    const float haze = 0.0012f * b->speckle, through = 0.05f * b->speckle;
     for (int r = 0; r < g->rows; r++) {
         double depth = r * g->row_mm;
         int half = (int)ceil(b->lateral_mm[r] / probe_line_pitch_mm(g, depth));
@@ -342,7 +343,7 @@ static void add_fascia(const bmode *b, bmode_scratch *s) {
         if (within < most)
             add_mirror(b, s->echo, i, within, 0.13, 0.11 * b->speckle * line->strength[0]);
         if (line->fat_mm < most)
-            add_mirror(b, s->echo, i, line->fat_mm, 0.16, 0.35 * b->speckle * line->strength[1]);
+            add_mirror(b, s->echo, i, line->fat_mm, 0.16, 0.28 * b->speckle * line->strength[1]);
         add_mirror(b, s->echo, i, line->septum_mm, 0.14, 0.12 * b->speckle * line->strength[2]);
     }
 }
@@ -353,8 +354,9 @@ static void add_fibre(const bmode *b, bmode_scratch *s, const tissue_fibre *fibr
         probe_line(&b->geometry, i, &start, &direction);
         double toward = fibre->normal_x * direction.x + fibre->normal_y * direction.y;
         if (fabs(toward) < 0.4) continue;
-        double depth = (fibre->normal_x * (fibre->x - start.x) +
-                        fibre->normal_y * (fibre->y - start.y)) / toward;
+        double depth =
+            (fibre->normal_x * (fibre->x - start.x) + fibre->normal_y * (fibre->y - start.y)) /
+            toward;
         double x = start.x + depth * direction.x - fibre->x;
         double y = start.y + depth * direction.y - fibre->y;
         double off = (fibre->normal_y * x - fibre->normal_x * y) / fibre->half_mm;
@@ -371,14 +373,37 @@ static double reflected(double cos_incidence) {
     return fmax(pow(cos_incidence, 1.5), 0.12) * shape_ramp(cos_incidence, 0.15, 0.4);
 }
 
-/* Coherent at the surface, and a tail of scattered sound behind it, which is
- * level, not echo. A second echo has gone the way twice. */
-static void add_bone(const bmode *b, bmode_scratch *s, int i) {
+/* Sound that a rough surface scatters comes back later and later. */
+static void add_tail(const bmode *b, float *level, int line, double bone_mm, double amplitude) {
     const probe_geometry *g = &b->geometry;
+    const double length_mm = 0.6;
+    int first = (int)ceil(bone_mm / g->row_mm);
+    int last = (int)fmin((bone_mm + 8 * length_mm) / g->row_mm, g->rows - 1);
+    for (int r = first; r <= last; r++)
+        level[(size_t)r * (size_t)g->lines + (size_t)line] +=
+            (float)(amplitude * exp((bone_mm - r * g->row_mm) / length_mm)) * b->gain[r];
+}
+
+/* Between face and bone the sound goes twice where they are parallel, and
+ * comes back as a cloud at twice the depth. */
+static void add_second_echo(const bmode *b, float *level, int line, const tissue_line *bone) {
+    const probe_geometry *g = &b->geometry;
+    const double spread_mm = 1.8;
+    double amplitude = 0.006 * pow(bone->cos_incidence, 10) * b->speckle;
+    int first = (int)((2 * bone->bone_mm - 3 * spread_mm) / g->row_mm);
+    int last = (int)fmin((2 * bone->bone_mm + 3 * spread_mm) / g->row_mm, g->rows - 1);
+    for (int r = (int)fmax(first, bone->bone_mm / g->row_mm); r <= last; r++) {
+        double off = (r * g->row_mm - 2 * bone->bone_mm) / spread_mm;
+        level[(size_t)r * (size_t)g->lines + (size_t)line] +=
+            (float)(amplitude * exp(-0.5 * off * off)) * b->gain[r];
+    }
+}
+
+static void add_bone(const bmode *b, bmode_scratch *s, int i) {
     const tissue_line *line = &s->lines[i];
     if (!isfinite(line->bone_mm)) return;
-    double amplitude = 1.6 * reflected(line->cos_incidence);
-    int row = (int)shape_clamp(line->bone_mm / g->row_mm, 0, g->rows - 1);
+    double amplitude = 1.4 * reflected(line->cos_incidence) * from_db(b->speckle * line->bone_db);
+    int row = (int)shape_clamp(line->bone_mm / b->geometry.row_mm, 0, b->geometry.rows - 1);
     double smear = fmin(line->slope, 3) * b->lateral_mm[row] * b->speckle;
     double sigma = hypot(b->axial_mm, smear);
     amplitude *= sqrt(b->axial_mm / sigma); /* part of the sound is spread, part lost */
@@ -386,12 +411,8 @@ static void add_bone(const bmode *b, bmode_scratch *s, int i) {
     if (line->cartilage_mm > 0)
         add_mirror(b, s->echo, i, line->bone_mm - line->cartilage_mm, b->axial_mm,
                    0.2 * b->speckle * amplitude);
-    add_mirror(b, s->echo, i, 2 * line->bone_mm, 3 * sigma, 0.008 * b->speckle * amplitude);
-    for (int r = row + 1; r < g->rows && r < row + 60; r++) {
-        double behind = r * g->row_mm - line->bone_mm;
-        s->level[(size_t)r * (size_t)g->lines + (size_t)i] +=
-            (float)(0.18 * amplitude * b->speckle * exp(-behind / 0.6)) * b->gain[r];
-    }
+    add_tail(b, s->level, i, line->bone_mm, 0.18 * b->speckle * amplitude);
+    add_second_echo(b, s->level, i, line);
 }
 
 /* ---- 4. envelope and picture --------------------------------------------- */
@@ -454,7 +475,7 @@ void bmode_render(const bmode *b, bmode_scratch *s, int64_t index, es_mat4 face_
     make_speckle(b, s, index);
     fill_evenly(b, s);
     if (b->model->bone) {
-        tissue_trace_bone(b->model, g, face_to_scene, s->lines);
+        tissue_trace_bone(b->model, g, face_to_scene, b->seed, s->lines);
         tissue_find_layers(g, face_to_scene, b->seed, s->lines);
         if (b->speckle > 0) show_tissue(b, s, face_to_scene);
         cast_shadow(b, s);

@@ -35,10 +35,10 @@ static double femur_condyles(es_vec3 p) {
 static double groove_cut(es_vec3 p, double distance) {
     double y = p.y - 8, z = p.z - (GAP + 31), across = fabs(p.x);
     double radial = sqrt(y * y + z * z);
-    if (across > 19 || radial > 60) return distance;
+    if (across > 19 || radial > 50) return distance;
     double angle = atan2(z, y) * (180 / M_PI);
     double inside = shape_ramp(angle, -95, -70) * (1 - shape_ramp(angle, 50, 75)) *
-                    (1 - shape_ramp(across, 13, 19));
+                    (1 - shape_ramp(across, 13, 19)) * (1 - shape_ramp(radial, 32, 50));
     double valley = (radial - (19.6 + 0.364 * sqrt(p.x * p.x + 6))) * 0.94;
     double depth = fmin(smooth_max(distance, valley, 2) - distance, 5);
     return distance + inside * depth;

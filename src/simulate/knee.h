@@ -23,6 +23,9 @@ double knee_skin(es_vec3 p);
 double knee_cartilage_mm(es_vec3 p);
 
 /* Contains the four bones. */
-#define KNEE_BOX {{-46, -42, -165}, {52, 59, 166}}
+#define KNEE_BOX                                                                                   \
+    {                                                                                              \
+        {-46, -42, -165}, { 52, 59, 166 }                                                          \
+    }
 
 #endif

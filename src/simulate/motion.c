@@ -129,8 +129,7 @@ static void draw_waves(motion *m) {
     static const double wobble_mm[MOTION_WAVES] = {97, 53, 31};
     es_random random = es_random_new(m->options.seed, STREAM_HAND);
     for (int f = 0; f < MOTION_FREEDOMS; f++)
-        for (int i = 0; i < MOTION_WAVES; i++)
-            m->wobble[f][i] = random_wave(&random, wobble_mm[i]);
+        for (int i = 0; i < MOTION_WAVES; i++) m->wobble[f][i] = random_wave(&random, wobble_mm[i]);
     for (int i = 0; i < MOTION_WAVES; i++) m->pace[i] = random_wave(&random, 1);
     for (int i = 0; i < MOTION_DRIFTS; i++) m->drift[i] = random_wave(&random, 9);
 }
@@ -203,8 +202,8 @@ static double spline(const double *values, size_t count, double at) {
     double d = k + 2 < count ? values[k + 2] : 2 * c - b;
     double slope_b = 0.5 * (c - a), slope_c = 0.5 * (d - b);
     double rest = c - b;
-    return b + t * (slope_b + t * (3 * rest - 2 * slope_b - slope_c +
-                                   t * (slope_b + slope_c - 2 * rest)));
+    return b + t * (slope_b +
+                    t * (3 * rest - 2 * slope_b - slope_c + t * (slope_b + slope_c - 2 * rest)));
 }
 
 es_mat4 motion_face_to_scene(const motion *m, double time_s) {
@@ -239,9 +238,8 @@ static double drift(const motion *m, int i, double time_s) {
 }
 
 static es_mat4 reference_at(const motion *m, double time_s) {
-    es_mat4 fixed =
-        es_mat4_multiply(es_mat4_translation(307.5, -88.25, 912),
-                         es_mat4_rotation(es_vec3_make(-0.3, 0.5, 0.9), 2.1));
+    es_mat4 fixed = es_mat4_multiply(es_mat4_translation(307.5, -88.25, 912),
+                                     es_mat4_rotation(es_vec3_make(-0.3, 0.5, 0.9), 2.1));
     es_vec3 axis = es_vec3_make(1, 0.2 * drift(m, 1, time_s), 0.3 * drift(m, 2, time_s));
     es_mat4 turn = es_mat4_rotation(axis, 0.02 * drift(m, 0, time_s));
     es_mat4 shift = es_mat4_translation(1.5 * drift(m, 3, time_s), 2 * drift(m, 4, time_s),

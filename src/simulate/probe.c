@@ -35,9 +35,10 @@ static bool check_face(const es_probe *probe, es_error *err) {
                        "and .05 to 1.4 rad",
                        probe->radius_mm, probe->half_angle_rad);
     if (probe->width_mm != 0)
-        return es_fail(err, ES_USAGE,
-                       "a curved probe is given by its radius and angle; set its width (%g mm) to 0",
-                       probe->width_mm);
+        return es_fail(
+            err, ES_USAGE,
+            "a curved probe is given by its radius and angle; set its width (%g mm) to 0",
+            probe->width_mm);
     return true;
 }
 
@@ -138,8 +139,14 @@ void probe_line(const probe_geometry *g, int line, es_vec3 *start, es_vec3 *dire
     }
     double angle = t * g->half_angle_rad;
     *direction = es_vec3_make(sin(angle), cos(angle), 0);
-    *start = es_vec3_sub(es_vec3_scale(*direction, g->radius_mm),
-                         es_vec3_make(0, g->radius_mm, 0));
+    *start = es_vec3_sub(es_vec3_scale(*direction, g->radius_mm), es_vec3_make(0, g->radius_mm, 0));
+}
+
+void probe_beam(const probe_geometry *g, es_mat4 face_to_scene, int line, es_vec3 *start,
+                es_vec3 *direction) {
+    probe_line(g, line, start, direction);
+    *start = es_mat4_point(face_to_scene, *start);
+    *direction = es_mat4_vector(face_to_scene, *direction);
 }
 
 double probe_line_pitch_mm(const probe_geometry *g, double depth_mm) {

@@ -9,12 +9,12 @@
 
 typedef struct probe_geometry {
     double spacing_mm;
-    double centre_u, face_v;   /* pixel of the face's middle */
-    double radius_mm;          /* 0: linear */
+    double centre_u, face_v; /* pixel of the face's middle */
+    double radius_mm;        /* 0: linear */
     double half_width_mm, half_angle_rad;
     double depth_mm;
-    int lines, rows;           /* scan lines, samples of each */
-    double row_mm;             /* sample r lies r * row_mm deep */
+    int lines, rows; /* scan lines, samples of each */
+    double row_mm;   /* sample r lies r * row_mm deep */
 } probe_geometry;
 
 /* ES_USAGE in words when the probe cannot be. */
@@ -27,6 +27,10 @@ es_mat4 probe_face_to_marker(void);
 
 /* Start and unit direction of a scan line in face coordinates, z = 0. */
 void probe_line(const probe_geometry *geometry, int line, es_vec3 *start, es_vec3 *direction);
+
+/* The same in scene axes. */
+void probe_beam(const probe_geometry *geometry, es_mat4 face_to_scene, int line, es_vec3 *start,
+                es_vec3 *direction);
 
 /* Distance of neighbouring lines at a depth. */
 double probe_line_pitch_mm(const probe_geometry *geometry, double depth_mm);

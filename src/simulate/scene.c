@@ -44,28 +44,28 @@ static const scene_model models[] = {
      .skin = sphere_skin,
      .box = {{-20, -20, -20}, {20, 20, 20}},
      .safe_step = 1,
-     .hand = {{0, 0, 0}, 2, {-0.5, 0.5}, -24, 24}},
+     .hand = {{0, 0, 0}, 2, {-0.5, 0.5}, -17, 17, 100}},
     {.name = "box",
      .bone = true,
      .field = box_field,
      .skin = box_skin,
      .box = {{-22, -15, -26}, {22, 15, 26}},
      .safe_step = 1,
-     .hand = {{0, 0, 0}, 3, {-1.35, 0, 1.35}, -30, 30}},
+     .hand = {{0, 0, 0}, 3, {-1.35, 0, 1.35}, -25, 25, 300}},
     {.name = "cylinder",
      .bone = true,
      .field = cylinder_field,
      .skin = cylinder_skin,
      .box = {{-15, -15, -35}, {15, 15, 35}},
      .safe_step = 1,
-     .hand = {{0, 0, 0}, 3, {-1.2, 0, 1.2}, -39, 39}},
+     .hand = {{0, 0, 0}, 3, {-1.2, 0, 1.2}, -34, 34, 320}},
     {.name = "torus",
      .bone = true,
      .field = torus_field,
      .skin = torus_skin,
      .box = {{-33, -9, -33}, {33, 9, 33}},
      .safe_step = 1,
-     .hand = {{0, 0, 0}, 3, {-0.6, 0, 0.6}, -37, 37}},
+     .hand = {{0, 0, 0}, 3, {-0.6, 0, 0.6}, -31, 31, 280}},
     {.name = "knee",
      .bone = true,
      .field = knee_field,
@@ -73,7 +73,7 @@ static const scene_model models[] = {
      .cartilage = knee_cartilage_mm,
      .box = KNEE_BOX,
      .safe_step = 0.8,
-     .hand = {{0, -2, 0}, 4, {-1.5, -0.5, 0.5, 1.5}, -58, 78}},
+     .hand = {{0, -2, 0}, 4, {-1.4, -0.36, 0.36, 1.4}, -56, 74, 900}},
     {.name = "abdomen",
      .bone = false,
      .field = abdomen_field,
@@ -82,7 +82,7 @@ static const scene_model models[] = {
      .safe_step = 1,
      .balls = abdomen_balls,
      .ball_count = ABDOMEN_BALLS,
-     .hand = {{0, -60, 0}, 1, {0}, -34, 40}},
+     .hand = {{0, -60, 0}, 1, {0}, -34, 40, 110}},
 };
 enum { MODELS = sizeof models / sizeof *models };
 
@@ -123,12 +123,15 @@ void es_scene_free(es_scene *scene) { es_free(scene); }
 
 es_box3 es_scene_box(const es_scene *scene) { return scene->model->box; }
 
-/* The gradient of a blend may vanish at its ridges, far from the surface:
- * there the field itself is good enough. */
+/* Near a surface the slope of a blend is between these; in the ridge between
+ * two bones it may vanish, and says nothing. */
+#define LEAST_SLOPE 0.7
+#define MOST_SLOPE 1.25
+
 static double true_distance(const scene_model *model, es_vec3 p, double field) {
     if (model->safe_step == 1) return field;
     double slope = shape_length(scene_gradient(model, p));
-    return field / shape_clamp(slope, 0.5, 2);
+    return field / shape_clamp(slope, LEAST_SLOPE, MOST_SLOPE);
 }
 
 double es_scene_distance(const es_scene *scene, es_vec3 p) {
@@ -209,9 +212,9 @@ static void fill_block(const band *b, es_brick *brick, int x0, int y0, int z0) {
             for (int x = x0; x < x0 + BLOCK; x++) {
                 es_vec3 p = voxel_centre(b, brick->at, x, y, z);
                 double field = b->model->field(p);
-                if (fabs(field) > 2 * b->band_mm) continue;
+                if (fabs(field) > MOST_SLOPE * b->band_mm) continue;
                 double distance = true_distance(b->model, p, field);
-                if (fabs(distance) > b->band_mm) continue;
+                if (fmin(fabs(field), fabs(distance)) > b->band_mm) continue;
                 int i = x + ES_BRICK * (y + ES_BRICK * z);
                 brick->value[i] = (float)distance;
                 brick->weight[i] = 1;

@@ -20,17 +20,18 @@ typedef struct scene_hand {
     int sweeps;
     double azimuth_rad[SCENE_SWEEPS]; /* 0: from +y (anterior); pi/2: from +x (lateral) */
     double z_low_mm, z_high_mm;
+    int frames; /* about .7 mm apart */
 } scene_hand;
 
 typedef struct scene_model {
     const char *name;
-    bool bone;                       /* a hard surface with a shadow, or balls in tissue */
-    double (*field)(es_vec3 p);      /* a distance within about 20 % near the surface */
-    double (*skin)(es_vec3 p);       /* positive outside the body */
-    double (*cartilage)(es_vec3 p);  /* mm over the surface at p; may be NULL */
-    es_box3 box;                     /* contains the surface */
-    double safe_step;                /* times the field: never steps over the surface */
-    const scene_ball *balls;         /* in soft tissue, may be NULL */
+    bool bone;                      /* a hard surface with a shadow, or balls in tissue */
+    double (*field)(es_vec3 p);     /* a distance within about 20 % near the surface */
+    double (*skin)(es_vec3 p);      /* positive outside the body */
+    double (*cartilage)(es_vec3 p); /* mm over the surface at p; may be NULL */
+    es_box3 box;                    /* contains the surface */
+    double safe_step;               /* times the field: never steps over the surface */
+    const scene_ball *balls;        /* in soft tissue, may be NULL */
     int ball_count;
     scene_hand hand;
 } scene_model;

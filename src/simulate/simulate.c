@@ -46,16 +46,13 @@ bool es_simulation_preset(const char *scene, es_simulation *simulation, es_error
     if (!model) return false;
     *simulation = (es_simulation)ES_SIMULATION_DEFAULTS;
     simulation->scene = model->name;
-    if (!model->bone) {
-        simulation->probe.curved = true;
-        simulation->probe.width_mm = 0;
-        simulation->probe.radius_mm = 60;
-        simulation->probe.half_angle_rad = 0.5236;
-        simulation->probe.depth_mm = 110;
-        simulation->frames = 150;
-    } else if (strcmp(model->name, "knee") != 0) {
-        simulation->frames = 250;
-    }
+    simulation->frames = model->hand.frames;
+    if (!model->bone)
+        simulation->probe = (es_probe){.curved = true,
+                                       .radius_mm = 60,
+                                       .half_angle_rad = 0.5236,
+                                       .depth_mm = 110,
+                                       .image_size = {512, 384}};
     return true;
 }
 
@@ -113,6 +110,14 @@ static const uint8_t *picture_of(recording *r, int64_t index) {
     return r->batch + (size_t)(index - r->batch_first) * r->picture_bytes;
 }
 
+static bool show_picture(recording *r, int64_t index, es_frame *frame, es_error *err) {
+    const uint32_t *size = r->motion.options.probe.image_size;
+    if (!es_image_resize(&frame->image, ES_U8, 1, size[0], size[1], err)) return false;
+    memcpy(frame->image.data, picture_of(r, index), r->picture_bytes);
+    frame->has_image = true;
+    return true;
+}
+
 /* An empty frame that keeps its memory. */
 static void restart_frame(es_frame *frame) {
     frame->transform_count = 0;
@@ -126,20 +131,17 @@ static bool recording_next(void *self, es_frame *frame, unsigned flags, bool *en
     restart_frame(frame);
     *end = r->next >= options->frames;
     if (*end) return true;
-    int64_t index = r->next++;
+    int64_t index = r->next;
     frame->index = index;
     frame->has_time = true;
     frame->time_s = (double)index / options->rate_hz;
-    if (!es_frame_set_transform(frame, "ProbeToTracker",
-                                motion_probe_to_tracker(&r->motion, index), true, err) ||
+    if (!es_frame_set_transform(frame, "ProbeToTracker", motion_probe_to_tracker(&r->motion, index),
+                                true, err) ||
         !es_frame_set_transform(frame, "ReferenceToTracker",
                                 motion_reference_to_tracker(&r->motion, index), true, err))
         return false;
-    if (!(flags & ES_READ_PIXELS)) return true;
-    const uint32_t *size = options->probe.image_size;
-    if (!es_image_resize(&frame->image, ES_U8, 1, size[0], size[1], err)) return false;
-    memcpy(frame->image.data, picture_of(r, index), r->picture_bytes);
-    frame->has_image = true;
+    if (flags & ES_READ_PIXELS && !show_picture(r, index, frame, err)) return false;
+    r->next++;
     return true;
 }
 
@@ -247,9 +249,7 @@ static void find_hits(void *context, size_t index, int worker) {
     float *point = search->points + index * (size_t)g->lines * 3;
     for (int i = 0; i < g->lines; i++, point += 3) {
         es_vec3 start, direction;
-        probe_line(g, i, &start, &direction);
-        start = es_mat4_point(face_to_scene, start);
-        direction = es_mat4_vector(face_to_scene, direction);
+        probe_beam(g, face_to_scene, i, &start, &direction);
         double depth = scene_trace(m->model, start, direction, g->depth_mm);
         es_vec3 hit = es_vec3_add(start, es_vec3_scale(direction, depth));
         point[0] = isfinite(depth) ? (float)hit.x : NAN;

@@ -10,6 +10,7 @@
 /* One scan line, mm from the face; depths that are not reached are infinite. */
 typedef struct tissue_line {
     double bone_mm, cos_incidence; /* between the beam and the surface's normal, 3-D */
+    double bone_db;                /* roughness: how much brighter than the next place */
     double slope;                  /* of the bone in the picture, depth over width */
     double cartilage_mm;           /* along the beam, over the bone */
     double skin_mm, fat_mm;        /* lower borders */
@@ -19,7 +20,7 @@ typedef struct tissue_line {
 
 /* The bone alone. */
 void tissue_trace_bone(const scene_model *model, const probe_geometry *geometry,
-                       es_mat4 face_to_scene, tissue_line *lines);
+                       es_mat4 face_to_scene, uint64_t seed, tissue_line *lines);
 
 /* The layers above it. */
 void tissue_find_layers(const probe_geometry *geometry, es_mat4 face_to_scene, uint64_t seed,

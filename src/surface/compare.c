@@ -2,7 +2,7 @@
  *
  * Each triangle of `from` stands for its area. The area is shared out evenly
  * over its three corners and over points thrown into it, about one per
- * sample_mm^2 over the whole mesh: a running sum of the area says which
+ * sample_mm2 over the whole mesh: a running sum of the area says which
  * triangles get a point (systematic sampling), so that a fine mesh and a
  * coarse one of the same shape are sampled alike. The points are a function of
  * the mesh alone. Distances are to triangles, not to vertices: vertices alone
@@ -62,24 +62,28 @@ static size_t fill_samples(const es_mesh *mesh, double sample_area, sample *samp
     return count;
 }
 
-static sample *make_samples(const es_mesh *mesh, double sample_mm, size_t *count, es_error *err) {
-    double area = total_area(mesh), points = area / (sample_mm * sample_mm);
+static sample *make_samples(const es_mesh *mesh, double sample_mm2, size_t *count, es_error *err) {
+    double area = total_area(mesh), points = area / sample_mm2;
     if (!(area > 0)) {
         es_fail(err, ES_GEOMETRY, "the mesh to compare has no area");
         return NULL;
     }
     if (!(points < (double)SAMPLES_MAX)) {
         es_fail(err, ES_USAGE,
-                "a sample each %g mm on %g mm^2 would be %.3g samples; take at least %.3g mm",
-                sample_mm, area, points, sqrt(area / (double)SAMPLES_MAX) * 1.01);
+                "a sample each %g mm^2 of %g mm^2 would be %.3g samples; take at least %.3g mm^2",
+                sample_mm2, area, points, area / (double)SAMPLES_MAX * 1.01);
         return NULL;
     }
     sample *samples = es_alloc(mesh->vertex_count + (size_t)points + 2, sizeof *samples, err);
-    if (samples) *count = fill_samples(mesh, sample_mm * sample_mm, samples);
+    if (samples) *count = fill_samples(mesh, sample_mm2, samples);
     return samples;
 }
 
 /* ---- measuring ------------------------------------------------------------------ */
+
+static size_t chunk_end(size_t index, size_t count) {
+    return (index + 1) * CHUNK < count ? (index + 1) * CHUNK : count;
+}
 
 typedef struct measuring {
     const nearest_tree *tree;
@@ -90,7 +94,7 @@ typedef struct measuring {
 static void measure_chunk(void *context, size_t index, int worker) {
     (void)worker;
     measuring *work = context;
-    size_t end = (index + 1) * CHUNK < work->count ? (index + 1) * CHUNK : work->count;
+    size_t end = chunk_end(index, work->count);
     for (size_t i = index * CHUNK; i < end; i++)
         if (work->samples[i].weight > 0)
             work->samples[i].distance = surface_nearest_distance(work->tree, work->samples[i].at);
@@ -126,14 +130,15 @@ static void summarise(sample *samples, size_t count, es_mesh_distance *result) {
     }
 }
 
-bool es_mesh_compare(const es_mesh *from, const es_mesh *to, double sample_mm, es_pool *pool,
+bool es_mesh_compare(const es_mesh *from, const es_mesh *to, double sample_mm2, es_pool *pool,
                      es_mesh_distance *distance, es_error *err) {
     *distance = (es_mesh_distance){0};
-    if (!(sample_mm > 0))
-        return es_fail(err, ES_USAGE, "a sample each %g mm: expected a length above 0", sample_mm);
+    if (!(sample_mm2 > 0))
+        return es_fail(err, ES_USAGE, "a sample each %g mm^2: expected an area above 0",
+                       sample_mm2);
     if (!surface_check_mesh(from, err)) return false;
     measuring work = {0};
-    work.samples = make_samples(from, sample_mm, &work.count, err);
+    work.samples = make_samples(from, sample_mm2, &work.count, err);
     nearest_tree *tree = work.samples ? surface_nearest_new(to, true, err) : NULL;
     work.tree = tree;
     if (tree) {
@@ -157,7 +162,7 @@ typedef struct point_measuring {
 static void measure_points(void *context, size_t index, int worker) {
     (void)worker;
     point_measuring *work = context;
-    size_t end = (index + 1) * CHUNK < work->count ? (index + 1) * CHUNK : work->count;
+    size_t end = chunk_end(index, work->count);
     for (size_t i = index * CHUNK; i < end; i++) {
         const float *p = work->points + 3 * i;
         work->distances[i] =

@@ -60,8 +60,7 @@ static void compact(es_mesh *mesh, uint32_t *sets, const bool *keep, uint32_t *r
         if (mesh->confidence) mesh->confidence[vertices] = mesh->confidence[v];
         renumbered[v] = (uint32_t)vertices++;
     }
-    for (size_t i = 0; i < 3 * triangles; i++)
-        mesh->triangles[i] = renumbered[mesh->triangles[i]];
+    for (size_t i = 0; i < 3 * triangles; i++) mesh->triangles[i] = renumbered[mesh->triangles[i]];
     mesh->triangle_count = triangles;
     mesh->vertex_count = vertices;
 }

@@ -28,7 +28,8 @@ typedef struct bounds {
 struct nearest_tree {
     const es_mesh *mesh;
     uint32_t *order; /* triangles along the curve */
-    bounds *boxes;      /* level 0 (leaves), level 1, ..., root */
+    float *corners;  /* nine numbers per triangle, in that order */
+    bounds *boxes;   /* level 0 (leaves), level 1, ..., root */
     size_t level_start[LEVELS], level_count[LEVELS];
     int levels;
     bool with_sign;
@@ -95,6 +96,18 @@ static bool order_triangles(nearest_tree *tree, es_error *err) {
     return true;
 }
 
+static bool gather_corners(nearest_tree *tree, es_error *err) {
+    const es_mesh *mesh = tree->mesh;
+    tree->corners = es_alloc(mesh->triangle_count, 9 * sizeof(float), err);
+    if (!tree->corners) return false;
+    for (size_t i = 0; i < mesh->triangle_count; i++)
+        for (size_t k = 0; k < 3; k++)
+            memcpy(tree->corners + 9 * i + 3 * k,
+                   mesh->vertices + 3 * (size_t)mesh->triangles[3 * (size_t)tree->order[i] + k],
+                   3 * sizeof(float));
+    return true;
+}
+
 static void box_add(bounds *to, const float low[3], const float high[3]) {
     for (int a = 0; a < 3; a++) {
         to->low[a] = fminf(to->low[a], low[a]);
@@ -110,15 +123,10 @@ static size_t leaf_end(const nearest_tree *tree, size_t leaf) {
 }
 
 static void box_leaves(nearest_tree *tree) {
-    const es_mesh *mesh = tree->mesh;
     for (size_t leaf = 0; leaf < tree->level_count[0]; leaf++) {
         tree->boxes[leaf] = EMPTY_BOX;
-        for (size_t i = LEAF * leaf; i < leaf_end(tree, leaf); i++)
-            for (int k = 0; k < 3; k++) {
-                const float *v = mesh->vertices +
-                                 3 * (size_t)mesh->triangles[3 * (size_t)tree->order[i] + k];
-                box_add(&tree->boxes[leaf], v, v);
-            }
+        for (size_t i = 3 * LEAF * leaf; i < 3 * leaf_end(tree, leaf); i++)
+            box_add(&tree->boxes[leaf], tree->corners + 3 * i, tree->corners + 3 * i);
     }
 }
 
@@ -201,7 +209,8 @@ nearest_tree *surface_nearest_new(const es_mesh *mesh, bool with_sign, es_error 
     tree->mesh = mesh;
     tree->with_sign = with_sign;
     tree->order = es_alloc(mesh->triangle_count, sizeof *tree->order, err);
-    bool ok = tree->order && order_triangles(tree, err) && build_boxes(tree, err);
+    bool ok = tree->order && order_triangles(tree, err) && gather_corners(tree, err) &&
+              build_boxes(tree, err);
     if (ok && with_sign)
         ok = surface_topology_find(mesh, &tree->topology, err) && find_vertex_normals(tree, err);
     if (ok) return tree;
@@ -214,16 +223,22 @@ void surface_nearest_free(nearest_tree *tree) {
     surface_topology_clear(&tree->topology);
     es_free(tree->vertex_normals);
     es_free(tree->order);
+    es_free(tree->corners);
     es_free(tree->boxes);
     es_free(tree);
 }
 
 /* ---- searching ------------------------------------------------------------------ */
 
+/* Plain comparisons: fmax is a call, and there are no NaNs here. */
+static double outside_range(float low, double x, float high) {
+    return x < low ? low - x : x > high ? x - high : 0;
+}
+
 static double box_distance_squared(const bounds *box, es_vec3 p) {
-    double dx = fmax(fmax(box->low[0] - p.x, p.x - box->high[0]), 0);
-    double dy = fmax(fmax(box->low[1] - p.y, p.y - box->high[1]), 0);
-    double dz = fmax(fmax(box->low[2] - p.z, p.z - box->high[2]), 0);
+    double dx = outside_range(box->low[0], p.x, box->high[0]);
+    double dy = outside_range(box->low[1], p.y, box->high[1]);
+    double dz = outside_range(box->low[2], p.z, box->high[2]);
     return dx * dx + dy * dy + dz * dz;
 }
 
@@ -234,12 +249,15 @@ static void offer(nearest_hit *best, es_vec3 way, uint32_t triangle, int feature
 }
 
 /* The nearest point of the side from corner k to the next. */
-static void offer_side(nearest_hit *best, const es_vec3 corner[3], int k, es_vec3 p, uint32_t triangle) {
+static void offer_side(nearest_hit *best, const es_vec3 corner[3], int k, es_vec3 p,
+                       uint32_t triangle) {
     int next = (k + 1) % 3;
     es_vec3 side = es_vec3_sub(corner[next], corner[k]), way = es_vec3_sub(p, corner[k]);
     double along = es_vec3_dot(way, side), length2 = es_vec3_dot(side, side);
-    if (along <= 0) offer(best, way, triangle, CORNER + k);
-    else if (along >= length2) offer(best, es_vec3_sub(p, corner[next]), triangle, CORNER + next);
+    if (along <= 0)
+        offer(best, way, triangle, CORNER + k);
+    else if (along >= length2)
+        offer(best, es_vec3_sub(p, corner[next]), triangle, CORNER + next);
     else
         offer(best, es_vec3_sub(way, es_vec3_scale(side, along / length2)), triangle, EDGE + k);
 }
@@ -250,10 +268,10 @@ static const double THIN = 1e-24;
 
 /* When the foot of the point on the plane lies in the triangle it is the
  * nearest point, else the nearest is on a side. */
-static void offer_triangle(const es_mesh *mesh, uint32_t triangle, es_vec3 p, nearest_hit *best) {
-    const uint32_t *index = mesh->triangles + 3 * (size_t)triangle;
+static void offer_triangle(const float *numbers, uint32_t triangle, es_vec3 p, nearest_hit *best) {
     es_vec3 corner[3];
-    for (int k = 0; k < 3; k++) corner[k] = surface_vertex(mesh, index[k]);
+    for (int k = 0; k < 3; k++)
+        corner[k] = es_vec3_make(numbers[3 * k], numbers[3 * k + 1], numbers[3 * k + 2]);
     es_vec3 u = es_vec3_sub(corner[1], corner[0]), v = es_vec3_sub(corner[2], corner[0]);
     es_vec3 way = es_vec3_sub(p, corner[0]), normal = es_vec3_cross(u, v);
     double area2 = es_vec3_dot(normal, normal), height = es_vec3_dot(way, normal);
@@ -278,7 +296,7 @@ typedef struct waiting {
 
 static void search_leaf(const nearest_tree *tree, size_t leaf, es_vec3 p, nearest_hit *best) {
     for (size_t i = LEAF * leaf; i < leaf_end(tree, leaf); i++)
-        offer_triangle(tree->mesh, tree->order[i], p, best);
+        offer_triangle(tree->corners + 9 * i, tree->order[i], p, best);
 }
 
 static nearest_hit search(const nearest_tree *tree, es_vec3 p) {

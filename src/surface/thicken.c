@@ -18,10 +18,14 @@
 
 #include "topology.h"
 
-enum { SMOOTH_LEAST = 5, SMOOTH_MOST = 60, UNFOLD_ROUNDS = 200, WAY_ROUNDS = 3 };
+enum { SMOOTH_LEAST = 5, SMOOTH_MOST = 60, UNFOLD_ROUNDS = 200, WAY_ROUNDS = 10 };
 
 /* The way behind a bend is at most this part of its radius. */
 static const double RADIUS_PART = 0.5;
+
+/* A copied triangle must face the normals there by at least this cosine, and
+ * keep this part of its area. */
+static const double LEAST_COSINE = 0.3, LEAST_AREA = 1e-3;
 
 typedef struct thickening {
     double thickness_mm;
@@ -105,9 +109,8 @@ static double mean_edge(const thickening *work) {
     double sum = 0;
     const es_mesh *mesh = &work->outer;
     for (size_t h = 0; h < work->topology.half_edges; h++)
-        sum += es_vec3_length(
-            es_vec3_sub(surface_vertex(mesh, mesh->triangles[surface_next(h)]),
-                        surface_vertex(mesh, mesh->triangles[h])));
+        sum += es_vec3_length(es_vec3_sub(surface_vertex(mesh, mesh->triangles[surface_next(h)]),
+                                          surface_vertex(mesh, mesh->triangles[h])));
     return work->topology.half_edges ? sum / (double)work->topology.half_edges : 0;
 }
 
@@ -150,8 +153,7 @@ static void limit_ways(thickening *work) {
         uint32_t v = mesh->triangles[h], w = mesh->triangles[surface_next(h)];
         es_vec3 edge = es_vec3_sub(surface_vertex(mesh, w), surface_vertex(mesh, v));
         double length2 = es_vec3_dot(edge, edge);
-        double opening =
-            es_vec3_dot(es_vec3_sub(at3(work->normal, w), at3(work->normal, v)), edge);
+        double opening = es_vec3_dot(es_vec3_sub(at3(work->normal, w), at3(work->normal, v)), edge);
         if (length2 < shortest * shortest || opening * work->thickness_mm <= RADIUS_PART * length2)
             continue;
         double way = RADIUS_PART * length2 / opening;
@@ -176,14 +178,18 @@ static void place_copies(thickening *work) {
                          es_vec3_scale(at3(work->normal, v), work->way[3 * v])));
 }
 
+/* Whether the copy leans away from the normals there, or has lost its area. */
 static bool turned_over(const thickening *work, size_t triangle) {
     const uint32_t *corner = work->outer.triangles + 3 * triangle;
-    es_vec3 a = at3(work->inner, corner[0]);
-    es_vec3 cross = es_vec3_cross(es_vec3_sub(at3(work->inner, corner[1]), a),
-                                  es_vec3_sub(at3(work->inner, corner[2]), a));
-    es_vec3 normal = es_vec3_add(at3(work->normal, corner[0]),
-                                 es_vec3_add(at3(work->normal, corner[1]), at3(work->normal, corner[2])));
-    return es_vec3_dot(cross, normal) <= 1e-6 * es_vec3_length(surface_cross(&work->outer, triangle));
+    es_vec3 at[3], normal = {0, 0, 0};
+    for (int k = 0; k < 3; k++) {
+        at[k] = at3(work->inner, corner[k]);
+        normal = es_vec3_add(normal, at3(work->normal, corner[k]));
+    }
+    es_vec3 cross = es_vec3_cross(es_vec3_sub(at[1], at[0]), es_vec3_sub(at[2], at[0]));
+    double facing = es_vec3_dot(cross, es_vec3_unit(normal));
+    return facing <= LEAST_COSINE * es_vec3_length(cross) ||
+           facing <= LEAST_AREA * es_vec3_length(surface_cross(&work->outer, triangle));
 }
 
 /* Marks the vertices of turned triangles in `counts`; false when none are. */
@@ -199,6 +205,7 @@ static bool find_folds(const thickening *work, bool *folded) {
     return any;
 }
 
+/* A handle in the sheet cannot face one way all round: hence the limit. */
 static bool unfold(thickening *work, es_error *err) {
     bool *folded = es_alloc(work->outer.vertex_count, sizeof *folded, err);
     if (!folded) return false;

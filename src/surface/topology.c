@@ -5,20 +5,6 @@
 
 #include "topology.h"
 
-/* ---- vertices and triangles ---------------------------------------------- */
-
-es_vec3 surface_vertex(const es_mesh *mesh, uint32_t vertex) {
-    const float *v = mesh->vertices + 3 * (size_t)vertex;
-    return es_vec3_make(v[0], v[1], v[2]);
-}
-
-es_vec3 surface_cross(const es_mesh *mesh, size_t triangle) {
-    const uint32_t *corner = mesh->triangles + 3 * triangle;
-    es_vec3 a = surface_vertex(mesh, corner[0]);
-    return es_vec3_cross(es_vec3_sub(surface_vertex(mesh, corner[1]), a),
-                         es_vec3_sub(surface_vertex(mesh, corner[2]), a));
-}
-
 bool surface_check_mesh(const es_mesh *mesh, es_error *err) {
     if (mesh->triangle_count > ES_MESH_TRIANGLES_MAX)
         return es_fail(err, ES_MEMORY, "%zu triangles: more than the %zu that a mesh may have",
@@ -132,8 +118,10 @@ uint32_t surface_sets_root(uint32_t *sets, uint32_t member) {
 void surface_sets_join(uint32_t *sets, uint32_t a, uint32_t b) {
     a = surface_sets_root(sets, a);
     b = surface_sets_root(sets, b);
-    if (a < b) sets[b] = a;
-    else sets[a] = b;
+    if (a < b)
+        sets[b] = a;
+    else
+        sets[a] = b;
 }
 
 uint32_t *surface_components(const es_mesh *mesh, es_error *err) {
@@ -167,8 +155,10 @@ bool surface_fans(const es_mesh *mesh, const mesh_topology *topology, uint32_t *
         join_fans(topology, sets);
         for (size_t h = 0; h < topology->half_edges; h++) {
             uint32_t vertex = mesh->triangles[h], root = surface_sets_root(sets, (uint32_t)h);
-            if (root != h) fans[h] = fans[root]; /* the root comes first: it is the smallest */
-            else fans[h] = seen[vertex] ? (uint32_t)(mesh->vertex_count + (*extra)++) : vertex;
+            if (root != h)
+                fans[h] = fans[root]; /* the root comes first: it is the smallest */
+            else
+                fans[h] = seen[vertex] ? (uint32_t)(mesh->vertex_count + (*extra)++) : vertex;
             seen[vertex] = true;
         }
     }

@@ -48,8 +48,17 @@ uint32_t *surface_components(const es_mesh *mesh, es_error *err);
 void surface_neighbour_mean(const es_mesh *mesh, const mesh_topology *topology, const double *value,
                             double *mean, uint32_t *counts);
 
-es_vec3 surface_vertex(const es_mesh *mesh, uint32_t vertex);
+static inline es_vec3 surface_vertex(const es_mesh *mesh, uint32_t vertex) {
+    const float *v = mesh->vertices + 3 * (size_t)vertex;
+    return es_vec3_make(v[0], v[1], v[2]);
+}
+
 /* Twice the triangle's area long, pointing outwards. */
-es_vec3 surface_cross(const es_mesh *mesh, size_t triangle);
+static inline es_vec3 surface_cross(const es_mesh *mesh, size_t triangle) {
+    const uint32_t *corner = mesh->triangles + 3 * triangle;
+    es_vec3 a = surface_vertex(mesh, corner[0]);
+    return es_vec3_cross(es_vec3_sub(surface_vertex(mesh, corner[1]), a),
+                         es_vec3_sub(surface_vertex(mesh, corner[2]), a));
+}
 
 #endif
