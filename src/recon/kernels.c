@@ -150,12 +150,9 @@ static double spread_of(double sum, double squares, double weight) {
     return variance > 0 ? sqrt(variance) : 0;
 }
 
-/* A voxel of `sums` as the vector that it is. */
-typedef double sums_vector __attribute__((vector_size(16), aligned(8)));
-
 static inline void add_weighted(sums *voxel, float weight, double value) {
-    sums_vector *vector = (sums_vector *)(void *)voxel;
-    *vector += (sums_vector){(double)weight, (double)weight} * (sums_vector){value, 1};
+    voxel->sum += (double)weight * value;
+    voxel->weight += (double)weight;
 }
 
 static void read_sums(const void *state, size_t voxel, reading *out) {
