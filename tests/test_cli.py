@@ -175,18 +175,21 @@ class Cli(unittest.TestCase):
         j = run_json("model", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--truth",
                      self.path("scan.seen.ply"), "-o", self.path("m.ply"), "--report",
                      self.path("m.html"), "--volume", self.path("m.nrrd"), "--field",
-                     self.path("m.mha"))
+                     self.path("m.mha"), "--sheet", self.path("m-sheet.ply"))
         self.assertTrue(j["solid"]["closed"])
         self.assertIn("b_to_a", j)
         page = self.path("m.html").read_text()
         self.assertIn("not for", page)
         self.assertNotIn("http://", page.replace("http://www.w3.org", ""))
         run("surface", self.path("m.mha"), "--open", "-o", self.path("again.ply"))
-        j = run_json("compare", self.path("m.ply"), self.path("again.ply"))
-        self.assertLess(j["b_to_a"]["p95_mm"], 1)  # the same field, not smoothed, no piece dropped
+        # The same field: the model is a smoothed part of its whole surface.
+        j = run_json("compare", self.path("m-sheet.ply"), self.path("again.ply"))
+        self.assertLess(j["a_to_b"]["p95_mm"], 0.5)
         self.assertIn("sections", json.loads(self.path("m.json").read_text()))
 
     def test_the_knee_of_the_demo_is_near_the_truth(self):
+        if "ES_TEST_QUICK" in os.environ:
+            self.skipTest("takes minutes under a sanitizer")
         # As in `./do demo`. What is asked of it: 0.7 mm RMS and 2 mm 95 % from the true surface
         # that some beam met first, with a tracker that errs by 0.3 mm and 0.3 degrees.
         run("simulate", "--scene", "knee", "--pose-noise", "0.3mm",

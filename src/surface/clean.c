@@ -8,16 +8,15 @@
  * shape (Dey, Edelsbrunner, Guha and Nekhayev, "Topology preserving edge
  * contraction", 1999), here: if the ends have no common neighbours but the
  * opposite corners of the triangles at the edge, and are not both on a rim
- * that the edge is not part of. Then rims that touch in a point are parted by
- * taking off the smaller fan there, which may uncover others, hence rounds.
- * Vertices that still lie in one place are moved apart. */
+ * that the edge is not part of. Vertices that still lie in one place are moved
+ * apart, and so are fans of triangles that touch in one vertex. */
 #include <math.h>
 #include <string.h>
 
 #include "topology.h"
 
 /* Fans of more triangles are left alone: a bound on the work at one edge. */
-enum { STAR_MOST = 64, COLLAPSE_ROUNDS = 16, PART_ROUNDS = 100 };
+enum { STAR_MOST = 64, COLLAPSE_ROUNDS = 16 };
 
 static const double STEP_PART = 0.01; /* of the shortest edge: how far doubles are moved apart */
 
@@ -265,113 +264,17 @@ static bool collapse_all(es_mesh *mesh, double min_edge_mm, es_mesh_cleaning *cl
     return ok;
 }
 
-/* ---- fans that touch ------------------------------------------------------------- */
-
-typedef struct fan {
-    uint32_t place; /* the first vertex with its coordinates */
-    uint32_t triangles;
-    bool rim;
-} fan;
-
-typedef struct touching {
-    uint32_t *fan_of; /* per corner */
-    fan *fans;
-    uint32_t *best; /* per place the fan that stays */
-    bool *keep;     /* per triangle */
-} touching;
-
-static void describe_fans(const es_mesh *mesh, const mesh_topology *topology,
-                          const uint32_t *places, touching *work) {
-    for (size_t h = 0; h < topology->half_edges; h++) {
-        fan *f = &work->fans[work->fan_of[h]];
-        f->place = places[mesh->triangles[h]];
-        f->triangles++;
-        if (topology->twin[h] != NO_TWIN) continue;
-        f->rim = true;
-        work->fans[work->fan_of[surface_next(h)]].rim = true;
-    }
-}
-
-/* A whole fan before one on a rim, then the larger, then the first. */
-static bool stays_before(const touching *work, uint32_t a, uint32_t b) {
-    const fan *p = &work->fans[a], *q = &work->fans[b];
-    if (p->rim != q->rim) return q->rim;
-    if (p->triangles != q->triangles) return p->triangles > q->triangles;
-    return a < b;
-}
-
-static void choose_fans(touching *work, size_t fan_count, size_t vertex_count) {
-    for (size_t v = 0; v < vertex_count; v++) work->best[v] = NONE;
-    for (uint32_t f = 0; f < fan_count; f++) {
-        if (work->fans[f].triangles == 0) continue;
-        uint32_t *best = &work->best[work->fans[f].place];
-        if (*best == NONE || stays_before(work, f, *best)) *best = f;
-    }
-}
-
-/* Of fans that touch, those on a rim go, all but one. */
-static size_t take_fans_off(const es_mesh *mesh, touching *work) {
-    size_t dropped = 0;
-    for (size_t t = 0; t < mesh->triangle_count; t++) {
-        work->keep[t] = true;
-        for (size_t h = 3 * t; h < 3 * t + 3; h++) {
-            const fan *f = &work->fans[work->fan_of[h]];
-            if (f->rim && work->best[f->place] != work->fan_of[h]) work->keep[t] = false;
-        }
-        dropped += !work->keep[t];
-    }
-    return dropped;
-}
-
-static bool part_round(es_mesh *mesh, size_t *dropped, es_error *err) {
-    touching work = {0};
-    mesh_topology topology = {0};
-    size_t extra;
-    *dropped = 0;
-    uint32_t *places = surface_places(mesh, err);
-    bool ok = places && surface_topology_find(mesh, &topology, err) &&
-              (work.fan_of = es_alloc(topology.half_edges, sizeof *work.fan_of, err)) &&
-              surface_fans(mesh, &topology, work.fan_of, &extra, err) &&
-              (work.fans = es_alloc_zero(mesh->vertex_count + extra, sizeof *work.fans, err)) &&
-              (work.best = es_alloc(mesh->vertex_count, sizeof *work.best, err)) &&
-              (work.keep = es_alloc(mesh->triangle_count, sizeof *work.keep, err));
-    if (ok) {
-        describe_fans(mesh, &topology, places, &work);
-        choose_fans(&work, mesh->vertex_count + extra, mesh->vertex_count);
-        *dropped = take_fans_off(mesh, &work);
-        if (*dropped) ok = surface_keep_triangles(mesh, work.keep, err);
-    }
-    es_free(places);
-    surface_topology_clear(&topology);
-    es_free(work.fan_of);
-    es_free(work.fans);
-    es_free(work.best);
-    es_free(work.keep);
-    return ok;
-}
-
-static bool part_rims(es_mesh *mesh, es_mesh_cleaning *cleaning, es_error *err) {
-    size_t dropped = 1;
-    for (int round = 0; round < PART_ROUNDS && dropped; round++) {
-        if (es_cancelled(err) || !part_round(mesh, &dropped, err)) return false;
-        cleaning->triangles_dropped += dropped;
-    }
-    return true;
-}
-
 /* ---- the whole -------------------------------------------------------------------- */
 
 bool es_mesh_clean(es_mesh *mesh, double min_edge_mm, es_mesh_cleaning *cleaning, es_error *err) {
     es_mesh_cleaning counts = {0};
-    es_mesh split = {0}, clean = {0};
+    es_mesh clean = {0};
     if (!(min_edge_mm > 0) || isinf(min_edge_mm))
         return es_fail(err, ES_USAGE, "shortest edge %g mm: expected a length above 0",
                        min_edge_mm);
-    bool ok = surface_split_fans(mesh, &split, err) &&
-              collapse_all(&split, min_edge_mm, &counts, err) && part_rims(&split, &counts, err) &&
-              surface_split_fans(&split, &clean, err) &&
+    bool ok = surface_split_fans(mesh, &clean, err) &&
+              collapse_all(&clean, min_edge_mm, &counts, err) &&
               surface_part_places(&clean, 0, STEP_PART * min_edge_mm, err);
-    es_mesh_clear(&split);
     if (!ok) {
         es_mesh_clear(&clean);
         return false;

@@ -57,8 +57,11 @@ static bool count_components(const es_mesh *mesh, size_t *used_count, es_mesh_ch
 /* Walks the edges without twin: at the fan where one ends, the next starts. */
 static bool count_loops(const mesh_topology *topology, const uint32_t *fans, size_t fan_count,
                         es_mesh_check *check, es_error *err) {
-    uint32_t *leaving = surface_rim_edges(topology, fans, fan_count, err);
+    uint32_t *leaving = es_alloc(fan_count, sizeof *leaving, err);
     if (!leaving) return false;
+    for (size_t f = 0; f < fan_count; f++) leaving[f] = NO_TWIN;
+    for (size_t h = 0; h < topology->half_edges; h++)
+        if (topology->twin[h] == NO_TWIN) leaving[fans[h]] = (uint32_t)h;
     for (size_t f = 0; f < fan_count; f++) {
         if (leaving[f] == NO_TWIN) continue;
         check->boundary_loops++;

@@ -1,14 +1,14 @@
 /* Taubin's smoothing: a step inwards (lambda) takes high frequencies out and
  * shrinks, a slightly larger step outwards (mu < 0) undoes the shrinking of
  * the low ones (Taubin, "A signal processing approach to fair surface
- * design", 1995). Weights are those of the umbrella: all neighbours alike. */
+ * design", 1995). Weights are those of the umbrella: all neighbours alike.
+ *
+ * On a boundary that is a polygon smoothed by itself: a corner that is one
+ * triangle is pulled flat, a hole of four sides shrinks to a point. Triangles
+ * that lost their area that way get their corners back where they were. */
 #include <math.h>
 
 #include "topology.h"
-
-/* A rim of fewer edges would be drawn together, for it has no low frequencies:
- * in 20 rounds of 0.5 and -0.53 one of 6 edges to a third, one of 12 by 1 %. */
-enum { LOOP_LEAST = 12 };
 
 static bool check_steps(int iterations, double lambda, double mu, es_error *err) {
     if (iterations < 0) return es_fail(err, ES_USAGE, "%d smoothing rounds", iterations);
@@ -19,73 +19,60 @@ static bool check_steps(int iterations, double lambda, double mu, es_error *err)
     return true;
 }
 
-/* Marks the vertices of one rim, from the edge that leaves `fan`, if it is a
- * short one; a walk of LOOP_LEAST edges shows that. */
-static void hold_loop(const es_mesh *mesh, const uint32_t *fans, const uint32_t *leaving,
-                      size_t fan, bool *held) {
-    size_t at = fan;
-    for (int edges = 0; edges < LOOP_LEAST && leaving[at] != NO_TWIN; edges++) {
-        at = fans[surface_next(leaving[at])];
-        if (at != fan) continue;
-        held[mesh->triangles[leaving[fan]]] = true; /* each fan of the loop has its turn */
-        return;
+static void step(const es_mesh *mesh, const mesh_topology *topology, double part, double *at,
+                 double *mean, uint32_t *counts) {
+    surface_neighbour_mean(mesh, topology, true, at, mean, counts);
+    for (size_t i = 0; i < 3 * mesh->vertex_count; i++) at[i] += part * (mean[i] - at[i]);
+}
+
+enum { RESTORE_ROUNDS = 100 };
+static const double LEAST_AREA = 0.01; /* of what it was */
+
+static double area_at(const uint32_t corner[3], const double *at) {
+    es_vec3 p[3];
+    for (int k = 0; k < 3; k++) {
+        const double *v = at + 3 * (size_t)corner[k];
+        p[k] = es_vec3_make(v[0], v[1], v[2]);
     }
+    return es_vec3_length(es_vec3_cross(es_vec3_sub(p[1], p[0]), es_vec3_sub(p[2], p[0])));
 }
 
-static bool hold_short_loops(const es_mesh *mesh, const mesh_topology *topology, bool *held,
-                             es_error *err) {
-    size_t extra = 0;
-    uint32_t *fans = es_alloc(topology->half_edges, sizeof *fans, err), *leaving = NULL;
-    bool ok = fans && surface_fans(mesh, topology, fans, &extra, err);
-    if (ok) leaving = surface_rim_edges(topology, fans, mesh->vertex_count + extra, err);
-    for (size_t f = 0; leaving && f < mesh->vertex_count + extra; f++)
-        if (leaving[f] != NO_TWIN) hold_loop(mesh, fans, leaving, f, held);
-    ok = leaving != NULL;
-    es_free(fans);
-    es_free(leaving);
-    return ok;
-}
-
-typedef struct smoothing {
-    double *at, *mean; /* three per vertex */
-    uint32_t *counts;
-    bool *held; /* per vertex: it stays */
-} smoothing;
-
-static bool alloc_smoothing(smoothing *work, size_t count, es_error *err) {
-    return (work->at = es_alloc(count, 3 * sizeof *work->at, err)) &&
-           (work->mean = es_alloc(count, 3 * sizeof *work->mean, err)) &&
-           (work->counts = es_alloc(count, sizeof *work->counts, err)) &&
-           (work->held = es_alloc_zero(count, sizeof *work->held, err));
-}
-
-static void step(const es_mesh *mesh, const mesh_topology *topology, double part, smoothing *work) {
-    surface_neighbour_mean(mesh, topology, work->at, work->mean, work->counts);
-    for (size_t i = 0; i < 3 * mesh->vertex_count; i++)
-        if (!work->held[i / 3]) work->at[i] += part * (work->mean[i] - work->at[i]);
+/* One round: a corner that goes back may flatten the triangle beside it. */
+static bool restore_flattened(const es_mesh *mesh, double *at) {
+    bool any = false;
+    for (size_t t = 0; t < mesh->triangle_count; t++) {
+        const uint32_t *corner = mesh->triangles + 3 * t;
+        if (area_at(corner, at) >= LEAST_AREA * es_vec3_length(surface_cross(mesh, t))) continue;
+        for (int k = 0; k < 3; k++)
+            for (size_t a = 0; a < 3; a++)
+                at[3 * (size_t)corner[k] + a] = mesh->vertices[3 * (size_t)corner[k] + a];
+        any = true;
+    }
+    return any;
 }
 
 bool es_mesh_smooth(es_mesh *mesh, int iterations, double lambda, double mu, es_error *err) {
     mesh_topology topology;
-    smoothing work = {0};
     if (!check_steps(iterations, lambda, mu, err)) return false;
     if (!surface_topology_find(mesh, &topology, err)) return false;
-    bool ok = alloc_smoothing(&work, mesh->vertex_count, err) &&
-              hold_short_loops(mesh, &topology, work.held, err);
+    double *at = es_alloc(mesh->vertex_count, 3 * sizeof *at, err);
+    double *mean = at ? es_alloc(mesh->vertex_count, 3 * sizeof *mean, err) : NULL;
+    uint32_t *counts = mean ? es_alloc(mesh->vertex_count, sizeof *counts, err) : NULL;
+    bool ok = counts != NULL;
     if (ok) {
-        for (size_t i = 0; i < 3 * mesh->vertex_count; i++) work.at[i] = mesh->vertices[i];
+        for (size_t i = 0; i < 3 * mesh->vertex_count; i++) at[i] = mesh->vertices[i];
         for (int i = 0; i < iterations && ok; i++) {
-            step(mesh, &topology, lambda, &work);
-            step(mesh, &topology, mu, &work);
+            step(mesh, &topology, lambda, at, mean, counts);
+            step(mesh, &topology, mu, at, mean, counts);
             ok = !es_cancelled(err);
         }
     }
+    for (int round = 0; ok && round < RESTORE_ROUNDS && restore_flattened(mesh, at);) round++;
     if (ok)
-        for (size_t i = 0; i < 3 * mesh->vertex_count; i++) mesh->vertices[i] = (float)work.at[i];
-    es_free(work.at);
-    es_free(work.mean);
-    es_free(work.counts);
-    es_free(work.held);
+        for (size_t i = 0; i < 3 * mesh->vertex_count; i++) mesh->vertices[i] = (float)at[i];
+    es_free(at);
+    es_free(mean);
+    es_free(counts);
     surface_topology_clear(&topology);
     return ok;
 }

@@ -18,17 +18,23 @@
 
 #include "topology.h"
 
-enum { SMOOTH_LEAST = 5, SMOOTH_MOST = 60, LEAN_ROUNDS = 50, UNFOLD_ROUNDS = 250, WAY_ROUNDS = 10 };
+enum {
+    SMOOTH_LEAST = 5,
+    SMOOTH_MOST = 60,
+    UNFOLD_ROUNDS = 200,
+    RESTORE_ROUNDS = 20,
+    WAY_ROUNDS = 10
+};
 
 /* The way behind a bend is at most this part of its radius. */
 static const double RADIUS_PART = 0.5;
 
+/* A folded copy goes this part of the way to where it should be, each round. */
+static const double EASE = 0.5;
+
 /* A copied triangle must face the normals there by at least this cosine, and
  * keep this part of its area. */
 static const double LEAST_COSINE = 0.3, LEAST_AREA = 1e-3;
-
-/* Of a rim's own shape: what is left of it in the end. */
-static const double LEAN_PART = 0.05;
 
 /* Of the mean edge: how far vertices that would share a place are moved. */
 static const double STEP_PART = 1e-3;
@@ -42,7 +48,8 @@ typedef struct thickening {
     double *way;            /* three per vertex, the first used: length of the move */
     double *inner;          /* three per vertex: where the copy lies */
     double *scratch;        /* three per vertex */
-    uint32_t *counts;
+    uint32_t *corners;      /* per vertex: how many triangles have it */
+    uint32_t *counts;       /* scratch */
 } thickening;
 
 /* Marks the vertices of components that have a rim. */
@@ -71,16 +78,12 @@ static void put3(double *values, size_t vertex, es_vec3 v) {
     values[3 * vertex + 2] = v.z;
 }
 
-/* From the half-edge's start to its end. */
-static es_vec3 side(const es_mesh *mesh, size_t h) {
-    return es_vec3_sub(surface_vertex(mesh, mesh->triangles[surface_next(h)]),
-                       surface_vertex(mesh, mesh->triangles[h]));
-}
-
 static double mean_edge(const thickening *work) {
     double sum = 0;
+    const es_mesh *mesh = &work->outer;
     for (size_t h = 0; h < work->topology.half_edges; h++)
-        sum += es_vec3_length(side(&work->outer, h));
+        sum += es_vec3_length(es_vec3_sub(surface_vertex(mesh, mesh->triangles[surface_next(h)]),
+                                          surface_vertex(mesh, mesh->triangles[h])));
     return work->topology.half_edges ? sum / (double)work->topology.half_edges : 0;
 }
 
@@ -90,8 +93,9 @@ static int smoothing_rounds(const thickening *work) {
     return rounds < SMOOTH_LEAST ? SMOOTH_LEAST : rounds < SMOOTH_MOST ? (int)rounds : SMOOTH_MOST;
 }
 
-static void mean_of(thickening *work, const double *values) {
-    surface_neighbour_mean(&work->outer, &work->topology, values, work->scratch, work->counts);
+static void mean_of(thickening *work, bool along_rim, const double *values) {
+    surface_neighbour_mean(&work->outer, &work->topology, along_rim, values, work->scratch,
+                           work->counts);
 }
 
 /* Area-weighted normals, then averaged over neighbours again and again. */
@@ -100,11 +104,12 @@ static void find_normals(thickening *work) {
     memset(work->normal, 0, 3 * mesh->vertex_count * sizeof *work->normal);
     for (size_t h = 0; h < work->topology.half_edges; h++) {
         uint32_t v = mesh->triangles[h];
+        work->corners[v]++;
         put3(work->normal, v, es_vec3_add(at3(work->normal, v), surface_cross(mesh, h / 3)));
     }
     int rounds = smoothing_rounds(work);
     for (int round = 0; round <= rounds; round++) {
-        if (round > 0) mean_of(work, work->normal);
+        if (round > 0) mean_of(work, false, work->normal);
         const double *from = round > 0 ? work->scratch : work->normal;
         for (size_t v = 0; v < mesh->vertex_count; v++) {
             es_vec3 unit = es_vec3_unit(at3(from, v));
@@ -121,7 +126,7 @@ static void limit_ways(thickening *work) {
     double shortest = mean_edge(work) / 2;
     for (size_t h = 0; h < work->topology.half_edges; h++) {
         uint32_t v = mesh->triangles[h], w = mesh->triangles[surface_next(h)];
-        es_vec3 edge = side(mesh, h);
+        es_vec3 edge = es_vec3_sub(surface_vertex(mesh, w), surface_vertex(mesh, v));
         double length2 = es_vec3_dot(edge, edge);
         double opening = es_vec3_dot(es_vec3_sub(at3(work->normal, w), at3(work->normal, v)), edge);
         if (length2 < shortest * shortest || opening * work->thickness_mm <= RADIUS_PART * length2)
@@ -132,34 +137,42 @@ static void limit_ways(thickening *work) {
     }
 }
 
+static void place_copy(thickening *work, size_t vertex) {
+    es_vec3 move = es_vec3_scale(at3(work->normal, vertex), work->way[3 * vertex]);
+    put3(work->inner, vertex, es_vec3_sub(surface_vertex(&work->outer, (uint32_t)vertex), move));
+}
+
 /* The way at each vertex, changing gently, and the copies moved by it. */
 static void place_copies(thickening *work) {
     const es_mesh *mesh = &work->outer;
     for (size_t i = 0; i < 3 * mesh->vertex_count; i++) work->way[i] = work->thickness_mm;
     limit_ways(work);
     for (int round = 0; round < WAY_ROUNDS; round++) {
-        mean_of(work, work->way);
+        mean_of(work, false, work->way);
         for (size_t i = 0; i < 3 * mesh->vertex_count; i++)
             work->way[i] = fmin(work->way[i], work->scratch[i]);
     }
-    for (size_t v = 0; v < mesh->vertex_count; v++)
-        put3(work->inner, v,
-             es_vec3_sub(surface_vertex(mesh, (uint32_t)v),
-                         es_vec3_scale(at3(work->normal, v), work->way[3 * v])));
+    for (size_t v = 0; v < mesh->vertex_count; v++) place_copy(work, v);
+}
+
+static es_vec3 copy_cross(const thickening *work, size_t triangle) {
+    const uint32_t *corner = work->outer.triangles + 3 * triangle;
+    es_vec3 a = at3(work->inner, corner[0]);
+    return es_vec3_cross(es_vec3_sub(at3(work->inner, corner[1]), a),
+                         es_vec3_sub(at3(work->inner, corner[2]), a));
+}
+
+static double least_area(const thickening *work, size_t triangle) {
+    return LEAST_AREA * es_vec3_length(surface_cross(&work->outer, triangle));
 }
 
 /* Whether the copy leans away from the normals there, or has lost its area. */
 static bool turned_over(const thickening *work, size_t triangle) {
     const uint32_t *corner = work->outer.triangles + 3 * triangle;
-    es_vec3 at[3], normal = {0, 0, 0};
-    for (int k = 0; k < 3; k++) {
-        at[k] = at3(work->inner, corner[k]);
-        normal = es_vec3_add(normal, at3(work->normal, corner[k]));
-    }
-    es_vec3 cross = es_vec3_cross(es_vec3_sub(at[1], at[0]), es_vec3_sub(at[2], at[0]));
+    es_vec3 normal = {0, 0, 0}, cross = copy_cross(work, triangle);
+    for (int k = 0; k < 3; k++) normal = es_vec3_add(normal, at3(work->normal, corner[k]));
     double facing = es_vec3_dot(cross, es_vec3_unit(normal));
-    return facing <= LEAST_COSINE * es_vec3_length(cross) ||
-           facing <= LEAST_AREA * es_vec3_length(surface_cross(&work->outer, triangle));
+    return facing <= LEAST_COSINE * es_vec3_length(cross) || facing <= least_area(work, triangle);
 }
 
 /* Marks the vertices of turned triangles in `counts`; false when none are. */
@@ -175,39 +188,54 @@ static bool find_folds(const thickening *work, bool *folded) {
     return any;
 }
 
-/* Where a vertex on a rim lies, seen from the mean of its two neighbours along
- * the rim; 0 elsewhere. Takes the place of the ways. */
-static void find_leans(thickening *work) {
-    const es_mesh *mesh = &work->outer;
-    double *lean = work->way;
-    for (size_t i = 0; i < 3 * mesh->vertex_count; i++) lean[i] = mesh->vertices[i];
-    mean_of(work, lean);
-    memset(lean, 0, 3 * mesh->vertex_count * sizeof *lean);
-    for (size_t h = 0; h < work->topology.half_edges; h++) {
-        uint32_t v = mesh->triangles[h];
-        if (work->topology.twin[h] == NO_TWIN)
-            put3(lean, v, es_vec3_sub(surface_vertex(mesh, v), at3(work->scratch, v)));
-    }
+/* Part of the way only: two vertices with the same neighbours must not meet. */
+static void ease(double *values, size_t vertex, es_vec3 to) {
+    es_vec3 from = at3(values, vertex);
+    put3(values, vertex, es_vec3_add(from, es_vec3_scale(es_vec3_sub(to, from), EASE)));
 }
 
-/* At first rims keep their shape, for a small hole would be drawn together and
- * the corner of a triangle with two sides on the rim onto its third; what that
- * leaves turned over is evened out on the rim too, but for a part. A handle in the sheet cannot
- * face one way all round: hence the limit. */
-static bool unfold(thickening *work, es_error *err) {
-    bool *folded = es_alloc(work->outer.vertex_count, sizeof *folded, err);
-    if (!folded) return false;
-    find_leans(work);
-    for (int round = 0; round < UNFOLD_ROUNDS && find_folds(work, folded); round++) {
-        if (round == LEAN_ROUNDS)
-            for (size_t i = 0; i < 3 * work->outer.vertex_count; i++) work->way[i] *= LEAN_PART;
-        mean_of(work, work->inner);
-        for (size_t v = 0; v < work->outer.vertex_count; v++)
-            if (folded[v])
-                put3(work->inner, v, es_vec3_add(at3(work->scratch, v), at3(work->way, v)));
+/* A tip of the rim, the corner of one triangle alone, moves as its neighbours
+ * do: their mean would flatten the triangle. */
+static void ease_folds(thickening *work, const bool *folded, double *moves) {
+    const es_mesh *mesh = &work->outer;
+    for (size_t i = 0; i < 3 * mesh->vertex_count; i++)
+        moves[i] = work->inner[i] - mesh->vertices[i];
+    mean_of(work, true, work->inner);
+    for (size_t v = 0; v < mesh->vertex_count; v++)
+        if (folded[v] && work->corners[v] > 1) ease(work->inner, v, at3(work->scratch, v));
+    mean_of(work, true, moves);
+    for (size_t v = 0; v < mesh->vertex_count; v++)
+        if (folded[v] && work->corners[v] == 1)
+            ease(work->inner, v,
+                 es_vec3_add(surface_vertex(mesh, (uint32_t)v), at3(work->scratch, v)));
+}
+
+/* Copies that were eased until nothing was left of them go back to where they
+ * were placed. One round: that may flatten the triangle beside. */
+static bool restore_flattened(thickening *work) {
+    bool any = false;
+    for (size_t t = 0; t < work->outer.triangle_count; t++) {
+        const uint32_t *corner = work->outer.triangles + 3 * t;
+        if (!work->open[corner[0]] || es_vec3_length(copy_cross(work, t)) >= least_area(work, t))
+            continue;
+        for (int k = 0; k < 3; k++) place_copy(work, corner[k]);
+        any = true;
     }
+    return any;
+}
+
+/* A handle in the sheet cannot face one way all round: hence the limit. */
+static bool unfold(thickening *work, es_error *err) {
+    size_t count = work->outer.vertex_count;
+    bool *folded = es_alloc(count, sizeof *folded, err);
+    double *moves = folded ? es_alloc(count, 3 * sizeof *moves, err) : NULL;
+    for (int round = 0; moves && round < UNFOLD_ROUNDS && find_folds(work, folded); round++)
+        ease_folds(work, folded, moves);
+    for (int round = 0; moves && round < RESTORE_ROUNDS && restore_flattened(work);) round++;
     es_free(folded);
-    return true;
+    bool ok = moves != NULL;
+    es_free(moves);
+    return ok;
 }
 
 /* ---- the solid ---------------------------------------------------------------------- */
@@ -266,9 +294,10 @@ static bool assemble(const thickening *work, es_mesh *solid, es_error *err) {
 static bool alloc_work(thickening *work, es_error *err) {
     size_t count = work->outer.vertex_count;
     work->open = es_alloc_zero(count, sizeof *work->open, err);
+    work->corners = es_alloc_zero(count, sizeof *work->corners, err);
     work->counts = es_alloc(count, sizeof *work->counts, err);
     double **fields[4] = {&work->normal, &work->way, &work->inner, &work->scratch};
-    bool ok = work->open && work->counts;
+    bool ok = work->open && work->corners && work->counts;
     for (int i = 0; i < 4; i++) ok = ok && (*fields[i] = es_alloc(count, 3 * sizeof(double), err));
     return ok;
 }
@@ -277,6 +306,7 @@ static void clear_work(thickening *work) {
     es_mesh_clear(&work->outer);
     surface_topology_clear(&work->topology);
     es_free(work->open);
+    es_free(work->corners);
     es_free(work->counts);
     es_free(work->normal);
     es_free(work->way);

@@ -168,16 +168,6 @@ bool surface_fans(const es_mesh *mesh, const mesh_topology *topology, uint32_t *
     return ok;
 }
 
-uint32_t *surface_rim_edges(const mesh_topology *topology, const uint32_t *fans, size_t fan_count,
-                            es_error *err) {
-    uint32_t *leaving = es_alloc(fan_count, sizeof *leaving, err);
-    if (!leaving) return NULL;
-    memset(leaving, 0xff, fan_count * sizeof *leaving); /* NO_TWIN */
-    for (size_t h = 0; h < topology->half_edges; h++)
-        if (topology->twin[h] == NO_TWIN) leaving[fans[h]] = (uint32_t)h;
-    return leaving;
-}
-
 /* ---- other meshes ------------------------------------------------------------ */
 
 void surface_copy_vertex(const es_mesh *from, size_t vertex, es_mesh *to, size_t place) {
@@ -253,11 +243,11 @@ static void add_neighbour(const double *value, uint32_t from, uint32_t to, doubl
     for (int a = 0; a < 3; a++) sum[3 * (size_t)to + a] += value[3 * (size_t)from + a];
 }
 
-void surface_neighbour_mean(const es_mesh *mesh, const mesh_topology *topology, const double *value,
-                            double *mean, uint32_t *counts) {
+void surface_neighbour_mean(const es_mesh *mesh, const mesh_topology *topology, bool along_rim,
+                            const double *value, double *mean, uint32_t *counts) {
     memset(mean, 0, 3 * mesh->vertex_count * sizeof *mean);
     memset(counts, 0, mesh->vertex_count * sizeof *counts);
-    for (size_t h = 0; h < topology->half_edges; h++)
+    for (size_t h = 0; along_rim && h < topology->half_edges; h++)
         if (topology->twin[h] == NO_TWIN) {
             counts[mesh->triangles[h]] = ON_BOUNDARY;
             counts[mesh->triangles[surface_next(h)]] = ON_BOUNDARY;

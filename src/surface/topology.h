@@ -34,12 +34,6 @@ static inline size_t surface_next(size_t half_edge) {
 bool surface_fans(const es_mesh *mesh, const mesh_topology *topology, uint32_t *fans, size_t *extra,
                   es_error *err);
 
-/* Per fan the edge without a twin that starts there, NO_TWIN where none does:
- * from its end the next one starts, so that the rims can be walked. `fans` as
- * surface_fans has them, `fan_count` in all. */
-uint32_t *surface_rim_edges(const mesh_topology *topology, const uint32_t *fans, size_t fan_count,
-                            es_error *err);
-
 /* Room for vertex_count and triangle_count, with or without confidence. */
 bool surface_alloc_mesh(es_mesh *mesh, bool confidence, es_error *err);
 void surface_copy_vertex(const es_mesh *from, size_t vertex, es_mesh *to, size_t place);
@@ -59,12 +53,12 @@ void surface_sets_join(uint32_t *sets, uint32_t a, uint32_t b);
 /* One set of vertices per component of the mesh (by shared vertices). */
 uint32_t *surface_components(const es_mesh *mesh, es_error *err);
 
-/* mean[v]: the mean of value over v's neighbours, three doubles per vertex. A
- * vertex on the boundary has its two neighbours along it only; one with none,
- * or on several boundaries, keeps its own value. `counts` is scratch, one per
- * vertex. */
-void surface_neighbour_mean(const es_mesh *mesh, const mesh_topology *topology, const double *value,
-                            double *mean, uint32_t *counts);
+/* mean[v]: the mean of value over v's neighbours, three doubles per vertex. With
+ * `along_rim` a vertex on the boundary has its two neighbours along it only,
+ * and where several boundaries touch it keeps its own value, as one without
+ * neighbours does. `counts` is scratch, one per vertex. */
+void surface_neighbour_mean(const es_mesh *mesh, const mesh_topology *topology, bool along_rim,
+                            const double *value, double *mean, uint32_t *counts);
 
 /* Per vertex the first one with the same coordinates: one in a file without
  * indices. */
