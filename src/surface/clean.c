@@ -29,6 +29,7 @@ typedef struct collapsing {
     uint32_t *ring;  /* per corner the next one of its vertex, for the last the first */
     uint32_t *first; /* per vertex; NONE without triangles */
     bool *rim;       /* per vertex */
+    bool *moved;     /* per vertex: in this round */
     bool *keep;      /* per triangle: it is still there */
 } collapsing;
 
@@ -155,6 +156,7 @@ static void join_stars(collapsing *c, const star *a, const star *b) {
 static bool collapse(collapsing *c, uint32_t corner) {
     star a, b;
     uint32_t from = c->mesh->triangles[corner], to = next_of(c, corner);
+    if (c->moved[from] || c->moved[to]) return false;
     if (!gather(c, from < to ? from : to, &a) || !gather(c, from < to ? to : from, &b) ||
         a.count + b.count > STAR_MOST || !stays_manifold(c, &a, &b))
         return false;
@@ -163,6 +165,7 @@ static bool collapse(collapsing *c, uint32_t corner) {
     if (!keeps_sides(c, &a, b.vertex, at, whole) || !keeps_sides(c, &b, a.vertex, at, whole))
         return false;
     join_stars(c, &a, &b);
+    c->moved[a.vertex] = true;
     float *place = c->mesh->vertices + 3 * (size_t)a.vertex;
     place[0] = (float)at.x;
     place[1] = (float)at.y;
@@ -195,9 +198,12 @@ static void make_rings(collapsing *c) {
     }
 }
 
+/* A vertex takes part once in a round, else one could run along a row of short
+ * edges and swallow them all. */
 static size_t collapse_round(collapsing *c) {
     size_t count = 0;
     make_rings(c);
+    memset(c->moved, 0, c->mesh->vertex_count * sizeof *c->moved);
     for (uint32_t t = 0; t < c->mesh->triangle_count; t++)
         for (uint32_t h = 3 * t; h < 3 * t + 3 && c->keep[t]; h++)
             count += is_short(c, h) && collapse(c, h);
@@ -245,7 +251,8 @@ static bool collapse_all(es_mesh *mesh, double min_edge_mm, es_mesh_cleaning *cl
     c.ring = es_alloc(3 * mesh->triangle_count, sizeof *c.ring, err);
     c.first = c.ring ? es_alloc(mesh->vertex_count, sizeof *c.first, err) : NULL;
     c.rim = c.first ? es_alloc_zero(mesh->vertex_count, sizeof *c.rim, err) : NULL;
-    c.keep = c.rim ? es_alloc(mesh->triangle_count, sizeof *c.keep, err) : NULL;
+    c.moved = c.rim ? es_alloc(mesh->vertex_count, sizeof *c.moved, err) : NULL;
+    c.keep = c.moved ? es_alloc(mesh->triangle_count, sizeof *c.keep, err) : NULL;
     bool ok = c.keep && find_rims(&c, err);
     if (ok) {
         for (size_t t = 0; t < mesh->triangle_count; t++) c.keep[t] = true;
@@ -260,6 +267,7 @@ static bool collapse_all(es_mesh *mesh, double min_edge_mm, es_mesh_cleaning *cl
     es_free(c.ring);
     es_free(c.first);
     es_free(c.rim);
+    es_free(c.moved);
     es_free(c.keep);
     return ok;
 }
