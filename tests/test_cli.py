@@ -237,6 +237,12 @@ class Cli(unittest.TestCase):
         j = run_json("compare", self.path("p.mha"), self.path("q.mha"))
         self.assertGreater(filled["holes_filled"], 0)
         self.assertLessEqual(j["voxels_differing"], filled["holes_filled"])
+        ones = b"ObjectType = Image\nNDims = 2\nDimSize = 256 256\nElementType = MET_UCHAR\n"
+        self.path("ones.mha").write_bytes(ones + b"ElementDataFile = LOCAL\n" + b"\1" * 65536)
+        masked = [*scan, "--spacing", "1mm", "--compounding", "mask"]
+        run(*masked, "--mask", self.path("ones.mha"), "--compat", "igsio", "-o", self.path("k.mha"))
+        self.refused(*masked, "-o", self.path("r2.mha"), status=2, says="--mask")
+        self.refused(*masked, "--mask", self.path("volume.mha"), "-o", self.path("r2.mha"), status=2)
         self.refused(*scan, "-o", self.path("r2.mha"), "--fill", "magic:3", status=2,
                      says="stick:LENGTH")
         self.refused(*scan, "-o", self.path("r2.mha"), "--fill", "stick:400", status=2)

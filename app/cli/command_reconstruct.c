@@ -29,6 +29,12 @@ static const opt table[] = {
      .type = OPT_TEXT,
      .offset = offsetof(reconstruct_options, spread),
      .help = "also write the standard deviation of each voxel's hits (mean compounding)"},
+    {.name = "mask",
+     .type = OPT_TEXT,
+     .value = "PICTURE",
+     .offset = offsetof(reconstruct_options, setup.mask),
+     .help = "weights of the pixels for --compounding mask: a grey PNG or one slice, of the "
+             "pictures' size (default: the configuration's ImportanceMaskFilename)"},
     {.name = "fill",
      .type = OPT_TEXT,
      .value = "STEPS",

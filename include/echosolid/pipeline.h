@@ -11,6 +11,7 @@
 #include "echosolid/cad.h"
 #include "echosolid/compat.h"
 #include "echosolid/format.h"
+#include "echosolid/picture.h"
 #include "echosolid/recon.h"
 #include "echosolid/simulate.h"
 #include "echosolid/surface.h"
@@ -78,12 +79,13 @@ typedef struct es_setup_request {
     const char *transform;
     double spacing_mm[3], origin_mm[3]; /* NaN: not given */
     double size_mm[3];                  /* with origin: the region; NaN: where frames fall */
-    int interpolation, compounding;     /* -1: not given */
+    int interpolation, compounding;     /* -1: not given; 3: importance mask */
     double clip_px[4];                  /* u v width height; NaN first: not given */
     double fan_angles_deg[2], fan_origin_px[2], fan_radii_px[2];
     double threshold;
     int64_t skip;     /* every n-th frame; 0: not given */
     const char *fill; /* as es_holes_parse takes it; NULL: not given */
+    const char *mask; /* importance mask, PNG or a volume of one slice; NULL: none */
     uint64_t memory_limit;
 } es_setup_request;
 void es_setup_request_init(es_setup_request *request);
@@ -104,6 +106,7 @@ typedef struct es_setup {
     es_fan fan; /* where the echoes are, for detectors; NONE: unknown */
     int64_t skip;
     es_holes holes;
+    es_image mask;                       /* weights of the pixels, u8; empty: all count alike */
     es_compat_optimization optimization; /* of the configuration; for the compatible mode only */
     es_survey survey;
     es_decisions decisions;

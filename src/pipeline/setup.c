@@ -22,6 +22,7 @@ void es_setup_request_init(es_setup_request *request) {
 
 void es_setup_clear(es_setup *setup) {
     es_decisions_clear(&setup->decisions);
+    es_image_clear(&setup->mask);
     memset(setup, 0, sizeof *setup);
 }
 
@@ -47,6 +48,29 @@ static int find_word(const char *word, const char *const *words, int count) {
     return -1;
 }
 
+/* A PNG, or a volume of one slice. */
+static bool read_mask(maker *m) {
+    const char *path = m->request->mask;
+    es_image *mask = &m->setup->mask;
+    if (!path)
+        return es_fail(m->err, ES_USAGE,
+                       "compounding by importance mask needs the mask; give it with --mask");
+    if (es_has_suffix(path, ".png")) return es_png_read(path, mask, m->err);
+    es_grid grid = {0};
+    if (!es_grid_read(path, &grid, m->err)) return false;
+    bool ok = grid.info.size[2] == 1 && grid.info.channels == 1 && grid.info.size[0] < UINT16_MAX &&
+              grid.info.size[1] < UINT16_MAX;
+    if (!ok)
+        es_fail(m->err, ES_USAGE, "%s: an importance mask is one grey picture, found a volume",
+                path);
+    ok = ok && es_image_resize(mask, ES_U8, 1, (uint32_t)grid.info.size[0],
+                               (uint32_t)grid.info.size[1], m->err);
+    for (size_t i = 0; ok && i < grid.info.size[0] * grid.info.size[1]; i++)
+        es_type_set(ES_U8, mask->data, i, es_type_get(grid.info.type, grid.data, i));
+    es_grid_clear(&grid);
+    return ok;
+}
+
 static bool resolve_interpolation(maker *m) {
     static const char *const plus_words[] = {"NEAREST_NEIGHBOR", "LINEAR"};
     static const char *const words[] = {"nearest", "linear"};
@@ -64,26 +88,23 @@ static bool resolve_interpolation(maker *m) {
     return decide(m, "interpolation", why, words[choice]);
 }
 
+/* PLUS names the weighted mean as a way of compounding of its own. */
 static bool resolve_compounding(maker *m) {
-    static const char *const plus_words[] = {"LATEST", "MEAN", "MAXIMUM"};
-    static const char *const words[] = {"latest", "mean", "maximum"};
+    static const char *const plus_words[] = {"LATEST", "MEAN", "MAXIMUM", "IMPORTANCE_MASK"};
+    static const char *const words[] = {"latest", "mean", "maximum", "mean by importance mask"};
+    enum { MASK = 3 };
     int choice = m->request->compounding;
     const char *why = from_user;
     if (choice < 0 && m->plus.has_compounding) {
-        choice = find_word(m->plus.compounding, plus_words, 3);
-        if (choice < 0)
-            return es_fail(m->err, ES_UNSUPPORTED,
-                           "compounding %s of the configuration is not there yet; choose "
-                           "--compounding latest, mean or maximum",
-                           m->plus.compounding);
+        choice = find_word(m->plus.compounding, plus_words, 4);
         why = from_config;
     }
     if (choice < 0) {
         choice = ES_MEAN;
         why = from_default;
     }
-    m->setup->recon.compounding = (es_compounding)choice;
-    return decide(m, "compounding", why, words[choice]);
+    m->setup->recon.compounding = choice == MASK ? ES_MEAN : (es_compounding)choice;
+    return decide(m, "compounding", why, words[choice]) && (choice != MASK || read_mask(m));
 }
 
 static bool resolve_clip(maker *m) {
@@ -307,6 +328,13 @@ static bool survey_frames(maker *m, es_source *source, es_placement *placement) 
 
 static bool survey_check(maker *m) {
     const es_survey *survey = &m->setup->survey;
+    const es_image *mask = &m->setup->mask;
+    if (mask->data && (mask->width != m->info->width || mask->height != m->info->height))
+        return es_fail(
+            m->err, ES_USAGE,
+            "the importance mask is %u x %u pixels, the pictures %u x %u: they must be of "
+            "one size",
+            mask->width, mask->height, m->info->width, m->info->height);
     if (survey->frames == 0) return es_fail(m->err, ES_GEOMETRY, "the recording has no frames");
     if (m->info->width == 0)
         return es_fail(m->err, ES_GEOMETRY, "the recording holds poses only, no pictures");
