@@ -126,11 +126,27 @@ static inline size_t count_bad_edges(const es_mesh *mesh, size_t *open) {
     return bad;
 }
 
+static inline int by_point(const void *a, const void *b) { return memcmp(a, b, 3 * sizeof(float)); }
+
+/* How many vertices stand where another one stands. */
+static inline size_t count_coincident(const es_mesh *mesh) {
+    size_t count = 0, size = 3 * mesh->vertex_count * sizeof(float);
+    float *points = malloc(size + 1);
+    memcpy(points, mesh->vertices, size);
+    qsort(points, mesh->vertex_count, 3 * sizeof(float), by_point);
+    for (size_t v = 1; v < mesh->vertex_count; v++)
+        count += by_point(points + 3 * v - 3, points + 3 * v) == 0;
+    free(points);
+    return count;
+}
+
+/* Also when equal points are welded, as a file of loose triangles is. */
 static inline void assert_two_manifold(const es_mesh *mesh, bool closed) {
     size_t open;
     es_mesh_check check = inspect(mesh);
     assert_true(mesh->triangle_count > 0);
     assert_int_equal(count_bad_edges(mesh, &open), 0);
+    assert_int_equal(count_coincident(mesh), 0);
     assert_int_equal(check.bad_edges, 0);
     assert_int_equal(check.bad_vertices, 0);
     assert_int_equal(check.degenerate, 0);

@@ -224,6 +224,22 @@ static void a_flat_sheet_stays_flat_and_its_boundary_in_place(void **state) {
     es_mesh_clear(&mesh);
 }
 
+static void tips_and_small_holes_of_a_boundary_are_not_flattened(void **state) {
+    (void)state;
+    es_bricks *bricks = bricks_of_field(ball, 22, 1);
+    for (size_t i = 0; i < es_bricks_count(bricks); i++) {
+        es_random random = es_random_new(4, i);
+        for (int v = 0; v < ES_BRICK_VOXELS; v++)
+            if (es_random_uniform(&random) < 0.05) es_bricks_get(bricks, i)->weight[v] = 0;
+    }
+    es_mesh mesh = extract(bricks, (es_iso_options)ES_ISO_DEFAULTS, NULL);
+    assert_true(inspect(&mesh).boundary_loops > 50);
+    assert_true(es_mesh_smooth(&mesh, 20, 0.5, -0.53, NULL));
+    assert_two_manifold(&mesh, false); /* no facet without area, no points that weld */
+    es_mesh_clear(&mesh);
+    es_bricks_free(bricks);
+}
+
 static void no_rounds_change_nothing(void **state) {
     (void)state;
     es_mesh mesh = mesh_by_hand(CORNERS, 6, TETRAHEDRON, 4);
@@ -316,6 +332,7 @@ int main(void) {
         cmocka_unit_test(noise_is_smoothed_away_and_the_volume_stays),
         cmocka_unit_test(plain_averaging_shrinks),
         cmocka_unit_test(a_flat_sheet_stays_flat_and_its_boundary_in_place),
+        cmocka_unit_test(tips_and_small_holes_of_a_boundary_are_not_flattened),
         cmocka_unit_test(no_rounds_change_nothing),
         cmocka_unit_test(smoothing_that_blows_up_is_refused),
         cmocka_unit_test(broken_meshes_are_refused_everywhere),

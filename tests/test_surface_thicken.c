@@ -177,6 +177,24 @@ static void a_noisy_sheet_is_about_as_thick_as_asked(void **state) {
     check_noisy(upper_sheet(noisy_ball, 23, 0.5), ball20);
 }
 
+static void a_ragged_sheet_with_holes_has_no_facet_without_area(void **state) {
+    (void)state;
+    es_bricks *bricks = bricks_of_field(noisy_ball, 22, 1);
+    for (size_t i = 0; i < es_bricks_count(bricks); i++) {
+        es_random random = es_random_new(6, i);
+        for (int v = 0; v < ES_BRICK_VOXELS; v++)
+            if (es_random_uniform(&random) < 0.03) es_bricks_get(bricks, i)->weight[v] = 0;
+    }
+    es_mesh sheet = extract(bricks, (es_iso_options)ES_ISO_DEFAULTS, NULL);
+    assert_true(es_mesh_smooth(&sheet, 20, 0.5, -0.53, NULL));
+    es_mesh solid = thicken(&sheet, 2);
+    assert_true(inspect(&sheet).boundary_loops > 50);
+    assert_two_manifold(&solid, true);
+    es_mesh_clear(&sheet);
+    es_mesh_clear(&solid);
+    es_bricks_free(bricks);
+}
+
 static void any_sheet_at_all_becomes_closed(void **state) {
     (void)state;
     es_mesh sheet = mesh_of_field(white, 5, 0.5), solid = thicken(&sheet, 2);
@@ -216,7 +234,7 @@ static void sheets_that_touch_in_a_vertex_come_apart(void **state) {
     assert_int_equal(inspect(&sheet).bad_vertices, 1);
     assert_two_manifold(&solid, true);
     assert_int_equal(inspect(&solid).components, 2);
-    assert_near(inspect(&solid).volume_mm3, 1, 1e-5);
+    assert_near(inspect(&solid).volume_mm3, 1, 0.01); /* the double stands 1 % into its fan */
     es_mesh_clear(&sheet);
     es_mesh_clear(&solid);
 }
@@ -317,6 +335,7 @@ int main(void) {
         cmocka_unit_test(a_hemisphere_becomes_a_bowl),
         cmocka_unit_test(a_bend_sharper_than_the_thickness_is_not_turned_inside_out),
         cmocka_unit_test(a_noisy_sheet_is_about_as_thick_as_asked),
+        cmocka_unit_test(a_ragged_sheet_with_holes_has_no_facet_without_area),
         cmocka_unit_test(any_sheet_at_all_becomes_closed),
         cmocka_unit_test(one_triangle_becomes_a_prism),
         cmocka_unit_test(sheets_that_touch_in_a_vertex_come_apart),

@@ -23,6 +23,7 @@ static void fill_request(const setup_options *o, const es_plus *plus, es_setup_r
     r->compounding = o->compounding;
     r->threshold = o->threshold;
     r->skip = o->skip;
+    r->fill = o->fill;
     r->memory_limit = isnan(o->memory) ? 0 : (uint64_t)(o->memory * 1e9);
 }
 

@@ -6,7 +6,7 @@
 #include "app.h"
 
 typedef struct setup_options {
-    const char *config, *transform;
+    const char *config, *transform, *fill;
     double spacing[3], origin[3], size[3];
     int interpolation, compounding;
     double clip[4], fan_angles[2], fan_origin[2], fan_radii[2];

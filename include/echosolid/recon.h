@@ -33,8 +33,8 @@ typedef enum es_compounding { ES_LATEST, ES_MEAN, ES_MAXIMUM } es_compounding;
  * and 2 bytes) or 16, 8 more with spread; NEAREST LATEST and MAXIMUM 4, 8 or
  * 16 for types of 1-2, 4 and 8 bytes. LINEAR MEAN 20 (30 with spread), LATEST
  * and MAXIMUM 41, the brick's rim included.
- * NEAREST MEAN of 1- and 2-byte types is exact up to 2^24 hits a voxel, and a
- * mean in which old and new hits count alike up to 2^23 after that. */
+ * NEAREST MEAN of 1- and 2-byte types is exact up to 2^24 hits a voxel; each
+ * time that is reached, sum and count are halved, so that old hits count half. */
 typedef struct es_recon_options {
     double origin_mm[3]; /* centre of lattice voxel (0,0,0), in reference mm */
     double spacing_mm[3];
@@ -163,6 +163,87 @@ es_volume_stats es_distance_statistics(const es_distance *distance);
  * (weight 0) unless at least half of the Gaussian's mass round it was seen: so
  * pinholes close and edges do not grow. */
 es_bricks *es_distance_bricks(const es_distance *distance, double sigma_voxels, es_error *err);
+
+/* ---- hole filling ---------------------------------------------------------- */
+
+/* How voxels that no frame saw get a value from the seen ones round them. A
+ * hole is a voxel of weight 0, never one that was seen black. A voxel of weight
+ * > 0 whose value is not finite is no hole, and nothing reads it.
+ *
+ * Steps are tried in order for each hole; the first that can fill it does. All
+ * of them read seen voxels only, never filled ones. A hole is filled only
+ * where it lies between two seen voxels, on one of the 13 lines through it that
+ * run along the axes and their diagonals: so nothing grows out of the scanned
+ * region. How wide the gap on that line may be is the reach of the step. */
+typedef enum es_fill_kind {
+    /* The value on the straight line between the two ends of a stick, the
+     * hole's own place on it. The shortest stick in mm counts, with all others
+     * of its length; more of them, by 1 / length, until there are
+     * number_of_sticks or no more. A stick is stick_length_limit voxels long at
+     * most, its seen ends included: gaps up to stick_length_limit - 2. */
+    ES_FILL_STICK,
+    /* The weighted mean of the seen voxels in a cube of size^3: by a Gaussian of
+     * stdev voxels; the same times the voxels' own weights; by 1 / distance in
+     * mm; the nearest in mm, all that are equally near. Only where more than
+     * minimum_known_ratio of the cube's voxels, the hole itself included in
+     * size^3, are known; gaps up to size - 1. */
+    ES_FILL_GAUSSIAN,
+    ES_FILL_GAUSSIAN_ACCUMULATION,
+    ES_FILL_INVERSE_DISTANCE,
+    ES_FILL_NEAREST,
+} es_fill_kind;
+typedef struct es_fill_step {
+    es_fill_kind kind;
+    int stick_length_limit; /* 3 to 127 voxels */
+    int number_of_sticks;   /* 1 to 13 */
+    int size;               /* odd, 3 to 31 voxels */
+    double stdev;           /* voxels, above 0 */
+    double minimum_known_ratio;
+} es_fill_step;
+enum { ES_FILL_STEPS = 8 };
+typedef struct es_fill_options {
+    es_fill_step steps[ES_FILL_STEPS];
+    int count;
+    es_pool *pool; /* borrowed, may be NULL */
+} es_fill_options;
+
+typedef struct es_fill_stats {
+    uint64_t bricks;                /* examined: near data */
+    uint64_t holes;                 /* voxels in them that no frame saw */
+    uint64_t filled[ES_FILL_STEPS]; /* by each step */
+    double seconds;
+} es_fill_stats;
+
+/* The filled voxels, and only they, as bricks on the same lattice: weight 1
+ * where a value was made up, 0 elsewhere, sorted. So whoever reads `seen` sees
+ * what was measured, and a writer lays the filled ones over it
+ * (es_fill_overlay). The same bits on any number of threads; a mirrored volume
+ * gives the mirrored result. ES_USAGE when a step's numbers are out of range, or
+ * a stick is longer than the seen volume; ES_CANCELLED. stats may be NULL. */
+es_bricks *es_fill(const es_bricks *seen, const es_fill_options *options, es_fill_stats *stats,
+                   es_error *err);
+
+/* Brings `filled`, es_fill's result for an earlier state of `seen` (or empty
+ * bricks on its lattice), up to date after the bricks at `at` changed or were
+ * added: what they can reach is done again. Gives the bits of a new es_fill;
+ * bricks where nothing is filled any more stay, all of weight 0. After an error
+ * `filled` is partly old; update it with the same bricks again. */
+typedef struct es_brick_places {
+    const int32_t (*at)[3];
+    size_t count;
+} es_brick_places;
+bool es_fill_update(const es_bricks *seen, es_brick_places changed, const es_fill_options *options,
+                    es_bricks *filled, es_fill_stats *stats, es_error *err);
+
+/* For writers: lays the filled voxels over slices z0 .. z0 + count - 1 of a
+ * dense grid with one channel on the same lattice (es_volume_grid_info's),
+ * converted as es_type_set does. ES_USAGE for another lattice or three
+ * channels. */
+bool es_fill_overlay(const es_bricks *filled, const es_grid_info *info, uint64_t z0, uint64_t count,
+                     void *out, es_error *err);
+/* Sets the same places to 1 in the slices of a u8 mask of info's size. */
+bool es_fill_mark(const es_bricks *filled, const es_grid_info *info, uint64_t z0, uint64_t count,
+                  uint8_t *out, es_error *err);
 
 #ifdef __cplusplus
 }

@@ -47,17 +47,19 @@ bool es_mesh_keep_components(es_mesh *mesh, size_t count, double min_area_mm2, s
 /* In place: Taubin's lambda|mu smoothing (Taubin 1995) with equal weights;
  * usual are 20 rounds of 0.5 and -0.53, which keep the volume to a few parts in
  * ten thousand. Boundary vertices are averaged with their two neighbours along
- * the boundary only; where several boundaries touch they stay. ES_USAGE unless
+ * the boundary only; where several boundaries touch they stay. A triangle that
+ * would lose 99 % of its area (a tip of the boundary, a small hole) keeps its
+ * corners. ES_USAGE unless
  * 0 <= lambda <= 1 and -1.5 <= mu <= 0. On failure the mesh is as it was. */
 bool es_mesh_smooth(es_mesh *mesh, int iterations, double lambda, double mu, es_error *err);
 
 /* The sheet and a copy moved by thickness_mm against the smoothed normals,
  * joined along the rim: closed, two-manifold. The first vertices and triangles
  * of the solid are the sheet's own, unchanged (vertices where two fans touch
- * are doubled, the doubles following). Where the sheet bends round more sharply
- * than the thickness allows the solid is thinner. Closed components stay as
- * they are. `solid` is overwritten, {0} on failure. ES_USAGE for a thickness
- * not above 0, ES_GEOMETRY for a sheet with bad edges (see es_mesh_check). */
+ * are doubled, the doubles following, a hundredth of a triangle apart). Where the sheet bends round
+ * more sharply than the thickness allows the solid is thinner. Closed components stay as they are.
+ * `solid` is overwritten, {0} on failure. ES_USAGE for a thickness not above 0, ES_GEOMETRY for a
+ * sheet with bad edges (see es_mesh_check). */
 bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, es_error *err);
 
 typedef struct es_mesh_check {

@@ -203,13 +203,26 @@ static bool resolve_small(maker *m) {
                                                       isnan(r->threshold) ? from_config : from_user,
                                                       "pixels below %g ignored", recon->threshold))
         return false;
-    if (m->plus.has_fill_holes && m->plus.fill_holes &&
-        !decide(m, "hole filling", "asked for by the configuration, not there yet",
-                "none: holes stay holes"))
-        return false;
     return m->setup->skip == 1 || es_decisions_add(&m->setup->decisions, m->err, "frames",
                                                    r->skip > 0 ? from_user : from_config,
                                                    "every %lld.", (long long)m->setup->skip);
+}
+
+static bool resolve_holes(maker *m) {
+    static const char *const words[] = {"FULL", "PARTIAL", "NONE"};
+    char text[120];
+    const char *given = m->request->fill;
+    if (!(given ? es_holes_parse(given, &m->setup->holes, m->err)
+                : es_holes_from_plus(&m->plus, &m->setup->holes, m->err)))
+        return false;
+    int word = m->plus.has_optimization ? find_word(m->plus.optimization, words, 3) : 0;
+    m->setup->optimization = word < 0 ? ES_COMPAT_FULL : (es_compat_optimization)word;
+    es_holes_describe(&m->setup->holes, text, sizeof text);
+    return decide(m, "hole filling",
+                  given                    ? from_user
+                  : m->plus.has_fill_holes ? from_config
+                                           : from_default,
+                  text);
 }
 
 /* ---- the survey --------------------------------------------------------- */
@@ -385,7 +398,7 @@ static bool make(maker *m, es_source *source) {
         return false;
     if (!present) memset(&m->plus, 0, sizeof m->plus);
     if (!resolve_interpolation(m) || !resolve_compounding(m) || !resolve_clip(m) ||
-        !resolve_fan_clip(m) || !resolve_fan(m) || !resolve_small(m))
+        !resolve_fan_clip(m) || !resolve_fan(m) || !resolve_small(m) || !resolve_holes(m))
         return false;
     es_placement *placement = es_placement_new(m->request->plus, m->request->transform, m->err);
     bool ok = placement && survey_frames(m, source, placement) && survey_check(m) &&

@@ -13,7 +13,8 @@
  * cells about the edge share: round it they form one fan. Where the field is
  * unknown cells are left out, and the surface has a boundary. If just two
  * opposite cells about an edge remain, they touch in the vertex alone; such an
- * edge carries two vertices, one each, so that no vertex has two fans. */
+ * edge carries two vertices, one each, a little apart, so that no vertex has two
+ * fans, not even after a file format has merged equal points. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -177,7 +178,7 @@ static void classify_part(void *context, size_t index, int worker) {
         const float *weight = part->brick->weight + row * ES_BRICK;
         uint32_t inside = 0, known = 0;
         for (int x = 0; x < ES_BRICK; x++) {
-            known += (weight[x] >= least) & (value[x] == value[x]) ? BIT[x] : 0;
+            known += ((weight[x] >= least) & (value[x] == value[x])) ? BIT[x] : 0;
             inside += sign * value[x] < level ? BIT[x] : 0;
         }
         part->known[row] = (uint16_t)known;
@@ -334,17 +335,27 @@ static double cross_edge(const extraction *work, const neighbourhood *around, co
     return t;
 }
 
-static void write_vertex(extraction *work, const neighbourhood *around, size_t index,
-                         const int start[3], int axis) {
-    double weight, t = cross_edge(work, around, start, axis, &weight);
-    const brick_part *centre = around->parts[13];
+static void write_vertex(extraction *work, const brick_part *centre, size_t index,
+                         const double voxel[3], double weight) {
     for (int a = 0; a < 3; a++) {
-        double at = (double)centre->at[a] * ES_BRICK + start[a] + (a == axis ? t : 0);
+        double at = (double)centre->at[a] * ES_BRICK + voxel[a];
         work->mesh.vertices[3 * index + a] = (float)(work->origin_mm[a] + work->spacing_mm[a] * at);
     }
     if (work->mesh.confidence)
         work->mesh.confidence[index] =
             isfinite(weight) ? (float)(weight / (weight + work->options->half_weight)) : 1.0f;
+}
+
+/* The vertex of an edge, or both of them. */
+static void write_edge(extraction *work, const neighbourhood *around, size_t index,
+                       const int start[3], int axis, bool split) {
+    double weight, t = cross_edge(work, around, start, axis, &weight);
+    double voxel[3] = {start[0], start[1], start[2]};
+    voxel[axis] += t;
+    write_vertex(work, around->parts[13], index, voxel, weight);
+    if (!split) return;
+    voxel[axis] += t < 0.5 ? work->margin[axis] : -work->margin[axis];
+    write_vertex(work, around->parts[13], index + 1, voxel, weight);
 }
 
 static void write_vertices(extraction *work, const neighbourhood *around, int y, int z) {
@@ -354,8 +365,9 @@ static void write_vertices(extraction *work, const neighbourhood *around, int y,
         size_t next = centre->first_vertex + edges.base;
         for (uint32_t bits = edges.crossed; bits; bits &= bits - 1) {
             int x = lowest_bit(bits), start[3] = {x, y, z};
-            write_vertex(work, around, next++, start, axis);
-            if (edges.split >> x & 1) write_vertex(work, around, next++, start, axis);
+            bool split = edges.split >> x & 1;
+            write_edge(work, around, next, start, axis, split);
+            next += split ? 2 : 1;
         }
     }
 }

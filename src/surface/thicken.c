@@ -18,14 +18,26 @@
 
 #include "topology.h"
 
-enum { SMOOTH_LEAST = 5, SMOOTH_MOST = 60, UNFOLD_ROUNDS = 200, WAY_ROUNDS = 10 };
+enum {
+    SMOOTH_LEAST = 5,
+    SMOOTH_MOST = 60,
+    UNFOLD_ROUNDS = 200,
+    RESTORE_ROUNDS = 20,
+    WAY_ROUNDS = 10
+};
 
 /* The way behind a bend is at most this part of its radius. */
 static const double RADIUS_PART = 0.5;
 
+/* A folded copy goes this part of the way to where it should be, each round. */
+static const double EASE = 0.5;
+
 /* A copied triangle must face the normals there by at least this cosine, and
  * keep this part of its area. */
 static const double LEAST_COSINE = 0.3, LEAST_AREA = 1e-3;
+
+/* How far the double of a vertex goes into its fan, as a part of a triangle. */
+static const double DOUBLE_PART = 1e-2;
 
 typedef struct thickening {
     double thickness_mm;
@@ -36,7 +48,8 @@ typedef struct thickening {
     double *way;            /* three per vertex, the first used: length of the move */
     double *inner;          /* three per vertex: where the copy lies */
     double *scratch;        /* three per vertex */
-    uint32_t *counts;
+    uint32_t *corners;      /* per vertex: how many triangles have it */
+    uint32_t *counts;       /* scratch */
 } thickening;
 
 /* ---- one fan per vertex -------------------------------------------------------- */
@@ -51,6 +64,19 @@ static bool alloc_mesh(es_mesh *mesh, bool confidence, es_error *err) {
     mesh->triangles = es_alloc(mesh->triangle_count, 3 * sizeof(uint32_t), err);
     if (confidence) mesh->confidence = es_alloc(mesh->vertex_count, sizeof(float), err);
     return mesh->vertices && mesh->triangles && (!confidence || mesh->confidence);
+}
+
+/* A double stands off into its own fan, so that a file of loose triangles does
+ * not weld the two again. */
+static void place_double(const es_mesh *sheet, size_t half_edge, es_mesh *split, uint32_t fan) {
+    const uint32_t *corner = sheet->triangles + half_edge - half_edge % 3;
+    copy_vertex(sheet, sheet->triangles[half_edge], split, fan);
+    for (size_t a = 0; a < 3; a++) {
+        float *at = split->vertices + 3 * (size_t)fan + a;
+        double centre = 0;
+        for (int k = 0; k < 3; k++) centre += sheet->vertices[3 * (size_t)corner[k] + a] / 3.0;
+        *at = (float)(*at + DOUBLE_PART * (centre - *at));
+    }
 }
 
 static bool split_fans(const es_mesh *sheet, es_mesh *split, es_error *err) {
@@ -71,8 +97,8 @@ static bool split_fans(const es_mesh *sheet, es_mesh *split, es_error *err) {
     if (ok) {
         for (size_t v = 0; v < sheet->vertex_count; v++) copy_vertex(sheet, v, split, v);
         for (size_t h = 0; h < 3 * sheet->triangle_count; h++) {
-            copy_vertex(sheet, sheet->triangles[h], split, fans[h]);
             split->triangles[h] = fans[h];
+            if (fans[h] >= sheet->vertex_count) place_double(sheet, h, split, fans[h]);
         }
     }
     es_free(fans);
@@ -120,8 +146,9 @@ static int smoothing_rounds(const thickening *work) {
     return rounds < SMOOTH_LEAST ? SMOOTH_LEAST : rounds < SMOOTH_MOST ? (int)rounds : SMOOTH_MOST;
 }
 
-static void mean_of(thickening *work, const double *values) {
-    surface_neighbour_mean(&work->outer, &work->topology, values, work->scratch, work->counts);
+static void mean_of(thickening *work, bool along_rim, const double *values) {
+    surface_neighbour_mean(&work->outer, &work->topology, along_rim, values, work->scratch,
+                           work->counts);
 }
 
 /* Area-weighted normals, then averaged over neighbours again and again. */
@@ -130,11 +157,12 @@ static void find_normals(thickening *work) {
     memset(work->normal, 0, 3 * mesh->vertex_count * sizeof *work->normal);
     for (size_t h = 0; h < work->topology.half_edges; h++) {
         uint32_t v = mesh->triangles[h];
+        work->corners[v]++;
         put3(work->normal, v, es_vec3_add(at3(work->normal, v), surface_cross(mesh, h / 3)));
     }
     int rounds = smoothing_rounds(work);
     for (int round = 0; round <= rounds; round++) {
-        if (round > 0) mean_of(work, work->normal);
+        if (round > 0) mean_of(work, false, work->normal);
         const double *from = round > 0 ? work->scratch : work->normal;
         for (size_t v = 0; v < mesh->vertex_count; v++) {
             es_vec3 unit = es_vec3_unit(at3(from, v));
@@ -162,34 +190,42 @@ static void limit_ways(thickening *work) {
     }
 }
 
+static void place_copy(thickening *work, size_t vertex) {
+    es_vec3 move = es_vec3_scale(at3(work->normal, vertex), work->way[3 * vertex]);
+    put3(work->inner, vertex, es_vec3_sub(surface_vertex(&work->outer, (uint32_t)vertex), move));
+}
+
 /* The way at each vertex, changing gently, and the copies moved by it. */
 static void place_copies(thickening *work) {
     const es_mesh *mesh = &work->outer;
     for (size_t i = 0; i < 3 * mesh->vertex_count; i++) work->way[i] = work->thickness_mm;
     limit_ways(work);
     for (int round = 0; round < WAY_ROUNDS; round++) {
-        mean_of(work, work->way);
+        mean_of(work, false, work->way);
         for (size_t i = 0; i < 3 * mesh->vertex_count; i++)
             work->way[i] = fmin(work->way[i], work->scratch[i]);
     }
-    for (size_t v = 0; v < mesh->vertex_count; v++)
-        put3(work->inner, v,
-             es_vec3_sub(surface_vertex(mesh, (uint32_t)v),
-                         es_vec3_scale(at3(work->normal, v), work->way[3 * v])));
+    for (size_t v = 0; v < mesh->vertex_count; v++) place_copy(work, v);
+}
+
+static es_vec3 copy_cross(const thickening *work, size_t triangle) {
+    const uint32_t *corner = work->outer.triangles + 3 * triangle;
+    es_vec3 a = at3(work->inner, corner[0]);
+    return es_vec3_cross(es_vec3_sub(at3(work->inner, corner[1]), a),
+                         es_vec3_sub(at3(work->inner, corner[2]), a));
+}
+
+static double least_area(const thickening *work, size_t triangle) {
+    return LEAST_AREA * es_vec3_length(surface_cross(&work->outer, triangle));
 }
 
 /* Whether the copy leans away from the normals there, or has lost its area. */
 static bool turned_over(const thickening *work, size_t triangle) {
     const uint32_t *corner = work->outer.triangles + 3 * triangle;
-    es_vec3 at[3], normal = {0, 0, 0};
-    for (int k = 0; k < 3; k++) {
-        at[k] = at3(work->inner, corner[k]);
-        normal = es_vec3_add(normal, at3(work->normal, corner[k]));
-    }
-    es_vec3 cross = es_vec3_cross(es_vec3_sub(at[1], at[0]), es_vec3_sub(at[2], at[0]));
+    es_vec3 normal = {0, 0, 0}, cross = copy_cross(work, triangle);
+    for (int k = 0; k < 3; k++) normal = es_vec3_add(normal, at3(work->normal, corner[k]));
     double facing = es_vec3_dot(cross, es_vec3_unit(normal));
-    return facing <= LEAST_COSINE * es_vec3_length(cross) ||
-           facing <= LEAST_AREA * es_vec3_length(surface_cross(&work->outer, triangle));
+    return facing <= LEAST_COSINE * es_vec3_length(cross) || facing <= least_area(work, triangle);
 }
 
 /* Marks the vertices of turned triangles in `counts`; false when none are. */
@@ -205,17 +241,54 @@ static bool find_folds(const thickening *work, bool *folded) {
     return any;
 }
 
+/* Part of the way only: two vertices with the same neighbours must not meet. */
+static void ease(double *values, size_t vertex, es_vec3 to) {
+    es_vec3 from = at3(values, vertex);
+    put3(values, vertex, es_vec3_add(from, es_vec3_scale(es_vec3_sub(to, from), EASE)));
+}
+
+/* A tip of the rim, the corner of one triangle alone, moves as its neighbours
+ * do: their mean would flatten the triangle. */
+static void ease_folds(thickening *work, const bool *folded, double *moves) {
+    const es_mesh *mesh = &work->outer;
+    for (size_t i = 0; i < 3 * mesh->vertex_count; i++)
+        moves[i] = work->inner[i] - mesh->vertices[i];
+    mean_of(work, true, work->inner);
+    for (size_t v = 0; v < mesh->vertex_count; v++)
+        if (folded[v] && work->corners[v] > 1) ease(work->inner, v, at3(work->scratch, v));
+    mean_of(work, true, moves);
+    for (size_t v = 0; v < mesh->vertex_count; v++)
+        if (folded[v] && work->corners[v] == 1)
+            ease(work->inner, v,
+                 es_vec3_add(surface_vertex(mesh, (uint32_t)v), at3(work->scratch, v)));
+}
+
+/* Copies that were eased until nothing was left of them go back to where they
+ * were placed. One round: that may flatten the triangle beside. */
+static bool restore_flattened(thickening *work) {
+    bool any = false;
+    for (size_t t = 0; t < work->outer.triangle_count; t++) {
+        const uint32_t *corner = work->outer.triangles + 3 * t;
+        if (!work->open[corner[0]] || es_vec3_length(copy_cross(work, t)) >= least_area(work, t))
+            continue;
+        for (int k = 0; k < 3; k++) place_copy(work, corner[k]);
+        any = true;
+    }
+    return any;
+}
+
 /* A handle in the sheet cannot face one way all round: hence the limit. */
 static bool unfold(thickening *work, es_error *err) {
-    bool *folded = es_alloc(work->outer.vertex_count, sizeof *folded, err);
-    if (!folded) return false;
-    for (int round = 0; round < UNFOLD_ROUNDS && find_folds(work, folded); round++) {
-        mean_of(work, work->inner);
-        for (size_t v = 0; v < work->outer.vertex_count; v++)
-            if (folded[v]) put3(work->inner, v, at3(work->scratch, v));
-    }
+    size_t count = work->outer.vertex_count;
+    bool *folded = es_alloc(count, sizeof *folded, err);
+    double *moves = folded ? es_alloc(count, 3 * sizeof *moves, err) : NULL;
+    for (int round = 0; moves && round < UNFOLD_ROUNDS && find_folds(work, folded); round++)
+        ease_folds(work, folded, moves);
+    for (int round = 0; moves && round < RESTORE_ROUNDS && restore_flattened(work);) round++;
     es_free(folded);
-    return true;
+    bool ok = moves != NULL;
+    es_free(moves);
+    return ok;
 }
 
 /* ---- the solid ---------------------------------------------------------------------- */
@@ -275,9 +348,10 @@ static bool assemble(const thickening *work, es_mesh *solid, es_error *err) {
 static bool alloc_work(thickening *work, es_error *err) {
     size_t count = work->outer.vertex_count;
     work->open = es_alloc_zero(count, sizeof *work->open, err);
+    work->corners = es_alloc_zero(count, sizeof *work->corners, err);
     work->counts = es_alloc(count, sizeof *work->counts, err);
     double **fields[4] = {&work->normal, &work->way, &work->inner, &work->scratch};
-    bool ok = work->open && work->counts;
+    bool ok = work->open && work->corners && work->counts;
     for (int i = 0; i < 4; i++) ok = ok && (*fields[i] = es_alloc(count, 3 * sizeof(double), err));
     return ok;
 }
@@ -286,6 +360,7 @@ static void clear_work(thickening *work) {
     es_mesh_clear(&work->outer);
     surface_topology_clear(&work->topology);
     es_free(work->open);
+    es_free(work->corners);
     es_free(work->counts);
     es_free(work->normal);
     es_free(work->way);

@@ -176,11 +176,11 @@ static void add_neighbour(const double *value, uint32_t from, uint32_t to, doubl
     for (int a = 0; a < 3; a++) sum[3 * (size_t)to + a] += value[3 * (size_t)from + a];
 }
 
-void surface_neighbour_mean(const es_mesh *mesh, const mesh_topology *topology, const double *value,
-                            double *mean, uint32_t *counts) {
+void surface_neighbour_mean(const es_mesh *mesh, const mesh_topology *topology, bool along_rim,
+                            const double *value, double *mean, uint32_t *counts) {
     memset(mean, 0, 3 * mesh->vertex_count * sizeof *mean);
     memset(counts, 0, mesh->vertex_count * sizeof *counts);
-    for (size_t h = 0; h < topology->half_edges; h++)
+    for (size_t h = 0; along_rim && h < topology->half_edges; h++)
         if (topology->twin[h] == NO_TWIN) {
             counts[mesh->triangles[h]] = ON_BOUNDARY;
             counts[mesh->triangles[surface_next(h)]] = ON_BOUNDARY;

@@ -41,12 +41,12 @@ void surface_sets_join(uint32_t *sets, uint32_t a, uint32_t b);
 /* One set of vertices per component of the mesh (by shared vertices). */
 uint32_t *surface_components(const es_mesh *mesh, es_error *err);
 
-/* mean[v]: the mean of value over v's neighbours, three doubles per vertex. A
- * vertex on the boundary has its two neighbours along it only; one with none,
- * or on several boundaries, keeps its own value. `counts` is scratch, one per
- * vertex. */
-void surface_neighbour_mean(const es_mesh *mesh, const mesh_topology *topology, const double *value,
-                            double *mean, uint32_t *counts);
+/* mean[v]: the mean of value over v's neighbours, three doubles per vertex. With
+ * `along_rim` a vertex on the boundary has its two neighbours along it only,
+ * and where several boundaries touch it keeps its own value, as one without
+ * neighbours does. `counts` is scratch, one per vertex. */
+void surface_neighbour_mean(const es_mesh *mesh, const mesh_topology *topology, bool along_rim,
+                            const double *value, double *mean, uint32_t *counts);
 
 static inline es_vec3 surface_vertex(const es_mesh *mesh, uint32_t vertex) {
     const float *v = mesh->vertices + 3 * (size_t)vertex;
