@@ -320,6 +320,8 @@ class Cli(unittest.TestCase):
                      says="nowhere.xml")
         self.refused("reconstruct", "scan.igs.mha", "-c", "scan.xml", "-o", "no/such/v.mha",
                      says="no/such/v.mha")
+        self.refused("model", "volume.mha", "-c", "scan.xml", "-o", "x.stl", status=2, says="surface")
+        self.refused("surface", "scan.igs.mha", "-o", "x.stl", status=None, says="recording")
         self.refused("convert", "volume.mha", "volume.jpg", status=None, says=".nrrd")
 
     def test_a_missing_calibration_is_named(self):

@@ -41,6 +41,15 @@ static bool name_mask(const session *s, const setup_options *o, char **name,
     return *name != NULL;
 }
 
+static bool check_recording(const char *file, es_error *err) {
+    bool is_grid = false;
+    if (!es_file_is_grid(file, &is_grid, err)) return false;
+    if (!is_grid) return true;
+    return es_fail(
+        err, ES_USAGE,
+        "%s: is a volume, not a recording of frames; echosolid surface makes a mesh of it", file);
+}
+
 bool session_open(session *s, const char *file, const setup_options *options, es_error *err) {
     memset(s, 0, sizeof *s);
     es_setup_request request;
@@ -48,7 +57,7 @@ bool session_open(session *s, const char *file, const setup_options *options, es
     char *mask = NULL;
     fill_request(options, s->plus, &request);
     ok = ok && name_mask(s, options, &mask, &request, err);
-    ok = ok && (s->source = es_sequence_open(file, err)) != NULL;
+    ok = ok && check_recording(file, err) && (s->source = es_sequence_open(file, err)) != NULL;
     if (ok && !es_setup_make(s->source, &request, &s->setup, err)) {
         if (err->code == ES_GEOMETRY) es_prefix(err, "%s", file);
         ok = false;
