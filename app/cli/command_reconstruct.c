@@ -271,7 +271,9 @@ static int run(const void *options, const char *const *files, int count) {
     (void)count;
     es_error err = {0};
     reconstruct_run r = {.o = options};
-    if (!check_outputs(r.o, &err) || !session_open(&r.s, files[0], &r.o->setup, &err))
+    setup_options setup = r.o->setup;
+    setup.peer_defaults = r.o->compat >= 0;
+    if (!check_outputs(r.o, &err) || !session_open(&r.s, files[0], &setup, &err))
         return app_fail(&err);
     const es_survey *v = &r.s.setup.survey;
     int status = 1;

@@ -25,6 +25,7 @@ static void fill_request(const setup_options *o, const es_plus *plus, es_setup_r
     r->skip = o->skip;
     r->fill = o->fill;
     r->mask = o->mask;
+    r->peer_defaults = o->peer_defaults;
     r->memory_limit = isnan(o->memory) ? 0 : (uint64_t)(o->memory * 1e9);
 }
 

@@ -12,6 +12,7 @@ typedef struct setup_options {
     double clip[4], fan_angles[2], fan_origin[2], fan_radii[2];
     double threshold, memory;
     int64_t skip, threads;
+    bool peer_defaults; /* not an option of its own: --compat */
 } setup_options;
 
 extern const char *const interpolation_words[], *const compounding_words[];

@@ -87,6 +87,7 @@ typedef struct es_setup_request {
     const char *fill; /* as es_holes_parse takes it; NULL: not given */
     const char *mask; /* importance mask, PNG or a volume of one slice; NULL: none */
     uint64_t memory_limit;
+    bool peer_defaults; /* missing attributes as IGSIO takes them: fan origin 0 0, stop 500 */
 } es_setup_request;
 void es_setup_request_init(es_setup_request *request);
 

@@ -156,7 +156,7 @@ static bool resolve_fan_clip(maker *m) {
         fan.apex_v = r->fan_origin_px[1];
         fan.radius_start = r->fan_radii_px[0];
         fan.radius_stop = r->fan_radii_px[1];
-    } else if (p->has_fan_angles && p->has_fan_origin &&
+    } else if (p->has_fan_angles && (p->has_fan_origin || r->peer_defaults) &&
                p->fan_angles_deg[0] != p->fan_angles_deg[1]) {
         why = from_config;
         fan.angle_start_rad = p->fan_angles_deg[0] * degree;
@@ -164,9 +164,12 @@ static bool resolve_fan_clip(maker *m) {
         fan.apex_u = p->fan_origin_px[0];
         fan.apex_v = p->fan_origin_px[1];
         fan.radius_start = p->has_fan_radius_start ? p->fan_radius_start_px : 0;
-        fan.radius_stop = p->has_fan_radius_stop
-                              ? p->fan_radius_stop_px
+        fan.radius_stop = p->has_fan_radius_stop ? p->fan_radius_stop_px
+                          : r->peer_defaults
+                              ? 500
                               : hypot((double)m->info->width, (double)m->info->height) * 2;
+    } else if (p->has_fan_angles && !p->has_fan_origin) {
+        return decide(m, "fan clip", "FanAnglesDeg is given, FanOriginPixel is missing", "none");
     } else {
         return decide(m, "fan clip", from_default, "none");
     }
@@ -280,6 +283,7 @@ static void survey_time(es_survey *survey, const es_frame *frame) {
     survey->last_s = frame->time_s;
 }
 
+/* A placed frame that is not skipped. */
 static bool survey_frame(maker *m, steps *s, es_vec3 *last, const es_mat4 *transform) {
     es_survey *survey = &m->setup->survey;
     es_vec3 centre =
@@ -294,7 +298,6 @@ static bool survey_frame(maker *m, steps *s, es_vec3 *last, const es_mat4 *trans
     }
     *last = centre;
     survey->used++;
-    es_recon_box_add(&survey->box, &m->setup->recon, m->info->width, m->info->height, transform);
     return true;
 }
 
@@ -317,6 +320,8 @@ static bool survey_frames(maker *m, es_source *source, es_placement *placement) 
         ok = es_placement_find(placement, &frame, &transform, &placed, m->err);
         if (!ok || !placed) continue;
         survey->placed++;
+        es_recon_box_add(&survey->box, &m->setup->recon, m->info->width, m->info->height,
+                         &transform);
         if (wanted) ok = survey_frame(m, &s, &last, &transform);
     }
     survey->step_mm = median(&s);
