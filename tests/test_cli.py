@@ -228,6 +228,40 @@ class Cli(unittest.TestCase):
             "--size", "10,10,10", "--spacing", "1")
         self.assertEqual(run_json("info", self.path("r.mha"))["size"], [11, 11, 11])
 
+    def test_holes_are_filled_only_when_asked_and_marked(self):
+        scan = ["reconstruct", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--quiet"]
+        plain = run_json(*scan, "-o", self.path("p.mha"), "--spacing", "1mm")
+        filled = run_json(*scan, "-o", self.path("q.mha"), "--spacing", "1mm", "--fill",
+                          "stick:9:1+gaussian:5", "--filled", self.path("mask.mha"))
+        self.assertEqual((plain["holes_filled"], plain["holes"]), (0, 0))
+        j = run_json("compare", self.path("p.mha"), self.path("q.mha"))
+        self.assertGreater(filled["holes_filled"], 0)
+        self.assertLessEqual(j["voxels_differing"], filled["holes_filled"])
+        ones = b"ObjectType = Image\nNDims = 2\nDimSize = 256 256\nElementType = MET_UCHAR\n"
+        self.path("ones.mha").write_bytes(ones + b"ElementDataFile = LOCAL\n" + b"\1" * 65536)
+        masked = [*scan, "--spacing", "1mm", "--compounding", "mask"]
+        run(*masked, "--mask", self.path("ones.mha"), "--compat", "igsio", "-o", self.path("k.mha"))
+        self.refused(*masked, "-o", self.path("r2.mha"), status=2, says="--mask")
+        self.refused(*masked, "--mask", self.path("volume.mha"), "-o", self.path("r2.mha"), status=2)
+        self.refused(*scan, "-o", self.path("r2.mha"), "--fill", "magic:3", status=2,
+                     says="stick:LENGTH")
+        self.refused(*scan, "-o", self.path("r2.mha"), "--fill", "stick:400", status=2)
+
+    def test_the_compatible_mode_reproduces_the_reference_volumes(self):
+        plus = DATA / "plus"
+        if not plus.exists():
+            self.skipTest("the real recordings are not here (ES_TEST_DATA)")
+        for config, reference in (("SonixRP_TRUS_D70mm_NN_LATE", "NNLATE"),
+                                  ("SpinePhantom_NN_MEAN", "NNMEAN"),
+                                  ("SpinePhantom_LN_MAXI", "LNMAXI")):
+            run("reconstruct", plus / "sequences/SpinePhantomFreehand.igs.mha", "--config",
+                plus / f"config/Config_VolumeReconstruction_{config}.xml", "--compat", "igsio",
+                "-o", self.path("compat.mha"))
+            j = run_json("compare", self.path("compat.mha"),
+                         plus / f"reference/VolumeReconstructorTest{reference}volumeRef.mha")
+            self.assertEqual(j["voxels_over_2"], 0, reference)
+            self.assertLess(j["geometry_mm"], 1e-3)
+
     def test_surface_options(self):
         volume = self.path("volume.mha")
         j = run_json("surface", volume, "--output", self.path("s.stl"), "--level", 60, "--inside",
@@ -286,6 +320,8 @@ class Cli(unittest.TestCase):
                      says="nowhere.xml")
         self.refused("reconstruct", "scan.igs.mha", "-c", "scan.xml", "-o", "no/such/v.mha",
                      says="no/such/v.mha")
+        self.refused("model", "volume.mha", "-c", "scan.xml", "-o", "x.stl", status=2, says="surface")
+        self.refused("surface", "scan.igs.mha", "-o", "x.stl", status=None, says="recording")
         self.refused("convert", "volume.mha", "volume.jpg", status=None, says=".nrrd")
 
     def test_a_missing_calibration_is_named(self):

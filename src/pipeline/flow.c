@@ -153,3 +153,11 @@ bool es_stage_volume(void *volume, const es_frame *const *frames, const es_mat4 
     return es_prefix(err, "frames %lld to %lld", (long long)frames[0]->index,
                      (long long)frames[count - 1]->index);
 }
+
+bool es_stage_compat(void *volume, const es_frame *const *frames, const es_mat4 *image_to_reference,
+                     size_t count, es_error *err) {
+    for (size_t i = 0; i < count; i++)
+        if (!es_compat_insert(volume, &frames[i]->image, &image_to_reference[i], err))
+            return es_prefix(err, "frame %lld", (long long)frames[i]->index);
+    return true;
+}

@@ -39,7 +39,7 @@ static bool is_inside(const es_compat_volume *volume, const int64_t at[3]) {
 }
 
 static double value_at(const es_compat_volume *volume, int64_t voxel) {
-    return es_type_get(volume->options.type, volume->values, (size_t)voxel);
+    return compat_number(volume->options.type, volume->values, voxel);
 }
 
 /* The value that stays of `value` in the volume's type. */

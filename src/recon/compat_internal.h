@@ -2,6 +2,7 @@
 #ifndef COMPAT_INTERNAL_H
 #define COMPAT_INTERNAL_H
 
+#include "compat_numbers.h"
 #include "echosolid/compat.h"
 
 struct es_compat_volume {
@@ -14,22 +15,6 @@ struct es_compat_volume {
     uint16_t *weights; /* 256 for a whole pixel */
     void *filled;      /* values after hole filling, or NULL */
 };
-
-/* ---- compat_numbers.c: the peer's arithmetic ---------------------------------- */
-
-/* Whole voxels of a position: to the nearest 2^-16 first, then down. */
-int64_t compat_floor(double x);
-int64_t compat_nearest(double x);
-/* 14-bit fixed point: the nearest step (ties to even), kept in 32 bits. */
-int32_t compat_fixed(double x);
-double compat_from_fixed(int32_t x);
-
-/* Elements of an array as numbers. compat_put_whole keeps the low bits,
- * compat_put cuts towards zero. */
-int64_t compat_whole(es_type type, const void *data, int64_t index);
-void compat_put_whole(es_type type, void *data, int64_t index, int64_t value);
-void compat_put(es_type type, void *data, int64_t index, double value);
-static inline bool compat_is_float(es_type type) { return type == ES_F32 || type == ES_F64; }
 
 /* ---- compat_rows.c: which pixels of a row --------------------------------------- */
 

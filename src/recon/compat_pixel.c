@@ -22,7 +22,7 @@
 enum { WHOLE = 256, MOST_WEIGHT = 65535, FULL_WEIGHT = MOST_WEIGHT - WHOLE };
 
 static double element(const es_compat_volume *volume, const void *data, int64_t i) {
-    return es_type_get(volume->options.type, data, (size_t)i);
+    return compat_number(volume->options.type, data, i);
 }
 
 static void copy_pixel(es_compat_volume *volume, int64_t voxel, const es_image *image,
@@ -230,7 +230,7 @@ static bool surround(const es_compat_volume *volume, const double at[3], surroun
 
 static double times(const es_compat_volume *volume, double a, double b) {
     if (volume->optimization != ES_COMPAT_FULL) return a * b;
-    return floor(a * b * 0x1p14 + 0.5) * 0x1p-14;
+    return (int32_t)(a * b * 0x1p14 + 0.5) * 0x1p-14; /* neither is below 0 */
 }
 
 static void insert_linear(es_compat_volume *volume, const double at[3], const es_image *image,
