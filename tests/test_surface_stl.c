@@ -93,11 +93,6 @@ static void check_scene(const char *scene) {
     es_pool_free(pool);
 }
 
-static void a_model_of_a_cylinder_is_closed_in_its_file(void **state) {
-    (void)state;
-    check_scene("cylinder");
-}
-
 static void a_model_of_a_torus_is_closed_in_its_file(void **state) {
     (void)state;
     check_scene("torus");
@@ -110,7 +105,6 @@ static void a_model_of_a_box_is_closed_in_its_file(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_model_of_a_cylinder_is_closed_in_its_file),
         cmocka_unit_test(a_model_of_a_torus_is_closed_in_its_file),
         cmocka_unit_test(a_model_of_a_box_is_closed_in_its_file),
     };

@@ -73,11 +73,11 @@ bool es_mesh_clean(es_mesh *mesh, double min_edge_mm, es_mesh_cleaning *cleaning
 /* The sheet and a copy moved by thickness_mm against the smoothed normals,
  * joined along the rim: closed, two-manifold. The first vertices and triangles
  * of the solid are the sheet's own, unchanged (vertices where two fans touch
- * are doubled, the doubles following, a thousandth of an edge aside). No copy or double
- * shares its coordinates with another vertex. Where the sheet bends round more
- * sharply than the thickness allows the solid is thinner. Closed components
- * stay as they are. `solid` is overwritten, {0} on failure. ES_USAGE for a
- * thickness not above 0, ES_GEOMETRY for a sheet with bad edges (see
+ * are doubled, the doubles following, a thousandth of an edge aside). No copy
+ * or double shares its coordinates with another vertex. Where the sheet bends
+ * round more sharply than the thickness allows the solid is thinner. Closed
+ * components stay as they are. `solid` is overwritten, {0} on failure. ES_USAGE
+ * for a thickness not above 0, ES_GEOMETRY for a sheet with bad edges (see
  * es_mesh_check). */
 bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, es_error *err);
 
