@@ -5,6 +5,8 @@ if(TARGET echosolid)
   install(TARGETS echosolid RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 install(DIRECTORY include/echosolid DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+# Relative, so that `cmake --install --prefix` may choose any folder.
+file(RELATIVE_PATH ES_PREFIX_FROM_PKGCONFIG /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 configure_file(cmake/echosolid.pc.in ${CMAKE_BINARY_DIR}/echosolid.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/echosolid.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 if(EXISTS ${CMAKE_SOURCE_DIR}/docs/echosolid.1)

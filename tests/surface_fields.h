@@ -17,24 +17,37 @@
 
 typedef double field_fn(es_vec3 p);
 
+/* Voxel v of a brick, counted from the lattice's first. */
+static inline void voxel_index(const es_brick *brick, int v, int index[3]) {
+    for (int a = 0; a < 3; a++) index[a] = 16 * brick->at[a] + (v >> 4 * a & 15);
+}
+
+static inline void fill_brick(es_brick *brick, field_fn *field, const double origin_mm[3],
+                              double spacing_mm, int half) {
+    for (int v = 0; v < ES_BRICK_VOXELS; v++) {
+        int at[3];
+        voxel_index(brick, v, at);
+        if (abs(at[0]) > half || abs(at[1]) > half || abs(at[2]) > half) continue;
+        brick->weight[v] = 1;
+        brick->value[v] = (float)field(es_vec3_make(origin_mm[0] + spacing_mm * at[0],
+                                                    origin_mm[1] + spacing_mm * at[1],
+                                                    origin_mm[2] + spacing_mm * at[2]));
+    }
+}
+
 /* A cube of voxels from -half to +half about the origin, weight 1. */
 static inline es_bricks *bricks_of_field(field_fn *field, double half_mm, double spacing_mm) {
-    es_error err = {0};
-    int64_t n = (int64_t)ceil(half_mm / spacing_mm);
-    double origin[3] = {0.013, -0.021, 0.007}, spacing[3] = {spacing_mm, spacing_mm, spacing_mm};
-    es_bricks *bricks = es_bricks_new(origin, spacing, &err);
+    const double origin[3] = {0.013, -0.021, 0.007};
+    const double spacing[3] = {spacing_mm, spacing_mm, spacing_mm};
+    int half = (int)ceil(half_mm / spacing_mm), last = half >> 4;
+    es_bricks *bricks = es_bricks_new(origin, spacing, NULL);
     assert_non_null(bricks);
-    for (int64_t z = -n; z <= n; z++)
-        for (int64_t y = -n; y <= n; y++)
-            for (int64_t x = -n; x <= n; x++) {
-                es_brick *brick = es_bricks_add(bricks, (int32_t)(x >> 4), (int32_t)(y >> 4),
-                                                (int32_t)(z >> 4), &err);
+    for (int z = -last - 1; z <= last; z++)
+        for (int y = -last - 1; y <= last; y++)
+            for (int x = -last - 1; x <= last; x++) {
+                es_brick *brick = es_bricks_add(bricks, x, y, z, NULL);
                 assert_non_null(brick);
-                size_t i = (size_t)((x & 15) + 16 * (y & 15) + 256 * (z & 15));
-                brick->weight[i] = 1;
-                brick->value[i] = (float)field(es_vec3_make(origin[0] + spacing_mm * (double)x,
-                                                            origin[1] + spacing_mm * (double)y,
-                                                            origin[2] + spacing_mm * (double)z));
+                fill_brick(brick, field, origin, spacing_mm, half);
             }
     return bricks;
 }
@@ -51,6 +64,24 @@ static inline es_mesh mesh_of_field(field_fn *field, double half_mm, double spac
     es_mesh mesh = extract(bricks, (es_iso_options)ES_ISO_DEFAULTS, NULL);
     es_bricks_free(bricks);
     return mesh;
+}
+
+static inline es_mesh mesh_by_hand(const float *vertices, size_t vertex_count,
+                                   const uint32_t *triangles, size_t triangle_count) {
+    es_mesh mesh = {.vertex_count = vertex_count, .triangle_count = triangle_count};
+    mesh.vertices = es_alloc(3 * vertex_count, sizeof(float), NULL);
+    mesh.triangles = es_alloc(3 * triangle_count, sizeof(uint32_t), NULL);
+    memcpy(mesh.vertices, vertices, 3 * vertex_count * sizeof(float));
+    memcpy(mesh.triangles, triangles, 3 * triangle_count * sizeof(uint32_t));
+    return mesh;
+}
+
+/* Normal noise, a function of the place alone. */
+static inline double place_noise(es_vec3 p) {
+    int64_t x = (int64_t)floor(p.x * 64), y = (int64_t)floor(p.y * 64),
+            z = (int64_t)floor(p.z * 64);
+    es_random random = es_random_new(7, (uint64_t)(x * 73856093 ^ y * 19349663 ^ z * 83492791));
+    return es_random_normal(&random);
 }
 
 static inline es_mesh_check inspect(const es_mesh *mesh) {
@@ -95,11 +126,27 @@ static inline size_t count_bad_edges(const es_mesh *mesh, size_t *open) {
     return bad;
 }
 
+static inline int by_point(const void *a, const void *b) { return memcmp(a, b, 3 * sizeof(float)); }
+
+/* How many vertices stand where another one stands. */
+static inline size_t count_coincident(const es_mesh *mesh) {
+    size_t count = 0, size = 3 * mesh->vertex_count * sizeof(float);
+    float *points = malloc(size + 1);
+    memcpy(points, mesh->vertices, size);
+    qsort(points, mesh->vertex_count, 3 * sizeof(float), by_point);
+    for (size_t v = 1; v < mesh->vertex_count; v++)
+        count += by_point(points + 3 * v - 3, points + 3 * v) == 0;
+    free(points);
+    return count;
+}
+
+/* Also when equal points are welded, as a file of loose triangles is. */
 static inline void assert_two_manifold(const es_mesh *mesh, bool closed) {
     size_t open;
     es_mesh_check check = inspect(mesh);
     assert_true(mesh->triangle_count > 0);
     assert_int_equal(count_bad_edges(mesh, &open), 0);
+    assert_int_equal(count_coincident(mesh), 0);
     assert_int_equal(check.bad_edges, 0);
     assert_int_equal(check.bad_vertices, 0);
     assert_int_equal(check.degenerate, 0);

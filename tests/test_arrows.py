@@ -12,8 +12,10 @@ BELOW = {"base": set(), "geom": {"base"}, "image": {"base", "geom"},
          "picture": {"base", "geom", "image"}}
 for room in SIBLINGS:
     BELOW[room] = {"base", "geom", "image", "picture"}
-BELOW["pipeline"] = {"base", "geom", "image", "picture", "report"} | SIBLINGS
+BELOW["pipeline"] = {"base", "geom", "image", "picture", "report", "compat"} | SIBLINGS
 BELOW["live"] = BELOW["pipeline"]
+BELOW["recon"].add("compat")
+BELOW["compat"] = {"base", "geom", "image", "picture", "recon"}  # a second header of recon
 BELOW["report"] = {"base", "geom", "image", "picture"}  # a header of the pipeline
 
 # What only one room may touch: the library beside its door.

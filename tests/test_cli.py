@@ -77,6 +77,7 @@ class Cli(unittest.TestCase):
         """One line that starts with the program's name, the right status,
         nothing written."""
         done = run(*arguments, status=status, cwd=self.folder)
+        self.assertNotEqual(done.returncode, 0)
         lines = done.stderr.strip().splitlines()
         self.assertTrue(lines[-1].startswith("echosolid: "), done.stderr)
         for word in [says] if isinstance(says, str) else says:
@@ -175,21 +176,24 @@ class Cli(unittest.TestCase):
         j = run_json("model", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--truth",
                      self.path("scan.seen.ply"), "-o", self.path("m.ply"), "--report",
                      self.path("m.html"), "--volume", self.path("m.nrrd"), "--field",
-                     self.path("m.mha"))
+                     self.path("m.mha"), "--sheet", self.path("m-sheet.ply"))
         self.assertTrue(j["solid"]["closed"])
         self.assertIn("b_to_a", j)
         page = self.path("m.html").read_text()
         self.assertIn("not for", page)
         self.assertNotIn("http://", page.replace("http://www.w3.org", ""))
         run("surface", self.path("m.mha"), "--open", "-o", self.path("again.ply"))
-        j = run_json("compare", self.path("m.ply"), self.path("again.ply"))
-        self.assertLess(j["b_to_a"]["p95_mm"], 1)  # the same field, not smoothed, no piece dropped
+        # The same field: the model is a smoothed part of its whole surface.
+        j = run_json("compare", self.path("m-sheet.ply"), self.path("again.ply"))
+        self.assertLess(j["a_to_b"]["p95_mm"], 0.5)
         self.assertIn("sections", json.loads(self.path("m.json").read_text()))
 
     def test_the_knee_of_the_demo_is_near_the_truth(self):
+        if "ES_TEST_QUICK" in os.environ:
+            self.skipTest("takes minutes under a sanitizer")
         # As in `./do demo`. What is asked of it: 0.7 mm RMS and 2 mm 95 % from the true surface
         # that some beam met first, with a tracker that errs by 0.3 mm and 0.3 degrees.
-        run("simulate", "--scene", "knee", "--frames", 900, "--pose-noise", "0.3mm",
+        run("simulate", "--scene", "knee", "--pose-noise", "0.3mm",
             "--angle-noise", "0.3deg", "-o", self.path("demo.igs.mha"))
         j = run_json("model", self.path("demo.igs.mha"), "-c", self.path("demo.xml"), "--truth",
                      self.path("demo.seen.ply"), "-o", self.path("demo.stl"))
@@ -224,6 +228,40 @@ class Cli(unittest.TestCase):
         run(*scan, "-o", self.path("r.mha"), "--origin", ",".join(map(str, info["origin_mm"])),
             "--size", "10,10,10", "--spacing", "1")
         self.assertEqual(run_json("info", self.path("r.mha"))["size"], [11, 11, 11])
+
+    def test_holes_are_filled_only_when_asked_and_marked(self):
+        scan = ["reconstruct", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--quiet"]
+        plain = run_json(*scan, "-o", self.path("p.mha"), "--spacing", "1mm")
+        filled = run_json(*scan, "-o", self.path("q.mha"), "--spacing", "1mm", "--fill",
+                          "stick:9:1+gaussian:5", "--filled", self.path("mask.mha"))
+        self.assertEqual((plain["holes_filled"], plain["holes"]), (0, 0))
+        j = run_json("compare", self.path("p.mha"), self.path("q.mha"))
+        self.assertGreater(filled["holes_filled"], 0)
+        self.assertLessEqual(j["voxels_differing"], filled["holes_filled"])
+        ones = b"ObjectType = Image\nNDims = 2\nDimSize = 256 256\nElementType = MET_UCHAR\n"
+        self.path("ones.mha").write_bytes(ones + b"ElementDataFile = LOCAL\n" + b"\1" * 65536)
+        masked = [*scan, "--spacing", "1mm", "--compounding", "mask"]
+        run(*masked, "--mask", self.path("ones.mha"), "--compat", "igsio", "-o", self.path("k.mha"))
+        self.refused(*masked, "-o", self.path("r2.mha"), status=2, says="--mask")
+        self.refused(*masked, "--mask", self.path("volume.mha"), "-o", self.path("r2.mha"), status=2)
+        self.refused(*scan, "-o", self.path("r2.mha"), "--fill", "magic:3", status=2,
+                     says="stick:LENGTH")
+        self.refused(*scan, "-o", self.path("r2.mha"), "--fill", "stick:400", status=2)
+
+    def test_the_compatible_mode_reproduces_the_reference_volumes(self):
+        plus = DATA / "plus"
+        if not plus.exists():
+            self.skipTest("the real recordings are not here (ES_TEST_DATA)")
+        for config, reference in (("SonixRP_TRUS_D70mm_NN_LATE", "NNLATE"),
+                                  ("SpinePhantom_NN_MEAN", "NNMEAN"),
+                                  ("SpinePhantom_LN_MAXI", "LNMAXI")):
+            run("reconstruct", plus / "sequences/SpinePhantomFreehand.igs.mha", "--config",
+                plus / f"config/Config_VolumeReconstruction_{config}.xml", "--compat", "igsio",
+                "-o", self.path("compat.mha"))
+            j = run_json("compare", self.path("compat.mha"),
+                         plus / f"reference/VolumeReconstructorTest{reference}volumeRef.mha")
+            self.assertEqual(j["voxels_over_2"], 0, reference)
+            self.assertLess(j["geometry_mm"], 1e-3)
 
     def test_surface_options(self):
         volume = self.path("volume.mha")
@@ -283,6 +321,8 @@ class Cli(unittest.TestCase):
                      says="nowhere.xml")
         self.refused("reconstruct", "scan.igs.mha", "-c", "scan.xml", "-o", "no/such/v.mha",
                      says="no/such/v.mha")
+        self.refused("model", "volume.mha", "-c", "scan.xml", "-o", "x.stl", status=2, says="surface")
+        self.refused("surface", "scan.igs.mha", "-o", "x.stl", status=None, says="recording")
         self.refused("convert", "volume.mha", "volume.jpg", status=None, says=".nrrd")
 
     def test_a_missing_calibration_is_named(self):
@@ -349,8 +389,9 @@ class Cli(unittest.TestCase):
             "empty.mha": "", "text.mha": "hello\n", "short.nrrd": "NRRD0004\ntype: uchar\n",
         }.items():
             self.path(name).write_text(text)
+            # Some are refused as volumes (status 2) before their damage is seen (status 1).
             self.refused("reconstruct", name, "-c", "scan.xml", "-o", "h.mha", says=name,
-                         leaves_no="h.mha")
+                         leaves_no="h.mha", status=None)
 
     def test_broken_meshes(self):
         self.path("bad.stl").write_bytes(b"\0" * 80 + struct.pack("<I", 2 ** 31))

@@ -29,4 +29,13 @@ grep -ohE '(`|^    |/)echosolid [a-z]+' "$ES_TEST_SOURCE"/README.md "$ES_TEST_SO
         exit 1
     }
 done
+cd "$ES_TEST_SOURCE"
+for page in *.md docs/*.md; do
+    grep -oE '\]\([^)#:]+\)' "$page" | sed 's/](//; s/)//' | while read -r link; do
+        [ -e "$(dirname "$page")/$link" ] || {
+            echo "$page links to $link, which is not there" >&2
+            exit 1
+        }
+    done
+done
 echo "docs are fresh"

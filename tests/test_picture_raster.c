@@ -371,6 +371,36 @@ static void each_failed_allocation_is_reported(void **state) {
     es_image_clear(&image);
 }
 
+static void a_grey_png_file_is_read_and_others_are_refused(void **state) {
+    (void)state;
+    char folder[] = "/tmp/es_picture_XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/p.png", folder);
+    es_image grey = {0}, back = {0}, colour = canvas(5, 4);
+    es_error err = {0};
+    assert_true(es_image_resize(&grey, ES_U8, 1, 7, 3, NULL));
+    for (int i = 0; i < 21; i++) ((uint8_t *)grey.data)[i] = (uint8_t)(12 * i);
+    assert_true(es_png_write(path, &grey, NULL));
+    assert_true(es_png_read(path, &back, &err));
+    assert_int_equal(back.width, 7);
+    assert_int_equal(back.channels, 1);
+    assert_memory_equal(back.data, grey.data, 21);
+
+    assert_true(es_png_write(path, &colour, NULL));
+    assert_false(es_png_read(path, &back, &err));
+    assert_int_equal(err.code, ES_UNSUPPORTED);
+    assert_int_equal(truncate(path, 40), 0);
+    assert_false(es_png_read(path, &back, &err));
+    assert_int_equal(err.code, ES_FORMAT);
+    unlink(path);
+    assert_false(es_png_read(path, &back, &err));
+    assert_int_equal(err.code, ES_IO);
+    rmdir(folder);
+    es_image_clear(&grey);
+    es_image_clear(&back);
+    es_image_clear(&colour);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_covers_its_length_times_its_width),
@@ -390,6 +420,7 @@ int main(void) {
         cmocka_unit_test(sizes_that_make_no_picture_are_refused),
         cmocka_unit_test(a_trace_is_drawn_where_it_was_found_and_nowhere_else),
         cmocka_unit_test(a_png_reads_back_as_it_was),
+        cmocka_unit_test(a_grey_png_file_is_read_and_others_are_refused),
         cmocka_unit_test(only_u8_becomes_png),
         cmocka_unit_test(png_writing_leaves_nothing_when_it_fails),
         cmocka_unit_test(each_failed_allocation_is_reported),

@@ -207,7 +207,7 @@ static void impossible_setups_are_refused_in_words(void **state) {
     refused(&good,
             "<VolumeReconstruction CompoundingMode=\"IMPORTANCE_MASK\" "
             "ImportanceMaskFilename=\"m.png\"/>",
-            &r, ES_UNSUPPORTED, "IMPORTANCE_MASK");
+            &r, ES_USAGE, "--mask");
     r.fan_angles_deg[0] = -10;
     r.fan_angles_deg[1] = 10;
     refused(&good, "", &r, ES_USAGE, "--fan-origin");

@@ -6,17 +6,10 @@ static double radius20(es_vec3 p) { return es_vec3_length(p) - 20; }
 
 static double torus(es_vec3 p) { return hypot(hypot(p.x, p.y) - 9, p.z) - 3.5; }
 
-/* A function of the place alone, uniform in [-1, 1). */
-static double white(es_vec3 p) {
-    uint64_t place =
-        (uint64_t)((int64_t)floor(p.x * 64) * 73856093 ^ (int64_t)floor(p.y * 64) * 19349663 ^
-                   (int64_t)floor(p.z * 64) * 83492791);
-    es_random random = es_random_new(7, place);
-    return 2 * es_random_uniform(&random) - 1;
-}
+static double white(es_vec3 p) { return place_noise(p); }
 
 /* Only -1, 0 and 1: at level 0 many values equal the level. */
-static double three_values(es_vec3 p) { return floor(1.5 * white(p) + 0.5); }
+static double three_values(es_vec3 p) { return fmin(1, fmax(-1, round(white(p)))); }
 
 static double smooth_noise(es_vec3 p) {
     return sin(1.9 * p.x) * cos(1.3 * p.y + p.z) + sin(p.y * p.z / 3) + 0.3 * white(p);
@@ -29,7 +22,7 @@ static es_iso_options closed_options(void) {
 /* ---- truth ------------------------------------------------------------------ */
 
 static double sphere_rms(double spacing_mm, double *volume) {
-    es_mesh mesh = mesh_of_field(radius20, 22, spacing_mm);
+    es_mesh mesh = mesh_of_field(radius20, 21, spacing_mm);
     double squares = 0;
     for (size_t t = 0; t < mesh.triangle_count; t++) {
         double at[3] = {0}; /* centres: vertices lie on the surface far better than facets do */
@@ -98,11 +91,11 @@ static void spacing_may_differ_along_the_axes(void **state) {
         es_brick *brick = es_bricks_add(bricks, b & 3, b >> 2 & 3, b >> 4, &err);
         assert_non_null(brick);
         for (int v = 0; v < ES_BRICK_VOXELS; v++) {
-            double x = 16 * brick->at[0] + (v & 15) - 32,
-                   y = 16 * brick->at[1] + (v >> 4 & 15) - 32,
-                   z = 16 * brick->at[2] + (v >> 8) - 32;
+            int at[3];
+            voxel_index(brick, v, at);
+            double x = 0.5 * (at[0] - 32), y = at[1] - 32, z = 0.75 * (at[2] - 32);
             brick->weight[v] = 1;
-            brick->value[v] = (float)(sqrt(x * x * 0.25 + y * y + z * z * 0.5625) - 12);
+            brick->value[v] = (float)(sqrt(x * x + y * y + z * z) - 12);
         }
     }
     es_mesh mesh = extract(bricks, (es_iso_options)ES_ISO_DEFAULTS, NULL);

@@ -1,16 +1,6 @@
 /* What a mesh is said to be, keeping its parts, smoothing it. */
 #include "surface_fields.h"
 
-static es_mesh mesh_by_hand(const float *vertices, size_t vertex_count, const uint32_t *triangles,
-                            size_t triangle_count) {
-    es_mesh mesh = {.vertex_count = vertex_count, .triangle_count = triangle_count};
-    mesh.vertices = es_alloc(3 * vertex_count, sizeof(float), NULL);
-    mesh.triangles = es_alloc(3 * triangle_count, sizeof(uint32_t), NULL);
-    memcpy(mesh.vertices, vertices, 3 * vertex_count * sizeof(float));
-    memcpy(mesh.triangles, triangles, 3 * triangle_count * sizeof(uint32_t));
-    return mesh;
-}
-
 static const float CORNERS[] = {0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, -1, 0, -1, 0, 0};
 static const uint32_t TETRAHEDRON[] = {0, 2, 1, 0, 1, 3, 0, 3, 2, 1, 2, 3};
 
@@ -234,6 +224,22 @@ static void a_flat_sheet_stays_flat_and_its_boundary_in_place(void **state) {
     es_mesh_clear(&mesh);
 }
 
+static void tips_and_small_holes_of_a_boundary_are_not_flattened(void **state) {
+    (void)state;
+    es_bricks *bricks = bricks_of_field(ball, 22, 1);
+    for (size_t i = 0; i < es_bricks_count(bricks); i++) {
+        es_random random = es_random_new(4, i);
+        for (int v = 0; v < ES_BRICK_VOXELS; v++)
+            if (es_random_uniform(&random) < 0.05) es_bricks_get(bricks, i)->weight[v] = 0;
+    }
+    es_mesh mesh = extract(bricks, (es_iso_options)ES_ISO_DEFAULTS, NULL);
+    assert_true(inspect(&mesh).boundary_loops > 50);
+    assert_true(es_mesh_smooth(&mesh, 20, 0.5, -0.53, NULL));
+    assert_two_manifold(&mesh, false); /* no facet without area, no points that weld */
+    es_mesh_clear(&mesh);
+    es_bricks_free(bricks);
+}
+
 static void no_rounds_change_nothing(void **state) {
     (void)state;
     es_mesh mesh = mesh_by_hand(CORNERS, 6, TETRAHEDRON, 4);
@@ -326,6 +332,7 @@ int main(void) {
         cmocka_unit_test(noise_is_smoothed_away_and_the_volume_stays),
         cmocka_unit_test(plain_averaging_shrinks),
         cmocka_unit_test(a_flat_sheet_stays_flat_and_its_boundary_in_place),
+        cmocka_unit_test(tips_and_small_holes_of_a_boundary_are_not_flattened),
         cmocka_unit_test(no_rounds_change_nothing),
         cmocka_unit_test(smoothing_that_blows_up_is_refused),
         cmocka_unit_test(broken_meshes_are_refused_everywhere),

@@ -8,14 +8,8 @@ static double hollow20(es_vec3 p) { return 20 - es_vec3_length(p); }
 static double ball1(es_vec3 p) { return es_vec3_length(p) - 1.2; }
 static double wave(es_vec3 p) { return p.z - 1.5 * sin(p.x / 1.5); } /* least radius 1.5 */
 
-static double place_noise(es_vec3 p) {
-    es_random random = es_random_new(3, (uint64_t)((int64_t)floor(p.x * 64) * 73856093 ^
-                                                   (int64_t)floor(p.y * 64) * 19349663 ^
-                                                   (int64_t)floor(p.z * 64) * 83492791));
-    return es_random_normal(&random);
-}
-static double noisy_plane(es_vec3 p) { return tilted_plane(p) + 0.15 * place_noise(p); }
-static double noisy_ball(es_vec3 p) { return ball20(p) + 0.15 * place_noise(p); }
+static double noisy_plane(es_vec3 p) { return tilted_plane(p) + 0.1 * place_noise(p); }
+static double noisy_ball(es_vec3 p) { return ball20(p) + 0.1 * place_noise(p); }
 static double white(es_vec3 p) { return place_noise(p); }
 
 /* The surface in z > 0 alone. */
@@ -41,7 +35,7 @@ static es_mesh thicken(const es_mesh *sheet, double thickness_mm) {
 
 typedef struct thickness {
     double least, p5, median, p95, most; /* distance of the copy's vertices to the sheet */
-    size_t turned;                       /* copied triangles that look the same way as before */
+    size_t turned;                       /* copied triangles that do not look backwards */
 } thickness;
 
 static int by_value(const void *a, const void *b) {
@@ -58,8 +52,17 @@ static es_vec3 facet_cross(const es_mesh *mesh, size_t t) {
     return es_vec3_cross(es_vec3_sub(corner[1], corner[0]), es_vec3_sub(corner[2], corner[0]));
 }
 
-/* For a sheet that is open in all its parts and has no bow-ties. */
-static thickness measure(const es_mesh *sheet, const es_mesh *solid) {
+static es_vec3 gradient(field_fn *field, es_vec3 p) {
+    const double step = 1e-3;
+    double here = field(p);
+    return es_vec3_make(field(es_vec3_make(p.x + step, p.y, p.z)) - here,
+                        field(es_vec3_make(p.x, p.y + step, p.z)) - here,
+                        field(es_vec3_make(p.x, p.y, p.z + step)) - here);
+}
+
+/* For a sheet that is open in all its parts and has no bow-ties; `truth` is
+ * the field without noise. */
+static thickness measure(const es_mesh *sheet, const es_mesh *solid, field_fn *truth) {
     size_t count = solid->vertex_count - sheet->vertex_count;
     float *distance = malloc(count * sizeof *distance);
     assert_int_equal(count, sheet->vertex_count);
@@ -72,18 +75,11 @@ static thickness measure(const es_mesh *sheet, const es_mesh *solid) {
                         .p95 = distance[count - 1 - count / 20],
                         .most = distance[count - 1]};
     free(distance);
-    float *normals = malloc(3 * sheet->vertex_count * sizeof *normals);
-    es_mesh_normals(sheet, normals);
     for (size_t t = 0; t < sheet->triangle_count; t++) {
-        /* The noise of one facet says little: ask the normals about it. */
-        es_vec3 copy = facet_cross(solid, sheet->triangle_count + t), outer = {0, 0, 0};
-        for (size_t k = 0; k < 3; k++) {
-            const float *n = normals + 3 * sheet->triangles[3 * t + k];
-            outer = es_vec3_add(outer, es_vec3_make(n[0], n[1], n[2]));
-        }
-        result.turned += es_vec3_dot(copy, outer) >= 0;
+        const float *v = sheet->vertices + 3 * sheet->triangles[3 * t];
+        es_vec3 outwards = gradient(truth, es_vec3_make(v[0], v[1], v[2]));
+        result.turned += es_vec3_dot(facet_cross(solid, sheet->triangle_count + t), outwards) >= 0;
     }
-    free(normals);
     return result;
 }
 
@@ -97,7 +93,7 @@ static void a_plane_becomes_a_plate_of_the_thickness(void **state) {
     (void)state;
     es_mesh sheet = mesh_of_field(tilted_plane, 10, 0.5), solid = thicken(&sheet, 2);
     es_mesh_check check = inspect(&solid);
-    thickness t = measure(&sheet, &solid);
+    thickness t = measure(&sheet, &solid, tilted_plane);
     assert_two_manifold(&solid, true);
     assert_sheet_is_kept(&sheet, &solid);
     assert_int_equal(check.euler, 2);
@@ -113,7 +109,7 @@ static void a_plane_becomes_a_plate_of_the_thickness(void **state) {
 static void check_hemisphere(field_fn *field, double inner_mm, double outer_mm) {
     es_mesh sheet = upper_sheet(field, 23, 0.5), solid = thicken(&sheet, 2);
     es_mesh_check check = inspect(&solid);
-    thickness t = measure(&sheet, &solid);
+    thickness t = measure(&sheet, &solid, field);
     double volume = 2.0 / 3 * M_PI * (pow(outer_mm, 3) - pow(inner_mm, 3));
     assert_two_manifold(&solid, true);
     assert_sheet_is_kept(&sheet, &solid);
@@ -137,7 +133,7 @@ static void a_hemisphere_becomes_a_bowl(void **state) {
 static void a_bend_sharper_than_the_thickness_is_not_turned_inside_out(void **state) {
     (void)state;
     es_mesh sheet = upper_sheet(ball1, 2, 0.125), solid = thicken(&sheet, 2);
-    thickness t = measure(&sheet, &solid);
+    thickness t = measure(&sheet, &solid, ball1);
     assert_two_manifold(&solid, true);
     assert_sheet_is_kept(&sheet, &solid);
     assert_true(inspect(&solid).volume_mm3 > 0);
@@ -148,7 +144,7 @@ static void a_bend_sharper_than_the_thickness_is_not_turned_inside_out(void **st
     es_mesh_clear(&solid);
     sheet = mesh_of_field(wave, 12, 0.25);
     solid = thicken(&sheet, 2);
-    t = measure(&sheet, &solid);
+    t = measure(&sheet, &solid, wave);
     assert_two_manifold(&solid, true);
     assert_true(inspect(&solid).volume_mm3 > 0);
     assert_int_equal(t.turned, 0);
@@ -157,14 +153,16 @@ static void a_bend_sharper_than_the_thickness_is_not_turned_inside_out(void **st
     es_mesh_clear(&solid);
 }
 
-static void check_noisy(es_mesh sheet) {
+static void check_noisy(es_mesh sheet, field_fn *truth) {
     assert_true(es_mesh_keep_components(&sheet, 1, 0, NULL, NULL, NULL));
     assert_two_manifold(&sheet, false);
+    /* Handles and holes cannot face one way all round; more noise makes some. */
+    assert_int_equal(inspect(&sheet).euler, 1);
     es_mesh solid = thicken(&sheet, 2);
-    thickness t = measure(&sheet, &solid);
+    thickness t = measure(&sheet, &solid, truth);
     assert_two_manifold(&solid, true);
     assert_sheet_is_kept(&sheet, &solid);
-    /* Noise of 0.15 mm moves either side's distance by about three times that. */
+    /* Noise of 0.1 mm moves either side's distance by about three times that. */
     assert_near(t.median, 2, 0.15);
     assert_true(t.p5 > 1.4 && t.p95 < 2.5);
     assert_true(t.least > 0.5);
@@ -175,8 +173,26 @@ static void check_noisy(es_mesh sheet) {
 
 static void a_noisy_sheet_is_about_as_thick_as_asked(void **state) {
     (void)state;
-    check_noisy(mesh_of_field(noisy_plane, 10, 0.5));
-    check_noisy(upper_sheet(noisy_ball, 23, 0.5));
+    check_noisy(mesh_of_field(noisy_plane, 10, 0.5), tilted_plane);
+    check_noisy(upper_sheet(noisy_ball, 23, 0.5), ball20);
+}
+
+static void a_ragged_sheet_with_holes_has_no_facet_without_area(void **state) {
+    (void)state;
+    es_bricks *bricks = bricks_of_field(noisy_ball, 22, 1);
+    for (size_t i = 0; i < es_bricks_count(bricks); i++) {
+        es_random random = es_random_new(6, i);
+        for (int v = 0; v < ES_BRICK_VOXELS; v++)
+            if (es_random_uniform(&random) < 0.03) es_bricks_get(bricks, i)->weight[v] = 0;
+    }
+    es_mesh sheet = extract(bricks, (es_iso_options)ES_ISO_DEFAULTS, NULL);
+    assert_true(es_mesh_smooth(&sheet, 20, 0.5, -0.53, NULL));
+    es_mesh solid = thicken(&sheet, 2);
+    assert_true(inspect(&sheet).boundary_loops > 50);
+    assert_two_manifold(&solid, true);
+    es_mesh_clear(&sheet);
+    es_mesh_clear(&solid);
+    es_bricks_free(bricks);
 }
 
 static void any_sheet_at_all_becomes_closed(void **state) {
@@ -194,16 +210,6 @@ static void any_sheet_at_all_becomes_closed(void **state) {
 }
 
 /* ---- small sheets made by hand ------------------------------------------------------ */
-
-static es_mesh mesh_by_hand(const float *vertices, size_t vertex_count, const uint32_t *triangles,
-                            size_t triangle_count) {
-    es_mesh mesh = {.vertex_count = vertex_count, .triangle_count = triangle_count};
-    mesh.vertices = es_alloc(3 * vertex_count, sizeof(float), NULL);
-    mesh.triangles = es_alloc(3 * triangle_count, sizeof(uint32_t), NULL);
-    memcpy(mesh.vertices, vertices, 3 * vertex_count * sizeof(float));
-    memcpy(mesh.triangles, triangles, 3 * triangle_count * sizeof(uint32_t));
-    return mesh;
-}
 
 static void one_triangle_becomes_a_prism(void **state) {
     (void)state;
@@ -228,7 +234,7 @@ static void sheets_that_touch_in_a_vertex_come_apart(void **state) {
     assert_int_equal(inspect(&sheet).bad_vertices, 1);
     assert_two_manifold(&solid, true);
     assert_int_equal(inspect(&solid).components, 2);
-    assert_near(inspect(&solid).volume_mm3, 1, 1e-5);
+    assert_near(inspect(&solid).volume_mm3, 1, 3e-3); /* the double stands 0.1 % of an edge aside */
     es_mesh_clear(&sheet);
     es_mesh_clear(&solid);
 }
@@ -329,6 +335,7 @@ int main(void) {
         cmocka_unit_test(a_hemisphere_becomes_a_bowl),
         cmocka_unit_test(a_bend_sharper_than_the_thickness_is_not_turned_inside_out),
         cmocka_unit_test(a_noisy_sheet_is_about_as_thick_as_asked),
+        cmocka_unit_test(a_ragged_sheet_with_holes_has_no_facet_without_area),
         cmocka_unit_test(any_sheet_at_all_becomes_closed),
         cmocka_unit_test(one_triangle_becomes_a_prism),
         cmocka_unit_test(sheets_that_touch_in_a_vertex_come_apart),

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "grey.h"
 #include "model_run.h"
 
 static const char *const detector_words[] = {"shadow", "foroughi", NULL};
@@ -177,14 +178,10 @@ static bool write_meshes(model_run *r, es_error *err) {
 
 static bool write_volume(model_run *r, es_error *err) {
     if (!r->o->volume) return true;
-    es_volume *volume = es_model_volume(r->model);
-    es_grid_info info = {0};
-    es_grid_options options = ES_GRID_DEFAULTS;
-    bool ok = es_volume_grid_info(volume, &info, err) &&
-              app_origin_fields(&r->origin, &info.fields, err) &&
-              es_grid_write(r->o->volume, &info, es_volume_slab, volume, &options, err);
-    es_grid_info_clear(&info);
-    return ok;
+    es_fill_stats stats;
+    grey_output out = {
+        .path = r->o->volume, .holes = &r->s.setup.holes, .pool = r->s.pool, .origin = &r->origin};
+    return grey_write(&out, es_model_volume(r->model), &stats, err);
 }
 
 static bool write_field(model_run *r, es_error *err) {

@@ -2,14 +2,18 @@
 #include <math.h>
 #include <string.h>
 
+#include "grey.h"
 #include "setup_options.h"
 
 typedef struct reconstruct_options {
     common_options common;
     setup_options setup;
-    const char *output, *hits, *spread;
+    const char *output, *hits, *spread, *filled;
+    int compat;
     bool dry_run, raw;
 } reconstruct_options;
+
+static const char *const compat_words[] = {"igsio", NULL};
 
 static const opt table[] = {
     {.name = "output",
@@ -25,6 +29,28 @@ static const opt table[] = {
      .type = OPT_TEXT,
      .offset = offsetof(reconstruct_options, spread),
      .help = "also write the standard deviation of each voxel's hits (mean compounding)"},
+    {.name = "mask",
+     .type = OPT_TEXT,
+     .value = "PICTURE",
+     .offset = offsetof(reconstruct_options, setup.mask),
+     .help = "weights of the pixels for --compounding mask: a grey PNG or one slice, of the "
+             "pictures' size (default: the configuration's ImportanceMaskFilename)"},
+    {.name = "fill",
+     .type = OPT_TEXT,
+     .value = "STEPS",
+     .offset = offsetof(reconstruct_options, setup.fill),
+     .help = "fill holes between seen voxels: none, or stick:9:1, gaussian:5:0.667:0.5, "
+             "inverse:5:0.5, nearest:5:0.5, several joined by + (default: the configuration's, "
+             "else none)"},
+    {.name = "filled",
+     .type = OPT_TEXT,
+     .offset = offsetof(reconstruct_options, filled),
+     .help = "also write a mask of the voxels that were filled, not seen"},
+    {.name = "compat",
+     .type = OPT_WORD,
+     .words = compat_words,
+     .offset = offsetof(reconstruct_options, compat),
+     .help = "the arithmetic of another program, to compare with its results"},
     {.name = "dry-run",
      .letter = 'n',
      .type = OPT_FLAG,
@@ -81,111 +107,189 @@ static int print_dry_run(const reconstruct_options *o, const session *s) {
     return 0;
 }
 
-/* ---- writing ---------------------------------------------------------------- */
+/* ---- the run ------------------------------------------------------------------ */
 
-static bool write_one(const char *path, const es_volume *volume, const app_origin *origin,
-                      es_slab_fn *slab, int type, const reconstruct_options *o, es_error *err) {
+typedef struct reconstruct_run {
+    const reconstruct_options *o;
+    session s;
+    app_origin origin;
+    es_volume *volume;        /* or */
+    es_compat_volume *compat; /* with --compat */
+    es_flow_stats flow;
+    es_fill_stats fill;
+    double write_s;
+} reconstruct_run;
+
+static void run_free(reconstruct_run *r) {
+    app_origin_clear(&r->origin);
+    es_volume_free(r->volume);
+    es_compat_free(r->compat);
+    session_close(&r->s);
+}
+
+/* Hits and spread beside the volume. */
+static bool write_beside(const reconstruct_run *r, const char *path, es_slab_fn *slab, es_type type,
+                         es_error *err) {
     if (!path) return true;
     es_grid_info info = {0};
-    es_grid_options options = {.compress = !o->raw, .level = 1};
-    bool ok = es_volume_grid_info(volume, &info, err);
-    if (ok && type >= 0) {
-        info.type = (es_type)type;
-        info.channels = 1;
-    }
-    ok = ok && app_origin_fields(origin, &info.fields, err) &&
-         es_grid_write(path, &info, slab, (void *)volume, &options, err);
+    es_grid_options options = {.compress = !r->o->raw, .level = 1};
+    bool ok = es_volume_grid_info(r->volume, &info, err);
+    info.type = type;
+    info.channels = 1;
+    ok = ok && app_origin_fields(&r->origin, &info.fields, err) &&
+         es_grid_write(path, &info, slab, r->volume, &options, err);
     es_grid_info_clear(&info);
     return ok;
 }
 
-static bool write_all(const reconstruct_options *o, const es_volume *volume,
-                      const app_origin *origin, es_error *err) {
-    return write_one(o->output, volume, origin, es_volume_slab, -1, o, err) &&
-           write_one(o->hits, volume, origin, es_volume_hits_slab, ES_U16, o, err) &&
-           write_one(o->spread, volume, origin, es_volume_spread_slab, ES_F32, o, err);
+static bool write_all(reconstruct_run *r, es_error *err) {
+    const reconstruct_options *o = r->o;
+    grey_output out = {.path = o->output,
+                       .filled = o->filled,
+                       .holes = &r->s.setup.holes,
+                       .pool = r->s.pool,
+                       .origin = &r->origin,
+                       .raw = o->raw};
+    return grey_write(&out, r->volume, &r->fill, err) &&
+           write_beside(r, o->hits, es_volume_hits_slab, ES_U16, err) &&
+           write_beside(r, o->spread, es_volume_spread_slab, ES_F32, err);
 }
 
-static int print_result(const reconstruct_options *o, const session *s, const es_flow_stats *flow,
-                        const es_volume *volume, double write_s) {
-    es_volume_stats v = es_volume_statistics(volume);
-    double ms = flow->inserted ? 1e3 * v.insert_s / (double)flow->inserted : 0;
-    double read_ms = flow->read ? 1e3 * flow->read_s / (double)flow->read : 0;
-    if (o->common.json) {
-        json_t *root = session_json(s);
-        json_object_set_new(root, "output", json_string(o->output));
-        json_object_set_new(root, "frames_inserted", json_integer(flow->inserted));
-        json_object_set_new(root, "ms_per_frame_insert", json_real(ms));
-        json_object_set_new(root, "ms_per_frame_read", json_real(read_ms));
-        json_object_set_new(root, "write_s", json_real(write_s));
-        json_object_set_new(root, "bricks", json_integer((json_int_t)v.bricks));
-        json_object_set_new(root, "bytes", json_integer((json_int_t)v.bytes));
-        json_object_set_new(root, "pixels_inserted", json_integer((json_int_t)v.pixels_inserted));
-        json_object_set_new(root, "pixels_outside", json_integer((json_int_t)v.pixels_outside));
-        json_object_set_new(root, "peak_memory_bytes", json_integer((json_int_t)es_memory_peak()));
-        return app_print_json(root);
-    }
+static bool write_compat(reconstruct_run *r, es_error *err) {
+    es_compat_fill_step steps[ES_PLUS_HOLE_MAX];
+    size_t count = es_holes_compat_steps(&r->s.setup.holes, steps);
+    es_grid_info info = {0};
+    es_grid_options options = {.compress = !r->o->raw, .level = 1};
+    bool ok = (count == 0 || es_compat_fill(r->compat, steps, count, err)) &&
+              es_compat_grid_info(r->compat, &info, err) &&
+              app_origin_fields(&r->origin, &info.fields, err) &&
+              es_grid_write(r->o->output, &info, es_compat_slab, r->compat, &options, err);
+    es_grid_info_clear(&info);
+    return ok;
+}
+
+static bool work(reconstruct_run *r, const char *file, es_error *err) {
+    const reconstruct_options *o = r->o;
+    es_setup *setup = &r->s.setup;
+    const char *inputs[] = {file, o->setup.config};
+    bool compat = o->compat >= 0;
+    es_flow flow = {.source = r->s.source,
+                    .placement = r->s.placement,
+                    .skip = setup->skip,
+                    .total = setup->survey.frames,
+                    .progress = app_progress(&o->common),
+                    .what = "reconstructing"};
+    setup->recon.spread = o->spread != NULL;
+    if (compat)
+        r->compat = es_compat_new(&setup->recon, setup->optimization, NULL, err);
+    else
+        r->volume = es_volume_new(&setup->recon, r->s.pool, err);
+    bool ok = (compat ? r->compat != NULL : r->volume != NULL) &&
+              es_flow_run(&flow, compat ? es_stage_compat : es_stage_volume,
+                          compat ? (void *)r->compat : (void *)r->volume, &r->flow, err) &&
+              app_origin_make(&r->origin, &command_reconstruct, o, inputs, 2, err);
+    double start = es_clock_s();
+    ok = ok && (compat ? write_compat(r, err) : write_all(r, err));
+    r->write_s = es_clock_s() - start;
+    return ok;
+}
+
+/* ---- what is printed ------------------------------------------------------------- */
+
+static double ms_each(double seconds, int64_t count) {
+    return count ? 1e3 * seconds / (double)count : 0;
+}
+
+static uint64_t filled_voxels(const reconstruct_run *r) {
+    uint64_t sum = 0;
+    for (int i = 0; i < ES_FILL_STEPS; i++) sum += r->fill.filled[i];
+    return sum;
+}
+
+static int print_json(const reconstruct_run *r) {
+    const es_flow_stats *f = &r->flow;
+    es_volume_stats v = {.insert_s = f->stage_s};
+    if (r->volume) v = es_volume_statistics(r->volume);
+    json_t *root = session_json(&r->s);
+    json_object_set_new(root, "output", json_string(r->o->output));
+    json_object_set_new(root, "frames_inserted", json_integer(f->inserted));
+    json_object_set_new(root, "ms_per_frame_insert", json_real(ms_each(v.insert_s, f->inserted)));
+    json_object_set_new(root, "ms_per_frame_read", json_real(ms_each(f->read_s, f->read)));
+    json_object_set_new(root, "read_s", json_real(f->read_s));
+    json_object_set_new(root, "insert_s", json_real(f->stage_s));
+    json_object_set_new(root, "wall_s", json_real(f->wall_s));
+    json_object_set_new(root, "write_s", json_real(r->write_s));
+    json_object_set_new(root, "bricks", json_integer((json_int_t)v.bricks));
+    json_object_set_new(root, "bytes", json_integer((json_int_t)v.bytes));
+    json_object_set_new(root, "pixels_inserted", json_integer((json_int_t)v.pixels_inserted));
+    json_object_set_new(root, "pixels_outside", json_integer((json_int_t)v.pixels_outside));
+    json_object_set_new(root, "holes", json_integer((json_int_t)r->fill.holes));
+    json_object_set_new(root, "holes_filled", json_integer((json_int_t)filled_voxels(r)));
+    json_object_set_new(root, "fill_s", json_real(r->fill.seconds));
+    json_object_set_new(root, "peak_memory_bytes", json_integer((json_int_t)es_memory_peak()));
+    return app_print_json(root);
+}
+
+static int print_result(const reconstruct_run *r) {
+    const es_flow_stats *f = &r->flow;
     char a[32], b[32];
-    printf("%s: %lld of %lld frames, %.2f ms a frame inserted, %.2f ms read\n", o->output,
-           (long long)flow->inserted, (long long)flow->read, ms, read_ms);
+    if (r->o->common.json) return print_json(r);
+    printf("%s: %lld of %lld frames, %.2f ms a frame inserted, %.2f ms read\n", r->o->output,
+           (long long)f->inserted, (long long)f->read, ms_each(f->stage_s, f->inserted),
+           ms_each(f->read_s, f->read));
+    printf("reading %.2f s and inserting %.2f s took %.2f s together, writing %.2f s\n", f->read_s,
+           f->stage_s, f->wall_s, r->write_s);
+    if (r->fill.holes)
+        printf("%llu of %llu holes near data were filled in %.2f s; --filled marks them\n",
+               (unsigned long long)filled_voxels(r), (unsigned long long)r->fill.holes,
+               r->fill.seconds);
+    if (r->compat) {
+        printf("arithmetic of IGSIO, with its known defects: for comparing only\n");
+        return 0;
+    }
+    es_volume_stats v = es_volume_statistics(r->volume);
     printf("%llu bricks, %s; peak memory of the program %s\n", (unsigned long long)v.bricks,
            app_bytes(v.bytes, a), app_bytes(es_memory_peak(), b));
     return 0;
-}
-
-static bool reconstruct(const reconstruct_options *o, session *s, const char *file, int *status,
-                        es_error *err) {
-    const char *inputs[] = {file, o->setup.config};
-    es_flow flow = {.source = s->source,
-                    .placement = s->placement,
-                    .skip = s->setup.skip,
-                    .total = s->setup.survey.frames,
-                    .progress = app_progress(&o->common),
-                    .what = "reconstructing"};
-    app_origin origin = {0};
-    es_flow_stats stats;
-    s->setup.recon.spread = o->spread != NULL;
-    es_volume *volume = es_volume_new(&s->setup.recon, s->pool, err);
-    bool ok = volume && es_flow_run(&flow, es_stage_volume, volume, &stats, err) &&
-              app_origin_make(&origin, &command_reconstruct, o, inputs, 2, err);
-    double start = es_clock_s();
-    ok = ok && write_all(o, volume, &origin, err);
-    app_progress_end();
-    if (ok) *status = print_result(o, s, &stats, volume, es_clock_s() - start);
-    app_origin_clear(&origin);
-    es_volume_free(volume);
-    return ok;
 }
 
 /* Outputs are checked before the work. */
 static bool check_outputs(const reconstruct_options *o, es_error *err) {
     if (!o->output && !o->dry_run)
         return es_fail(err, ES_USAGE, "reconstruct: name the volume with -o, or use --dry-run");
-    const char *paths[] = {o->output, o->hits, o->spread};
-    for (int i = 0; i < 3; i++)
+    if (o->compat >= 0 && (o->hits || o->spread || o->filled))
+        return es_fail(err, ES_USAGE,
+                       "--hits, --spread and --filled are not there with --compat: its volumes do "
+                       "not know them");
+    const char *paths[] = {o->output, o->hits, o->spread, o->filled};
+    for (int i = 0; i < 4; i++)
         if (paths[i] && !es_grid_can_write(paths[i], err)) return false;
     return true;
 }
 
 static int run(const void *options, const char *const *files, int count) {
     (void)count;
-    const reconstruct_options *o = options;
     es_error err = {0};
-    session s;
-    if (!check_outputs(o, &err) || !session_open(&s, files[0], &o->setup, &err))
+    reconstruct_run r = {.o = options};
+    setup_options setup = r.o->setup;
+    setup.peer_defaults = r.o->compat >= 0;
+    if (!check_outputs(r.o, &err) || !session_open(&r.s, files[0], &setup, &err))
         return app_fail(&err);
-    const es_survey *v = &s.setup.survey;
+    const es_survey *v = &r.s.setup.survey;
     int status = 1;
-    if (o->dry_run) {
-        status = print_dry_run(o, &s);
+    if (r.o->dry_run) {
+        status = print_dry_run(r.o, &r.s);
     } else {
-        app_decisions(&o->common, &s.setup.decisions);
+        app_decisions(&r.o->common, &r.s.setup.decisions);
         if (v->placed < v->frames)
-            app_note(&o->common, "%lld of %lld frames have no valid position and are left out: %s",
+            app_note(&r.o->common,
+                     "%lld of %lld frames have no valid position and are left out: %s",
                      (long long)(v->frames - v->placed), (long long)v->frames, v->reason);
-        if (!reconstruct(o, &s, files[0], &status, &err)) status = app_fail(&err);
+        bool ok = work(&r, files[0], &err);
+        app_progress_end();
+        status = ok ? print_result(&r) : app_fail(&err);
     }
-    session_close(&s);
+    run_free(&r);
     return status;
 }
 
@@ -199,7 +303,9 @@ const command command_reconstruct = {
         "line, else from the PLUS configuration (VolumeReconstruction), else they are chosen from "
         "pixel size and frame distance; what was chosen, and why, is printed. Frames without a "
         "valid position are left out and counted. Voxels that no frame saw are 0 in the volume; "
-        "--hits tells them from voxels that were seen black.",
+        "--hits tells them from voxels that were seen black. Holes between seen voxels are filled "
+        "only "
+        "when --fill or the configuration asks for it, and --filled marks them.",
     .examples = examples,
     .options = table,
     .options_size = sizeof(reconstruct_options),

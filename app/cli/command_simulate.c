@@ -14,6 +14,8 @@ typedef struct simulate_options {
     int64_t frames, seed, threads;
 } simulate_options;
 
+static const double DEGREE = 0.017453292519943295;
+
 static const char *const probe_words[] = {"linear", "convex", NULL};
 
 static const opt table[] = {
@@ -34,13 +36,12 @@ static const opt table[] = {
      .type = OPT_WORD,
      .words = probe_words,
      .offset = offsetof(simulate_options, probe),
-     .help = "kind of array (default: convex for the abdomen, else linear)"},
+     .help = "kind of array (default: what suits the scene)"},
     {.name = "width",
      .type = OPT_NUMBER,
      .unit = UNIT_MM,
      .low = 5,
      .high = 300,
-     .fallback = "50",
      .offset = offsetof(simulate_options, width),
      .help = "aperture of a linear array"},
     {.name = "radius",
@@ -48,7 +49,6 @@ static const opt table[] = {
      .unit = UNIT_MM,
      .low = 5,
      .high = 200,
-     .fallback = "60",
      .offset = offsetof(simulate_options, radius),
      .help = "radius of a convex array's face"},
     {.name = "half-angle",
@@ -56,7 +56,6 @@ static const opt table[] = {
      .unit = UNIT_DEG,
      .low = 5,
      .high = 80,
-     .fallback = "30",
      .offset = offsetof(simulate_options, half_angle),
      .help = "half the field of view of a convex array"},
     {.name = "depth",
@@ -65,25 +64,24 @@ static const opt table[] = {
      .low = 5,
      .high = 400,
      .offset = offsetof(simulate_options, depth),
-     .help = "imaging depth (default: 60 linear, 120 convex)"},
+     .help = "imaging depth"},
     {.name = "image-size",
      .type = OPT_NUMBERS,
      .count = 2,
      .unit = UNIT_PX,
      .low = 16,
      .high = 8192,
-     .fallback = "512,512",
      .value = "WIDTH,HEIGHT",
      .offset = offsetof(simulate_options, image_size),
      .help = "size of the picture in pixels"},
     {.name = "frames",
      .letter = 'n',
      .type = OPT_INT,
-     .low = 2,
-     .high = 1e7,
-     .fallback = "600",
+     .low = 0,
+     .high = 1e6,
+     .fallback = "0",
      .offset = offsetof(simulate_options, frames),
-     .help = "frames over the whole motion"},
+     .help = "frames over the whole motion; 0: what suits the scene, about 0.7 mm apart"},
     {.name = "rate",
      .type = OPT_NUMBER,
      .unit = UNIT_HZ,
@@ -153,27 +151,33 @@ static const char *const examples[] = {
     "knee.igs.mha",
     "echosolid simulate --scene abdomen --frames 20 --speckle 0 -o abdomen.igs.mha --json", NULL};
 
-static es_simulation make_simulation(const simulate_options *o) {
-    es_simulation s = ES_SIMULATION_DEFAULTS;
-    bool convex = o->probe >= 0 ? o->probe == 1 : strcmp(o->scene, "abdomen") == 0;
-    s.scene = o->scene;
-    s.probe = (es_probe){.curved = convex,
-                         .width_mm = convex ? 0 : o->width,
-                         .radius_mm = convex ? o->radius : 0,
-                         .half_angle_rad = convex ? o->half_angle * 0.017453292519943295 : 0,
-                         .depth_mm = !isnan(o->depth) ? o->depth
-                                     : convex         ? 120
-                                                      : 60,
-                         .image_size = {(uint32_t)o->image_size[0], (uint32_t)o->image_size[1]}};
-    s.frames = (int)o->frames;
-    s.rate_hz = o->rate;
-    s.pose_noise_mm = o->pose_noise;
-    s.pose_noise_rad = o->angle_noise * 0.017453292519943295;
-    s.lag_s = o->lag;
-    s.speckle = o->speckle;
-    s.seed = (uint64_t)o->seed;
-    s.threads = (int)o->threads;
-    return s;
+/* The scene's own probe and frames, and what was given instead. */
+static bool make_simulation(const simulate_options *o, es_simulation *s, es_error *err) {
+    if (!es_simulation_preset(o->scene, s, err)) return false;
+    es_probe *p = &s->probe;
+    bool curved = o->probe >= 0 ? o->probe == 1 : p->curved;
+    if (curved != p->curved)
+        *p = curved ? (es_probe){.curved = true,
+                                 .radius_mm = 60,
+                                 .half_angle_rad = 0.5236,
+                                 .depth_mm = 120,
+                                 .image_size = {512, 512}}
+                    : (es_probe){.width_mm = 50, .depth_mm = 60, .image_size = {512, 512}};
+    if (!isnan(o->width)) p->width_mm = o->width;
+    if (!isnan(o->radius)) p->radius_mm = o->radius;
+    if (!isnan(o->half_angle)) p->half_angle_rad = o->half_angle * DEGREE;
+    if (!isnan(o->depth)) p->depth_mm = o->depth;
+    for (int i = 0; i < 2 && !isnan(o->image_size[0]); i++)
+        p->image_size[i] = (uint32_t)o->image_size[i];
+    if (o->frames) s->frames = (int)o->frames;
+    s->rate_hz = o->rate;
+    s->pose_noise_mm = o->pose_noise;
+    s->pose_noise_rad = o->angle_noise * DEGREE;
+    s->lag_s = o->lag;
+    s->speckle = o->speckle;
+    s->seed = (uint64_t)o->seed;
+    s->threads = (int)o->threads;
+    return true;
 }
 
 static bool write_frames(const simulate_options *o, const es_simulation *s, es_error *err) {
@@ -187,7 +191,7 @@ static bool write_frames(const simulate_options *o, const es_simulation *s, es_e
         ok = es_source_next(source, &frame, ES_READ_PIXELS, &end, err);
         if (!ok || end) break;
         ok = es_sink_put(sink, &frame, err);
-        es_progress_step(app_progress(&o->common), "simulating", (double)f, (double)o->frames);
+        es_progress_step(app_progress(&o->common), "simulating", (double)f, (double)s->frames);
     }
     ok = ok && es_sink_finish(sink, err);
     es_frame_clear(&frame);
@@ -304,13 +308,14 @@ static bool write_truth(const simulate_options *o, const es_simulation *s, const
     return ok;
 }
 
-static int print_result(const simulate_options *o, const names *n, const truth *t) {
+static int print_result(const simulate_options *o, const es_simulation *s, const names *n,
+                        const truth *t) {
     if (o->common.json)
         return app_print_json(json_pack("{s:s, s:s, s:s, s:s, s:I, s:f, s:f}", "output", o->output,
                                         "config", n->config, "truth", n->truth, "seen", n->seen,
-                                        "frames", (json_int_t)o->frames, "area_mm2", t->area_mm2,
+                                        "frames", (json_int_t)s->frames, "area_mm2", t->area_mm2,
                                         "seen_mm2", t->seen_mm2));
-    printf("%s: %lld frames of the %s\n", o->output, (long long)o->frames, o->scene);
+    printf("%s: %lld frames of the %s\n", o->output, (long long)s->frames, o->scene);
     printf("%s: ImageToProbe and scan conversion\n", n->config);
     printf("%s: the true surface, %.0f mm2\n", n->truth, t->area_mm2);
     if (t->seen_mm2 > 0)
@@ -333,16 +338,17 @@ static int run(const void *options, const char *const *files, int count) {
     (void)count;
     const simulate_options *o = options;
     es_error err = {0};
-    es_simulation s = make_simulation(o);
+    es_simulation s;
     truth t = {{0}, {0}, 0, 0};
     names n = {0};
     int status = 1;
-    bool ok = check(o, &err) && (n.config = app_sibling(o->output, ".xml", &err)) &&
+    bool ok = check(o, &err) && make_simulation(o, &s, &err) &&
+              (n.config = app_sibling(o->output, ".xml", &err)) &&
               (n.truth = app_sibling(o->output, ".truth.ply", &err)) &&
               (n.seen = app_sibling(o->output, ".seen.ply", &err)) && write_frames(o, &s, &err) &&
               write_config(&s, n.config, &err) && write_truth(o, &s, &n, &t, &err);
     app_progress_end();
-    status = ok ? print_result(o, &n, &t) : app_fail(&err);
+    status = ok ? print_result(o, &s, &n, &t) : app_fail(&err);
     es_mesh_clear(&t.surface);
     es_mesh_clear(&t.seen);
     es_free(n.config);

@@ -176,23 +176,33 @@ typedef struct outcome {
     bool thickened;
 } outcome;
 
+/* Edges under a tenth of a voxel are collapsed, before smoothing and after. */
+static bool refine(const surface_options *o, const es_bricks *bricks, outcome *out, es_error *err) {
+    const double *spacing = es_bricks_spacing(bricks);
+    double shortest = 0.1 * fmin(fmin(spacing[0], spacing[1]), spacing[2]);
+    if (!es_mesh_clean(&out->mesh, shortest, NULL, err) ||
+        !es_mesh_keep_components(&out->mesh, (size_t)o->components, o->min_area, &out->kept,
+                                 &out->dropped, err))
+        return false;
+    return o->smooth == 0 || (es_mesh_smooth(&out->mesh, (int)o->smooth, 0.5, -0.53, err) &&
+                              es_mesh_clean(&out->mesh, shortest, NULL, err));
+}
+
 static bool make_mesh(const surface_options *o, es_bricks *bricks, const choice *c, es_pool *pool,
                       outcome *out, es_error *err) {
     es_mesh solid = {0};
-    bool ok = es_surface_extract(bricks, &c->iso, pool, &out->mesh, err) &&
-              es_mesh_keep_components(&out->mesh, (size_t)o->components, o->min_area, &out->kept,
-                                      &out->dropped, err) &&
-              es_mesh_smooth(&out->mesh, (int)o->smooth, 0.5, -0.53, err);
+    bool ok =
+        es_surface_extract(bricks, &c->iso, pool, &out->mesh, err) && refine(o, bricks, out, err);
     if (ok && out->mesh.triangle_count == 0)
         ok = es_fail(err, ES_GEOMETRY,
                      "no surface at level %g; try another --level or a smaller "
                      "--min-area",
                      c->iso.level);
-    ok = ok && es_mesh_inspect(&out->mesh, &out->check, err);
+    ok = ok && es_mesh_inspect_welded(&out->mesh, &out->check, err);
     if (ok && !out->check.closed && !o->open) {
         out->thickened = true;
         ok = es_mesh_thicken(&out->mesh, o->thickness, &solid, err) &&
-             es_mesh_inspect(&solid, &out->check, err);
+             es_mesh_inspect_welded(&solid, &out->check, err);
         es_mesh_clear(&out->mesh);
         out->mesh = solid;
     }

@@ -83,6 +83,19 @@ static es_vec3 facing(const es_mesh *mesh) {
     return es_vec3_length(sum) > 0 ? es_vec3_unit(sum) : es_vec3_make(0, 1, 0);
 }
 
+static bool add_histogram(es_report *p, const float *distances, size_t count, es_error *err) {
+    es_histogram plot = {.values = distances,
+                         .count = count,
+                         .high = 2,
+                         .bins = 40,
+                         .label = "distance to the truth, mm"};
+    es_text svg = {0};
+    bool ok = es_plot_histogram(&plot, &svg, err);
+    if (ok) es_report_plot(p, "How the distances to the truth spread", &svg);
+    es_text_free(&svg);
+    return ok;
+}
+
 static bool add_meshes(es_report *p, const model_run *r, es_error *err) {
     es_vec3 front = facing(&r->result.sheet);
     es_vec3 other = fabs(front.z) > 0.9 ? es_vec3_make(0, 1, 0) : es_vec3_make(0, 0, 1);
@@ -99,7 +112,9 @@ static bool add_meshes(es_report *p, const model_run *r, es_error *err) {
     }
     ok = ok && add_mesh(p, r, front, "The seen surface, from the side of the probe", NULL, err) &&
          add_mesh(p, r, oblique, "The seen surface, obliquely", NULL, err);
-    if (ok && scalar) ok = add_mesh(p, r, front, "Distance to the truth, 0 to 2 mm", scalar, err);
+    if (ok && scalar)
+        ok = add_mesh(p, r, front, "Distance to the truth, 0 to 2 mm", scalar, err) &&
+             add_histogram(p, scalar, r->result.sheet.vertex_count, err);
     es_free(scalar);
     return ok;
 }

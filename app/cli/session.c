@@ -6,7 +6,7 @@
 #include "setup_options.h"
 
 const char *const interpolation_words[] = {"nearest", "linear", NULL};
-const char *const compounding_words[] = {"latest", "mean", "maximum", NULL};
+const char *const compounding_words[] = {"latest", "mean", "maximum", "mask", NULL};
 
 static void fill_request(const setup_options *o, const es_plus *plus, es_setup_request *r) {
     es_setup_request_init(r);
@@ -23,21 +23,49 @@ static void fill_request(const setup_options *o, const es_plus *plus, es_setup_r
     r->compounding = o->compounding;
     r->threshold = o->threshold;
     r->skip = o->skip;
+    r->fill = o->fill;
+    r->mask = o->mask;
+    r->peer_defaults = o->peer_defaults;
     r->memory_limit = isnan(o->memory) ? 0 : (uint64_t)(o->memory * 1e9);
+}
+
+/* The mask that the configuration names, beside it, unless one is given. */
+static bool name_mask(const session *s, const setup_options *o, char **name,
+                      es_setup_request *request, es_error *err) {
+    es_plus_reconstruction recon;
+    bool present = false;
+    if (o->mask || !s->plus) return true;
+    if (!es_plus_reconstruction_get(s->plus, &recon, &present, err)) return false;
+    if (!present || !recon.has_importance_mask) return true;
+    *name = es_path_beside(o->config, recon.importance_mask, err);
+    request->mask = *name;
+    return *name != NULL;
+}
+
+static bool check_recording(const char *file, es_error *err) {
+    bool is_grid = false;
+    if (!es_file_is_grid(file, &is_grid, err)) return false;
+    if (!is_grid) return true;
+    return es_fail(
+        err, ES_USAGE,
+        "%s: is a volume, not a recording of frames; echosolid surface makes a mesh of it", file);
 }
 
 bool session_open(session *s, const char *file, const setup_options *options, es_error *err) {
     memset(s, 0, sizeof *s);
     es_setup_request request;
     bool ok = !options->config || (s->plus = es_plus_read(options->config, err)) != NULL;
+    char *mask = NULL;
     fill_request(options, s->plus, &request);
-    ok = ok && (s->source = es_sequence_open(file, err)) != NULL;
+    ok = ok && name_mask(s, options, &mask, &request, err);
+    ok = ok && check_recording(file, err) && (s->source = es_sequence_open(file, err)) != NULL;
     if (ok && !es_setup_make(s->source, &request, &s->setup, err)) {
         if (err->code == ES_GEOMETRY) es_prefix(err, "%s", file);
         ok = false;
     }
     ok = ok && (s->placement = es_placement_new(s->plus, options->transform, err)) &&
          (s->pool = es_pool_new((int)options->threads, err));
+    es_free(mask);
     if (!ok) session_close(s);
     return ok;
 }

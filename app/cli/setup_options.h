@@ -6,12 +6,13 @@
 #include "app.h"
 
 typedef struct setup_options {
-    const char *config, *transform;
+    const char *config, *transform, *fill, *mask;
     double spacing[3], origin[3], size[3];
     int interpolation, compounding;
     double clip[4], fan_angles[2], fan_origin[2], fan_radii[2];
     double threshold, memory;
     int64_t skip, threads;
+    bool peer_defaults; /* not an option of its own: --compat */
 } setup_options;
 
 extern const char *const interpolation_words[], *const compounding_words[];

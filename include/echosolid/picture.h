@@ -68,6 +68,10 @@ bool es_picture_mesh(const es_mesh *mesh, const es_mesh_view *view, es_image *pi
 /* PNG (grey or RGB u8) through libpng, into memory or a file. es_free it. */
 void *es_png_encode(const es_image *picture, size_t *length, es_error *err);
 bool es_png_write(const char *path, const es_image *picture, es_error *err);
+/* A grey PNG file of 32768 pixels a side at most as u8 (deeper ones are cut to
+ * 8 bits, transparent parts are black); reuses the picture's memory. ES_IO,
+ * ES_FORMAT, ES_UNSUPPORTED for colour. */
+bool es_png_read(const char *path, es_image *picture, es_error *err);
 
 /* ---- plots --------------------------------------------------------------- */
 

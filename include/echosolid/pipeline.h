@@ -9,7 +9,9 @@
 
 #include "echosolid/bone.h"
 #include "echosolid/cad.h"
+#include "echosolid/compat.h"
 #include "echosolid/format.h"
+#include "echosolid/picture.h"
 #include "echosolid/recon.h"
 #include "echosolid/simulate.h"
 #include "echosolid/surface.h"
@@ -50,6 +52,24 @@ const char *es_placement_reason(const es_placement *placement);
 const char *es_placement_image(const es_placement *placement);
 const char *es_placement_reference(const es_placement *placement);
 
+/* ---- hole filling ---------------------------------------------------------- */
+
+/* The elements of a PLUS configuration, every attribute set. */
+typedef struct es_holes {
+    es_plus_hole_filling steps[ES_PLUS_HOLE_MAX];
+    int count; /* 0: holes stay holes */
+} es_holes;
+/* "none", or steps joined by +: stick:LENGTH:STICKS, gaussian:SIZE:STDEV:RATIO,
+ * accumulation:..., inverse:SIZE:RATIO, nearest:SIZE:RATIO; numbers that are
+ * left out have PLUS's usual values (stick:9:1, gaussian:5:0.667:0.5). */
+bool es_holes_parse(const char *text, es_holes *holes, es_error *err);
+/* What FillHoles and HoleFilling ask for. */
+bool es_holes_from_plus(const es_plus_reconstruction *plus, es_holes *holes, es_error *err);
+/* "stick 9 long, 1, then gaussian of 5 voxels" */
+void es_holes_describe(const es_holes *holes, char *text, size_t size);
+es_fill_options es_holes_fill_options(const es_holes *holes, es_pool *pool);
+size_t es_holes_compat_steps(const es_holes *holes, es_compat_fill_step steps[ES_PLUS_HOLE_MAX]);
+
 /* ---- the setup: everything resolved before the work --------------------- */
 
 /* What the caller asks for; NaN, NULL, -1 and 0 mean: take the configuration,
@@ -59,12 +79,15 @@ typedef struct es_setup_request {
     const char *transform;
     double spacing_mm[3], origin_mm[3]; /* NaN: not given */
     double size_mm[3];                  /* with origin: the region; NaN: where frames fall */
-    int interpolation, compounding;     /* -1: not given */
+    int interpolation, compounding;     /* -1: not given; 3: importance mask */
     double clip_px[4];                  /* u v width height; NaN first: not given */
     double fan_angles_deg[2], fan_origin_px[2], fan_radii_px[2];
     double threshold;
-    int64_t skip; /* every n-th frame; 0: not given */
+    int64_t skip;     /* every n-th frame; 0: not given */
+    const char *fill; /* as es_holes_parse takes it; NULL: not given */
+    const char *mask; /* importance mask, PNG or a volume of one slice; NULL: none */
     uint64_t memory_limit;
+    bool peer_defaults; /* missing attributes as IGSIO takes them: fan origin 0 0, stop 500 */
 } es_setup_request;
 void es_setup_request_init(es_setup_request *request);
 
@@ -83,6 +106,9 @@ typedef struct es_setup {
     es_recon_options recon;
     es_fan fan; /* where the echoes are, for detectors; NONE: unknown */
     int64_t skip;
+    es_holes holes;
+    es_image mask;                       /* weights of the pixels, u8; empty: all count alike */
+    es_compat_optimization optimization; /* of the configuration; for the compatible mode only */
     es_survey survey;
     es_decisions decisions;
     char image_frame[ES_NAME_SIZE], reference_frame[ES_NAME_SIZE];
@@ -106,7 +132,8 @@ typedef bool es_stage_fn(void *context, const es_frame *const *frames,
 
 typedef struct es_flow_stats {
     int64_t read, placed, inserted;
-    double read_s, stage_s; /* wall time in the source and in the stage */
+    double read_s, stage_s; /* wall time in the source and in the stage, which overlap */
+    double wall_s;          /* of the whole */
 } es_flow_stats;
 
 /* Reads the source to its end, places every `skip`-th frame, and gives batches
@@ -123,6 +150,10 @@ bool es_flow_run(const es_flow *flow, es_stage_fn *stage, void *context, es_flow
 
 /* An es_stage_fn that inserts into an es_volume (the context). */
 bool es_stage_volume(void *volume, const es_frame *const *frames, const es_mat4 *image_to_reference,
+                     size_t count, es_error *err);
+
+/* An es_stage_fn that inserts into an es_compat_volume (the context). */
+bool es_stage_compat(void *volume, const es_frame *const *frames, const es_mat4 *image_to_reference,
                      size_t count, es_error *err);
 
 /* ---- frames to a bone ----------------------------------------------------- */

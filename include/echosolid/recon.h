@@ -33,8 +33,8 @@ typedef enum es_compounding { ES_LATEST, ES_MEAN, ES_MAXIMUM } es_compounding;
  * and 2 bytes) or 16, 8 more with spread; NEAREST LATEST and MAXIMUM 4, 8 or
  * 16 for types of 1-2, 4 and 8 bytes. LINEAR MEAN 20 (30 with spread), LATEST
  * and MAXIMUM 41, the brick's rim included.
- * NEAREST MEAN of 1- and 2-byte types is exact up to 2^24 hits a voxel, and a
- * mean in which old and new hits count alike up to 2^23 after that. */
+ * NEAREST MEAN of 1- and 2-byte types is exact up to 2^24 hits a voxel; each
+ * time that is reached, sum and count are halved, so that old hits count half. */
 typedef struct es_recon_options {
     double origin_mm[3]; /* centre of lattice voxel (0,0,0), in reference mm */
     double spacing_mm[3];

@@ -47,17 +47,38 @@ bool es_mesh_keep_components(es_mesh *mesh, size_t count, double min_area_mm2, s
 /* In place: Taubin's lambda|mu smoothing (Taubin 1995) with equal weights;
  * usual are 20 rounds of 0.5 and -0.53, which keep the volume to a few parts in
  * ten thousand. Boundary vertices are averaged with their two neighbours along
- * the boundary only; where several boundaries touch they stay. ES_USAGE unless
+ * the boundary only; where several boundaries touch they stay. A triangle that
+ * would lose 99 % of its area (a tip of the boundary, a small hole) keeps its
+ * corners. ES_USAGE unless
  * 0 <= lambda <= 1 and -1.5 <= mu <= 0. On failure the mesh is as it was. */
 bool es_mesh_smooth(es_mesh *mesh, int iterations, double lambda, double mu, es_error *err);
+
+typedef struct es_mesh_cleaning {
+    size_t collapsed;      /* edges shorter than asked */
+    size_t pieces_dropped; /* components without an edge that is long enough */
+} es_mesh_cleaning;
+
+/* In place: makes a mesh that stays two-manifold where it loses its indices
+ * (STL). Edges shorter than min_edge_mm are collapsed wherever the surface
+ * stays a two-manifold of the same shape and no facet turns over; components
+ * with no longer edge are dropped. Vertices that still share their coordinates,
+ * or their triangles' one vertex (fans that touch), are moved apart by
+ * min_edge_mm / 100. A closed component stays closed, unless it is dropped.
+ * Vertices keep their order, the doubles of touching fans last. *cleaning may
+ * be NULL. On failure the mesh is as it was. ES_USAGE for a min_edge_mm not
+ * above 0, ES_GEOMETRY for bad edges (see es_mesh_check). Conditions of the
+ * collapse: Dey, Edelsbrunner, Guha and Nekhayev 1999. */
+bool es_mesh_clean(es_mesh *mesh, double min_edge_mm, es_mesh_cleaning *cleaning, es_error *err);
 
 /* The sheet and a copy moved by thickness_mm against the smoothed normals,
  * joined along the rim: closed, two-manifold. The first vertices and triangles
  * of the solid are the sheet's own, unchanged (vertices where two fans touch
- * are doubled, the doubles following). Where the sheet bends round more sharply
- * than the thickness allows the solid is thinner. Closed components stay as
- * they are. `solid` is overwritten, {0} on failure. ES_USAGE for a thickness
- * not above 0, ES_GEOMETRY for a sheet with bad edges (see es_mesh_check). */
+ * are doubled, the doubles following, a thousandth of an edge aside). No copy
+ * or double shares its coordinates with another vertex. Where the sheet bends
+ * round more sharply than the thickness allows the solid is thinner. Closed
+ * components stay as they are. `solid` is overwritten, {0} on failure. ES_USAGE
+ * for a thickness not above 0, ES_GEOMETRY for a sheet with bad edges (see
+ * es_mesh_check). */
 bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, es_error *err);
 
 typedef struct es_mesh_check {
@@ -74,6 +95,10 @@ typedef struct es_mesh_check {
 /* ES_FORMAT when an index is past the vertices or a coordinate not finite, as
  * in every function here that takes a mesh. */
 bool es_mesh_inspect(const es_mesh *mesh, es_mesh_check *check, es_error *err);
+/* The same of the mesh as readers of STL have it, which holds no indices:
+ * vertices of equal coordinates are one. Triangles with two corners in one
+ * place are left out, and count as degenerate. */
+bool es_mesh_inspect_welded(const es_mesh *mesh, es_mesh_check *check, es_error *err);
 
 /* Distances of points spread evenly over `from` (about one per sample_mm2 of
  * its area, and every vertex; weighted by the area that each stands for) to

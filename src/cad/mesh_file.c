@@ -81,6 +81,17 @@ void cad_title(const es_mesh_write_options *options, char *line, size_t size) {
         if ((unsigned char)*c < ' ' || *c == 127) *c = ' ';
 }
 
+uint8_t *cad_put_u32(uint8_t *to, uint32_t value) {
+    for (int i = 0; i < 4; i++) *to++ = (uint8_t)(value >> 8 * i);
+    return to;
+}
+
+uint8_t *cad_put_float(uint8_t *to, float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return cad_put_u32(to, bits);
+}
+
 /* ---- text --------------------------------------------------------------------- */
 
 static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r') || c == '\0'; }

@@ -24,6 +24,10 @@ bool cad_ply_parse(const char *bytes, size_t length, es_mesh *mesh, es_error *er
 /* "echosolid <version> mm <title>" on one line, cut to `size` with its NUL. */
 void cad_title(const es_mesh_write_options *options, char *line, size_t size);
 
+/* Little endian, wherever it runs; the place after it. */
+uint8_t *cad_put_u32(uint8_t *to, uint32_t value);
+uint8_t *cad_put_float(uint8_t *to, float value);
+
 /* ---- text ------------------------------------------------------------------- */
 
 enum { TOKEN_SIZE = 64 };

@@ -46,24 +46,13 @@ static bool write_text(es_output *out, const es_mesh *mesh, es_error *err) {
     return ok;
 }
 
-static uint8_t *put_u32(uint8_t *to, uint32_t value) {
-    for (int i = 0; i < 4; i++) *to++ = (uint8_t)(value >> 8 * i);
-    return to;
-}
-
-static uint8_t *put_float(uint8_t *to, float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return put_u32(to, bits);
-}
-
 static bool write_binary_vertices(es_output *out, const es_mesh *mesh, es_error *err) {
     uint8_t buffer[RECORDS_AT_ONCE * VERTEX_BYTES];
     for (size_t v = 0; v < mesh->vertex_count;) {
         uint8_t *at = buffer;
         for (int i = 0; i < RECORDS_AT_ONCE && v < mesh->vertex_count; i++, v++) {
-            for (size_t a = 0; a < 3; a++) at = put_float(at, mesh->vertices[3 * v + a]);
-            if (mesh->confidence) at = put_float(at, mesh->confidence[v]);
+            for (size_t a = 0; a < 3; a++) at = cad_put_float(at, mesh->vertices[3 * v + a]);
+            if (mesh->confidence) at = cad_put_float(at, mesh->confidence[v]);
         }
         if (!es_output_write(out, buffer, (size_t)(at - buffer), err)) return false;
     }
@@ -76,7 +65,7 @@ static bool write_binary_faces(es_output *out, const es_mesh *mesh, es_error *er
         uint8_t *at = buffer;
         for (int i = 0; i < RECORDS_AT_ONCE && t < mesh->triangle_count; i++, t++) {
             *at++ = 3;
-            for (size_t k = 0; k < 3; k++) at = put_u32(at, mesh->triangles[3 * t + k]);
+            for (size_t k = 0; k < 3; k++) at = cad_put_u32(at, mesh->triangles[3 * t + k]);
         }
         if (!es_output_write(out, buffer, (size_t)(at - buffer), err)) return false;
     }

@@ -16,16 +16,6 @@ enum { HEADER = 80, START = HEADER + 4, FACET = 50, FACETS_AT_ONCE = 1024 };
 
 /* ---- writing ---------------------------------------------------------------- */
 
-static void put_u32(uint8_t *to, uint32_t value) {
-    for (int i = 0; i < 4; i++) to[i] = (uint8_t)(value >> 8 * i);
-}
-
-static void put_float(uint8_t *to, float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    put_u32(to, bits);
-}
-
 /* The unit normal, then the corners; a facet without area has normal 0. */
 static void facet_numbers(const es_mesh *mesh, size_t triangle, float numbers[12]) {
     for (int k = 0; k < 3; k++)
@@ -44,17 +34,18 @@ static void facet_numbers(const es_mesh *mesh, size_t triangle, float numbers[12
 static bool write_binary(es_output *out, const es_mesh *mesh, const char *title, es_error *err) {
     uint8_t start[START] = {0}, buffer[FACETS_AT_ONCE * FACET];
     memcpy(start, title, strlen(title));
-    put_u32(start + HEADER, (uint32_t)mesh->triangle_count);
+    cad_put_u32(start + HEADER, (uint32_t)mesh->triangle_count);
     if (!es_output_write(out, start, sizeof start, err)) return false;
     for (size_t t = 0; t < mesh->triangle_count;) {
-        size_t used = 0;
-        for (; t < mesh->triangle_count && used < sizeof buffer; t++, used += FACET) {
+        uint8_t *at = buffer;
+        for (int n = 0; n < FACETS_AT_ONCE && t < mesh->triangle_count; n++, t++) {
             float numbers[12];
             facet_numbers(mesh, t, numbers);
-            for (int i = 0; i < 12; i++) put_float(buffer + used + 4 * i, numbers[i]);
-            buffer[used + 48] = buffer[used + 49] = 0;
+            for (int i = 0; i < 12; i++) at = cad_put_float(at, numbers[i]);
+            *at++ = 0;
+            *at++ = 0;
         }
-        if (!es_output_write(out, buffer, used, err)) return false;
+        if (!es_output_write(out, buffer, (size_t)(at - buffer), err)) return false;
     }
     return true;
 }

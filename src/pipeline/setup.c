@@ -22,6 +22,7 @@ void es_setup_request_init(es_setup_request *request) {
 
 void es_setup_clear(es_setup *setup) {
     es_decisions_clear(&setup->decisions);
+    es_image_clear(&setup->mask);
     memset(setup, 0, sizeof *setup);
 }
 
@@ -47,6 +48,29 @@ static int find_word(const char *word, const char *const *words, int count) {
     return -1;
 }
 
+/* A PNG, or a volume of one slice. */
+static bool read_mask(maker *m) {
+    const char *path = m->request->mask;
+    es_image *mask = &m->setup->mask;
+    if (!path)
+        return es_fail(m->err, ES_USAGE,
+                       "compounding by importance mask needs the mask; give it with --mask");
+    if (es_has_suffix(path, ".png")) return es_png_read(path, mask, m->err);
+    es_grid grid = {0};
+    if (!es_grid_read(path, &grid, m->err)) return false;
+    bool ok = grid.info.size[2] == 1 && grid.info.channels == 1 && grid.info.size[0] < UINT16_MAX &&
+              grid.info.size[1] < UINT16_MAX;
+    if (!ok)
+        es_fail(m->err, ES_USAGE, "%s: an importance mask is one grey picture, found a volume",
+                path);
+    ok = ok && es_image_resize(mask, ES_U8, 1, (uint32_t)grid.info.size[0],
+                               (uint32_t)grid.info.size[1], m->err);
+    for (size_t i = 0; ok && i < grid.info.size[0] * grid.info.size[1]; i++)
+        es_type_set(ES_U8, mask->data, i, es_type_get(grid.info.type, grid.data, i));
+    es_grid_clear(&grid);
+    return ok;
+}
+
 static bool resolve_interpolation(maker *m) {
     static const char *const plus_words[] = {"NEAREST_NEIGHBOR", "LINEAR"};
     static const char *const words[] = {"nearest", "linear"};
@@ -64,26 +88,23 @@ static bool resolve_interpolation(maker *m) {
     return decide(m, "interpolation", why, words[choice]);
 }
 
+/* PLUS names the weighted mean as a way of compounding of its own. */
 static bool resolve_compounding(maker *m) {
-    static const char *const plus_words[] = {"LATEST", "MEAN", "MAXIMUM"};
-    static const char *const words[] = {"latest", "mean", "maximum"};
+    static const char *const plus_words[] = {"LATEST", "MEAN", "MAXIMUM", "IMPORTANCE_MASK"};
+    static const char *const words[] = {"latest", "mean", "maximum", "mean by importance mask"};
+    enum { MASK = 3 };
     int choice = m->request->compounding;
     const char *why = from_user;
     if (choice < 0 && m->plus.has_compounding) {
-        choice = find_word(m->plus.compounding, plus_words, 3);
-        if (choice < 0)
-            return es_fail(m->err, ES_UNSUPPORTED,
-                           "compounding %s of the configuration is not there yet; choose "
-                           "--compounding latest, mean or maximum",
-                           m->plus.compounding);
+        choice = find_word(m->plus.compounding, plus_words, 4);
         why = from_config;
     }
     if (choice < 0) {
         choice = ES_MEAN;
         why = from_default;
     }
-    m->setup->recon.compounding = (es_compounding)choice;
-    return decide(m, "compounding", why, words[choice]);
+    m->setup->recon.compounding = choice == MASK ? ES_MEAN : (es_compounding)choice;
+    return decide(m, "compounding", why, words[choice]) && (choice != MASK || read_mask(m));
 }
 
 static bool resolve_clip(maker *m) {
@@ -135,7 +156,7 @@ static bool resolve_fan_clip(maker *m) {
         fan.apex_v = r->fan_origin_px[1];
         fan.radius_start = r->fan_radii_px[0];
         fan.radius_stop = r->fan_radii_px[1];
-    } else if (p->has_fan_angles && p->has_fan_origin &&
+    } else if (p->has_fan_angles && (p->has_fan_origin || r->peer_defaults) &&
                p->fan_angles_deg[0] != p->fan_angles_deg[1]) {
         why = from_config;
         fan.angle_start_rad = p->fan_angles_deg[0] * degree;
@@ -143,9 +164,12 @@ static bool resolve_fan_clip(maker *m) {
         fan.apex_u = p->fan_origin_px[0];
         fan.apex_v = p->fan_origin_px[1];
         fan.radius_start = p->has_fan_radius_start ? p->fan_radius_start_px : 0;
-        fan.radius_stop = p->has_fan_radius_stop
-                              ? p->fan_radius_stop_px
+        fan.radius_stop = p->has_fan_radius_stop ? p->fan_radius_stop_px
+                          : r->peer_defaults
+                              ? 500
                               : hypot((double)m->info->width, (double)m->info->height) * 2;
+    } else if (p->has_fan_angles && !p->has_fan_origin) {
+        return decide(m, "fan clip", "FanAnglesDeg is given, FanOriginPixel is missing", "none");
     } else {
         return decide(m, "fan clip", from_default, "none");
     }
@@ -203,13 +227,26 @@ static bool resolve_small(maker *m) {
                                                       isnan(r->threshold) ? from_config : from_user,
                                                       "pixels below %g ignored", recon->threshold))
         return false;
-    if (m->plus.has_fill_holes && m->plus.fill_holes &&
-        !decide(m, "hole filling", "asked for by the configuration, not there yet",
-                "none: holes stay holes"))
-        return false;
     return m->setup->skip == 1 || es_decisions_add(&m->setup->decisions, m->err, "frames",
                                                    r->skip > 0 ? from_user : from_config,
                                                    "every %lld.", (long long)m->setup->skip);
+}
+
+static bool resolve_holes(maker *m) {
+    static const char *const words[] = {"FULL", "PARTIAL", "NONE"};
+    char text[120];
+    const char *given = m->request->fill;
+    if (!(given ? es_holes_parse(given, &m->setup->holes, m->err)
+                : es_holes_from_plus(&m->plus, &m->setup->holes, m->err)))
+        return false;
+    int word = m->plus.has_optimization ? find_word(m->plus.optimization, words, 3) : 0;
+    m->setup->optimization = word < 0 ? ES_COMPAT_FULL : (es_compat_optimization)word;
+    es_holes_describe(&m->setup->holes, text, sizeof text);
+    return decide(m, "hole filling",
+                  given                    ? from_user
+                  : m->plus.has_fill_holes ? from_config
+                                           : from_default,
+                  text);
 }
 
 /* ---- the survey --------------------------------------------------------- */
@@ -246,6 +283,7 @@ static void survey_time(es_survey *survey, const es_frame *frame) {
     survey->last_s = frame->time_s;
 }
 
+/* A placed frame that is not skipped. */
 static bool survey_frame(maker *m, steps *s, es_vec3 *last, const es_mat4 *transform) {
     es_survey *survey = &m->setup->survey;
     es_vec3 centre =
@@ -260,7 +298,6 @@ static bool survey_frame(maker *m, steps *s, es_vec3 *last, const es_mat4 *trans
     }
     *last = centre;
     survey->used++;
-    es_recon_box_add(&survey->box, &m->setup->recon, m->info->width, m->info->height, transform);
     return true;
 }
 
@@ -283,6 +320,8 @@ static bool survey_frames(maker *m, es_source *source, es_placement *placement) 
         ok = es_placement_find(placement, &frame, &transform, &placed, m->err);
         if (!ok || !placed) continue;
         survey->placed++;
+        es_recon_box_add(&survey->box, &m->setup->recon, m->info->width, m->info->height,
+                         &transform);
         if (wanted) ok = survey_frame(m, &s, &last, &transform);
     }
     survey->step_mm = median(&s);
@@ -294,6 +333,13 @@ static bool survey_frames(maker *m, es_source *source, es_placement *placement) 
 
 static bool survey_check(maker *m) {
     const es_survey *survey = &m->setup->survey;
+    const es_image *mask = &m->setup->mask;
+    if (mask->data && (mask->width != m->info->width || mask->height != m->info->height))
+        return es_fail(
+            m->err, ES_USAGE,
+            "the importance mask is %u x %u pixels, the pictures %u x %u: they must be of "
+            "one size",
+            mask->width, mask->height, m->info->width, m->info->height);
     if (survey->frames == 0) return es_fail(m->err, ES_GEOMETRY, "the recording has no frames");
     if (m->info->width == 0)
         return es_fail(m->err, ES_GEOMETRY, "the recording holds poses only, no pictures");
@@ -385,7 +431,7 @@ static bool make(maker *m, es_source *source) {
         return false;
     if (!present) memset(&m->plus, 0, sizeof m->plus);
     if (!resolve_interpolation(m) || !resolve_compounding(m) || !resolve_clip(m) ||
-        !resolve_fan_clip(m) || !resolve_fan(m) || !resolve_small(m))
+        !resolve_fan_clip(m) || !resolve_fan(m) || !resolve_small(m) || !resolve_holes(m))
         return false;
     es_placement *placement = es_placement_new(m->request->plus, m->request->transform, m->err);
     bool ok = placement && survey_frames(m, source, placement) && survey_check(m) &&

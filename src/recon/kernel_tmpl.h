@@ -9,27 +9,23 @@ typedef struct NAME(picked) {
     HITS hits;
 } NAME(picked);
 
-static inline void NAME(pick_pixels)(void *state, const row_span *span, bool latest) {
-    const PIXEL *pixels = span->pixels;
+static inline void NAME(pick_chunk)(NAME(picked) * voxels, const chunk *c, bool latest) {
+    const PIXEL *pixels = c->pixels;
     uint32_t voxel[CHUNK];
-    for (uint32_t first = 0; first < span->count; first += CHUNK) {
-        uint32_t count = chunk_of(span, first);
-        nearest_voxels(span, first, count, voxel);
-        for (uint32_t i = 0; i < count; i++) {
-            if (span->keep && !span->keep[first + i]) continue;
-            NAME(picked) *s = (NAME(picked) *)state + voxel[i];
-            PIXEL value = pixels[first + i];
-            s->value = latest || s->hits == 0 || value > s->value ? value : s->value;
-            s->hits = (HITS)(s->hits + (s->hits < HITS_MOST));
-        }
+    nearest_voxels(c, voxel);
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->keep && !c->keep[i]) continue;
+        NAME(picked) *s = &voxels[voxel[i]];
+        s->value = latest || s->hits == 0 || pixels[i] > s->value ? pixels[i] : s->value;
+        s->hits = (HITS)(s->hits + (s->hits < HITS_MOST));
     }
 }
 
-static void NAME(nearest_latest)(void *state, const row_span *span) {
-    NAME(pick_pixels)(state, span, true);
+static void NAME(nearest_latest)(void *state, const tile *t) {
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(pick_chunk)(state, &c, true));
 }
-static void NAME(nearest_maximum)(void *state, const row_span *span) {
-    NAME(pick_pixels)(state, span, false);
+static void NAME(nearest_maximum)(void *state, const tile *t) {
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(pick_chunk)(state, &c, false));
 }
 static void NAME(read_picked)(const void *state, size_t voxel, reading *out) {
     const NAME(picked) *s = (const NAME(picked) *)state + voxel;
@@ -38,33 +34,30 @@ static void NAME(read_picked)(const void *state, size_t voxel, reading *out) {
 
 #if SMALL
 
-static void NAME(nearest_mean)(void *state, const row_span *span) {
-    const PIXEL *pixels = span->pixels;
-    uint64_t *packed = state;
+/* Neighbouring pixels mostly fall into one voxel, and adding to memory that was
+ * just written is slow; so four quarters of the run go side by side. Whole
+ * numbers have the same sum in any order. */
+static inline void NAME(mean_chunk)(uint64_t *voxels, const chunk *c) {
+    const PIXEL *pixels = c->pixels;
     uint32_t voxel[CHUNK];
-    for (uint32_t first = 0; first < span->count; first += CHUNK) {
-        uint32_t count = chunk_of(span, first);
-        nearest_voxels(span, first, count, voxel);
-        for (uint32_t i = 0; i < count; i++) {
-            if (span->keep && !span->keep[first + i]) continue;
-            packed[voxel[i]] += ONE_HIT + (uint64_t)(pixels[first + i] - LOWEST);
-        }
-    }
+    nearest_voxels(c, voxel);
+    const uint32_t quarter = c->keep ? 0 : c->count / 4;
+    for (uint32_t i = 0; i < quarter; i++)
+        for (uint32_t part = 0, k = i; part < 4; part++, k += quarter)
+            voxels[voxel[k]] += ONE_HIT + (uint64_t)(pixels[k] - LOWEST);
+    for (uint32_t i = 4 * quarter; i < c->count; i++)
+        if (!c->keep || c->keep[i]) voxels[voxel[i]] += ONE_HIT + (uint64_t)(pixels[i] - LOWEST);
 }
 
-static void NAME(nearest_spread)(void *state, const row_span *span) {
-    const PIXEL *pixels = span->pixels;
-    packed_spread *voxels = state;
+static inline void NAME(spread_chunk)(packed_spread *voxels, const chunk *c) {
+    const PIXEL *pixels = c->pixels;
     uint32_t voxel[CHUNK];
-    for (uint32_t first = 0; first < span->count; first += CHUNK) {
-        uint32_t count = chunk_of(span, first);
-        nearest_voxels(span, first, count, voxel);
-        for (uint32_t i = 0; i < count; i++) {
-            if (span->keep && !span->keep[first + i]) continue;
-            uint64_t value = (uint64_t)(pixels[first + i] - LOWEST);
-            voxels[voxel[i]].packed += ONE_HIT + value;
-            voxels[voxel[i]].squares += value * value;
-        }
+    nearest_voxels(c, voxel);
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->keep && !c->keep[i]) continue;
+        uint64_t value = (uint64_t)(pixels[i] - LOWEST);
+        voxels[voxel[i]].packed += ONE_HIT + value;
+        voxels[voxel[i]].squares += value * value;
     }
 }
 
@@ -85,107 +78,97 @@ static void NAME(read_packed_spread)(const void *state, size_t voxel, reading *o
 
 #else
 
-static void NAME(nearest_mean)(void *state, const row_span *span) {
-    const PIXEL *pixels = span->pixels;
-    sums *voxels = state;
+static inline void NAME(mean_chunk)(sums *voxels, const chunk *c) {
+    const PIXEL *pixels = c->pixels;
     uint32_t voxel[CHUNK];
-    for (uint32_t first = 0; first < span->count; first += CHUNK) {
-        uint32_t count = chunk_of(span, first);
-        nearest_voxels(span, first, count, voxel);
-        for (uint32_t i = 0; i < count; i++) {
-            if (span->keep && !span->keep[first + i]) continue;
-            voxels[voxel[i]].sum += (double)pixels[first + i];
-            voxels[voxel[i]].weight += 1;
-        }
+    nearest_voxels(c, voxel);
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->keep && !c->keep[i]) continue;
+        voxels[voxel[i]].sum += (double)pixels[i];
+        voxels[voxel[i]].weight += 1;
     }
 }
 
-static void NAME(nearest_spread)(void *state, const row_span *span) {
-    const PIXEL *pixels = span->pixels;
-    sums_spread *voxels = state;
+static inline void NAME(spread_chunk)(sums_spread *voxels, const chunk *c) {
+    const PIXEL *pixels = c->pixels;
     uint32_t voxel[CHUNK];
-    for (uint32_t first = 0; first < span->count; first += CHUNK) {
-        uint32_t count = chunk_of(span, first);
-        nearest_voxels(span, first, count, voxel);
-        for (uint32_t i = 0; i < count; i++) {
-            if (span->keep && !span->keep[first + i]) continue;
-            double value = (double)pixels[first + i];
-            voxels[voxel[i]].sum += value;
-            voxels[voxel[i]].weight += 1;
-            voxels[voxel[i]].squares += value * value;
-        }
+    nearest_voxels(c, voxel);
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->keep && !c->keep[i]) continue;
+        double value = (double)pixels[i];
+        voxels[voxel[i]].sum += value;
+        voxels[voxel[i]].weight += 1;
+        voxels[voxel[i]].squares += value * value;
     }
 }
 
 #endif
 
+static void NAME(nearest_mean)(void *state, const tile *t) {
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(mean_chunk)(state, &c));
+}
+static void NAME(nearest_spread)(void *state, const tile *t) {
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(spread_chunk)(state, &c));
+}
+
 /* ---- linear ----------------------------------------------------------------- */
 
-static void NAME(linear_mean)(void *state, const row_span *span) {
-    const PIXEL *pixels = span->pixels;
-    corner corners[CHUNK];
-    for (uint32_t first = 0; first < span->count; first += CHUNK) {
-        uint32_t count = chunk_of(span, first);
-        linear_corners(span, first, count, corners);
-        for (uint32_t i = 0; i < count; i++) {
-            if (span->keep && !span->keep[first + i]) continue;
-            float weight[8];
-            corner_weights(&corners[i], weight);
-            double value = (double)pixels[first + i];
-            sums *low = (sums *)state + corners[i].voxel;
-            for (int c = 0; c < 8; c++) {
-                low[corner_step[c]].sum += (double)weight[c] * value;
-                low[corner_step[c]].weight += (double)weight[c];
-            }
+static inline void NAME(linear_mean_chunk)(sums *voxels, const chunk *c) {
+    const PIXEL *pixels = c->pixels;
+    corners at;
+    linear_corners(c, &at);
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->keep && !c->keep[i]) continue;
+        float weight[8];
+        corner_weights(&at, i, weight);
+        for (int k = 0; k < 8; k++)
+            add_weighted(&voxels[at.voxel[i] + corner_step[k]], weight[k], (double)pixels[i]);
+    }
+}
+
+static inline void NAME(linear_spread_chunk)(sums_spread *voxels, const chunk *c) {
+    const PIXEL *pixels = c->pixels;
+    corners at;
+    linear_corners(c, &at);
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->keep && !c->keep[i]) continue;
+        float weight[8];
+        corner_weights(&at, i, weight);
+        const double value = (double)pixels[i];
+        for (int k = 0; k < 8; k++) {
+            sums_spread *s = &voxels[at.voxel[i] + corner_step[k]];
+            s->sum += (double)weight[k] * value;
+            s->weight += (double)weight[k];
+            s->squares += (double)weight[k] * (value * value);
         }
     }
 }
 
-static void NAME(linear_spread)(void *state, const row_span *span) {
-    const PIXEL *pixels = span->pixels;
-    corner corners[CHUNK];
-    for (uint32_t first = 0; first < span->count; first += CHUNK) {
-        uint32_t count = chunk_of(span, first);
-        linear_corners(span, first, count, corners);
-        for (uint32_t i = 0; i < count; i++) {
-            if (span->keep && !span->keep[first + i]) continue;
-            float weight[8];
-            corner_weights(&corners[i], weight);
-            double value = (double)pixels[first + i];
-            sums_spread *low = (sums_spread *)state + corners[i].voxel;
-            for (int c = 0; c < 8; c++) {
-                sums_spread *s = &low[corner_step[c]];
-                s->sum += (double)weight[c] * value;
-                s->weight += (double)weight[c];
-                s->squares += (double)weight[c] * (value * value);
-            }
-        }
+static inline void NAME(frames_chunk)(frames *voxels, const chunk *c, uint32_t frame, bool latest) {
+    const PIXEL *pixels = c->pixels;
+    corners at;
+    linear_corners(c, &at);
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->keep && !c->keep[i]) continue;
+        float weight[8];
+        corner_weights(&at, i, weight);
+        for (int k = 0; k < 8; k++)
+            add_to_frame(&voxels[at.voxel[i] + corner_step[k]], frame, weight[k], (double)pixels[i],
+                         latest);
     }
 }
 
-static inline void NAME(add_frames)(void *state, const row_span *span, bool latest) {
-    const PIXEL *pixels = span->pixels;
-    corner corners[CHUNK];
-    for (uint32_t first = 0; first < span->count; first += CHUNK) {
-        uint32_t count = chunk_of(span, first);
-        linear_corners(span, first, count, corners);
-        for (uint32_t i = 0; i < count; i++) {
-            if (span->keep && !span->keep[first + i]) continue;
-            float weight[8];
-            corner_weights(&corners[i], weight);
-            frames *low = (frames *)state + corners[i].voxel;
-            for (int c = 0; c < 8; c++)
-                add_to_frame(&low[corner_step[c]], span->frame, weight[c],
-                             (double)pixels[first + i], latest);
-        }
-    }
+static void NAME(linear_mean)(void *state, const tile *t) {
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(linear_mean_chunk)(state, &c));
 }
-
-static void NAME(linear_latest)(void *state, const row_span *span) {
-    NAME(add_frames)(state, span, true);
+static void NAME(linear_spread)(void *state, const tile *t) {
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(linear_spread_chunk)(state, &c));
 }
-static void NAME(linear_maximum)(void *state, const row_span *span) {
-    NAME(add_frames)(state, span, false);
+static void NAME(linear_latest)(void *state, const tile *t) {
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(frames_chunk)(state, &c, t->frame, true));
+}
+static void NAME(linear_maximum)(void *state, const tile *t) {
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(frames_chunk)(state, &c, t->frame, false));
 }
 
 /* ---- rows of pixels ------------------------------------------------------------ */

@@ -1,7 +1,7 @@
-/* The plain row kernels: a run of pixels into the state of one brick.
+/* The plain row kernels: rows of pixels into the state of one brick.
  *
- * A kernel first turns positions into voxel numbers for a chunk of the row, in
- * a loop that compilers vectorise, then adds the pixels one by one, so that
+ * A kernel first turns positions into voxel numbers for a chunk of a row, in a
+ * loop that compilers vectorise, then adds the pixels one by one, so that
  * pixels of one voxel are added in the order of the row. kernel_tmpl.h is
  * included once per pixel type. Kernels for other processor levels go into
  * tables of the same shape and must give the same bits. */
@@ -11,19 +11,47 @@
 
 #include "recon_internal.h"
 
-enum { CHUNK = 256 };
+/* Pixels at a time; the loops over positions may write BLOCK - 1 further. */
+enum { CHUNK = 256, BLOCK = 8 };
 
 /* ---- positions --------------------------------------------------------------- */
 
-static inline uint32_t chunk_of(const row_span *span, uint32_t first) {
-    return span->count - first < CHUNK ? span->count - first : CHUNK;
+/* A chunk of a span: a copy, so that compilers know that no store changes it. */
+typedef struct chunk {
+    const void *pixels;
+    const uint8_t *keep;
+    uint64_t x, y, z, dx, dy, dz;
+    uint32_t count;
+} chunk;
+
+static inline chunk make_chunk(const tile *t, const row_span *span, uint32_t first,
+                               size_t pixel_bytes) {
+    return (chunk){.pixels = (const char *)span->pixels + first * pixel_bytes,
+                   .keep = span->keep ? span->keep + first : NULL,
+                   .x = span->at[0] + first * t->step[0],
+                   .y = span->at[1] + first * t->step[1],
+                   .z = span->at[2] + first * t->step[2],
+                   .dx = t->step[0],
+                   .dy = t->step[1],
+                   .dz = t->step[2],
+                   .count = span->count - first < CHUNK ? span->count - first : CHUNK};
 }
 
-static inline void nearest_voxels(const row_span *span, uint32_t first, uint32_t count,
-                                  uint32_t *voxel) {
-    uint64_t x = span->at[0] + first * span->step[0], dx = span->step[0];
-    uint64_t y = span->at[1] + first * span->step[1], dy = span->step[1];
-    uint64_t z = span->at[2] + first * span->step[2], dz = span->step[2];
+/* Runs the statement for every chunk `c` of every span of the tile. */
+#define FOR_EACH_CHUNK(t, pixel_bytes, statement)                                                  \
+    for (uint32_t s_ = 0; s_ < (t)->count; s_++)                                                   \
+        for (uint32_t first_ = 0; first_ < (t)->spans[s_].count; first_ += CHUNK) {                \
+            const chunk c = make_chunk(t, &(t)->spans[s_], first_, pixel_bytes);                   \
+            statement;                                                                             \
+        }
+
+/* Whole blocks, so that vectorised loops have no remainders. */
+static inline uint32_t whole_blocks(uint32_t count) { return (count + BLOCK - 1) / BLOCK * BLOCK; }
+
+static inline void nearest_voxels(const chunk *c, uint32_t *voxel) {
+    uint64_t x = c->x, y = c->y, z = c->z;
+    const uint64_t dx = c->dx, dy = c->dy, dz = c->dz;
+    const uint32_t count = whole_blocks(c->count);
     for (uint32_t i = 0; i < count; i++) {
         voxel[i] = (uint32_t)(x >> FRACTION | y >> FRACTION << 4 | z >> FRACTION << 8);
         x += dx;
@@ -33,26 +61,25 @@ static inline void nearest_voxels(const row_span *span, uint32_t first, uint32_t
 }
 
 /* Lowest of the 8 voxels, and how far the pixel is from it, 24 bits exactly. */
-typedef struct corner {
-    uint32_t voxel;
-    float x, y, z;
-} corner;
+typedef struct corners {
+    uint32_t voxel[CHUNK];
+    float x[CHUNK], y[CHUNK], z[CHUNK];
+} corners;
 
 static inline float fraction_of(uint64_t position) {
     return (float)(int32_t)(position >> (FRACTION - 24) & 0xffffff) * 0x1p-24f;
 }
 
-static inline void linear_corners(const row_span *span, uint32_t first, uint32_t count,
-                                  corner *corners) {
-    uint64_t x = span->at[0] + first * span->step[0], dx = span->step[0];
-    uint64_t y = span->at[1] + first * span->step[1], dy = span->step[1];
-    uint64_t z = span->at[2] + first * span->step[2], dz = span->step[2];
+static inline void linear_corners(const chunk *c, corners *out) {
+    uint64_t x = c->x, y = c->y, z = c->z;
+    const uint64_t dx = c->dx, dy = c->dy, dz = c->dz;
+    const uint32_t count = whole_blocks(c->count);
     for (uint32_t i = 0; i < count; i++) {
-        corners[i].voxel =
-            (uint32_t)((x >> FRACTION) + RIM_ROW * (y >> FRACTION) + RIM_SLICE * (z >> FRACTION));
-        corners[i].x = fraction_of(x);
-        corners[i].y = fraction_of(y);
-        corners[i].z = fraction_of(z);
+        out->voxel[i] = (uint32_t)(x >> FRACTION) + RIM_ROW * (uint32_t)(y >> FRACTION) +
+                        RIM_SLICE * (uint32_t)(z >> FRACTION);
+        out->x[i] = fraction_of(x);
+        out->y[i] = fraction_of(y);
+        out->z[i] = fraction_of(z);
         x += dx;
         y += dy;
         z += dz;
@@ -69,12 +96,13 @@ static const uint32_t corner_step[8] = {0,
                                         RIM_SLICE + RIM_ROW,
                                         RIM_SLICE + RIM_ROW + 1};
 
-static inline void corner_weights(const corner *c, float weight[8]) {
-    float x0 = 1 - c->x, y0 = 1 - c->y, z0 = 1 - c->z;
-    float yz[4] = {y0 * z0, c->y * z0, y0 * c->z, c->y * c->z};
-    for (int i = 0; i < 4; i++) {
-        weight[2 * i] = yz[i] * x0;
-        weight[2 * i + 1] = yz[i] * c->x;
+static inline void corner_weights(const corners *at, uint32_t i, float weight[8]) {
+    float x1 = at->x[i], y1 = at->y[i], z1 = at->z[i];
+    float x0 = 1 - x1, y0 = 1 - y1, z0 = 1 - z1;
+    float yz[4] = {y0 * z0, y1 * z0, y0 * z1, y1 * z1};
+    for (int c = 0; c < 4; c++) {
+        weight[2 * c] = yz[c] * x0;
+        weight[2 * c + 1] = yz[c] * x1;
     }
 }
 
@@ -120,6 +148,11 @@ typedef struct sums_spread {
 static double spread_of(double sum, double squares, double weight) {
     double mean = sum / weight, variance = squares / weight - mean * mean;
     return variance > 0 ? sqrt(variance) : 0;
+}
+
+static inline void add_weighted(sums *voxel, float weight, double value) {
+    voxel->sum += (double)weight * value;
+    voxel->weight += (double)weight;
 }
 
 static void read_sums(const void *state, size_t voxel, reading *out) {

@@ -10,6 +10,7 @@
 
 static const double LATTICE_REACH = 8589934592.; /* 2^33 voxels: brick coordinates fit int32 */
 static const double ESTIMATE_MARGIN = 0x1p-16;   /* pixels; the estimate errs by less than 2^-30 */
+static const double ROW_MARGIN = 0x1p-8;         /* pixels; rounding of the duals is far less */
 static const int BASE_MARGIN = 4 * ES_BRICK;     /* keeps neighbours' coordinates positive */
 
 /* ---- placing --------------------------------------------------------------- */
@@ -100,25 +101,25 @@ fixed_box make_fixed_box(const placed *frame, const int64_t first[3], const int6
     return box;
 }
 
-static bool inside(const int64_t at[3], const int64_t step[3], int64_t u, const fixed_box *box) {
-    return (uint64_t)(at[0] + u * step[0] - box->low[0]) < box->size[0] &&
-           (uint64_t)(at[1] + u * step[1] - box->low[1]) < box->size[1] &&
-           (uint64_t)(at[2] + u * step[2] - box->low[2]) < box->size[2];
+static inline bool inside(const placed *frame, const fixed_box *box, const int64_t gap[3],
+                          int64_t u) {
+    return (uint64_t)(u * frame->du[0] - gap[0]) < box->size[0] &&
+           (uint64_t)(u * frame->du[1] - gap[1]) < box->size[1] &&
+           (uint64_t)(u * frame->du[2] - gap[2]) < box->size[2];
 }
 
-bool row_in_box(const placed *frame, const fixed_box *box, uint32_t v, uint32_t *from,
-                uint32_t *to) {
-    int64_t at[3];
-    double low = *from, high = (double)*to - 1;
+/* The run of u in [from, to) for which, on every axis, gap <= u * step < gap +
+ * size; `gap` is the way from the row's start to the box. */
+static inline bool cut_row(const placed *frame, const fixed_box *box, const int64_t gap[3],
+                           run pixels, run *cut) {
+    double low = pixels.from, high = (double)pixels.to - 1;
     for (int a = 0; a < 3; a++) {
-        at[a] = frame->start[a] + (int64_t)v * frame->dv[a];
-        int64_t left = box->low[a] - at[a];
         if (frame->du[a] == 0) {
-            if (left > 0 || (uint64_t)-left >= box->size[a]) return false;
+            if (gap[a] > 0 || (uint64_t)-gap[a] >= box->size[a]) return false;
             continue;
         }
-        double t0 = (double)left * frame->inverse_du[a];
-        double t1 = (double)(left + (int64_t)box->size[a]) * frame->inverse_du[a];
+        double t0 = (double)gap[a] * frame->inverse_du[a];
+        double t1 = (double)(gap[a] + (int64_t)box->size[a]) * frame->inverse_du[a];
         double enter = t0 < t1 ? t0 : t1, leave = t0 < t1 ? t1 : t0;
         low = enter > low ? enter : low;
         high = leave < high ? leave : high;
@@ -127,38 +128,68 @@ bool row_in_box(const placed *frame, const fixed_box *box, uint32_t v, uint32_t 
     high += ESTIMATE_MARGIN;
     if (!(low <= high)) return false;
     int64_t first = (int64_t)low, end = (int64_t)high + 1;
-    if ((double)first < low) first++;
-    while (first < end && !inside(at, frame->du, first, box)) first++;
-    while (first < end && !inside(at, frame->du, end - 1, box)) end--;
-    *from = (uint32_t)first;
-    *to = (uint32_t)end;
+    first += (double)first < low;
+    while (first < end && !inside(frame, box, gap, first)) first++;
+    while (first < end && !inside(frame, box, gap, end - 1)) end--;
+    *cut = (run){(uint32_t)first, (uint32_t)end};
     return first < end;
 }
 
-/* Where dual . (point - start) can lie for points of the box. */
+/* The range of dual . (point - start) over the points of the plane in the box.
+ * Adding multiples of the normal to `dual` changes nothing in the plane, and
+ * each choice bounds the range; by the duality of linear programs the best of
+ * the three that make one axis vanish is exact. */
 static void range_in_box(const placed *frame, const fixed_box *box, es_vec3 dual, double *low,
                          double *high) {
     const double d[3] = {dual.x, dual.y, dual.z};
-    double centre = 0, reach = 0;
+    const double n[3] = {frame->normal.x, frame->normal.y, frame->normal.z};
+    double half[3], centre[3];
     for (int a = 0; a < 3; a++) {
-        double half = 0.5 * (double)box->size[a];
-        centre += d[a] * ((double)(box->low[a] - frame->start[a]) + half);
-        reach += fabs(d[a]) * half;
+        half[a] = 0.5 * (double)box->size[a];
+        centre[a] = (double)(box->low[a] - frame->start[a]) + half[a];
     }
-    *low = centre - reach - 1;
-    *high = centre + reach + 1;
+    *low = -INFINITY;
+    *high = INFINITY;
+    for (int k = 0; k < 3; k++) {
+        if (fabs(n[k]) < 1e-12) continue;
+        double middle = 0, reach = 0, share = d[k] / n[k];
+        for (int a = 0; a < 3; a++) {
+            double along = d[a] - share * n[a];
+            middle += along * centre[a];
+            reach += fabs(along) * half[a];
+        }
+        *low = fmax(*low, middle - reach);
+        *high = fmin(*high, middle + reach);
+    }
+    *low -= ROW_MARGIN;
+    *high += ROW_MARGIN;
 }
 
 bool rows_of_box(const placed *frame, const fixed_box *box, pixel_box pixels, uint32_t *first,
                  uint32_t *last) {
     double low, high;
     range_in_box(frame, box, frame->column, &low, &high);
-    if (high < pixels.u0 || low > pixels.u1) return false;
+    if (!(low <= high) || high < pixels.u0 || low > pixels.u1) return false;
     range_in_box(frame, box, frame->row, &low, &high);
-    if (high < pixels.v0 || low > pixels.v1) return false;
-    *first = low > pixels.v0 ? (uint32_t)low : pixels.v0;
+    if (!(low <= high) || high < pixels.v0 || low > pixels.v1) return false;
+    *first = low > pixels.v0 ? (uint32_t)ceil(low) : pixels.v0;
     *last = high < pixels.v1 ? (uint32_t)high : pixels.v1;
-    return true;
+    return *first <= *last;
+}
+
+size_t cut_rows(const placed *frame, const fixed_box *box, const support *s, uint32_t *v,
+                uint32_t last, row_cut cuts[CUTS]) {
+    size_t count = 0;
+    int64_t gap[3];
+    for (int a = 0; a < 3; a++) gap[a] = box->low[a] - frame->start[a] - (int64_t)*v * frame->dv[a];
+    for (; *v <= last && count + s->most_runs <= CUTS; ++*v) {
+        for (size_t i = s->row_first[*v]; i < s->row_first[*v + 1]; i++) {
+            cuts[count].v = *v;
+            count += cut_row(frame, box, gap, s->runs[i], &cuts[count].pixels);
+        }
+        for (int a = 0; a < 3; a++) gap[a] -= frame->dv[a];
+    }
+    return count;
 }
 
 /* ---- bricks ------------------------------------------------------------------- */

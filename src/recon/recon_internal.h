@@ -84,14 +84,6 @@ typedef struct fixed_box {
 } fixed_box;
 fixed_box make_fixed_box(const placed *frame, const int64_t first[3], const int64_t last[3]);
 
-/* The pixels [*from, *to) of row v, within [from, to), that fall into the box.
- * Exact: neighbouring boxes share no pixel and lose none. */
-bool row_in_box(const placed *frame, const fixed_box *box, uint32_t v, uint32_t *from,
-                uint32_t *to);
-/* Rows that can reach the box, a superset; false when there are none. */
-bool rows_of_box(const placed *frame, const fixed_box *box, pixel_box pixels, uint32_t *first,
-                 uint32_t *last);
-
 /* Calls `visit` for every brick that the frame's parallelogram may touch when
  * it is thickened by `reach` voxels on each side: a superset. */
 typedef bool visit_brick_fn(void *context, const int32_t at[3], es_error *err);
@@ -109,24 +101,48 @@ typedef struct support {
     pixel_box box;          /* of all the runs */
     run *runs;
     size_t *row_first; /* runs of row v: row_first[v] to row_first[v + 1] */
+    size_t most_runs;  /* of any row */
     uint64_t pixels;
 } support;
 bool support_make(support *s, const es_recon_options *options, uint32_t width, uint32_t height,
                   es_error *err);
 void support_clear(support *s);
 
+/* ---- place.c again: rows cut to boxes -------------------------------------- */
+
+/* Rows that can reach the box; false when there are none. */
+bool rows_of_box(const placed *frame, const fixed_box *box, pixel_box pixels, uint32_t *first,
+                 uint32_t *last);
+
+enum { CUTS = 64 };
+typedef struct row_cut {
+    uint32_t v;
+    run pixels;
+} row_cut;
+/* The runs of the rows *v to `last` that fall into the box, up to CUTS of them;
+ * *v becomes the next row to do. Exact: neighbouring boxes share no pixel and
+ * lose none. */
+size_t cut_rows(const placed *frame, const fixed_box *box, const support *s, uint32_t *v,
+                uint32_t last, row_cut cuts[CUTS]);
+
 /* ---- kernels.c: rows into bricks ------------------------------------------ */
 
-/* A run of pixels that all fall into one brick. Positions are local to the
- * brick's state and never negative. */
+/* A run of pixels that all fall into one brick. */
 typedef struct row_span {
     const void *pixels;  /* `count` of them, one channel, without gaps */
     const uint8_t *keep; /* NULL, or 0 for each pixel to leave out */
+    uint64_t at[3];      /* position of the first, local to the state, never negative */
     uint32_t count;
-    uint32_t frame; /* 1-based number of the frame, for LATEST and MAXIMUM */
-    uint64_t at[3], step[3];
 } row_span;
-typedef void insert_row_fn(void *state, const row_span *span);
+
+/* What one frame puts into one brick, or a part of it, in the order of rows. */
+typedef struct tile {
+    uint64_t step[3]; /* from pixel to pixel */
+    uint32_t frame;   /* 1-based number of the frame, for LATEST and MAXIMUM */
+    uint32_t count;
+    row_span spans[CUTS];
+} tile;
+typedef void insert_tile_fn(void *state, const tile *tile);
 
 /* What one voxel holds, as numbers. */
 typedef struct reading {
@@ -135,7 +151,7 @@ typedef struct reading {
 
 typedef struct kernel {
     size_t voxel_bytes;
-    insert_row_fn *insert;
+    insert_tile_fn *insert;
     void (*read)(const void *state, size_t voxel, reading *out);
     /* Marks pixels that are not finite or below the threshold; returns how many stay. */
     uint32_t (*keep)(const void *pixels, uint32_t count, int channels, double threshold,

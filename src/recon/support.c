@@ -43,19 +43,26 @@ static bool add_run(run_list *list, uint32_t from, uint32_t to, es_error *err) {
 static bool add_row(run_list *list, const es_fan *fan, uint32_t v, run clip, es_error *err) {
     if (fan->kind == ES_FAN_NONE)
         return clip.from == clip.to || add_run(list, clip.from, clip.to, err);
+    int runs = 0;
     for (uint32_t u = clip.from; u < clip.to; u++) {
         if (!es_fan_contains(fan, u, v)) continue;
         uint32_t first = u;
         while (u < clip.to && es_fan_contains(fan, u, v)) u++;
         if (!add_run(list, first, u, err)) return false;
+        if (++runs > CUTS)
+            return es_fail(err, ES_UNSUPPORTED, "the fan cuts row %u into more than %d parts", v,
+                           CUTS);
     }
     return true;
 }
 
 static void measure(support *s) {
     s->pixels = 0;
+    s->most_runs = 0;
     s->box = (pixel_box){s->width, 0, s->height, 0};
-    for (uint32_t v = 0; v < s->height; v++)
+    for (uint32_t v = 0; v < s->height; v++) {
+        size_t runs = s->row_first[v + 1] - s->row_first[v];
+        if (runs > s->most_runs) s->most_runs = runs;
         for (size_t i = s->row_first[v]; i < s->row_first[v + 1]; i++) {
             run r = s->runs[i];
             s->pixels += r.to - r.from;
@@ -64,6 +71,7 @@ static void measure(support *s) {
             if (v < s->box.v0) s->box.v0 = v;
             s->box.v1 = v;
         }
+    }
 }
 
 bool support_make(support *s, const es_recon_options *options, uint32_t width, uint32_t height,

@@ -107,13 +107,14 @@ typedef struct toucher {
 } toucher;
 
 static bool any_pixel_in_box(const support *s, const placed *frame, const fixed_box *box) {
-    uint32_t v, last;
-    if (!rows_of_box(frame, box, s->box, &v, &last)) return false;
-    for (; v <= last; v++)
-        for (size_t i = s->row_first[v]; i < s->row_first[v + 1]; i++) {
-            run r = s->runs[i];
-            if (row_in_box(frame, box, v, &r.from, &r.to)) return true;
-        }
+    uint32_t first, last;
+    row_cut cuts[CUTS];
+    if (!rows_of_box(frame, box, s->box, &first, &last)) return false;
+    /* The middle row is the likeliest; the others matter at corners only. */
+    uint32_t v = first + (last - first) / 2;
+    if (cut_rows(frame, box, s, &v, v, cuts) > 0) return true;
+    for (v = first; v <= last;)
+        if (cut_rows(frame, box, s, &v, last, cuts) > 0) return true;
     return false;
 }
 
@@ -138,91 +139,90 @@ static bool touch_bricks(es_volume *volume, const placed *frame, int number, es_
 
 /* ---- one brick ------------------------------------------------------------------------ */
 
-/* Room for one pixel run taken out of interleaved channels. */
+/* Room for one run of pixels taken out of interleaved channels. */
 enum { PICKED = 256 };
-
-static void insert_span(const es_volume *volume, cell *c, row_span *span) {
-    const kernel *k = volume->kernel;
-    if (k->make_room) {
-        if (c->most_hits + (uint64_t)span->count > MOST_HITS) {
-            for (int channel = 0; channel < volume->options.channels; channel++)
-                k->make_room((char *)c->state + (size_t)channel * volume->channel_bytes);
-            c->most_hits = (MOST_HITS + 1) / 2;
-        }
-        c->most_hits += span->count;
-    }
-    k->insert(c->state, span);
-}
-
-/* Pixels with channels to part or values to leave out, PICKED at a time. */
-static void insert_picked(const es_volume *volume, cell *c, row_span whole, bool check) {
-    const es_recon_options *o = &volume->options;
-    const size_t pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
-    double pixels[PICKED];
-    uint8_t keep[PICKED];
-    for (uint32_t first = 0; first < whole.count; first += PICKED) {
-        row_span span = whole;
-        span.count = whole.count - first < PICKED ? whole.count - first : PICKED;
-        for (int a = 0; a < 3; a++) span.at[a] += first * span.step[a];
-        const void *source = (const char *)whole.pixels + first * pixel_bytes;
-        if (check) {
-            volume->kernel->keep(source, span.count, o->channels, o->threshold, keep);
-            span.keep = keep;
-        }
-        span.pixels = pixels;
-        for (int channel = 0; channel < o->channels; channel++) {
-            volume->kernel->pick(source, span.count, o->channels, channel, pixels);
-            cell plane = {.state = (char *)c->state + (size_t)channel * volume->channel_bytes};
-            insert_span(volume, channel ? &plane : c, &span);
-        }
-    }
-}
 
 static bool must_check(const es_recon_options *o) {
     return !isnan(o->threshold) || o->type == ES_F32 || o->type == ES_F64;
 }
 
-/* The longest span: far fewer hits than a state can count. */
-enum { LONGEST = 1 << 20 };
+/* Makes sure that the brick can count so many more hits in one voxel. */
+static void expect_hits(const es_volume *volume, cell *c, uint64_t count) {
+    if (!volume->kernel->make_room) return;
+    if (c->most_hits + count > MOST_HITS) {
+        for (int channel = 0; channel < volume->options.channels; channel++)
+            volume->kernel->make_room((char *)c->state + (size_t)channel * volume->channel_bytes);
+        c->most_hits = (MOST_HITS + 1) / 2;
+    }
+    c->most_hits += (uint32_t)(count < MOST_HITS / 2 ? count : MOST_HITS / 2);
+}
 
-static void insert_run(const batch *b, size_t f, cell *c, uint32_t v, run r) {
-    const es_volume *volume = b->volume;
+/* A span with channels to part or values to leave out, PICKED pixels at a time. */
+static void insert_picked(const es_volume *volume, void *state, const tile *whole,
+                          const row_span *span) {
     const es_recon_options *o = &volume->options;
-    const placed *frame = &b->frames[f];
-    const es_image *image = b->images[f];
     const size_t pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
-    const bool check = must_check(o);
-    row_span span = {.frame = (uint32_t)(b->first_frame + f + 1)};
-    for (uint32_t u = r.from; u < r.to; u += span.count) {
-        span.count = r.to - u < LONGEST ? r.to - u : LONGEST;
-        span.pixels = (const char *)image->data + ((size_t)v * image->width + u) * pixel_bytes;
-        for (int a = 0; a < 3; a++) {
-            int64_t corner = ((int64_t)c->at[a] * ES_BRICK - frame->base[a]) * ONE_VOXEL;
-            if (o->interpolation == ES_LINEAR) corner -= ONE_VOXEL;
-            span.at[a] = (uint64_t)(frame->start[a] + (int64_t)u * frame->du[a] +
-                                    (int64_t)v * frame->dv[a] - corner);
-            span.step[a] = (uint64_t)frame->du[a];
+    double pixels[PICKED];
+    uint8_t keep[PICKED];
+    tile part = {.frame = whole->frame, .count = 1};
+    memcpy(part.step, whole->step, sizeof part.step);
+    for (uint32_t first = 0; first < span->count; first += PICKED) {
+        const void *source = (const char *)span->pixels + first * pixel_bytes;
+        row_span *piece = &part.spans[0];
+        *piece = (row_span){.pixels = pixels, .keep = keep};
+        piece->count = span->count - first < PICKED ? span->count - first : PICKED;
+        for (int a = 0; a < 3; a++) piece->at[a] = span->at[a] + first * whole->step[a];
+        volume->kernel->keep(source, piece->count, o->channels, o->threshold, keep);
+        for (int channel = 0; channel < o->channels; channel++) {
+            volume->kernel->pick(source, piece->count, o->channels, channel, pixels);
+            volume->kernel->insert((char *)state + (size_t)channel * volume->channel_bytes, &part);
         }
-        if (check || o->channels > 1)
-            insert_picked(volume, c, span, check);
-        else
-            insert_span(volume, c, &span);
     }
 }
 
+static void insert_tile(const es_volume *volume, cell *c, const tile *t) {
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < t->count; i++) count += t->spans[i].count;
+    expect_hits(volume, c, count);
+    if (volume->options.channels == 1 && !must_check(&volume->options))
+        volume->kernel->insert(c->state, t);
+    else
+        for (uint32_t i = 0; i < t->count; i++) insert_picked(volume, c->state, t, &t->spans[i]);
+}
+
 static void insert_frame(const batch *b, size_t f, cell *c) {
+    const es_recon_options *o = &b->volume->options;
     const support *s = &b->volume->support;
     const placed *frame = &b->frames[f];
+    const size_t pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
+    const size_t row_bytes = b->images[f]->width * pixel_bytes;
     fixed_box box;
     uint32_t v, last;
-    if (!pixel_range(&b->volume->options, frame, c->at, &box) ||
-        !rows_of_box(frame, &box, s->box, &v, &last))
-        return;
-    for (; v <= last; v++)
-        for (size_t i = s->row_first[v]; i < s->row_first[v + 1]; i++) {
-            run r = s->runs[i];
-            if (row_in_box(frame, &box, v, &r.from, &r.to)) insert_run(b, f, c, v, r);
+    if (!pixel_range(o, frame, c->at, &box) || !rows_of_box(frame, &box, s->box, &v, &last)) return;
+    tile t;
+    row_cut cuts[CUTS];
+    int64_t start[3]; /* pixel (0, 0), seen from the state's first voxel */
+    for (int a = 0; a < 3; a++) {
+        int64_t rim = o->interpolation == ES_LINEAR, first = (int64_t)c->at[a] * ES_BRICK - rim;
+        start[a] = frame->start[a] - (first - frame->base[a]) * ONE_VOXEL;
+        t.step[a] = (uint64_t)frame->du[a];
+    }
+    t.frame = (uint32_t)(b->first_frame + f + 1);
+    while (v <= last) {
+        t.count = (uint32_t)cut_rows(frame, &box, s, &v, last, cuts);
+        for (uint32_t i = 0; i < t.count; i++) {
+            const run pixels = cuts[i].pixels;
+            row_span *span = &t.spans[i];
+            span->pixels = (const char *)b->images[f]->data + cuts[i].v * row_bytes +
+                           pixels.from * pixel_bytes;
+            span->keep = NULL;
+            span->count = pixels.to - pixels.from;
+            for (int a = 0; a < 3; a++)
+                span->at[a] = (uint64_t)(start[a] + (int64_t)cuts[i].v * frame->dv[a] +
+                                         (int64_t)pixels.from * frame->du[a]);
         }
+        insert_tile(b->volume, c, &t);
+    }
 }
 
 static void insert_brick(void *context, size_t index, int worker) {
@@ -236,15 +236,25 @@ static void insert_brick(void *context, size_t index, int worker) {
 
 /* ---- statistics -------------------------------------------------------------------------- */
 
-static uint64_t kept_pixels(const es_volume *volume, const es_image *image, uint32_t v, run r) {
+static fixed_box extent_box(const es_recon_options *o, const placed *frame) {
+    int64_t first[3] = {INT64_MIN / 2, INT64_MIN / 2, INT64_MIN / 2};
+    int64_t last[3] = {INT64_MAX / 2, INT64_MAX / 2, INT64_MAX / 2};
+    for (int a = 0; o->has_extent && a < 3; a++) {
+        first[a] = o->extent[2 * a];
+        last[a] = o->extent[2 * a + 1];
+    }
+    return make_fixed_box(frame, first, last);
+}
+
+static uint64_t kept_pixels(const es_volume *volume, const es_image *image, row_cut cut) {
     const es_recon_options *o = &volume->options;
     const size_t pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
     uint8_t keep[PICKED];
     uint64_t kept = 0;
-    for (uint32_t u = r.from; u < r.to; u += PICKED) {
-        uint32_t count = r.to - u < PICKED ? r.to - u : PICKED;
+    for (uint32_t u = cut.pixels.from; u < cut.pixels.to; u += PICKED) {
+        uint32_t count = cut.pixels.to - u < PICKED ? cut.pixels.to - u : PICKED;
         const char *source =
-            (const char *)image->data + ((size_t)v * image->width + u) * pixel_bytes;
+            (const char *)image->data + ((size_t)cut.v * image->width + u) * pixel_bytes;
         kept += volume->kernel->keep(source, count, o->channels, o->threshold, keep);
     }
     return kept;
@@ -262,17 +272,17 @@ static bool count_pixels(es_volume *volume, const es_image *image, const es_mat4
         placed frame;
         if (!place_frame(matrix, o->origin_mm, o->spacing_mm, 0.5, s->box, &frame, err))
             return false;
-        const int64_t first[3] = {o->extent[0], o->extent[2], o->extent[4]};
-        const int64_t last[3] = {o->extent[1], o->extent[3], o->extent[5]};
-        fixed_box box = make_fixed_box(&frame, first, last);
+        fixed_box box = extent_box(o, &frame);
+        row_cut cuts[CUTS];
         in_extent = kept = 0;
-        for (uint32_t v = 0; v < s->height; v++)
-            for (size_t i = s->row_first[v]; i < s->row_first[v + 1]; i++) {
-                run r = s->runs[i];
-                if (o->has_extent && !row_in_box(&frame, &box, v, &r.from, &r.to)) continue;
-                in_extent += r.to - r.from;
-                kept += check ? kept_pixels(volume, image, v, r) : r.to - r.from;
+        for (uint32_t v = s->box.v0; v <= s->box.v1;) {
+            size_t count = cut_rows(&frame, &box, s, &v, s->box.v1, cuts);
+            for (size_t i = 0; i < count; i++) {
+                uint32_t pixels = cuts[i].pixels.to - cuts[i].pixels.from;
+                in_extent += pixels;
+                kept += check ? kept_pixels(volume, image, cuts[i]) : pixels;
             }
+        }
     }
     volume->stats.pixels_inserted += kept;
     volume->stats.pixels_ignored += in_extent - kept;

@@ -24,13 +24,6 @@ typedef struct outline {
     int edge[CUBE_EDGES];
 } outline;
 
-int surface_edge_axis(int edge) { return edge / 4; }
-
-int surface_edge_corner(int edge) {
-    int axis = edge / 4;
-    return (edge & 1) << (axis + 1) % 3 | (edge >> 1 & 1) << (axis + 2) % 3;
-}
-
 static int edge_between(int corner_a, int corner_b) {
     int axis = (corner_a ^ corner_b) >> 1; /* 1, 2, 4 -> 0, 1, 2 */
     int start = corner_a & corner_b;

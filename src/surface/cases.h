@@ -19,8 +19,12 @@ typedef struct iso_case {
 /* Fills the table; bit c of a case says that corner c is inside. */
 void surface_cases(iso_case cases[256]);
 
-/* The corner where cube edge e starts, and the axis it runs along. */
-int surface_edge_corner(int edge);
-int surface_edge_axis(int edge);
+/* The axis that cube edge e runs along, and the corner where it starts. */
+static inline int surface_edge_axis(int edge) { return edge / 4; }
+
+static inline int surface_edge_corner(int edge) {
+    int axis = edge / 4;
+    return (edge & 1) << (axis + 1) % 3 | (edge >> 1 & 1) << (axis + 2) % 3;
+}
 
 #endif

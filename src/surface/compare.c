@@ -81,6 +81,10 @@ static sample *make_samples(const es_mesh *mesh, double sample_mm2, size_t *coun
 
 /* ---- measuring ------------------------------------------------------------------ */
 
+static size_t chunk_end(size_t index, size_t count) {
+    return (index + 1) * CHUNK < count ? (index + 1) * CHUNK : count;
+}
+
 typedef struct measuring {
     const nearest_tree *tree;
     sample *samples;
@@ -90,7 +94,7 @@ typedef struct measuring {
 static void measure_chunk(void *context, size_t index, int worker) {
     (void)worker;
     measuring *work = context;
-    size_t end = (index + 1) * CHUNK < work->count ? (index + 1) * CHUNK : work->count;
+    size_t end = chunk_end(index, work->count);
     for (size_t i = index * CHUNK; i < end; i++)
         if (work->samples[i].weight > 0)
             work->samples[i].distance = surface_nearest_distance(work->tree, work->samples[i].at);
@@ -158,7 +162,7 @@ typedef struct point_measuring {
 static void measure_points(void *context, size_t index, int worker) {
     (void)worker;
     point_measuring *work = context;
-    size_t end = (index + 1) * CHUNK < work->count ? (index + 1) * CHUNK : work->count;
+    size_t end = chunk_end(index, work->count);
     for (size_t i = index * CHUNK; i < end; i++) {
         const float *p = work->points + 3 * i;
         work->distances[i] =

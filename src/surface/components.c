@@ -1,7 +1,6 @@
 /* Keeping the largest components of a mesh. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "topology.h"
 
@@ -44,25 +43,14 @@ static bool choose(const double *area, size_t vertex_count, size_t limit, double
     return true;
 }
 
-/* Drops triangles whose component is not kept, then vertices left unused. */
-static void compact(es_mesh *mesh, uint32_t *sets, const bool *keep, uint32_t *renumbered) {
-    size_t triangles = 0, vertices = 0;
-    memset(renumbered, 0xff, mesh->vertex_count * sizeof *renumbered);
-    for (size_t t = 0; t < mesh->triangle_count; t++) {
-        const uint32_t *corner = mesh->triangles + 3 * t;
-        if (!keep[surface_sets_root(sets, corner[0])]) continue;
-        for (int k = 0; k < 3; k++) renumbered[corner[k]] = 0;
-        memmove(mesh->triangles + 3 * triangles++, corner, 3 * sizeof *corner);
-    }
-    for (size_t v = 0; v < mesh->vertex_count; v++) {
-        if (renumbered[v] == UINT32_MAX) continue;
-        memmove(mesh->vertices + 3 * vertices, mesh->vertices + 3 * v, 3 * sizeof(float));
-        if (mesh->confidence) mesh->confidence[vertices] = mesh->confidence[v];
-        renumbered[v] = (uint32_t)vertices++;
-    }
-    for (size_t i = 0; i < 3 * triangles; i++) mesh->triangles[i] = renumbered[mesh->triangles[i]];
-    mesh->triangle_count = triangles;
-    mesh->vertex_count = vertices;
+static bool keep_chosen(es_mesh *mesh, uint32_t *sets, const bool *chosen, es_error *err) {
+    bool *keep = es_alloc(mesh->triangle_count, sizeof *keep, err);
+    if (!keep) return false;
+    for (size_t t = 0; t < mesh->triangle_count; t++)
+        keep[t] = chosen[surface_sets_root(sets, mesh->triangles[3 * t])];
+    bool ok = surface_keep_triangles(mesh, keep, err);
+    es_free(keep);
+    return ok;
 }
 
 bool es_mesh_keep_components(es_mesh *mesh, size_t count, double min_area_mm2, size_t *kept,
@@ -71,23 +59,21 @@ bool es_mesh_keep_components(es_mesh *mesh, size_t count, double min_area_mm2, s
     if (isnan(min_area_mm2)) return es_fail(err, ES_USAGE, "the least area is not a number");
     if (!surface_check_mesh(mesh, err)) return false;
     uint32_t *sets = surface_components(mesh, err);
-    uint32_t *renumbered = sets ? es_alloc(mesh->vertex_count, sizeof *renumbered, err) : NULL;
-    bool *keep = renumbered ? es_alloc_zero(mesh->vertex_count, sizeof *keep, err) : NULL;
-    double *area = keep ? es_alloc(mesh->vertex_count, sizeof *area, err) : NULL;
+    bool *chosen = sets ? es_alloc_zero(mesh->vertex_count, sizeof *chosen, err) : NULL;
+    double *area = chosen ? es_alloc(mesh->vertex_count, sizeof *area, err) : NULL;
     bool ok = area != NULL;
     if (ok) {
         sum_areas(mesh, sets, area);
-        ok = choose(area, mesh->vertex_count, count, min_area_mm2, keep, &kept_here, &dropped_here,
-                    err);
+        ok = choose(area, mesh->vertex_count, count, min_area_mm2, chosen, &kept_here,
+                    &dropped_here, err) &&
+             keep_chosen(mesh, sets, chosen, err);
     }
     if (ok) {
-        compact(mesh, sets, keep, renumbered);
         if (kept) *kept = kept_here;
         if (dropped) *dropped = dropped_here;
     }
     es_free(sets);
-    es_free(renumbered);
-    es_free(keep);
+    es_free(chosen);
     es_free(area);
     return ok;
 }

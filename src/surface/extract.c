@@ -13,7 +13,9 @@
  * cells about the edge share: round it they form one fan. Where the field is
  * unknown cells are left out, and the surface has a boundary. If just two
  * opposite cells about an edge remain, they touch in the vertex alone; such an
- * edge carries two vertices, one each, so that no vertex has two fans. */
+ * edge carries two vertices, one each, a little apart, so that no vertex has two
+ * fans, not even after a file format has merged equal points. */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +44,9 @@ typedef struct edge_row {
 typedef struct brick_part {
     int32_t at[3];
     const es_brick *brick;               /* NULL: all unknown, but next to a brick */
-    size_t first_vertex, first_triangle; /* counts until es_surface_extract sums them */
+    bool any_inside, any_outside;        /* outside: unknown too */
+    bool has_surface;                    /* it has triangles, or vertices for its neighbours */
+    size_t first_vertex, first_triangle; /* counts until make_mesh sums them */
     uint16_t inside[ROWS], known[ROWS];  /* row y + 16 z, bit x */
     edge_row edges[ROWS][3];
 } brick_part;
@@ -148,26 +152,42 @@ static int row_of(int y, int z) { return (y & (ES_BRICK - 1)) + ES_BRICK * (z & 
 
 /* ---- first round: bits -------------------------------------------------- */
 
+/* Smallest float not under x: value < x says the same with it for x. */
+static float float_above(double x) {
+    float f = (float)x;
+    return f < x ? nextafterf(f, INFINITY) : f;
+}
+
+static const uint32_t BIT[ES_BRICK] = {1u << 0,  1u << 1,  1u << 2,  1u << 3, 1u << 4,  1u << 5,
+                                       1u << 6,  1u << 7,  1u << 8,  1u << 9, 1u << 10, 1u << 11,
+                                       1u << 12, 1u << 13, 1u << 14, 1u << 15};
+
+/* Without branches, so that compilers make vectors of it. */
 static void classify_part(void *context, size_t index, int worker) {
     (void)worker;
     extraction *work = context;
     brick_part *part = &work->parts[index];
+    part->any_outside = true;
     if (!part->brick) return;
-    const es_iso_options *options = work->options;
-    double level = options->level, sign = options->inside_below ? 1 : -1;
+    float sign = work->options->inside_below ? 1 : -1;
+    float level = float_above(sign * work->options->level);
+    float least = fmaxf(work->options->min_weight, FLT_TRUE_MIN);
+    uint32_t any = 0, all = ROW_BITS;
     for (int row = 0; row < ROWS; row++) {
         const float *value = part->brick->value + row * ES_BRICK;
         const float *weight = part->brick->weight + row * ES_BRICK;
-        unsigned inside = 0, known = 0;
+        uint32_t inside = 0, known = 0;
         for (int x = 0; x < ES_BRICK; x++) {
-            unsigned is_known =
-                (weight[x] > 0) & (weight[x] >= options->min_weight) & (value[x] == value[x]);
-            known |= is_known << x;
-            inside |= (is_known & (sign * value[x] < sign * level)) << x;
+            known += ((weight[x] >= least) & (value[x] == value[x])) ? BIT[x] : 0;
+            inside += sign * value[x] < level ? BIT[x] : 0;
         }
         part->known[row] = (uint16_t)known;
-        part->inside[row] = (uint16_t)inside;
+        part->inside[row] = (uint16_t)(inside & known);
+        any |= part->inside[row];
+        all &= part->inside[row];
     }
+    part->any_inside = any != 0;
+    part->any_outside = all != ROW_BITS;
 }
 
 /* ---- the window about a part -------------------------------------------- */
@@ -193,22 +213,25 @@ static void gather_row(const neighbourhood *around, int y, int z, uint32_t *insi
 }
 
 /* False when nothing is inside or nothing outside: no surface here. */
-static bool gather_window(const neighbourhood *around, bool outside_unknown, bit_window *window) {
-    uint32_t any = 0, all = ~0u;
+static bool may_cross(const neighbourhood *around) {
+    bool inside = false, outside = false;
+    for (int i = 0; i < 27; i++) {
+        inside |= around->parts[i] && around->parts[i]->any_inside;
+        outside |= !around->parts[i] || around->parts[i]->any_outside;
+    }
+    return inside && outside;
+}
+
+static void gather_window(const neighbourhood *around, bool outside_unknown, bit_window *window) {
     for (int z = 0; z < WINDOW; z++)
-        for (int y = 0; y < WINDOW; y++) {
+        for (int y = 0; y < WINDOW; y++)
             gather_row(around, y - 1, z - 1, &window->inside[z][y], &window->known[z][y]);
-            any |= window->inside[z][y];
-            all &= window->inside[z][y];
-        }
-    if (any == 0 || all == (1u << WINDOW) - 1) return false;
     for (int z = 0; z + 1 < WINDOW; z++)
         for (int y = 0; y + 1 < WINDOW; y++) {
             uint32_t known = window->known[z][y] & window->known[z][y + 1] &
                              window->known[z + 1][y] & window->known[z + 1][y + 1];
             window->cell[z][y] = outside_unknown ? ~0u : known & known >> 1;
         }
-    return true;
 }
 
 /* ---- second round: counts ------------------------------------------------ */
@@ -217,6 +240,8 @@ static bool gather_window(const neighbourhood *around, bool outside_unknown, bit
 static edge_row find_edges(const bit_window *window, int axis, int y, int z) {
     uint32_t here = window->inside[z + 1][y + 1] >> 1;
     uint32_t next = window->inside[z + 1 + (axis == 2)][y + 1 + (axis == 1)] >> (1 + (axis == 0));
+    uint32_t crossed = (here ^ next) & ROW_BITS;
+    if (crossed == 0) return (edge_row){0};
     uint32_t cell[4]; /* the cells about the edge, by their offset from it */
     for (int i = 0; i < 4; i++) {
         int offset[3] = {0};
@@ -224,7 +249,7 @@ static edge_row find_edges(const bit_window *window, int axis, int y, int z) {
         offset[(axis + 2) % 3] = i >> 1;
         cell[i] = window->cell[z + 1 - offset[2]][y + 1 - offset[1]] >> (1 - offset[0]);
     }
-    uint32_t crossed = (here ^ next) & (cell[0] | cell[1] | cell[2] | cell[3]) & ROW_BITS;
+    crossed &= cell[0] | cell[1] | cell[2] | cell[3];
     uint32_t opposite =
         (cell[0] & cell[3] & ~(cell[1] | cell[2])) | (cell[1] & cell[2] & ~(cell[0] | cell[3]));
     return (edge_row){.crossed = (uint16_t)crossed, .split = (uint16_t)(crossed & opposite)};
@@ -245,7 +270,14 @@ static unsigned cell_pattern(const bit_window *window, int x, int y, int z) {
            (high[1] >> shift & 3) << 6;
 }
 
-static int bit_count(uint32_t bits) { return __builtin_popcount(bits); }
+/* By halves: sums of pairs, of fours, of bytes. A call without the instruction
+ * for it would cost more. */
+static int bit_count(uint32_t bits) {
+    bits -= bits >> 1 & 0x55555555u;
+    bits = (bits & 0x33333333u) + (bits >> 2 & 0x33333333u);
+    return (int)(((bits + (bits >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24);
+}
+
 static int lowest_bit(uint32_t bits) { return __builtin_ctz(bits); }
 
 static void count_part(void *context, size_t index, int worker) {
@@ -253,8 +285,9 @@ static void count_part(void *context, size_t index, int worker) {
     extraction *work = context;
     brick_part *part = &work->parts[index];
     neighbourhood around = find_neighbours(work, part);
+    if (!may_cross(&around)) return;
     bit_window window;
-    if (!gather_window(&around, work->options->outside_unknown, &window)) return;
+    gather_window(&around, work->options->outside_unknown, &window);
     unsigned vertices = 0, triangles = 0;
     for (int row = 0; row < ROWS; row++) {
         int y = row % ES_BRICK, z = row / ES_BRICK;
@@ -262,11 +295,12 @@ static void count_part(void *context, size_t index, int worker) {
             edge_row *edges = &part->edges[row][axis];
             *edges = find_edges(&window, axis, y, z);
             edges->base = (uint16_t)vertices;
-            vertices += (unsigned)(bit_count(edges->crossed) + bit_count(edges->split));
+            vertices += (unsigned)bit_count(edges->crossed | (uint32_t)edges->split << 16);
         }
         for (uint32_t cells = find_cells(&window, y, z); cells; cells &= cells - 1)
             triangles += work->cases[cell_pattern(&window, lowest_bit(cells), y, z)].triangles;
     }
+    part->has_surface = vertices > 0 || triangles > 0;
     part->first_vertex = vertices;
     part->first_triangle = triangles;
 }
@@ -301,17 +335,27 @@ static double cross_edge(const extraction *work, const neighbourhood *around, co
     return t;
 }
 
-static void write_vertex(extraction *work, const neighbourhood *around, size_t index,
-                         const int start[3], int axis) {
-    double weight, t = cross_edge(work, around, start, axis, &weight);
-    const brick_part *centre = around->parts[13];
+static void write_vertex(extraction *work, const brick_part *centre, size_t index,
+                         const double voxel[3], double weight) {
     for (int a = 0; a < 3; a++) {
-        double at = (double)centre->at[a] * ES_BRICK + start[a] + (a == axis ? t : 0);
+        double at = (double)centre->at[a] * ES_BRICK + voxel[a];
         work->mesh.vertices[3 * index + a] = (float)(work->origin_mm[a] + work->spacing_mm[a] * at);
     }
     if (work->mesh.confidence)
         work->mesh.confidence[index] =
             isfinite(weight) ? (float)(weight / (weight + work->options->half_weight)) : 1.0f;
+}
+
+/* The vertex of an edge, or both of them. */
+static void write_edge(extraction *work, const neighbourhood *around, size_t index,
+                       const int start[3], int axis, bool split) {
+    double weight, t = cross_edge(work, around, start, axis, &weight);
+    double voxel[3] = {start[0], start[1], start[2]};
+    voxel[axis] += t;
+    write_vertex(work, around->parts[13], index, voxel, weight);
+    if (!split) return;
+    voxel[axis] += t < 0.5 ? work->margin[axis] : -work->margin[axis];
+    write_vertex(work, around->parts[13], index + 1, voxel, weight);
 }
 
 static void write_vertices(extraction *work, const neighbourhood *around, int y, int z) {
@@ -321,8 +365,9 @@ static void write_vertices(extraction *work, const neighbourhood *around, int y,
         size_t next = centre->first_vertex + edges.base;
         for (uint32_t bits = edges.crossed; bits; bits &= bits - 1) {
             int x = lowest_bit(bits), start[3] = {x, y, z};
-            write_vertex(work, around, next++, start, axis);
-            if (edges.split >> x & 1) write_vertex(work, around, next++, start, axis);
+            bool split = edges.split >> x & 1;
+            write_edge(work, around, next, start, axis, split);
+            next += split ? 2 : 1;
         }
     }
 }
@@ -338,7 +383,7 @@ static uint32_t find_vertex(const neighbourhood *around, const int cell[3], int 
     int x = start[0] & (ES_BRICK - 1);
     uint32_t below = (1u << x) - 1;
     size_t index = owner->first_vertex + edges.base +
-                   (size_t)(bit_count(edges.crossed & below) + bit_count(edges.split & below));
+                   (size_t)bit_count((edges.crossed & below) | (edges.split & below) << 16);
     if (edges.split >> x & 1) index += (size_t)(edge >> 1 & 1);
     return (uint32_t)index;
 }
@@ -357,9 +402,10 @@ static void fill_part(void *context, size_t index, int worker) {
     (void)worker;
     extraction *work = context;
     const brick_part *part = &work->parts[index];
+    if (!part->has_surface) return;
     neighbourhood around = find_neighbours(work, part);
     bit_window window;
-    if (!gather_window(&around, work->options->outside_unknown, &window)) return;
+    gather_window(&around, work->options->outside_unknown, &window);
     uint32_t *out = work->mesh.triangles + 3 * part->first_triangle;
     for (int row = 0; row < ROWS; row++) {
         int y = row % ES_BRICK, z = row / ES_BRICK;

@@ -1,5 +1,6 @@
 /* What a mesh is: closed or not, of how many parts, how large. */
 #include <math.h>
+#include <string.h>
 
 #include "topology.h"
 
@@ -109,5 +110,35 @@ bool es_mesh_inspect(const es_mesh *mesh, es_mesh_check *check, es_error *err) {
     }
     es_free(fans);
     surface_topology_clear(&topology);
+    return ok;
+}
+
+/* Corners to the first vertex of their place; triangles that have two corners
+ * in one are left out and counted. */
+static size_t weld(es_mesh *mesh, const uint32_t *places) {
+    size_t kept = 0, count = mesh->triangle_count;
+    for (size_t t = 0; t < count; t++) {
+        uint32_t corner[3];
+        for (int k = 0; k < 3; k++) corner[k] = places[mesh->triangles[3 * t + (size_t)k]];
+        if (corner[0] == corner[1] || corner[1] == corner[2] || corner[2] == corner[0]) continue;
+        memcpy(mesh->triangles + 3 * kept++, corner, sizeof corner);
+    }
+    mesh->triangle_count = kept;
+    return count - kept;
+}
+
+bool es_mesh_inspect_welded(const es_mesh *mesh, es_mesh_check *check, es_error *err) {
+    *check = (es_mesh_check){0};
+    if (!surface_check_mesh(mesh, err)) return false;
+    es_mesh welded = {0};
+    uint32_t *places = surface_places(mesh, err);
+    bool ok = places && es_mesh_copy(mesh, &welded, err);
+    if (ok) {
+        size_t gone = weld(&welded, places);
+        ok = es_mesh_inspect(&welded, check, err);
+        check->degenerate += gone;
+    }
+    es_free(places);
+    es_mesh_clear(&welded);
     return ok;
 }

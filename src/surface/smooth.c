@@ -1,7 +1,11 @@
 /* Taubin's smoothing: a step inwards (lambda) takes high frequencies out and
  * shrinks, a slightly larger step outwards (mu < 0) undoes the shrinking of
  * the low ones (Taubin, "A signal processing approach to fair surface
- * design", 1995). Weights are those of the umbrella: all neighbours alike. */
+ * design", 1995). Weights are those of the umbrella: all neighbours alike.
+ *
+ * On a boundary that is a polygon smoothed by itself: a corner that is one
+ * triangle is pulled flat, a hole of four sides shrinks to a point. Triangles
+ * that lost their area that way get their corners back where they were. */
 #include <math.h>
 
 #include "topology.h"
@@ -17,8 +21,34 @@ static bool check_steps(int iterations, double lambda, double mu, es_error *err)
 
 static void step(const es_mesh *mesh, const mesh_topology *topology, double part, double *at,
                  double *mean, uint32_t *counts) {
-    surface_neighbour_mean(mesh, topology, at, mean, counts);
+    surface_neighbour_mean(mesh, topology, true, at, mean, counts);
     for (size_t i = 0; i < 3 * mesh->vertex_count; i++) at[i] += part * (mean[i] - at[i]);
+}
+
+enum { RESTORE_ROUNDS = 100 };
+static const double LEAST_AREA = 0.01; /* of what it was */
+
+static double area_at(const uint32_t corner[3], const double *at) {
+    es_vec3 p[3];
+    for (int k = 0; k < 3; k++) {
+        const double *v = at + 3 * (size_t)corner[k];
+        p[k] = es_vec3_make(v[0], v[1], v[2]);
+    }
+    return es_vec3_length(es_vec3_cross(es_vec3_sub(p[1], p[0]), es_vec3_sub(p[2], p[0])));
+}
+
+/* One round: a corner that goes back may flatten the triangle beside it. */
+static bool restore_flattened(const es_mesh *mesh, double *at) {
+    bool any = false;
+    for (size_t t = 0; t < mesh->triangle_count; t++) {
+        const uint32_t *corner = mesh->triangles + 3 * t;
+        if (area_at(corner, at) >= LEAST_AREA * es_vec3_length(surface_cross(mesh, t))) continue;
+        for (int k = 0; k < 3; k++)
+            for (size_t a = 0; a < 3; a++)
+                at[3 * (size_t)corner[k] + a] = mesh->vertices[3 * (size_t)corner[k] + a];
+        any = true;
+    }
+    return any;
 }
 
 bool es_mesh_smooth(es_mesh *mesh, int iterations, double lambda, double mu, es_error *err) {
@@ -37,6 +67,7 @@ bool es_mesh_smooth(es_mesh *mesh, int iterations, double lambda, double mu, es_
             ok = !es_cancelled(err);
         }
     }
+    for (int round = 0; ok && round < RESTORE_ROUNDS && restore_flattened(mesh, at);) round++;
     if (ok)
         for (size_t i = 0; i < 3 * mesh->vertex_count; i++) mesh->vertices[i] = (float)at[i];
     es_free(at);

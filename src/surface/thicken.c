@@ -18,14 +18,26 @@
 
 #include "topology.h"
 
-enum { SMOOTH_LEAST = 5, SMOOTH_MOST = 60, UNFOLD_ROUNDS = 200, WAY_ROUNDS = 3 };
+enum {
+    SMOOTH_LEAST = 5,
+    SMOOTH_MOST = 60,
+    UNFOLD_ROUNDS = 200,
+    RESTORE_ROUNDS = 20,
+    WAY_ROUNDS = 10
+};
 
 /* The way behind a bend is at most this part of its radius. */
 static const double RADIUS_PART = 0.5;
 
+/* A folded copy goes this part of the way to where it should be, each round. */
+static const double EASE = 0.5;
+
 /* A copied triangle must face the normals there by at least this cosine, and
  * keep this part of its area. */
 static const double LEAST_COSINE = 0.3, LEAST_AREA = 1e-3;
+
+/* Of the mean edge: how far vertices that would share a place are moved. */
+static const double STEP_PART = 1e-3;
 
 typedef struct thickening {
     double thickness_mm;
@@ -36,48 +48,9 @@ typedef struct thickening {
     double *way;            /* three per vertex, the first used: length of the move */
     double *inner;          /* three per vertex: where the copy lies */
     double *scratch;        /* three per vertex */
-    uint32_t *counts;
+    uint32_t *corners;      /* per vertex: how many triangles have it */
+    uint32_t *counts;       /* scratch */
 } thickening;
-
-/* ---- one fan per vertex -------------------------------------------------------- */
-
-static void copy_vertex(const es_mesh *from, size_t vertex, es_mesh *to, size_t place) {
-    memcpy(to->vertices + 3 * place, from->vertices + 3 * vertex, 3 * sizeof(float));
-    if (to->confidence) to->confidence[place] = from->confidence[vertex];
-}
-
-static bool alloc_mesh(es_mesh *mesh, bool confidence, es_error *err) {
-    mesh->vertices = es_alloc(mesh->vertex_count, 3 * sizeof(float), err);
-    mesh->triangles = es_alloc(mesh->triangle_count, 3 * sizeof(uint32_t), err);
-    if (confidence) mesh->confidence = es_alloc(mesh->vertex_count, sizeof(float), err);
-    return mesh->vertices && mesh->triangles && (!confidence || mesh->confidence);
-}
-
-static bool split_fans(const es_mesh *sheet, es_mesh *split, es_error *err) {
-    mesh_topology topology;
-    if (!surface_topology_find(sheet, &topology, err)) return false;
-    size_t extra = 0, bad = topology.bad_edges;
-    uint32_t *fans = es_alloc(topology.half_edges, sizeof *fans, err);
-    bool ok = fans && surface_fans(sheet, &topology, fans, &extra, err);
-    surface_topology_clear(&topology);
-    if (ok && bad > 0)
-        ok = es_fail(err, ES_GEOMETRY,
-                     "the sheet has %zu edges where more than two triangles meet, or two that face "
-                     "opposite ways; it cannot be thickened before it is repaired",
-                     bad);
-    *split = (es_mesh){.vertex_count = sheet->vertex_count + extra,
-                       .triangle_count = sheet->triangle_count};
-    ok = ok && alloc_mesh(split, sheet->confidence != NULL, err);
-    if (ok) {
-        for (size_t v = 0; v < sheet->vertex_count; v++) copy_vertex(sheet, v, split, v);
-        for (size_t h = 0; h < 3 * sheet->triangle_count; h++) {
-            copy_vertex(sheet, sheet->triangles[h], split, fans[h]);
-            split->triangles[h] = fans[h];
-        }
-    }
-    es_free(fans);
-    return ok;
-}
 
 /* Marks the vertices of components that have a rim. */
 static bool find_open(thickening *work, es_error *err) {
@@ -120,8 +93,9 @@ static int smoothing_rounds(const thickening *work) {
     return rounds < SMOOTH_LEAST ? SMOOTH_LEAST : rounds < SMOOTH_MOST ? (int)rounds : SMOOTH_MOST;
 }
 
-static void mean_of(thickening *work, const double *values) {
-    surface_neighbour_mean(&work->outer, &work->topology, values, work->scratch, work->counts);
+static void mean_of(thickening *work, bool along_rim, const double *values) {
+    surface_neighbour_mean(&work->outer, &work->topology, along_rim, values, work->scratch,
+                           work->counts);
 }
 
 /* Area-weighted normals, then averaged over neighbours again and again. */
@@ -130,11 +104,12 @@ static void find_normals(thickening *work) {
     memset(work->normal, 0, 3 * mesh->vertex_count * sizeof *work->normal);
     for (size_t h = 0; h < work->topology.half_edges; h++) {
         uint32_t v = mesh->triangles[h];
+        work->corners[v]++;
         put3(work->normal, v, es_vec3_add(at3(work->normal, v), surface_cross(mesh, h / 3)));
     }
     int rounds = smoothing_rounds(work);
     for (int round = 0; round <= rounds; round++) {
-        if (round > 0) mean_of(work, work->normal);
+        if (round > 0) mean_of(work, false, work->normal);
         const double *from = round > 0 ? work->scratch : work->normal;
         for (size_t v = 0; v < mesh->vertex_count; v++) {
             es_vec3 unit = es_vec3_unit(at3(from, v));
@@ -162,34 +137,42 @@ static void limit_ways(thickening *work) {
     }
 }
 
+static void place_copy(thickening *work, size_t vertex) {
+    es_vec3 move = es_vec3_scale(at3(work->normal, vertex), work->way[3 * vertex]);
+    put3(work->inner, vertex, es_vec3_sub(surface_vertex(&work->outer, (uint32_t)vertex), move));
+}
+
 /* The way at each vertex, changing gently, and the copies moved by it. */
 static void place_copies(thickening *work) {
     const es_mesh *mesh = &work->outer;
     for (size_t i = 0; i < 3 * mesh->vertex_count; i++) work->way[i] = work->thickness_mm;
     limit_ways(work);
     for (int round = 0; round < WAY_ROUNDS; round++) {
-        mean_of(work, work->way);
+        mean_of(work, false, work->way);
         for (size_t i = 0; i < 3 * mesh->vertex_count; i++)
             work->way[i] = fmin(work->way[i], work->scratch[i]);
     }
-    for (size_t v = 0; v < mesh->vertex_count; v++)
-        put3(work->inner, v,
-             es_vec3_sub(surface_vertex(mesh, (uint32_t)v),
-                         es_vec3_scale(at3(work->normal, v), work->way[3 * v])));
+    for (size_t v = 0; v < mesh->vertex_count; v++) place_copy(work, v);
+}
+
+static es_vec3 copy_cross(const thickening *work, size_t triangle) {
+    const uint32_t *corner = work->outer.triangles + 3 * triangle;
+    es_vec3 a = at3(work->inner, corner[0]);
+    return es_vec3_cross(es_vec3_sub(at3(work->inner, corner[1]), a),
+                         es_vec3_sub(at3(work->inner, corner[2]), a));
+}
+
+static double least_area(const thickening *work, size_t triangle) {
+    return LEAST_AREA * es_vec3_length(surface_cross(&work->outer, triangle));
 }
 
 /* Whether the copy leans away from the normals there, or has lost its area. */
 static bool turned_over(const thickening *work, size_t triangle) {
     const uint32_t *corner = work->outer.triangles + 3 * triangle;
-    es_vec3 at[3], normal = {0, 0, 0};
-    for (int k = 0; k < 3; k++) {
-        at[k] = at3(work->inner, corner[k]);
-        normal = es_vec3_add(normal, at3(work->normal, corner[k]));
-    }
-    es_vec3 cross = es_vec3_cross(es_vec3_sub(at[1], at[0]), es_vec3_sub(at[2], at[0]));
+    es_vec3 normal = {0, 0, 0}, cross = copy_cross(work, triangle);
+    for (int k = 0; k < 3; k++) normal = es_vec3_add(normal, at3(work->normal, corner[k]));
     double facing = es_vec3_dot(cross, es_vec3_unit(normal));
-    return facing <= LEAST_COSINE * es_vec3_length(cross) ||
-           facing <= LEAST_AREA * es_vec3_length(surface_cross(&work->outer, triangle));
+    return facing <= LEAST_COSINE * es_vec3_length(cross) || facing <= least_area(work, triangle);
 }
 
 /* Marks the vertices of turned triangles in `counts`; false when none are. */
@@ -205,16 +188,54 @@ static bool find_folds(const thickening *work, bool *folded) {
     return any;
 }
 
-static bool unfold(thickening *work, es_error *err) {
-    bool *folded = es_alloc(work->outer.vertex_count, sizeof *folded, err);
-    if (!folded) return false;
-    for (int round = 0; round < UNFOLD_ROUNDS && find_folds(work, folded); round++) {
-        mean_of(work, work->inner);
-        for (size_t v = 0; v < work->outer.vertex_count; v++)
-            if (folded[v]) put3(work->inner, v, at3(work->scratch, v));
+/* Part of the way only: two vertices with the same neighbours must not meet. */
+static void ease(double *values, size_t vertex, es_vec3 to) {
+    es_vec3 from = at3(values, vertex);
+    put3(values, vertex, es_vec3_add(from, es_vec3_scale(es_vec3_sub(to, from), EASE)));
+}
+
+/* A tip of the rim, the corner of one triangle alone, moves as its neighbours
+ * do: their mean would flatten the triangle. */
+static void ease_folds(thickening *work, const bool *folded, double *moves) {
+    const es_mesh *mesh = &work->outer;
+    for (size_t i = 0; i < 3 * mesh->vertex_count; i++)
+        moves[i] = work->inner[i] - mesh->vertices[i];
+    mean_of(work, true, work->inner);
+    for (size_t v = 0; v < mesh->vertex_count; v++)
+        if (folded[v] && work->corners[v] > 1) ease(work->inner, v, at3(work->scratch, v));
+    mean_of(work, true, moves);
+    for (size_t v = 0; v < mesh->vertex_count; v++)
+        if (folded[v] && work->corners[v] == 1)
+            ease(work->inner, v,
+                 es_vec3_add(surface_vertex(mesh, (uint32_t)v), at3(work->scratch, v)));
+}
+
+/* Copies that were eased until nothing was left of them go back to where they
+ * were placed. One round: that may flatten the triangle beside. */
+static bool restore_flattened(thickening *work) {
+    bool any = false;
+    for (size_t t = 0; t < work->outer.triangle_count; t++) {
+        const uint32_t *corner = work->outer.triangles + 3 * t;
+        if (!work->open[corner[0]] || es_vec3_length(copy_cross(work, t)) >= least_area(work, t))
+            continue;
+        for (int k = 0; k < 3; k++) place_copy(work, corner[k]);
+        any = true;
     }
+    return any;
+}
+
+/* A handle in the sheet cannot face one way all round: hence the limit. */
+static bool unfold(thickening *work, es_error *err) {
+    size_t count = work->outer.vertex_count;
+    bool *folded = es_alloc(count, sizeof *folded, err);
+    double *moves = folded ? es_alloc(count, 3 * sizeof *moves, err) : NULL;
+    for (int round = 0; moves && round < UNFOLD_ROUNDS && find_folds(work, folded); round++)
+        ease_folds(work, folded, moves);
+    for (int round = 0; moves && round < RESTORE_ROUNDS && restore_flattened(work);) round++;
     es_free(folded);
-    return true;
+    bool ok = moves != NULL;
+    es_free(moves);
+    return ok;
 }
 
 /* ---- the solid ---------------------------------------------------------------------- */
@@ -237,9 +258,9 @@ static size_t number_copies(const thickening *work, uint32_t *copy) {
 static void build_solid(const thickening *work, const uint32_t *copy, es_mesh *solid) {
     const es_mesh *outer = &work->outer;
     for (size_t v = 0; v < outer->vertex_count; v++) {
-        copy_vertex(outer, v, solid, v);
+        surface_copy_vertex(outer, v, solid, v);
         if (!work->open[v]) continue;
-        copy_vertex(outer, v, solid, copy[v]);
+        surface_copy_vertex(outer, v, solid, copy[v]);
         for (int a = 0; a < 3; a++)
             solid->vertices[3 * (size_t)copy[v] + a] = (float)work->inner[3 * v + a];
     }
@@ -264,19 +285,19 @@ static bool assemble(const thickening *work, es_mesh *solid, es_error *err) {
     *solid = (es_mesh){.vertex_count = work->outer.vertex_count + number_copies(work, copy),
                        .triangle_count =
                            2 * work->outer.triangle_count + 2 * work->topology.boundary_edges};
-    bool ok = alloc_mesh(solid, work->outer.confidence != NULL, err);
+    bool ok = surface_alloc_mesh(solid, work->outer.confidence != NULL, err);
     if (ok) build_solid(work, copy, solid);
     es_free(copy);
-    if (!ok) es_mesh_clear(solid);
     return ok;
 }
 
 static bool alloc_work(thickening *work, es_error *err) {
     size_t count = work->outer.vertex_count;
     work->open = es_alloc_zero(count, sizeof *work->open, err);
+    work->corners = es_alloc_zero(count, sizeof *work->corners, err);
     work->counts = es_alloc(count, sizeof *work->counts, err);
     double **fields[4] = {&work->normal, &work->way, &work->inner, &work->scratch};
-    bool ok = work->open && work->counts;
+    bool ok = work->open && work->corners && work->counts;
     for (int i = 0; i < 4; i++) ok = ok && (*fields[i] = es_alloc(count, 3 * sizeof(double), err));
     return ok;
 }
@@ -285,6 +306,7 @@ static void clear_work(thickening *work) {
     es_mesh_clear(&work->outer);
     surface_topology_clear(&work->topology);
     es_free(work->open);
+    es_free(work->corners);
     es_free(work->counts);
     es_free(work->normal);
     es_free(work->way);
@@ -297,14 +319,16 @@ bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, 
     *solid = (es_mesh){0};
     if (!(thickness_mm > 0) || isinf(thickness_mm))
         return es_fail(err, ES_USAGE, "thickness %g mm: expected a length above 0", thickness_mm);
-    bool ok = split_fans(sheet, &work.outer, err) &&
+    bool ok = surface_split_fans(sheet, &work.outer, err) &&
               surface_topology_find(&work.outer, &work.topology, err) && alloc_work(&work, err) &&
               find_open(&work, err);
     if (ok) {
         find_normals(&work);
         place_copies(&work);
-        ok = unfold(&work, err) && assemble(&work, solid, err);
+        ok = unfold(&work, err) && assemble(&work, solid, err) &&
+             surface_part_places(solid, sheet->vertex_count, STEP_PART * mean_edge(&work), err);
     }
+    if (!ok) es_mesh_clear(solid);
     clear_work(&work);
     return ok;
 }

@@ -168,6 +168,73 @@ bool surface_fans(const es_mesh *mesh, const mesh_topology *topology, uint32_t *
     return ok;
 }
 
+/* ---- other meshes ------------------------------------------------------------ */
+
+void surface_copy_vertex(const es_mesh *from, size_t vertex, es_mesh *to, size_t place) {
+    memcpy(to->vertices + 3 * place, from->vertices + 3 * vertex, 3 * sizeof(float));
+    if (to->confidence) to->confidence[place] = from->confidence[vertex];
+}
+
+bool surface_alloc_mesh(es_mesh *mesh, bool confidence, es_error *err) {
+    mesh->vertices = es_alloc(mesh->vertex_count, 3 * sizeof(float), err);
+    mesh->triangles = es_alloc(mesh->triangle_count, 3 * sizeof(uint32_t), err);
+    if (confidence) mesh->confidence = es_alloc(mesh->vertex_count, sizeof(float), err);
+    return mesh->vertices && mesh->triangles && (!confidence || mesh->confidence);
+}
+
+bool surface_split_fans(const es_mesh *sheet, es_mesh *split, es_error *err) {
+    mesh_topology topology;
+    *split = (es_mesh){0};
+    if (!surface_topology_find(sheet, &topology, err)) return false;
+    size_t extra = 0, bad = topology.bad_edges;
+    uint32_t *fans = es_alloc(topology.half_edges, sizeof *fans, err);
+    bool ok = fans && surface_fans(sheet, &topology, fans, &extra, err);
+    surface_topology_clear(&topology);
+    if (ok && bad > 0)
+        ok = es_fail(err, ES_GEOMETRY,
+                     "the mesh has %zu edges where more than two triangles meet, or two that face "
+                     "opposite ways; it must be repaired first",
+                     bad);
+    *split = (es_mesh){.vertex_count = sheet->vertex_count + extra,
+                       .triangle_count = sheet->triangle_count};
+    ok = ok && surface_alloc_mesh(split, sheet->confidence != NULL, err);
+    if (ok) {
+        for (size_t v = 0; v < sheet->vertex_count; v++) surface_copy_vertex(sheet, v, split, v);
+        for (size_t h = 0; h < 3 * sheet->triangle_count; h++) {
+            surface_copy_vertex(sheet, sheet->triangles[h], split, fans[h]);
+            split->triangles[h] = fans[h];
+        }
+    } else {
+        es_mesh_clear(split);
+    }
+    es_free(fans);
+    return ok;
+}
+
+bool surface_keep_triangles(es_mesh *mesh, const bool *keep, es_error *err) {
+    uint32_t *renumbered = es_alloc(mesh->vertex_count, sizeof *renumbered, err);
+    if (!renumbered) return false;
+    size_t triangles = 0, vertices = 0;
+    memset(renumbered, 0xff, mesh->vertex_count * sizeof *renumbered);
+    for (size_t t = 0; t < mesh->triangle_count; t++) {
+        const uint32_t *corner = mesh->triangles + 3 * t;
+        if (!keep[t]) continue;
+        for (int k = 0; k < 3; k++) renumbered[corner[k]] = 0;
+        memmove(mesh->triangles + 3 * triangles++, corner, 3 * sizeof *corner);
+    }
+    for (size_t v = 0; v < mesh->vertex_count; v++) {
+        if (renumbered[v] == UINT32_MAX) continue;
+        memmove(mesh->vertices + 3 * vertices, mesh->vertices + 3 * v, 3 * sizeof(float));
+        if (mesh->confidence) mesh->confidence[vertices] = mesh->confidence[v];
+        renumbered[v] = (uint32_t)vertices++;
+    }
+    for (size_t i = 0; i < 3 * triangles; i++) mesh->triangles[i] = renumbered[mesh->triangles[i]];
+    mesh->triangle_count = triangles;
+    mesh->vertex_count = vertices;
+    es_free(renumbered);
+    return true;
+}
+
 /* ---- neighbours -------------------------------------------------------------- */
 
 enum { ON_BOUNDARY = 1u << 31 };
@@ -176,11 +243,11 @@ static void add_neighbour(const double *value, uint32_t from, uint32_t to, doubl
     for (int a = 0; a < 3; a++) sum[3 * (size_t)to + a] += value[3 * (size_t)from + a];
 }
 
-void surface_neighbour_mean(const es_mesh *mesh, const mesh_topology *topology, const double *value,
-                            double *mean, uint32_t *counts) {
+void surface_neighbour_mean(const es_mesh *mesh, const mesh_topology *topology, bool along_rim,
+                            const double *value, double *mean, uint32_t *counts) {
     memset(mean, 0, 3 * mesh->vertex_count * sizeof *mean);
     memset(counts, 0, mesh->vertex_count * sizeof *counts);
-    for (size_t h = 0; h < topology->half_edges; h++)
+    for (size_t h = 0; along_rim && h < topology->half_edges; h++)
         if (topology->twin[h] == NO_TWIN) {
             counts[mesh->triangles[h]] = ON_BOUNDARY;
             counts[mesh->triangles[surface_next(h)]] = ON_BOUNDARY;

@@ -34,6 +34,18 @@ static inline size_t surface_next(size_t half_edge) {
 bool surface_fans(const es_mesh *mesh, const mesh_topology *topology, uint32_t *fans, size_t *extra,
                   es_error *err);
 
+/* Room for vertex_count and triangle_count, with or without confidence. */
+bool surface_alloc_mesh(es_mesh *mesh, bool confidence, es_error *err);
+void surface_copy_vertex(const es_mesh *from, size_t vertex, es_mesh *to, size_t place);
+
+/* A copy where each vertex has one fan: further fans get vertices of their own
+ * at the same place, which follow the old ones. ES_GEOMETRY for bad edges. */
+bool surface_split_fans(const es_mesh *sheet, es_mesh *split, es_error *err);
+
+/* In place: the triangles t with keep[t], and the vertices that they use. On
+ * failure the mesh is as it was. */
+bool surface_keep_triangles(es_mesh *mesh, const bool *keep, es_error *err);
+
 /* Disjoint sets; a set is known by its smallest member. */
 uint32_t *surface_sets_new(size_t count, es_error *err);
 uint32_t surface_sets_root(uint32_t *sets, uint32_t member);
@@ -41,12 +53,20 @@ void surface_sets_join(uint32_t *sets, uint32_t a, uint32_t b);
 /* One set of vertices per component of the mesh (by shared vertices). */
 uint32_t *surface_components(const es_mesh *mesh, es_error *err);
 
-/* mean[v]: the mean of value over v's neighbours, three doubles per vertex. A
- * vertex on the boundary has its two neighbours along it only; one with none,
- * or on several boundaries, keeps its own value. `counts` is scratch, one per
- * vertex. */
-void surface_neighbour_mean(const es_mesh *mesh, const mesh_topology *topology, const double *value,
-                            double *mean, uint32_t *counts);
+/* mean[v]: the mean of value over v's neighbours, three doubles per vertex. With
+ * `along_rim` a vertex on the boundary has its two neighbours along it only,
+ * and where several boundaries touch it keeps its own value, as one without
+ * neighbours does. `counts` is scratch, one per vertex. */
+void surface_neighbour_mean(const es_mesh *mesh, const mesh_topology *topology, bool along_rim,
+                            const double *value, double *mean, uint32_t *counts);
+
+/* Per vertex the first one with the same coordinates: one in a file without
+ * indices. */
+uint32_t *surface_places(const es_mesh *mesh, es_error *err);
+
+/* Moves vertices from `first` on, by step_mm or a few times that, until none
+ * has the coordinates of another before it. */
+bool surface_part_places(es_mesh *mesh, size_t first, double step_mm, es_error *err);
 
 static inline es_vec3 surface_vertex(const es_mesh *mesh, uint32_t vertex) {
     const float *v = mesh->vertices + 3 * (size_t)vertex;
