@@ -155,17 +155,13 @@ static inline void add_weighted(sums *voxel, float weight, double value) {
     voxel->weight += (double)weight;
 }
 
-static void read_sums(const void *state, size_t voxel, reading *out) {
-    const sums *s = (const sums *)state + voxel;
-    *out = (reading){s->weight > 0 ? s->sum / s->weight : 0, s->weight, 0};
+static inline reading reading_of_sums(const sums *s) {
+    return (reading){s->weight > 0 ? s->sum / s->weight : 0, s->weight, 0};
 }
 
-static void read_sums_spread(const void *state, size_t voxel, reading *out) {
-    const sums_spread *s = (const sums_spread *)state + voxel;
-    *out = (reading){0, s->weight, 0};
-    if (!(s->weight > 0)) return;
-    out->value = s->sum / s->weight;
-    out->spread = spread_of(s->sum, s->squares, s->weight);
+static inline reading reading_of_sums_spread(const sums_spread *s) {
+    if (!(s->weight > 0)) return (reading){0};
+    return (reading){s->sum / s->weight, s->weight, spread_of(s->sum, s->squares, s->weight)};
 }
 
 /* LINEAR LATEST and MAXIMUM: the weighted mean of the frame in hand, and the
@@ -209,17 +205,39 @@ static inline void add_to_frame(frames *s, uint32_t frame, float weight, double 
     s->total += weight;
 }
 
-static void read_frames(const void *state, size_t voxel, bool latest, reading *out) {
-    frames s = ((const frames *)state)[voxel];
+static inline reading reading_of_frames(const frames *state, bool latest) {
+    frames s = *state;
     close_frame(&s, latest);
-    *out = (reading){s.best, s.best_weight > 0 ? (double)s.total : 0, 0};
+    return (reading){s.best, s.best_weight > 0 ? (double)s.total : 0, 0};
 }
-static void read_latest_frame(const void *state, size_t voxel, reading *out) {
-    read_frames(state, voxel, true, out);
+static inline reading reading_of_latest(const frames *s) { return reading_of_frames(s, true); }
+static inline reading reading_of_largest(const frames *s) { return reading_of_frames(s, false); }
+
+/* Rounds to the nearest whole number, halves away from zero, as es_type_set
+ * does; for numbers that are known to fit. */
+static inline int64_t rounded(double value) {
+    int64_t whole = (int64_t)value;
+    double rest = value - (double)whole;
+    return whole + (rest >= 0.5) - (rest <= -0.5);
 }
-static void read_largest_frame(const void *state, size_t voxel, reading *out) {
-    read_frames(state, voxel, false, out);
-}
+
+/* Rows of readings and of pixels out of a state. */
+#define READ_ROWS(name, state_type, reading_of)                                                    \
+    static void name(const void *state, size_t first, uint32_t count, reading *out) {              \
+        const state_type *s = (const state_type *)state + first;                                   \
+        for (uint32_t i = 0; i < count; i++) out[i] = reading_of(s + i);                           \
+    }
+#define VALUE_ROWS(name, state_type, reading_of)                                                   \
+    static void name(const void *state, size_t first, uint32_t count, void *out) {                 \
+        const state_type *s = (const state_type *)state + first;                                   \
+        for (uint32_t i = 0; i < count; i++)                                                       \
+            ((PIXEL *)out)[i] = TO_PIXEL(reading_of(s + i).value);                                 \
+    }
+
+READ_ROWS(read_sums, sums, reading_of_sums)
+READ_ROWS(read_sums_spread, sums_spread, reading_of_sums_spread)
+READ_ROWS(read_latest, frames, reading_of_latest)
+READ_ROWS(read_largest, frames, reading_of_largest)
 
 /* ---- one table per pixel type --------------------------------------------------- */
 
@@ -229,6 +247,7 @@ static void read_largest_frame(const void *state, size_t voxel, reading *out) {
 
 #define SMALL 1
 #define IS_FLOAT 0
+#define TO_PIXEL(value) ((PIXEL)rounded(value))
 #define HITS uint16_t
 #define HITS_MOST UINT16_MAX
 #define PIXEL uint8_t
@@ -263,8 +282,10 @@ static void read_largest_frame(const void *state, size_t voxel, reading *out) {
 #define SUFFIX i32
 #include "kernel_tmpl.h"
 #undef IS_FLOAT
+#undef TO_PIXEL
 
 #define IS_FLOAT 1
+#define TO_PIXEL(value) ((PIXEL)(value))
 #define PIXEL float
 #define LOWEST 0
 #define SUFFIX f32

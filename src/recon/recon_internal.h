@@ -146,13 +146,16 @@ typedef void insert_tile_fn(void *state, const tile *tile);
 
 /* What one voxel holds, as numbers. */
 typedef struct reading {
-    double value, hits, spread; /* hits 0: unseen */
+    double value, hits, spread; /* hits 0: unseen, and then all are 0 */
 } reading;
 
 typedef struct kernel {
     size_t voxel_bytes;
     insert_tile_fn *insert;
-    void (*read)(const void *state, size_t voxel, reading *out);
+    /* `count` neighbours in x, from element `first` of the state. */
+    void (*read)(const void *state, size_t first, uint32_t count, reading *out);
+    /* The same as pixels of the volume's type, 0 where unseen. */
+    void (*values)(const void *state, size_t first, uint32_t count, void *out);
     /* Marks pixels that are not finite or below the threshold; returns how many stay. */
     uint32_t (*keep)(const void *pixels, uint32_t count, int channels, double threshold,
                      uint8_t *keep);
