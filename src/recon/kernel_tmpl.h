@@ -1,13 +1,8 @@
-/* The kernels of one pixel type. Before each inclusion: PIXEL, SUFFIX, SMALL (1
- * for 1- and 2-byte integers), LOWEST (smallest value of a small type),
- * IS_FLOAT, HITS and HITS_MOST (counter beside a kept value). */
+/* The plain kernels of one pixel type: see kernel_types.h. */
 
 /* ---- nearest ---------------------------------------------------------------- */
 
-typedef struct NAME(picked) {
-    PIXEL value;
-    HITS hits;
-} NAME(picked);
+DEFINE_PICKED;
 
 static inline void NAME(pick_chunk)(NAME(picked) * voxels, const chunk *c, bool latest) {
     const PIXEL *pixels = c->pixels;
@@ -115,16 +110,28 @@ static void NAME(nearest_spread)(void *state, const tile *t) {
 
 /* ---- linear ----------------------------------------------------------------- */
 
+/* Neighbouring pixels mostly share their 8 voxels: their sums are gathered
+ * first, which rounds a little, always alike, and then added. */
 static inline void NAME(linear_mean_chunk)(sums *voxels, const chunk *c) {
     const PIXEL *pixels = c->pixels;
     corners at;
     linear_corners(c, &at);
-    for (uint32_t i = 0; i < c->count; i++) {
-        if (c->keep && !c->keep[i]) continue;
-        float weight[8];
-        corner_weights(&at, i, weight);
-        for (int k = 0; k < 8; k++)
-            add_weighted(&voxels[at.voxel[i] + corner_step[k]], weight[k], (double)pixels[i]);
+    for (uint32_t i = 0; i < c->count;) {
+        const uint32_t voxel = at.voxel[i];
+        GATHER sum[8] = {0}, weights[8] = {0};
+        for (; i < c->count && at.voxel[i] == voxel; i++) {
+            if (c->keep && !c->keep[i]) continue;
+            float weight[8];
+            corner_weights(&at, i, weight);
+            for (int k = 0; k < 8; k++) {
+                sum[k] += (GATHER)weight[k] * (GATHER)pixels[i];
+                weights[k] += (GATHER)weight[k];
+            }
+        }
+        for (int k = 0; k < 8; k++) {
+            voxels[voxel + corner_step[k]].sum += (double)sum[k];
+            voxels[voxel + corner_step[k]].weight += (double)weights[k];
+        }
     }
 }
 
@@ -209,7 +216,7 @@ VALUE_ROWS(NAME(values_largest), frames, reading_of_largest)
 
 /* clang-format off */
 #define ENTRY(state, insert, read, values, room)                                                   \
-    {sizeof(state), insert, read, values, NAME(keep), NAME(pick), room}
+    {sizeof(state), insert, NULL, read, values, NAME(keep), NAME(pick), room}
 static const kernel NAME(kernels)[2][3][2] = {
     [ES_NEAREST] = {
         [ES_LATEST] = {ENTRY(NAME(picked), NAME(nearest_latest), NAME(read_picked),
@@ -238,6 +245,3 @@ static const kernel NAME(kernels)[2][3][2] = {
 };
 /* clang-format on */
 #undef ENTRY
-#undef PIXEL
-#undef LOWEST
-#undef SUFFIX

@@ -37,7 +37,7 @@ static void visit_rows(const es_volume *volume, const cell *c, int channel, voxe
         for (row.at[1] = first[1]; row.at[1] <= last[1]; row.at[1]++) {
             row.first = state_index(&volume->options, x, (int)(row.at[1] & (ES_BRICK - 1)),
                                     (int)(row.at[2] & (ES_BRICK - 1)));
-            visit(context, volume->kernel, &row);
+            visit(context, &volume->kernel, &row);
         }
 }
 
