@@ -119,7 +119,7 @@ static inline void NAME(load_values)(const chunk *c, const void *end, float valu
     PIXEL copy[CHUNK];
     const PIXEL *pixels = whole_steps(c, end, sizeof(PIXEL), copy);
     for (uint32_t i = 0; i < c->count; i += LINEAR_LANES)
-        for (uint32_t k = 0; k < LINEAR_LANES; k++) value[i + k] = (float)pixels[i + k];
+        _mm256_store_ps(value + i, _mm256_cvtepi32_ps(NAME(widen)(pixels + i)));
 }
 
 static void NAME(linear_mean)(void *state, const tile *t) {

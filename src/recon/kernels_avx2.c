@@ -236,13 +236,13 @@ static inline uint64_t weigh(const chunk *c, const linear_axis axes[3], weighted
         __m256 fx = next_8(&axes[0], x, &vx), fy = next_8(&axes[1], y, &vy);
         __m256 fz = next_8(&axes[2], z, &vz);
         store_weights(fx, fy, fz, &out->corner[i]);
-        __m256i cell = _mm256_add_epi32(
+        __m256i number = _mm256_add_epi32(
             vx, _mm256_add_epi32(_mm256_mullo_epi32(vy, _mm256_set1_epi32(RIM_ROW)),
                                  _mm256_mullo_epi32(vz, _mm256_set1_epi32(RIM_SLICE))));
-        _mm256_store_si256((__m256i *)(out->cell + i), cell);
-        __m256i turned = _mm256_permutevar8x32_epi32(cell, order);
+        _mm256_store_si256((__m256i *)(out->cell + i), number);
+        __m256i turned = _mm256_permutevar8x32_epi32(number, order);
         __m256i shifted = _mm256_blend_epi32(turned, before, 1);
-        __m256i equal = _mm256_cmpeq_epi32(shifted, cell);
+        __m256i equal = _mm256_cmpeq_epi32(shifted, number);
         same |= (uint64_t)(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(equal)) << i;
         before = turned;
     }
@@ -273,6 +273,20 @@ static inline void add_weighted(sums *voxels, const weighted *pixels, uint64_t e
         }
         add_corners(voxels + pixels->cell[last], sum, weight);
     }
+}
+
+/* Eight pixels as 32-bit integers. */
+static inline __m256i widen_u8(const void *pixels) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(pixels));
+}
+static inline __m256i widen_i8(const void *pixels) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(pixels));
+}
+static inline __m256i widen_u16(const void *pixels) {
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128(pixels));
+}
+static inline __m256i widen_i16(const void *pixels) {
+    return _mm256_cvtepi16_epi32(_mm_loadu_si128(pixels));
 }
 
 /* ---- one table per pixel type ----------------------------------------------------------- */
