@@ -249,10 +249,14 @@ static inline uint64_t weigh(const chunk *c, const linear_axis axes[3], weighted
     return _bzhi_u64(~same >> 1, c->count - 1) | (uint64_t)1 << (c->count - 1);
 }
 
-/* Two voxels that are neighbours in x. */
+/* Two voxels that are neighbours in x, one by one: the next cell mostly shares
+ * one of them, and a load that straddles two recent stores has to wait. */
 static inline void add_pair(sums *voxels, __m128 sum_and_weight) {
+    const __m256d both = _mm256_cvtps_pd(sum_and_weight);
     double *at = &voxels->sum;
-    _mm256_storeu_pd(at, _mm256_add_pd(_mm256_loadu_pd(at), _mm256_cvtps_pd(sum_and_weight)));
+    _mm_storeu_pd(at, _mm_add_pd(_mm_loadu_pd(at), _mm256_castpd256_pd128(both)));
+    at += 2;
+    _mm_storeu_pd(at, _mm_add_pd(_mm_loadu_pd(at), _mm256_extractf128_pd(both, 1)));
 }
 
 static inline void add_corners(sums *voxels, __m256 sum, __m256 weight) {
