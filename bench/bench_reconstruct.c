@@ -10,7 +10,7 @@
  * Without a sequence (SpinePhantomFreehand.igs.mha) the frames are speckle.
  * ms/frame is wall time of inserting and of the dense output, the best of a few
  * repetitions of the whole sweep. --instructions counts them under callgrind,
- * if valgrind is there, for the first 100 frames of each row. ES_CPU=scalar
+ * if valgrind is there, for the first 100 (LINEAR: 40) frames of each row. ES_CPU=scalar
  * measures the plain kernels alone. */
 #include <math.h>
 #include <stdio.h>
@@ -275,16 +275,15 @@ static double bytes_per_frame(const sweep *s, const es_recon_options *o) {
 /* ---- instructions ------------------------------------------------------------------------------
  */
 
-enum { COUNTED_FRAMES = 100 };
-
 /* Runs this program under callgrind for one row; NaN when that cannot be. */
 static double count_instructions(const arguments *a, const sweep *s, const es_recon_options *o) {
+    const int frames = o->interpolation == ES_NEAREST ? 100 : 40; /* callgrind is slow */
     char command[1024], line[256];
     double collected = NAN;
     snprintf(command, sizeof command,
              "valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect=run_once "
              "'%s' --quick --frames %d --only %s %s %s 1 2>&1",
-             a->program, COUNTED_FRAMES, s->name, interpolations[o->interpolation],
+             a->program, frames, s->name, interpolations[o->interpolation],
              compoundings[o->compounding]);
     FILE *output = popen(command, "r");
     while (output && fgets(line, sizeof line, output)) {
@@ -292,7 +291,7 @@ static double count_instructions(const arguments *a, const sweep *s, const es_re
         if (found) collected = atof(found + strlen("Collected : "));
     }
     if (!output || pclose(output) != 0) return NAN;
-    return collected / COUNTED_FRAMES / (double)s->pixels;
+    return collected / frames / (double)s->pixels;
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */

@@ -160,30 +160,38 @@ static row_lines make_lines(const placed *frame, const int64_t gap[3], const fix
 }
 
 /* The pixels of some rows in the box, [from, to). `sure` is 0 for a row where
- * an end lies so close to a whole pixel that only integers can tell. The loop
- * has no branches, so that compilers vectorise it. */
+ * an end lies so close to a whole pixel that only integers can tell. */
 typedef struct row_ends {
     int32_t from[CUTS], to[CUTS], sure[CUTS];
 } row_ends;
 
-static void estimate_rows(const row_lines *lines, uint32_t rows, row_ends *out) {
+/* Where the rows enter and leave, at least -0.5. No branches: compilers vectorise it. */
+static void meet_rows(const row_lines *lines, uint32_t rows, double low[CUTS], double high[CUTS]) {
     const row_lines l = *lines;
     for (int32_t r = 0; r < (int32_t)rows; r++) {
-        double x0 = l.enter[0] + r * l.step[0], x1 = l.leave[0] + r * l.step[0];
-        double y0 = l.enter[1] + r * l.step[1], y1 = l.leave[1] + r * l.step[1];
-        double z0 = l.enter[2] + r * l.step[2], z1 = l.leave[2] + r * l.step[2];
-        double low = x0 > y0 ? x0 : y0, high = x1 < y1 ? x1 : y1;
-        low = low > z0 ? low : z0;
-        high = high < z1 ? high : z1;
-        low = low > -0.5 ? low : -0.5;
-        high = high > -0.5 ? high : -0.5;
+        const double at = r;
+        double x0 = l.enter[0] + at * l.step[0], x1 = l.leave[0] + at * l.step[0];
+        double y0 = l.enter[1] + at * l.step[1], y1 = l.leave[1] + at * l.step[1];
+        double z0 = l.enter[2] + at * l.step[2], z1 = l.leave[2] + at * l.step[2];
+        double enter = x0 > y0 ? x0 : y0, leave = x1 < y1 ? x1 : y1;
+        enter = enter > z0 ? enter : z0;
+        leave = leave < z1 ? leave : z1;
+        low[r] = enter > -0.5 ? enter : -0.5;
+        high[r] = leave > -0.5 ? leave : -0.5;
+    }
+}
+
+static void estimate_rows(const row_lines *lines, uint32_t rows, row_ends *out) {
+    double low[CUTS], high[CUTS];
+    meet_rows(lines, rows, low, high);
+    for (uint32_t r = 0; r < rows; r++) {
         /* The first whole number not below t is floor(t) + 1 for all t but whole ones. */
-        int32_t from = (int32_t)(low + (1 + ESTIMATE_MARGIN));
-        int32_t to = (int32_t)(high + (1 + ESTIMATE_MARGIN));
+        int32_t from = (int32_t)(low[r] + (1 + ESTIMATE_MARGIN));
+        int32_t to = (int32_t)(high[r] + (1 + ESTIMATE_MARGIN));
         out->from[r] = from;
         out->to[r] = to;
-        out->sure[r] = (from == (int32_t)(low + (1 - ESTIMATE_MARGIN))) &
-                       (to == (int32_t)(high + (1 - ESTIMATE_MARGIN)));
+        out->sure[r] = (from == (int32_t)(low[r] + (1 - ESTIMATE_MARGIN))) &
+                       (to == (int32_t)(high[r] + (1 - ESTIMATE_MARGIN)));
     }
 }
 
