@@ -1,12 +1,17 @@
-/* How long insertion takes: SYN0 and SYN30, a freehand-like sweep of 500 frames
- * of 512 x 512 pixels whose rows run along the volume's x axis, or 30 degrees
- * across all axes; and whether the cost per frame stays flat for longer
- * recordings and longer paths. Memory bandwidth is measured in the same run.
+/* How long reconstruction takes: SYN0 and SYN30, a freehand-like sweep of 500
+ * frames of 512 x 512 pixels whose rows run along the volume's x axis, or 30
+ * degrees across all axes; and whether the cost per frame stays flat for longer
+ * recordings and longer paths. The plain kernels stand beside those of the
+ * processor, memory bandwidth is measured in the same run.
  *
- *   bench_reconstruct [--json] [--quick] [--sequence SpinePhantomFreehand.igs.mha]
+ *   bench_reconstruct [--json] [--quick] [--instructions] [--sequence FILE]
+ *                     [--only WORKLOAD INTERPOLATION COMPOUNDING THREADS]
  *
- * Without a sequence the frames are speckle. Times are the best of a few
- * repetitions of the whole sweep. */
+ * Without a sequence (SpinePhantomFreehand.igs.mha) the frames are speckle.
+ * ms/frame is wall time of inserting and of the dense output, the best of a few
+ * repetitions of the whole sweep. --instructions counts them under callgrind,
+ * if valgrind is there, for the first 100 (LINEAR: 40) frames of each row. ES_CPU=scalar
+ * measures the plain kernels alone. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +34,10 @@ typedef struct sweep {
 } sweep;
 
 typedef struct arguments {
-    bool json, quick;
-    const char *sequence;
+    bool json, quick, instructions;
+    const char *program, *sequence;
+    const char *const *only; /* NULL, or workload, interpolation, compounding, threads */
+    size_t frames;           /* only the first so many; 0: all */
 } arguments;
 
 static const char *const interpolations[] = {"nearest", "linear"};
@@ -150,7 +157,7 @@ static void free_sweep(sweep *s) {
 /* ---- one measurement -------------------------------------------------------------------- */
 
 typedef struct timing {
-    double insert_s, output_s, cpu_s; /* cpu_s: of inserting, all threads */
+    double insert_s, output_s, cpu_s; /* cpu_s: of both, all threads */
     es_volume_stats stats;
     uint64_t size[3];
 } timing;
@@ -173,7 +180,9 @@ static void pull_output(es_volume *volume, timing *result) {
     es_grid_info_clear(&info);
 }
 
-static timing run_once(const sweep *s, const es_recon_options *options, int threads) {
+/* Its name is where callgrind starts and stops to count. */
+__attribute__((noinline)) static timing run_once(const sweep *s, const es_recon_options *options,
+                                                 int threads) {
     es_error err = {0};
     es_pool *pool = threads > 1 ? es_pool_new(threads, &err) : NULL;
     es_volume *volume = es_volume_new(options, pool, &err);
@@ -185,10 +194,10 @@ static timing run_once(const sweep *s, const es_recon_options *options, int thre
     }
     timing result = {.stats = es_volume_statistics(volume)};
     result.insert_s = result.stats.insert_s;
-    result.cpu_s = (double)(clock() - cpu) / CLOCKS_PER_SEC;
     double start = es_clock_s();
     pull_output(volume, &result);
     result.output_s = es_clock_s() - start;
+    result.cpu_s = (double)(clock() - cpu) / CLOCKS_PER_SEC;
     es_volume_free(volume);
     es_pool_free(pool);
     return result;
@@ -198,9 +207,9 @@ static timing best_of(const sweep *s, const es_recon_options *options, int threa
     timing best = run_once(s, options, threads);
     for (int i = 1; i < times; i++) {
         timing next = run_once(s, options, threads);
-        if (next.insert_s < best.insert_s) best.insert_s = next.insert_s;
-        if (next.cpu_s < best.cpu_s) best.cpu_s = next.cpu_s;
-        if (next.output_s < best.output_s) best.output_s = next.output_s;
+        best.insert_s = fmin(best.insert_s, next.insert_s);
+        best.cpu_s = fmin(best.cpu_s, next.cpu_s);
+        best.output_s = fmin(best.output_s, next.output_s);
     }
     return best;
 }
@@ -216,66 +225,173 @@ static es_recon_options options_for(const sweep *s) {
     return o;
 }
 
-/* Bytes read and written per second by memcpy of a block larger than caches. */
-static double memory_bandwidth(void) {
-    const size_t bytes = (size_t)128 << 20;
-    char *from = must(malloc(bytes)), *to = must(malloc(bytes));
-    memset(from, 1, bytes);
-    memset(to, 2, bytes);
+/* ---- memory --------------------------------------------------------------------------------- */
+
+enum { COPIED = 64 << 20 }; /* bytes per thread, larger than caches */
+
+typedef struct copy_job {
+    char *from[2], *to[2];
+} copy_job;
+
+static void copy_block(void *context, size_t index, int worker) {
+    const copy_job *job = context;
+    (void)worker;
+    memcpy(job->to[index], job->from[index], COPIED);
+}
+
+/* GB/s read and written by memcpy of large blocks, one a thread. */
+static double memory_bandwidth(int threads) {
+    copy_job job;
+    for (int i = 0; i < threads; i++) {
+        memset(job.from[i] = must(malloc(COPIED)), 1, COPIED);
+        memset(job.to[i] = must(malloc(COPIED)), 2, COPIED);
+    }
+    es_error err = {0};
+    es_pool *pool = es_pool_new(threads, &err);
+    if (!pool) stop(&err);
     double best = INFINITY;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 10; i++) {
         double start = es_clock_s();
-        memcpy(to, from, bytes);
-        from[i] = to[bytes - 1];
+        es_pool_run(pool, (size_t)threads, copy_block, &job);
         best = fmin(best, es_clock_s() - start);
     }
-    free(from);
-    free(to);
-    return 2 * (double)bytes / best * 1e-9;
+    es_pool_free(pool);
+    for (int i = 0; i < threads; i++) {
+        free(job.from[i]);
+        free(job.to[i]);
+    }
+    return 2e-9 * threads * (double)COPIED / best;
+}
+
+/* Bytes that a frame must move at least: its pixels read once, and the state of
+ * the voxels it hits read and written. */
+static double bytes_per_frame(const sweep *s, const es_recon_options *o) {
+    double area = (double)s->pixels * PIXEL_MM * PIXEL_MM;
+    double layers = o->interpolation == ES_LINEAR ? 2 : 1;
+    double state = (double)es_volume_brick_bytes(o) / ES_BRICK_VOXELS;
+    return (double)s->pixels + 2 * state * layers * area / (VOXEL_MM * VOXEL_MM);
+}
+
+/* ---- instructions ------------------------------------------------------------------------------
+ */
+
+/* Runs this program under callgrind for one row; NaN when that cannot be. */
+static double count_instructions(const arguments *a, const sweep *s, const es_recon_options *o) {
+    const int frames = o->interpolation == ES_NEAREST ? 100 : 40; /* callgrind is slow */
+    char command[1024], line[256];
+    double collected = NAN;
+    snprintf(command, sizeof command,
+             "valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect=run_once "
+             "'%s' --quick --frames %d --only %s %s %s 1 2>&1",
+             a->program, frames, s->name, interpolations[o->interpolation],
+             compoundings[o->compounding]);
+    FILE *output = popen(command, "r");
+    while (output && fgets(line, sizeof line, output)) {
+        const char *found = strstr(line, "Collected : ");
+        if (found) collected = atof(found + strlen("Collected : "));
+    }
+    if (!output || pclose(output) != 0) return NAN;
+    return collected / frames / (double)s->pixels;
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
+/* What was measured with the kernel of one processor level. */
+typedef struct measured {
+    es_cpu level;
+    timing timing;
+    double instructions; /* per pixel; NaN: not counted */
+} measured;
+
 static int rows; /* printed so far: JSON wants commas between */
 
+static double ms_per_frame(const sweep *s, const timing *t) {
+    return 1e3 * (t->insert_s + t->output_s) / (double)s->count;
+}
+
+static void print_json(const sweep *s, const es_recon_options *o, int threads, const measured *m,
+                       const timing *plain) {
+    const timing *t = &m->timing;
+    const double frames = (double)s->count;
+    printf("%s\n    {\"workload\": \"%s\", \"interpolation\": \"%s\", \"compounding\": \"%s\", "
+           "\"kernel\": \"%s\", \"threads\": %d, \"frames\": %zu, \"ms_per_frame\": %.4f, "
+           "\"ms_per_frame_plain\": %.4f, \"cpu_ms_per_frame\": %.4f, \"ms_per_frame_output\": "
+           "%.4f, \"ns_per_pixel\": %.3f, \"bytes_per_frame\": %.0f, ",
+           rows++ ? "," : "", s->name, interpolations[o->interpolation],
+           compoundings[o->compounding], es_cpu_name(m->level), threads, s->count,
+           ms_per_frame(s, t), ms_per_frame(s, plain), 1e3 * t->cpu_s / frames,
+           1e3 * t->output_s / frames, 1e6 * ms_per_frame(s, t) / (double)s->pixels,
+           bytes_per_frame(s, o));
+    if (isfinite(m->instructions)) printf("\"instructions_per_pixel\": %.2f, ", m->instructions);
+    printf("\"bricks\": %llu, \"bytes\": %llu, \"size\": [%llu, %llu, %llu]}",
+           (unsigned long long)t->stats.bricks, (unsigned long long)t->stats.bytes,
+           (unsigned long long)t->size[0], (unsigned long long)t->size[1],
+           (unsigned long long)t->size[2]);
+}
+
 static void print_row(const arguments *a, const sweep *s, const es_recon_options *o, int threads,
-                      const timing *t) {
-    double per_frame = 1e3 * t->insert_s / (double)s->count;
-    double cpu = 1e3 * t->cpu_s / (double)s->count;
-    double output = 1e3 * t->output_s / (double)s->count;
-    double per_pixel = 1e6 * per_frame / (double)s->pixels;
-    const char *interpolation = interpolations[o->interpolation];
-    const char *compounding = compoundings[o->compounding];
-    if (a->json)
-        printf("%s\n    {\"workload\": \"%s\", \"interpolation\": \"%s\", \"compounding\": \"%s\", "
-               "\"kernel\": \"scalar\", \"threads\": %d, \"frames\": %zu, \"ms_per_frame\": %.4f, "
-               "\"ms_per_frame_plain\": %.4f, \"cpu_ms_per_frame\": %.4f, \"ms_per_frame_output\": "
-               "%.4f, \"ns_per_pixel\": "
-               "%.3f, \"bricks\": %llu, \"bytes\": %llu, \"size\": [%llu, %llu, %llu]}",
-               rows++ ? "," : "", s->name, interpolation, compounding, threads, s->count, per_frame,
-               per_frame, cpu, output, per_pixel, (unsigned long long)t->stats.bricks,
-               (unsigned long long)t->stats.bytes, (unsigned long long)t->size[0],
-               (unsigned long long)t->size[1], (unsigned long long)t->size[2]);
-    else
-        printf("%-14s %-8s %-8s %7d %7zu %9.3f %9.3f %9.3f %8.2f %8llu %9.1f\n", s->name,
-               interpolation, compounding, threads, s->count, per_frame, cpu, output, per_pixel,
-               (unsigned long long)t->stats.bricks, (double)t->stats.bytes / (1 << 20));
+                      const measured *m, const timing *plain) {
+    const timing *t = &m->timing;
+    if (a->json) {
+        print_json(s, o, threads, m, plain);
+    } else {
+        printf("%-13s %-8s %-8s %-7s %7d %7zu %9.3f %9.3f %9.3f %8.2f %8.1f", s->name,
+               interpolations[o->interpolation], compoundings[o->compounding],
+               es_cpu_name(m->level), threads, s->count, ms_per_frame(s, t),
+               1e3 * t->cpu_s / (double)s->count, 1e3 * t->output_s / (double)s->count,
+               bytes_per_frame(s, o) * 1e-6 / ms_per_frame(s, t),
+               (double)t->stats.bytes / (1 << 20));
+        if (isfinite(m->instructions)) printf(" %8.2f", m->instructions);
+        printf("\n");
+    }
     fflush(stdout);
 }
 
-static void bench_modes(const arguments *a, const sweep *s) {
+/* The processor's best level, or what ES_CPU asked for when the program started. */
+static es_cpu wanted_level(void) {
+    es_error err = {0};
+    es_cpu level;
+    if (!es_cpu_level(&level, &err)) stop(&err);
+    return level;
+}
+
+static measured measure(const arguments *a, const sweep *s, const es_recon_options *o, int threads,
+                        es_cpu level) {
+    int times = a->quick ? 1 : o->interpolation == ES_NEAREST ? 7 : 3;
+    setenv("ES_CPU", es_cpu_name(level), 1);
+    measured m = {.level = level, .timing = best_of(s, o, threads, times), .instructions = NAN};
+    if (a->instructions && threads == 1) m.instructions = count_instructions(a, s, o);
+    return m;
+}
+
+static bool is_wanted(const arguments *a, const sweep *s, const es_recon_options *o, int threads) {
+    return !a->only ||
+           (strcmp(a->only[0], s->name) == 0 &&
+            strcmp(a->only[1], interpolations[o->interpolation]) == 0 &&
+            strcmp(a->only[2], compoundings[o->compounding]) == 0 && atoi(a->only[3]) == threads);
+}
+
+/* One row per kernel, the plain one first. */
+static void bench_mode(const arguments *a, const sweep *s, const es_recon_options *o, int threads,
+                       es_cpu best) {
+    if (!is_wanted(a, s, o, threads)) return;
+    const bool counting = a->frames > 0; /* under callgrind: one kernel */
+    measured plain = measure(a, s, o, threads, counting ? best : ES_CPU_SCALAR);
+    print_row(a, s, o, threads, &plain, &plain.timing);
+    if (best == ES_CPU_SCALAR || counting) return;
+    measured fast = measure(a, s, o, threads, best);
+    print_row(a, s, o, threads, &fast, &plain.timing);
+}
+
+static void bench_modes(const arguments *a, const sweep *s, es_cpu best) {
     es_recon_options o = options_for(s);
     for (o.interpolation = ES_NEAREST; o.interpolation <= ES_LINEAR; o.interpolation++)
         for (o.compounding = ES_LATEST; o.compounding <= ES_MAXIMUM; o.compounding++)
-            for (int threads = 1; threads <= 2; threads++) {
-                int times = a->quick ? 1 : o.interpolation == ES_NEAREST ? 5 : 2;
-                timing t = best_of(s, &o, threads, times);
-                print_row(a, s, &o, threads, &t);
-            }
+            for (int threads = 1; threads <= 2; threads++) bench_mode(a, s, &o, threads, best);
 }
 
 /* Small frames: many of them on one path, and the same density on a longer one. */
-static void bench_scale(const arguments *a, const es_image *windows) {
+static void bench_scale(const arguments *a, const es_image *windows, es_cpu best) {
     static const struct {
         const char *name;
         size_t count;
@@ -284,51 +400,73 @@ static void bench_scale(const arguments *a, const es_image *windows) {
                   {"20000-frames", 20000, 100},
                   {"path-100mm", 2000, 100},
                   {"path-1000mm", 20000, 1000}};
+    arguments once = *a;
+    once.quick = true;
+    once.instructions = false;
     for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
+        if (a->only && strcmp(a->only[0], scales[i].name) != 0) continue;
         sweep s = make_sweep(scales[i].name, windows, scales[i].count, 128, scales[i].length_mm);
         es_recon_options o = options_for(&s);
         o.has_extent = false;
-        timing t = best_of(&s, &o, 1, a->quick || scales[i].count > 5000 ? 2 : 5);
-        print_row(a, &s, &o, 1, &t);
+        bench_mode(&once, &s, &o, 1, best);
         free_sweep(&s);
     }
 }
 
+static void refuse_usage(void) {
+    fprintf(stderr, "usage: bench_reconstruct [--json] [--quick] [--instructions] [--sequence "
+                    "FILE]\n    [--only WORKLOAD INTERPOLATION COMPOUNDING THREADS]\n");
+    exit(2);
+}
+
 static arguments parse(int argc, char **argv) {
-    arguments a = {0};
+    arguments a = {.program = argv[0]};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0)
             a.json = true;
         else if (strcmp(argv[i], "--quick") == 0)
             a.quick = true;
+        else if (strcmp(argv[i], "--instructions") == 0)
+            a.instructions = true;
         else if (strcmp(argv[i], "--sequence") == 0 && i + 1 < argc)
             a.sequence = argv[++i];
-        else {
-            fprintf(stderr, "usage: bench_reconstruct [--json] [--quick] [--sequence FILE]\n");
-            exit(2);
-        }
+        else if (strcmp(argv[i], "--frames") == 0 && i + 1 < argc)
+            a.frames = (size_t)atoi(argv[++i]);
+        else if (strcmp(argv[i], "--only") == 0 && i + 4 < argc) {
+            a.only = (const char *const *)&argv[i + 1];
+            i += 4;
+        } else
+            refuse_usage();
     }
     return a;
 }
 
 int main(int argc, char **argv) {
-    arguments a = parse(argc, argv);
+    const arguments a = parse(argc, argv);
+    const es_cpu best = wanted_level();
     es_image windows[WINDOWS] = {{0}};
     make_windows(a.sequence, windows);
-    double bandwidth = memory_bandwidth();
+    const double bandwidth = a.frames ? 0 : memory_bandwidth(1);
+    const double bandwidth_2 = a.frames ? 0 : memory_bandwidth(2);
     if (a.json)
-        printf("{\n  \"bandwidth_gb_s\": %.2f,\n  \"rows\": [", bandwidth);
+        printf(
+            "{\n  \"bandwidth_gb_s\": %.2f,\n  \"bandwidth_2_threads_gb_s\": %.2f,\n  \"rows\": [",
+            bandwidth, bandwidth_2);
     else
-        printf("memcpy, 1 thread: %.1f GB/s read and written\n"
-               "%-14s %-8s %-8s %7s %7s %9s %9s %9s %8s %8s %9s\n",
-               bandwidth, "workload", "interp.", "compound", "threads", "frames", "ms/frame",
-               "CPU ms", "+output", "ns/px", "bricks", "MiB");
+        printf("memcpy: %.1f GB/s read and written by 1 thread, %.1f by 2\n"
+               "%-13s %-8s %-8s %-7s %7s %7s %9s %9s %9s %8s %8s%s\n",
+               bandwidth, bandwidth_2, "workload", "interp.", "compound", "kernel", "threads",
+               "frames", "ms/frame", "CPU ms", "output", "GB/s", "MiB",
+               a.instructions ? " instr/px" : "");
     sweep s = make_sweep("SYN0", windows, 500, SIDE, SWEEP_MM);
-    bench_modes(&a, &s);
+    const size_t all = s.count;
+    if (a.frames && a.frames < all) s.count = a.frames;
+    bench_modes(&a, &s, best);
     tilt_sweep(&s, "SYN30");
-    bench_modes(&a, &s);
+    bench_modes(&a, &s, best);
+    s.count = all;
     free_sweep(&s);
-    bench_scale(&a, windows);
+    bench_scale(&a, windows, best);
     if (a.json) printf("\n  ]\n}\n");
     for (size_t i = 0; i < WINDOWS; i++) es_image_clear(&windows[i]);
     return 0;

@@ -1,13 +1,8 @@
-/* The kernels of one pixel type. Before each inclusion: PIXEL, SUFFIX, SMALL (1
- * for 1- and 2-byte integers), LOWEST (smallest value of a small type),
- * IS_FLOAT, HITS and HITS_MOST (counter beside a kept value). */
+/* The plain kernels of one pixel type: see kernel_types.h. */
 
 /* ---- nearest ---------------------------------------------------------------- */
 
-typedef struct NAME(picked) {
-    PIXEL value;
-    HITS hits;
-} NAME(picked);
+DEFINE_PICKED;
 
 static inline void NAME(pick_chunk)(NAME(picked) * voxels, const chunk *c, bool latest) {
     const PIXEL *pixels = c->pixels;
@@ -27,10 +22,11 @@ static void NAME(nearest_latest)(void *state, const tile *t) {
 static void NAME(nearest_maximum)(void *state, const tile *t) {
     FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(pick_chunk)(state, &c, false));
 }
-static void NAME(read_picked)(const void *state, size_t voxel, reading *out) {
-    const NAME(picked) *s = (const NAME(picked) *)state + voxel;
-    *out = (reading){(double)s->value, (double)s->hits, 0};
+static inline reading NAME(reading_of_picked)(const NAME(picked) * s) {
+    return (reading){(double)s->value, (double)s->hits, 0};
 }
+READ_ROWS(NAME(read_picked), NAME(picked), NAME(reading_of_picked))
+VALUE_ROWS(NAME(values_picked), NAME(picked), NAME(reading_of_picked))
 
 #if SMALL
 
@@ -61,20 +57,21 @@ static inline void NAME(spread_chunk)(packed_spread *voxels, const chunk *c) {
     }
 }
 
-static void NAME(read_packed)(const void *state, size_t voxel, reading *out) {
-    uint64_t packed = ((const uint64_t *)state)[voxel];
-    double hits = (double)(packed >> COUNT_SHIFT), sum = (double)(packed & SUM_MASK);
-    *out = (reading){hits > 0 ? sum / hits + LOWEST : 0, hits, 0};
+static inline reading NAME(reading_of_packed)(const uint64_t *s) {
+    double hits = (double)(int32_t)(*s >> COUNT_SHIFT), sum = (double)(int64_t)(*s & SUM_MASK);
+    return (reading){hits > 0 ? sum / hits + LOWEST : 0, hits, 0};
 }
+READ_ROWS(NAME(read_packed), uint64_t, NAME(reading_of_packed))
+VALUE_ROWS(NAME(values_packed), uint64_t, NAME(reading_of_packed))
 
-static void NAME(read_packed_spread)(const void *state, size_t voxel, reading *out) {
-    const packed_spread *s = (const packed_spread *)state + voxel;
-    double hits = (double)(s->packed >> COUNT_SHIFT), sum = (double)(s->packed & SUM_MASK);
-    *out = (reading){0, hits, 0};
-    if (hits == 0) return;
-    out->value = sum / hits + LOWEST;
-    out->spread = spread_of(sum, (double)s->squares, hits);
+static inline reading NAME(reading_of_packed_spread)(const packed_spread *s) {
+    reading r = NAME(reading_of_packed)(&s->packed);
+    if (r.hits > 0)
+        r.spread = spread_of((double)(s->packed & SUM_MASK), (double)s->squares, r.hits);
+    return r;
 }
+READ_ROWS(NAME(read_packed_spread), packed_spread, NAME(reading_of_packed_spread))
+VALUE_ROWS(NAME(values_packed_spread), packed_spread, NAME(reading_of_packed_spread))
 
 #else
 
@@ -113,16 +110,28 @@ static void NAME(nearest_spread)(void *state, const tile *t) {
 
 /* ---- linear ----------------------------------------------------------------- */
 
+/* Neighbouring pixels mostly share their 8 voxels: their sums are gathered
+ * first, which rounds a little, always alike, and then added. */
 static inline void NAME(linear_mean_chunk)(sums *voxels, const chunk *c) {
     const PIXEL *pixels = c->pixels;
     corners at;
     linear_corners(c, &at);
-    for (uint32_t i = 0; i < c->count; i++) {
-        if (c->keep && !c->keep[i]) continue;
-        float weight[8];
-        corner_weights(&at, i, weight);
-        for (int k = 0; k < 8; k++)
-            add_weighted(&voxels[at.voxel[i] + corner_step[k]], weight[k], (double)pixels[i]);
+    for (uint32_t i = 0; i < c->count;) {
+        const uint32_t voxel = at.voxel[i];
+        GATHER sum[8] = {0}, weights[8] = {0};
+        for (; i < c->count && at.voxel[i] == voxel; i++) {
+            if (c->keep && !c->keep[i]) continue;
+            float weight[8];
+            corner_weights(&at, i, weight);
+            for (int k = 0; k < 8; k++) {
+                sum[k] += (GATHER)weight[k] * (GATHER)pixels[i];
+                weights[k] += (GATHER)weight[k];
+            }
+        }
+        for (int k = 0; k < 8; k++) {
+            voxels[voxel + corner_step[k]].sum += (double)sum[k];
+            voxels[voxel + corner_step[k]].weight += (double)weights[k];
+        }
     }
 }
 
@@ -198,50 +207,41 @@ static void NAME(pick)(const void *row, uint32_t count, int channels, int channe
         ((PIXEL *)out)[i] = pixels[(size_t)i * (size_t)channels + (size_t)channel];
 }
 
+VALUE_ROWS(NAME(values_sums), sums, reading_of_sums)
+VALUE_ROWS(NAME(values_sums_spread), sums_spread, reading_of_sums_spread)
+VALUE_ROWS(NAME(values_latest), frames, reading_of_latest)
+VALUE_ROWS(NAME(values_largest), frames, reading_of_largest)
+
 /* ---- the table ------------------------------------------------------------------- */
 
-#define ENTRY(state, insert_row, read_voxel, room)                                                 \
-    { sizeof(state), insert_row, read_voxel, NAME(keep), NAME(pick), room }
-static const kernel NAME(kernels)[2][3]
-                                 [2] =
-                                     {
-                                         [ES_NEAREST] =
-                                             {
-                                                 [ES_LATEST] = {ENTRY(NAME(picked),
-                                                                      NAME(nearest_latest),
-                                                                      NAME(read_picked), NULL)},
-                                                 [ES_MAXIMUM] = {ENTRY(NAME(picked),
-                                                                       NAME(nearest_maximum),
-                                                                       NAME(read_picked), NULL)},
+/* clang-format off */
+#define ENTRY(state, insert, read, values, room)                                                   \
+    {sizeof(state), insert, NULL, read, values, NAME(keep), NAME(pick), room}
+static const kernel NAME(kernels)[2][3][2] = {
+    [ES_NEAREST] = {
+        [ES_LATEST] = {ENTRY(NAME(picked), NAME(nearest_latest), NAME(read_picked),
+                             NAME(values_picked), NULL)},
+        [ES_MAXIMUM] = {ENTRY(NAME(picked), NAME(nearest_maximum), NAME(read_picked),
+                              NAME(values_picked), NULL)},
 #if SMALL
-                                                 [ES_MEAN] = {ENTRY(
-                                                                  uint64_t,
-                                                                  NAME(nearest_mean), NAME(read_packed), make_room_packed),
-                                                              ENTRY(
-                                                                  packed_spread,
-                                                                  NAME(nearest_spread), NAME(read_packed_spread), make_room_packed_spread)},
+        [ES_MEAN] = {ENTRY(uint64_t, NAME(nearest_mean), NAME(read_packed), NAME(values_packed),
+                           make_room_packed),
+                     ENTRY(packed_spread, NAME(nearest_spread), NAME(read_packed_spread),
+                           NAME(values_packed_spread), make_room_packed_spread)},
 #else
-                                                 [ES_MEAN] = {ENTRY(sums, NAME(nearest_mean),
-                                                                    read_sums, NULL),
-                                                              ENTRY(sums_spread,
-                                                                    NAME(nearest_spread),
-                                                                    read_sums_spread, NULL)},
+        [ES_MEAN] = {ENTRY(sums, NAME(nearest_mean), read_sums, NAME(values_sums), NULL),
+                     ENTRY(sums_spread, NAME(nearest_spread), read_sums_spread,
+                           NAME(values_sums_spread), NULL)},
 #endif
-                                             },
-                                         [ES_LINEAR] =
-                                             {
-                                                 [ES_LATEST] = {ENTRY(frames, NAME(linear_latest),
-                                                                      read_latest_frame, NULL)},
-                                                 [ES_MAXIMUM] = {ENTRY(frames, NAME(linear_maximum),
-                                                                       read_largest_frame, NULL)},
-                                                 [ES_MEAN] = {ENTRY(sums, NAME(linear_mean),
-                                                                    read_sums, NULL),
-                                                              ENTRY(sums_spread,
-                                                                    NAME(linear_spread),
-                                                                    read_sums_spread, NULL)},
-                                             },
+    },
+    [ES_LINEAR] = {
+        [ES_LATEST] = {ENTRY(frames, NAME(linear_latest), read_latest, NAME(values_latest), NULL)},
+        [ES_MAXIMUM] = {ENTRY(frames, NAME(linear_maximum), read_largest, NAME(values_largest),
+                              NULL)},
+        [ES_MEAN] = {ENTRY(sums, NAME(linear_mean), read_sums, NAME(values_sums), NULL),
+                     ENTRY(sums_spread, NAME(linear_spread), read_sums_spread,
+                           NAME(values_sums_spread), NULL)},
+    },
 };
+/* clang-format on */
 #undef ENTRY
-#undef PIXEL
-#undef LOWEST
-#undef SUFFIX

@@ -9,41 +9,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "recon_internal.h"
+#include "kernel_state.h"
 
-/* Pixels at a time; the loops over positions may write BLOCK - 1 further. */
-enum { CHUNK = 256, BLOCK = 8 };
+/* The loops over positions may write BLOCK - 1 further. */
+enum { BLOCK = 8 };
 
 /* ---- positions --------------------------------------------------------------- */
-
-/* A chunk of a span: a copy, so that compilers know that no store changes it. */
-typedef struct chunk {
-    const void *pixels;
-    const uint8_t *keep;
-    uint64_t x, y, z, dx, dy, dz;
-    uint32_t count;
-} chunk;
-
-static inline chunk make_chunk(const tile *t, const row_span *span, uint32_t first,
-                               size_t pixel_bytes) {
-    return (chunk){.pixels = (const char *)span->pixels + first * pixel_bytes,
-                   .keep = span->keep ? span->keep + first : NULL,
-                   .x = span->at[0] + first * t->step[0],
-                   .y = span->at[1] + first * t->step[1],
-                   .z = span->at[2] + first * t->step[2],
-                   .dx = t->step[0],
-                   .dy = t->step[1],
-                   .dz = t->step[2],
-                   .count = span->count - first < CHUNK ? span->count - first : CHUNK};
-}
-
-/* Runs the statement for every chunk `c` of every span of the tile. */
-#define FOR_EACH_CHUNK(t, pixel_bytes, statement)                                                  \
-    for (uint32_t s_ = 0; s_ < (t)->count; s_++)                                                   \
-        for (uint32_t first_ = 0; first_ < (t)->spans[s_].count; first_ += CHUNK) {                \
-            const chunk c = make_chunk(t, &(t)->spans[s_], first_, pixel_bytes);                   \
-            statement;                                                                             \
-        }
 
 /* Whole blocks, so that vectorised loops have no remainders. */
 static inline uint32_t whole_blocks(uint32_t count) { return (count + BLOCK - 1) / BLOCK * BLOCK; }
@@ -108,16 +79,6 @@ static inline void corner_weights(const corners *at, uint32_t i, float weight[8]
 
 /* ---- states that do not depend on the pixel type ------------------------------ */
 
-/* NEAREST MEAN of small integers: hits in the upper 24 bits, sum of value -
- * lowest in the lower 40: one addition a pixel. */
-enum { COUNT_SHIFT = 40 };
-#define ONE_HIT ((uint64_t)1 << COUNT_SHIFT)
-#define SUM_MASK (ONE_HIT - 1)
-
-typedef struct packed_spread {
-    uint64_t packed, squares;
-} packed_spread;
-
 static uint64_t halve(uint64_t packed) {
     return packed >> COUNT_SHIFT >> 1 << COUNT_SHIFT | (packed & SUM_MASK) >> 1;
 }
@@ -137,35 +98,18 @@ static void make_room_packed_spread(void *state) {
         }
 }
 
-/* Sums in double: the wide types, and all of LINEAR. */
-typedef struct sums {
-    double sum, weight;
-} sums;
-typedef struct sums_spread {
-    double sum, weight, squares;
-} sums_spread;
-
 static double spread_of(double sum, double squares, double weight) {
     double mean = sum / weight, variance = squares / weight - mean * mean;
     return variance > 0 ? sqrt(variance) : 0;
 }
 
-static inline void add_weighted(sums *voxel, float weight, double value) {
-    voxel->sum += (double)weight * value;
-    voxel->weight += (double)weight;
+static inline reading reading_of_sums(const sums *s) {
+    return (reading){s->weight > 0 ? s->sum / s->weight : 0, s->weight, 0};
 }
 
-static void read_sums(const void *state, size_t voxel, reading *out) {
-    const sums *s = (const sums *)state + voxel;
-    *out = (reading){s->weight > 0 ? s->sum / s->weight : 0, s->weight, 0};
-}
-
-static void read_sums_spread(const void *state, size_t voxel, reading *out) {
-    const sums_spread *s = (const sums_spread *)state + voxel;
-    *out = (reading){0, s->weight, 0};
-    if (!(s->weight > 0)) return;
-    out->value = s->sum / s->weight;
-    out->spread = spread_of(s->sum, s->squares, s->weight);
+static inline reading reading_of_sums_spread(const sums_spread *s) {
+    if (!(s->weight > 0)) return (reading){0};
+    return (reading){s->sum / s->weight, s->weight, spread_of(s->sum, s->squares, s->weight)};
 }
 
 /* LINEAR LATEST and MAXIMUM: the weighted mean of the frame in hand, and the
@@ -209,79 +153,55 @@ static inline void add_to_frame(frames *s, uint32_t frame, float weight, double 
     s->total += weight;
 }
 
-static void read_frames(const void *state, size_t voxel, bool latest, reading *out) {
-    frames s = ((const frames *)state)[voxel];
+static inline reading reading_of_frames(const frames *state, bool latest) {
+    frames s = *state;
     close_frame(&s, latest);
-    *out = (reading){s.best, s.best_weight > 0 ? (double)s.total : 0, 0};
+    return (reading){s.best, s.best_weight > 0 ? (double)s.total : 0, 0};
 }
-static void read_latest_frame(const void *state, size_t voxel, reading *out) {
-    read_frames(state, voxel, true, out);
+static inline reading reading_of_latest(const frames *s) { return reading_of_frames(s, true); }
+static inline reading reading_of_largest(const frames *s) { return reading_of_frames(s, false); }
+
+/* Rounds to the nearest whole number, halves away from zero, as es_type_set
+ * does; for numbers that are known to fit. */
+static inline int64_t rounded(double value) {
+    int64_t whole = (int64_t)value;
+    double rest = value - (double)whole;
+    return whole + (rest >= 0.5) - (rest <= -0.5);
 }
-static void read_largest_frame(const void *state, size_t voxel, reading *out) {
-    read_frames(state, voxel, false, out);
-}
+
+/* Rows of readings and of pixels out of a state. */
+#define READ_ROWS(name, state_type, reading_of)                                                    \
+    static void name(const void *state, size_t first, uint32_t count, reading *out) {              \
+        const state_type *s = (const state_type *)state + first;                                   \
+        for (uint32_t i = 0; i < count; i++) out[i] = reading_of(s + i);                           \
+    }
+#define VALUE_ROWS(name, state_type, reading_of)                                                   \
+    static void name(const void *state, size_t first, uint32_t count, void *out) {                 \
+        const state_type *s = (const state_type *)state + first;                                   \
+        for (uint32_t i = 0; i < count; i++)                                                       \
+            ((PIXEL *)out)[i] = TO_PIXEL(reading_of(s + i).value);                                 \
+    }
+
+READ_ROWS(read_sums, sums, reading_of_sums)
+READ_ROWS(read_sums_spread, sums_spread, reading_of_sums_spread)
+READ_ROWS(read_latest, frames, reading_of_latest)
+READ_ROWS(read_largest, frames, reading_of_largest)
 
 /* ---- one table per pixel type --------------------------------------------------- */
 
-#define JOIN_(a, b) a##_##b
-#define JOIN(a, b) JOIN_(a, b)
-#define NAME(name) JOIN(name, SUFFIX)
+#define KERNEL_TEMPLATE "kernel_tmpl.h"
+#include "kernel_types.h"
 
-#define SMALL 1
-#define IS_FLOAT 0
-#define HITS uint16_t
-#define HITS_MOST UINT16_MAX
-#define PIXEL uint8_t
-#define LOWEST 0
-#define SUFFIX u8
-#include "kernel_tmpl.h"
-#define PIXEL int8_t
-#define LOWEST INT8_MIN
-#define SUFFIX i8
-#include "kernel_tmpl.h"
-#define PIXEL uint16_t
-#define LOWEST 0
-#define SUFFIX u16
-#include "kernel_tmpl.h"
-#define PIXEL int16_t
-#define LOWEST INT16_MIN
-#define SUFFIX i16
-#include "kernel_tmpl.h"
-#undef SMALL
-#undef HITS
-#undef HITS_MOST
-
-#define SMALL 0
-#define HITS uint32_t
-#define HITS_MOST UINT32_MAX
-#define PIXEL uint32_t
-#define LOWEST 0
-#define SUFFIX u32
-#include "kernel_tmpl.h"
-#define PIXEL int32_t
-#define LOWEST 0
-#define SUFFIX i32
-#include "kernel_tmpl.h"
-#undef IS_FLOAT
-
-#define IS_FLOAT 1
-#define PIXEL float
-#define LOWEST 0
-#define SUFFIX f32
-#include "kernel_tmpl.h"
-#define PIXEL double
-#define LOWEST 0
-#define SUFFIX f64
-#include "kernel_tmpl.h"
-
-const kernel *kernel_find(const es_recon_options *options, es_cpu level) {
+kernel kernel_find(const es_recon_options *options, es_cpu level) {
     static const kernel(*const plain[])[3][2] = {
         [ES_U8] = kernels_u8,   [ES_I8] = kernels_i8,   [ES_U16] = kernels_u16,
         [ES_I16] = kernels_i16, [ES_U32] = kernels_u32, [ES_I32] = kernels_i32,
         [ES_F32] = kernels_f32, [ES_F64] = kernels_f64,
     };
-    (void)level; /* the plain kernels serve every level so far */
-    const kernel *found =
-        &plain[options->type][options->interpolation][options->compounding][options->spread];
-    return found->insert ? found : NULL;
+    kernel found =
+        plain[options->type][options->interpolation][options->compounding][options->spread];
+    found.insert = found.insert_kept;
+    insert_tile_fn *faster = level >= ES_CPU_AVX2 ? find_insert_avx2(options) : NULL;
+    if (faster) found.insert = faster;
+    return found;
 }

@@ -1,9 +1,10 @@
 /* A frame on the lattice: from a matrix to fixed-point steps, and which rows
  * and pixels of it fall into a box of voxels.
  *
- * Spans are first estimated in double from three slab intersections (Kay and
- * Kajiya 1986), a little too wide, then cut at both ends by the exact integer
- * test. The pixels of a row inside a convex box are one run, so that is all. */
+ * The pixels of a row inside a convex box are one run. Its ends are estimated
+ * in double from three slab intersections (Kay and Kajiya 1986), for many rows
+ * at a time; where an estimate is too close to a whole pixel to be sure, the
+ * row is cut by the exact integer test. */
 #include <math.h>
 
 #include "recon_internal.h"
@@ -110,8 +111,8 @@ static inline bool inside(const placed *frame, const fixed_box *box, const int64
 
 /* The run of u in [from, to) for which, on every axis, gap <= u * step < gap +
  * size; `gap` is the way from the row's start to the box. */
-static inline bool cut_row(const placed *frame, const fixed_box *box, const int64_t gap[3],
-                           run pixels, run *cut) {
+static bool cut_row(const placed *frame, const fixed_box *box, const int64_t gap[3], run pixels,
+                    run *cut) {
     double low = pixels.from, high = (double)pixels.to - 1;
     for (int a = 0; a < 3; a++) {
         if (frame->du[a] == 0) {
@@ -133,6 +134,65 @@ static inline bool cut_row(const placed *frame, const fixed_box *box, const int6
     while (first < end && !inside(frame, box, gap, end - 1)) end--;
     *cut = (run){(uint32_t)first, (uint32_t)end};
     return first < end;
+}
+
+/* Where row `first` + r enters and leaves the box along each axis: a line in r. */
+typedef struct row_lines {
+    double enter[3], leave[3], step[3];
+    bool good; /* an axis along which a row hardly moves gives no good lines */
+} row_lines;
+
+static row_lines make_lines(const placed *frame, const int64_t gap[3], const fixed_box *box,
+                            uint32_t rows) {
+    row_lines lines = {.good = true};
+    for (int a = 0; a < 3; a++) {
+        double inverse = frame->inverse_du[a];
+        double t0 = (double)gap[a] * inverse;
+        double t1 = (double)(gap[a] + (int64_t)box->size[a]) * inverse;
+        lines.enter[a] = inverse > 0 ? t0 : t1;
+        lines.leave[a] = inverse > 0 ? t1 : t0;
+        lines.step[a] = -(double)frame->dv[a] * inverse;
+        /* Up to here rounding stays well below the margin. */
+        if (inverse == 0 || fabs(t0) + fabs(t1) + rows * fabs(lines.step[a]) > 0x1p28)
+            lines.good = false;
+    }
+    return lines;
+}
+
+/* The pixels of some rows in the box, [from, to). `sure` is 0 for a row where
+ * an end lies so close to a whole pixel that only integers can tell. */
+typedef struct row_ends {
+    int32_t from[CUTS], to[CUTS], sure[CUTS];
+} row_ends;
+
+/* Where the rows enter and leave, at least -0.5. No branches: compilers vectorise it. */
+static void meet_rows(const row_lines *lines, uint32_t rows, double low[CUTS], double high[CUTS]) {
+    const row_lines l = *lines;
+    for (int32_t r = 0; r < (int32_t)rows; r++) {
+        const double at = r;
+        double x0 = l.enter[0] + at * l.step[0], x1 = l.leave[0] + at * l.step[0];
+        double y0 = l.enter[1] + at * l.step[1], y1 = l.leave[1] + at * l.step[1];
+        double z0 = l.enter[2] + at * l.step[2], z1 = l.leave[2] + at * l.step[2];
+        double enter = x0 > y0 ? x0 : y0, leave = x1 < y1 ? x1 : y1;
+        enter = enter > z0 ? enter : z0;
+        leave = leave < z1 ? leave : z1;
+        low[r] = enter > -0.5 ? enter : -0.5;
+        high[r] = leave > -0.5 ? leave : -0.5;
+    }
+}
+
+static void estimate_rows(const row_lines *lines, uint32_t rows, row_ends *out) {
+    double low[CUTS], high[CUTS];
+    meet_rows(lines, rows, low, high);
+    for (uint32_t r = 0; r < rows; r++) {
+        /* The first whole number not below t is floor(t) + 1 for all t but whole ones. */
+        int32_t from = (int32_t)(low[r] + (1 + ESTIMATE_MARGIN));
+        int32_t to = (int32_t)(high[r] + (1 + ESTIMATE_MARGIN));
+        out->from[r] = from;
+        out->to[r] = to;
+        out->sure[r] = (from == (int32_t)(low[r] + (1 - ESTIMATE_MARGIN))) &
+                       (to == (int32_t)(high[r] + (1 - ESTIMATE_MARGIN)));
+    }
 }
 
 /* The range of dual . (point - start) over the points of the plane in the box.
@@ -177,17 +237,35 @@ bool rows_of_box(const placed *frame, const fixed_box *box, pixel_box pixels, ui
     return *first <= *last;
 }
 
+/* The way from the start of row v to the box. */
+static void row_gap(const placed *frame, const fixed_box *box, uint32_t v, int64_t gap[3]) {
+    for (int a = 0; a < 3; a++) gap[a] = box->low[a] - frame->start[a] - (int64_t)v * frame->dv[a];
+}
+
+/* The run `pixels` of a row that was estimated as `from` to `to`. */
+static inline bool clip_run(run pixels, int32_t from, int32_t to, run *cut) {
+    cut->from = pixels.from > (uint32_t)from ? pixels.from : (uint32_t)from;
+    cut->to = pixels.to < (uint32_t)to ? pixels.to : (uint32_t)to;
+    return cut->from < cut->to;
+}
+
 size_t cut_rows(const placed *frame, const fixed_box *box, const support *s, uint32_t *v,
                 uint32_t last, row_cut cuts[CUTS]) {
+    const uint32_t first = *v, rows = last - first < CUTS ? last - first + 1 : CUTS;
     size_t count = 0;
     int64_t gap[3];
-    for (int a = 0; a < 3; a++) gap[a] = box->low[a] - frame->start[a] - (int64_t)*v * frame->dv[a];
-    for (; *v <= last && count + s->most_runs <= CUTS; ++*v) {
+    row_ends ends;
+    row_gap(frame, box, first, gap);
+    const row_lines lines = make_lines(frame, gap, box, rows);
+    if (lines.good) estimate_rows(&lines, rows, &ends);
+    for (uint32_t r = 0; r < rows && count + s->most_runs <= CUTS; r++, ++*v) {
+        const bool sure = lines.good && ends.sure[r];
+        if (!sure) row_gap(frame, box, *v, gap);
         for (size_t i = s->row_first[*v]; i < s->row_first[*v + 1]; i++) {
             cuts[count].v = *v;
-            count += cut_row(frame, box, gap, s->runs[i], &cuts[count].pixels);
+            count += sure ? clip_run(s->runs[i], ends.from[r], ends.to[r], &cuts[count].pixels)
+                          : cut_row(frame, box, gap, s->runs[i], &cuts[count].pixels);
         }
-        for (int a = 0; a < 3; a++) gap[a] -= frame->dv[a];
     }
     return count;
 }

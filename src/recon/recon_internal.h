@@ -138,6 +138,7 @@ typedef struct row_span {
 /* What one frame puts into one brick, or a part of it, in the order of rows. */
 typedef struct tile {
     uint64_t step[3]; /* from pixel to pixel */
+    const void *end;  /* of the memory that holds the pixels of all the spans */
     uint32_t frame;   /* 1-based number of the frame, for LATEST and MAXIMUM */
     uint32_t count;
     row_span spans[CUTS];
@@ -146,13 +147,17 @@ typedef void insert_tile_fn(void *state, const tile *tile);
 
 /* What one voxel holds, as numbers. */
 typedef struct reading {
-    double value, hits, spread; /* hits 0: unseen */
+    double value, hits, spread; /* hits 0: unseen, and then all are 0 */
 } reading;
 
 typedef struct kernel {
     size_t voxel_bytes;
-    insert_tile_fn *insert;
-    void (*read)(const void *state, size_t voxel, reading *out);
+    insert_tile_fn *insert_kept; /* heeds what spans say of pixels to leave out */
+    insert_tile_fn *insert;      /* for spans that keep all their pixels */
+    /* `count` neighbours in x, from element `first` of the state. */
+    void (*read)(const void *state, size_t first, uint32_t count, reading *out);
+    /* The same as pixels of the volume's type, 0 where unseen. */
+    void (*values)(const void *state, size_t first, uint32_t count, void *out);
     /* Marks pixels that are not finite or below the threshold; returns how many stay. */
     uint32_t (*keep)(const void *pixels, uint32_t count, int channels, double threshold,
                      uint8_t *keep);
@@ -163,8 +168,8 @@ typedef struct kernel {
     void (*make_room)(void *state);
 } kernel;
 
-/* The kernel for these options at a processor level; NULL for none. */
-const kernel *kernel_find(const es_recon_options *options, es_cpu level);
+/* The kernel for valid options at a processor level. */
+kernel kernel_find(const es_recon_options *options, es_cpu level);
 
 /* LINEAR states have a rim that takes the weights which belong to neighbouring
  * bricks: voxel (x, y, z), each -1 .. 16, is element
@@ -184,7 +189,7 @@ enum { MOST_HITS = (1 << 24) - 1 }; /* that a state with make_room can count */
 struct es_volume {
     es_recon_options options;
     es_pool *pool;
-    const kernel *kernel;
+    kernel kernel;
     size_t channel_bytes; /* of a brick's state */
     store store;
     support support;

@@ -9,40 +9,54 @@ typedef struct voxel_box {
     int64_t low[3], high[3];
 } voxel_box;
 
-/* Visits the voxels of a brick that belong to the volume. */
-typedef void visit_voxel_fn(void *context, const int64_t voxel[3], const reading *r);
+/* A row of voxels of one brick and channel. */
+typedef struct voxel_row {
+    int64_t at[3]; /* the first voxel */
+    uint32_t count;
+    const void *state;
+    size_t first; /* element of the state */
+} voxel_row;
 
-static void visit_voxels(const es_volume *volume, const cell *c, int channel, voxel_box within,
-                         visit_voxel_fn *visit, void *context) {
-    int64_t first[3], last[3], v[3];
+/* Visits the rows of a brick that belong to the volume, cut to `within`. */
+typedef void visit_row_fn(void *context, const kernel *k, const voxel_row *row);
+
+static void visit_rows(const es_volume *volume, const cell *c, int channel, voxel_box within,
+                       visit_row_fn *visit, void *context) {
+    int64_t first[3], last[3];
     if (!brick_range(&volume->options, c->at, first, last)) return;
     for (int a = 0; a < 3; a++) {
         if (within.low[a] > first[a]) first[a] = within.low[a];
         if (within.high[a] < last[a]) last[a] = within.high[a];
+        if (first[a] > last[a]) return;
     }
-    const char *state = (const char *)c->state + (size_t)channel * volume->channel_bytes;
-    for (v[2] = first[2]; v[2] <= last[2]; v[2]++)
-        for (v[1] = first[1]; v[1] <= last[1]; v[1]++)
-            for (v[0] = first[0]; v[0] <= last[0]; v[0]++) {
-                reading r;
-                volume->kernel->read(state,
-                                     state_index(&volume->options, (int)(v[0] & (ES_BRICK - 1)),
-                                                 (int)(v[1] & (ES_BRICK - 1)),
-                                                 (int)(v[2] & (ES_BRICK - 1))),
-                                     &r);
-                if (r.hits > 0) visit(context, v, &r);
-            }
+    const int x = (int)(first[0] & (ES_BRICK - 1));
+    voxel_row row = {.at[0] = first[0],
+                     .count = (uint32_t)(last[0] - first[0] + 1),
+                     .state = (const char *)c->state + (size_t)channel * volume->channel_bytes};
+    for (row.at[2] = first[2]; row.at[2] <= last[2]; row.at[2]++)
+        for (row.at[1] = first[1]; row.at[1] <= last[1]; row.at[1]++) {
+            row.first = state_index(&volume->options, x, (int)(row.at[1] & (ES_BRICK - 1)),
+                                    (int)(row.at[2] & (ES_BRICK - 1)));
+            visit(context, &volume->kernel, &row);
+        }
 }
 
 static const voxel_box everywhere = {{INT64_MIN, INT64_MIN, INT64_MIN},
                                      {INT64_MAX, INT64_MAX, INT64_MAX}};
 
-static void add_voxel(void *context, const int64_t voxel[3], const reading *r) {
+static void add_row(void *context, const kernel *k, const voxel_row *row) {
     voxel_box *box = context;
-    (void)r;
+    reading readings[ES_BRICK];
+    uint32_t from = 0, to = row->count;
+    k->read(row->state, row->first, row->count, readings);
+    while (from < to && !(readings[from].hits > 0)) from++;
+    while (from < to && !(readings[to - 1].hits > 0)) to--;
+    if (from == to) return;
+    const int64_t low[3] = {row->at[0] + from, row->at[1], row->at[2]};
+    const int64_t high[3] = {row->at[0] + to - 1, row->at[1], row->at[2]};
     for (int a = 0; a < 3; a++) {
-        if (voxel[a] < box->low[a]) box->low[a] = voxel[a];
-        if (voxel[a] > box->high[a]) box->high[a] = voxel[a];
+        if (low[a] < box->low[a]) box->low[a] = low[a];
+        if (high[a] > box->high[a]) box->high[a] = high[a];
     }
 }
 
@@ -67,7 +81,7 @@ static bool find_box(const es_volume *volume, voxel_box *box, es_error *err) {
     }
     for (size_t i = 0; i < volume->store.settled; i++)
         if (!lies_inside(&volume->store.cells[i], box))
-            visit_voxels(volume, &volume->store.cells[i], 0, everywhere, add_voxel, box);
+            visit_rows(volume, &volume->store.cells[i], 0, everywhere, add_row, box);
     if (box->low[0] > box->high[0])
         return es_fail(err, ES_GEOMETRY,
                        "the volume is empty: no pixel of %llu frames was inserted",
@@ -94,23 +108,61 @@ bool es_volume_grid_info(const es_volume *volume, es_grid_info *info, es_error *
 typedef enum what { VALUES, HITS, SPREAD } what;
 
 typedef struct slab {
+    const es_volume *volume;
     voxel_box box;
     size_t width, height; /* of a slice */
     es_type type;
-    int channels, channel;
+    int channels;
     what what;
     void *out;
 } slab;
 
-static void write_voxel(void *context, const int64_t voxel[3], const reading *r) {
+/* Where in the slab a row goes. */
+static size_t slab_element(const slab *s, const voxel_row *row) {
+    size_t x = (size_t)(row->at[0] - s->box.low[0]), y = (size_t)(row->at[1] - s->box.low[1]);
+    size_t z = (size_t)(row->at[2] - s->box.low[2]);
+    return ((z * s->height + y) * s->width + x) * (size_t)s->channels;
+}
+
+static void write_values(void *context, const kernel *k, const voxel_row *row) {
     const slab *s = context;
-    size_t x = (size_t)(voxel[0] - s->box.low[0]), y = (size_t)(voxel[1] - s->box.low[1]);
-    size_t z = (size_t)(voxel[2] - s->box.low[2]);
-    size_t element = ((z * s->height + y) * s->width + x) * (size_t)s->channels;
-    double number = r->value;
-    if (s->what == HITS) number = r->hits < 1 ? 1 : r->hits;
-    if (s->what == SPREAD) number = r->spread;
-    es_type_set(s->type, s->out, element + (size_t)s->channel, number);
+    k->values(row->state, row->first, row->count,
+              (char *)s->out + slab_element(s, row) * es_type_size(s->type));
+}
+
+typedef struct channel_slab {
+    const slab *slab;
+    int channel;
+} channel_slab;
+
+static void write_numbers(void *context, const kernel *k, const voxel_row *row) {
+    const channel_slab *c = context;
+    const slab *s = c->slab;
+    const size_t element = slab_element(s, row) + (size_t)c->channel;
+    reading readings[ES_BRICK];
+    k->read(row->state, row->first, row->count, readings);
+    for (uint32_t i = 0; i < row->count; i++) {
+        const reading *r = &readings[i];
+        if (!(r->hits > 0)) continue;
+        double number = s->what == VALUES ? r->value : s->what == SPREAD ? r->spread : r->hits;
+        if (s->what == HITS && number < 1) number = 1;
+        es_type_set(s->type, s->out, element + i * (size_t)s->channels, number);
+    }
+}
+
+/* Bricks share no voxel, so that they are written side by side. */
+static void write_brick(void *context, size_t index, int worker) {
+    slab *s = context;
+    const cell *c = &s->volume->store.cells[index];
+    (void)worker;
+    if (s->what == VALUES && s->channels == 1) {
+        visit_rows(s->volume, c, 0, s->box, write_values, s);
+        return;
+    }
+    for (int channel = 0; channel < s->channels; channel++) {
+        channel_slab one = {s, channel};
+        visit_rows(s->volume, c, channel, s->box, write_numbers, &one);
+    }
 }
 
 static bool write_slab(es_volume *volume, slab *s, uint64_t z0, uint64_t count, es_error *err) {
@@ -126,9 +178,8 @@ static bool write_slab(es_volume *volume, slab *s, uint64_t z0, uint64_t count, 
     s->box.high[2] = s->box.low[2] + (int64_t)count - 1;
     memset(s->out, 0,
            s->width * s->height * (size_t)count * es_type_size(s->type) * (size_t)s->channels);
-    for (size_t i = 0; i < volume->store.settled; i++)
-        for (s->channel = 0; s->channel < s->channels; s->channel++)
-            visit_voxels(volume, &volume->store.cells[i], s->channel, s->box, write_voxel, s);
+    s->volume = volume;
+    es_pool_run(volume->pool, volume->store.settled, write_brick, s);
     return true;
 }
 
@@ -153,13 +204,16 @@ bool es_volume_spread_slab(void *volume, uint64_t z0, uint64_t count, void *out,
 
 /* ---- the sparse field ----------------------------------------------------------------- */
 
-static void copy_voxel(void *context, const int64_t voxel[3], const reading *r) {
+static void copy_row(void *context, const kernel *k, const voxel_row *row) {
     es_brick *brick = context;
-    size_t i =
-        (size_t)((voxel[0] & (ES_BRICK - 1)) +
-                 ES_BRICK * ((voxel[1] & (ES_BRICK - 1)) + ES_BRICK * (voxel[2] & (ES_BRICK - 1))));
-    brick->value[i] = (float)r->value;
-    brick->weight[i] = (float)r->hits;
+    const int x = (int)(row->at[0] & (ES_BRICK - 1)), y = (int)(row->at[1] & (ES_BRICK - 1));
+    const int z = (int)(row->at[2] & (ES_BRICK - 1)), first = x + ES_BRICK * (y + ES_BRICK * z);
+    reading readings[ES_BRICK];
+    k->read(row->state, row->first, row->count, readings);
+    for (uint32_t i = 0; i < row->count; i++) {
+        brick->value[(uint32_t)first + i] = (float)readings[i].value;
+        brick->weight[(uint32_t)first + i] = (float)readings[i].hits;
+    }
 }
 
 es_bricks *es_volume_bricks(const es_volume *volume, es_error *err) {
@@ -172,7 +226,7 @@ es_bricks *es_volume_bricks(const es_volume *volume, es_error *err) {
             es_bricks_free(bricks);
             return NULL;
         }
-        visit_voxels(volume, c, 0, everywhere, copy_voxel, brick);
+        visit_rows(volume, c, 0, everywhere, copy_row, brick);
     }
     es_bricks_sort(bricks);
     return bricks;

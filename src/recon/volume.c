@@ -27,7 +27,8 @@ static size_t channel_bytes(const es_recon_options *options, const kernel *k) {
 }
 
 size_t es_volume_brick_bytes(const es_recon_options *options) {
-    return channel_bytes(options, kernel_find(options, ES_CPU_SCALAR)) * (size_t)options->channels;
+    const kernel k = kernel_find(options, ES_CPU_SCALAR);
+    return channel_bytes(options, &k) * (size_t)options->channels;
 }
 
 es_volume *es_volume_new(const es_recon_options *options, es_pool *pool, es_error *err) {
@@ -38,7 +39,7 @@ es_volume *es_volume_new(const es_recon_options *options, es_pool *pool, es_erro
     volume->options = *options;
     volume->pool = pool;
     volume->kernel = kernel_find(options, level);
-    volume->channel_bytes = channel_bytes(options, volume->kernel);
+    volume->channel_bytes = channel_bytes(options, &volume->kernel);
     volume->batch = es_alloc_zero(1, sizeof *volume->batch, err);
     if (!volume->batch ||
         !store_init(&volume->store, volume->channel_bytes * (size_t)options->channels,
@@ -148,10 +149,10 @@ static bool must_check(const es_recon_options *o) {
 
 /* Makes sure that the brick can count so many more hits in one voxel. */
 static void expect_hits(const es_volume *volume, cell *c, uint64_t count) {
-    if (!volume->kernel->make_room) return;
+    if (!volume->kernel.make_room) return;
     if (c->most_hits + count > MOST_HITS) {
         for (int channel = 0; channel < volume->options.channels; channel++)
-            volume->kernel->make_room((char *)c->state + (size_t)channel * volume->channel_bytes);
+            volume->kernel.make_room((char *)c->state + (size_t)channel * volume->channel_bytes);
         c->most_hits = (MOST_HITS + 1) / 2;
     }
     c->most_hits += (uint32_t)(count < MOST_HITS / 2 ? count : MOST_HITS / 2);
@@ -164,7 +165,7 @@ static void insert_picked(const es_volume *volume, void *state, const tile *whol
     const size_t pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
     double pixels[PICKED];
     uint8_t keep[PICKED];
-    tile part = {.frame = whole->frame, .count = 1};
+    tile part = {.end = pixels + PICKED, .frame = whole->frame, .count = 1};
     memcpy(part.step, whole->step, sizeof part.step);
     for (uint32_t first = 0; first < span->count; first += PICKED) {
         const void *source = (const char *)span->pixels + first * pixel_bytes;
@@ -172,10 +173,14 @@ static void insert_picked(const es_volume *volume, void *state, const tile *whol
         *piece = (row_span){.pixels = pixels, .keep = keep};
         piece->count = span->count - first < PICKED ? span->count - first : PICKED;
         for (int a = 0; a < 3; a++) piece->at[a] = span->at[a] + first * whole->step[a];
-        volume->kernel->keep(source, piece->count, o->channels, o->threshold, keep);
+        uint32_t kept = volume->kernel.keep(source, piece->count, o->channels, o->threshold, keep);
+        if (kept == 0) continue;
+        insert_tile_fn *insert =
+            kept < piece->count ? volume->kernel.insert_kept : volume->kernel.insert;
+        if (kept == piece->count) piece->keep = NULL;
         for (int channel = 0; channel < o->channels; channel++) {
-            volume->kernel->pick(source, piece->count, o->channels, channel, pixels);
-            volume->kernel->insert((char *)state + (size_t)channel * volume->channel_bytes, &part);
+            volume->kernel.pick(source, piece->count, o->channels, channel, pixels);
+            insert((char *)state + (size_t)channel * volume->channel_bytes, &part);
         }
     }
 }
@@ -185,7 +190,7 @@ static void insert_tile(const es_volume *volume, cell *c, const tile *t) {
     for (uint32_t i = 0; i < t->count; i++) count += t->spans[i].count;
     expect_hits(volume, c, count);
     if (volume->options.channels == 1 && !must_check(&volume->options))
-        volume->kernel->insert(c->state, t);
+        volume->kernel.insert(c->state, t);
     else
         for (uint32_t i = 0; i < t->count; i++) insert_picked(volume, c->state, t, &t->spans[i]);
 }
@@ -207,16 +212,21 @@ static void insert_frame(const batch *b, size_t f, cell *c) {
         start[a] = frame->start[a] - (first - frame->base[a]) * ONE_VOXEL;
         t.step[a] = (uint64_t)frame->du[a];
     }
+    t.end = (const char *)b->images[f]->data + b->images[f]->height * row_bytes;
     t.frame = (uint32_t)(b->first_frame + f + 1);
+    /* The next frame mostly lies alongside: its pixels are fetched meanwhile. */
+    const char *next = b->images[f + 1 < b->count ? f + 1 : f]->data;
     while (v <= last) {
         t.count = (uint32_t)cut_rows(frame, &box, s, &v, last, cuts);
         for (uint32_t i = 0; i < t.count; i++) {
             const run pixels = cuts[i].pixels;
             row_span *span = &t.spans[i];
-            span->pixels = (const char *)b->images[f]->data + cuts[i].v * row_bytes +
-                           pixels.from * pixel_bytes;
+            const size_t offset = cuts[i].v * row_bytes + pixels.from * pixel_bytes;
+            span->pixels = (const char *)b->images[f]->data + offset;
             span->keep = NULL;
             span->count = pixels.to - pixels.from;
+            __builtin_prefetch(next + offset);
+            __builtin_prefetch(next + offset + (pixels.to - pixels.from - 1) * pixel_bytes);
             for (int a = 0; a < 3; a++)
                 span->at[a] = (uint64_t)(start[a] + (int64_t)cuts[i].v * frame->dv[a] +
                                          (int64_t)pixels.from * frame->du[a]);
@@ -255,7 +265,7 @@ static uint64_t kept_pixels(const es_volume *volume, const es_image *image, row_
         uint32_t count = cut.pixels.to - u < PICKED ? cut.pixels.to - u : PICKED;
         const char *source =
             (const char *)image->data + ((size_t)cut.v * image->width + u) * pixel_bytes;
-        kept += volume->kernel->keep(source, count, o->channels, o->threshold, keep);
+        kept += volume->kernel.keep(source, count, o->channels, o->threshold, keep);
     }
     return kept;
 }

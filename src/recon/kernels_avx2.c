@@ -1,0 +1,325 @@
+/* The same results as the plain kernels, bit for bit, with AVX2.
+ *
+ * NEAREST: one pass finds the voxel numbers of 64 pixels and, as bits of a
+ * word, the last pixel of each run of pixels that share a voxel; the state is
+ * then touched once a run. The sum of a run of bytes is the difference of two
+ * prefix sums, so that a pixel costs a few lanes and no instruction of its own.
+ *
+ * LINEAR MEAN: weights of 8 pixels are made side by side, turned so that one
+ * register holds the 8 corners of one pixel, and gathered in registers until
+ * the cell changes.
+ *
+ * Positions are 64-bit as in the plain kernels; only their upper halves are
+ * looked at. This file is compiled for AVX2 and BMI and is called only where
+ * the processor has them. */
+#include "kernel_state.h"
+
+#if defined(__AVX2__) && defined(__BMI__) && defined(__BMI2__)
+#include <immintrin.h>
+#include <string.h>
+
+enum { LANES = 16 }; /* pixels of one step; arrays are read and written in whole steps */
+
+/* ---- positions ------------------------------------------------------------------- */
+
+/* Upper halves of eight positions. */
+static inline __m256i upper_halves(__m256i a, __m256i b) {
+    return _mm256_castps_si256(
+        _mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0xdd));
+}
+
+static inline __m256i multiples(uint64_t step, int a, int b, int c, int d) {
+    return _mm256_setr_epi64x((int64_t)((uint64_t)a * step), (int64_t)((uint64_t)b * step),
+                              (int64_t)((uint64_t)c * step), (int64_t)((uint64_t)d * step));
+}
+
+/* One axis of a tile, shifted up so that the voxel stands in the 4 topmost
+ * bits: the ways from a pixel to the even ones of 16, to the next one, and to
+ * the next 16. */
+enum { NEAREST_SHIFT = 64 - FRACTION - 4 };
+typedef struct axis {
+    __m256i even[2], one, sixteen;
+} axis;
+
+static inline void make_axes(const tile *t, axis axes[3]) {
+    for (int a = 0; a < 3; a++) {
+        const uint64_t step = t->step[a] << NEAREST_SHIFT;
+        axes[a] = (axis){{multiples(step, 0, 2, 8, 10), multiples(step, 4, 6, 12, 14)},
+                         _mm256_set1_epi64x((int64_t)step),
+                         _mm256_set1_epi64x((int64_t)(step << 4))};
+    }
+}
+
+/* The positions of the even ones of 16 pixels along one axis. */
+typedef struct place {
+    __m256i even[2];
+} place;
+
+static inline place start_at(const axis *a, uint64_t first) {
+    __m256i at = _mm256_set1_epi64x((int64_t)(first << NEAREST_SHIFT));
+    return (place){{_mm256_add_epi64(at, a->even[0]), _mm256_add_epi64(at, a->even[1])}};
+}
+
+/* The upper 16 bits of the positions of 16 pixels, in order; then goes on. */
+static inline __m256i next_16(const axis *a, place *at) {
+    __m256i even = upper_halves(at->even[0], at->even[1]);
+    __m256i odd =
+        upper_halves(_mm256_add_epi64(at->even[0], a->one), _mm256_add_epi64(at->even[1], a->one));
+    at->even[0] = _mm256_add_epi64(at->even[0], a->sixteen);
+    at->even[1] = _mm256_add_epi64(at->even[1], a->sixteen);
+    return _mm256_blend_epi16(_mm256_srli_epi32(even, 16), odd, 0xaa);
+}
+
+/* ---- runs of pixels in one voxel ---------------------------------------------------- */
+
+/* Voxel numbers of the chunk; returns a bit for the last pixel of each run. */
+static inline uint64_t find_runs(const chunk *c, const axis axes[3], uint16_t voxel[CHUNK]) {
+    const __m256i y_bits = _mm256_set1_epi16(0x00f0), z_bits = _mm256_set1_epi16(0x0f00);
+    place x = start_at(&axes[0], c->x), y = start_at(&axes[1], c->y);
+    place z = start_at(&axes[2], c->z);
+    __m256i before = _mm256_setzero_si256();
+    uint64_t same = 0; /* bit i: pixel i and the one before it share a voxel */
+    for (uint32_t i = 0; i < c->count; i += LANES) {
+        __m256i number = _mm256_srli_epi16(next_16(&axes[0], &x), 12);
+        number = _mm256_or_si256(
+            number, _mm256_and_si256(_mm256_srli_epi16(next_16(&axes[1], &y), 8), y_bits));
+        number = _mm256_or_si256(
+            number, _mm256_and_si256(_mm256_srli_epi16(next_16(&axes[2], &z), 4), z_bits));
+        _mm256_storeu_si256((__m256i *)(voxel + i), number);
+        __m256i shifted =
+            _mm256_alignr_epi8(number, _mm256_permute2x128_si256(before, number, 0x21), 14);
+        uint32_t equal = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi16(shifted, number));
+        same |= (uint64_t)_pext_u32(equal, 0x55555555) << i;
+        before = number;
+    }
+    return _bzhi_u64(~same >> 1, c->count - 1) | (uint64_t)1 << (c->count - 1);
+}
+
+/* Once for each run: pixels `from` to `last` of the chunk; uses up `ends`. */
+#define FOR_EACH_RUN(ends)                                                                         \
+    for (uint32_t from = 0, last; (ends) && (last = (uint32_t)_tzcnt_u64(ends), true);             \
+         (ends) = _blsr_u64(ends), from = last + 1)
+
+/* ---- sums of bytes -------------------------------------------------------------------- */
+
+/* The chunk's pixels, or a copy where whole steps would be read past `end`. */
+static inline const void *whole_steps(const chunk *c, const void *end, size_t pixel_bytes,
+                                      void *copy) {
+    if ((const char *)c->pixels + CHUNK * pixel_bytes <= (const char *)end) return c->pixels;
+    return memcpy(copy, c->pixels, c->count * pixel_bytes);
+}
+
+/* sum[i] = pixels 0 to i, each with the bits of `flip` changed. */
+static inline void prefix_sums(const uint8_t *pixels, uint32_t count, uint8_t flip,
+                               uint16_t sum[CHUNK]) {
+    const __m128i flips = _mm_set1_epi8((char)flip);
+    const __m256i top = _mm256_set1_epi16(0x0f0e);
+    __m256i carry = _mm256_setzero_si256(); /* the sum so far, in every lane */
+    for (uint32_t i = 0; i < count; i += LANES) {
+        __m128i bytes = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(pixels + i)), flips);
+        __m256i s = _mm256_cvtepu8_epi16(bytes);
+        s = _mm256_add_epi16(s, _mm256_slli_si256(s, 2));
+        s = _mm256_add_epi16(s, _mm256_slli_si256(s, 4));
+        s = _mm256_add_epi16(s, _mm256_slli_si256(s, 8));
+        __m256i half = _mm256_shuffle_epi8(s, top); /* the sum of each half, everywhere */
+        s = _mm256_add_epi16(s, _mm256_permute2x128_si256(half, half, 0x08));
+        s = _mm256_add_epi16(s, carry);
+        _mm256_storeu_si256((__m256i *)(sum + i), s);
+        half = _mm256_shuffle_epi8(s, top);
+        carry = _mm256_permute2x128_si256(half, half, 0x11);
+    }
+}
+
+static inline void mean_bytes(uint64_t *voxels, const chunk *c, const axis axes[3], const void *end,
+                              uint8_t flip) {
+    uint8_t copy[CHUNK];
+    uint16_t voxel[CHUNK], sum[CHUNK];
+    prefix_sums(whole_steps(c, end, 1, copy), c->count, flip, sum);
+    uint64_t before = -ONE_HIT;
+    for (uint64_t ends = find_runs(c, axes, voxel); ends; ends = _blsr_u64(ends)) {
+        const uint64_t last = _tzcnt_u64(ends), here = (last << COUNT_SHIFT) + sum[last];
+        voxels[voxel[last]] += here - before;
+        before = here;
+    }
+}
+
+static inline void insert_bytes(void *state, const tile *t, uint8_t flip) {
+    axis axes[3];
+    make_axes(t, axes);
+    FOR_EACH_CHUNK(t, 1, mean_bytes(state, &c, axes, t->end, flip));
+}
+static void nearest_mean_u8_avx2(void *state, const tile *t) { insert_bytes(state, t, 0); }
+/* value - lowest */
+static void nearest_mean_i8_avx2(void *state, const tile *t) { insert_bytes(state, t, 0x80); }
+
+/* ---- linear -------------------------------------------------------------------------------- */
+
+/* One axis of a tile for LINEAR, with 5 bits of voxel on top: the ways to eight
+ * pixels in two lots, and to the next eight. */
+enum { LINEAR_SHIFT = 64 - FRACTION - 5, LINEAR_LANES = 8 };
+typedef struct linear_axis {
+    __m256i lot[2], eight;
+} linear_axis;
+
+static inline void make_linear_axes(const tile *t, linear_axis axes[3]) {
+    for (int a = 0; a < 3; a++) {
+        const uint64_t step = t->step[a] << LINEAR_SHIFT;
+        axes[a] = (linear_axis){{multiples(step, 0, 1, 4, 5), multiples(step, 2, 3, 6, 7)},
+                                _mm256_set1_epi64x((int64_t)(step << 3))};
+    }
+}
+
+/* Voxels (0 to 17) and fractions of eight pixels along one axis; then goes on. */
+static inline __m256 next_8(const linear_axis *a, __m256i at[2], __m256i *voxel) {
+    const __m256i bits = _mm256_set1_epi32(0xffffff);
+    __m256i upper = upper_halves(at[0], at[1]);
+    at[0] = _mm256_add_epi64(at[0], a->eight);
+    at[1] = _mm256_add_epi64(at[1], a->eight);
+    *voxel = _mm256_srli_epi32(upper, 27);
+    __m256i fraction = _mm256_and_si256(_mm256_srli_epi32(upper, 3), bits);
+    return _mm256_mul_ps(_mm256_cvtepi32_ps(fraction), _mm256_set1_ps(0x1p-24f));
+}
+
+static inline void start_linear(const linear_axis *a, uint64_t first, __m256i at[2]) {
+    __m256i start = _mm256_set1_epi64x((int64_t)(first << LINEAR_SHIFT));
+    at[0] = _mm256_add_epi64(start, a->lot[0]);
+    at[1] = _mm256_add_epi64(start, a->lot[1]);
+}
+
+/* Weights of the 8 corners of each pixel of a chunk, its cell, and its value. */
+typedef struct weighted {
+    float corner[CHUNK][8], value[CHUNK];
+    uint32_t cell[CHUNK];
+} weighted;
+
+/* Turns 8 registers, one per corner, into 8 rows, one per pixel. */
+static inline void store_turned(const __m256 w[8], float rows[][8]) {
+    __m256 t[8], u[8];
+    for (int k = 0; k < 8; k += 2) {
+        t[k] = _mm256_unpacklo_ps(w[k], w[k + 1]);
+        t[k + 1] = _mm256_unpackhi_ps(w[k], w[k + 1]);
+    }
+    for (int k = 0; k < 8; k += 4)
+        for (int i = 0; i < 2; i++) {
+            u[k + 2 * i] = _mm256_shuffle_ps(t[k + i], t[k + 2 + i], 0x44);
+            u[k + 2 * i + 1] = _mm256_shuffle_ps(t[k + i], t[k + 2 + i], 0xee);
+        }
+    for (int i = 0; i < 4; i++) {
+        _mm256_store_ps(rows[i], _mm256_permute2f128_ps(u[i], u[4 + i], 0x20));
+        _mm256_store_ps(rows[4 + i], _mm256_permute2f128_ps(u[i], u[4 + i], 0x31));
+    }
+}
+
+/* The products are those of the plain kernel, in its order. */
+static inline void store_weights(__m256 x1, __m256 y1, __m256 z1, float rows[][8]) {
+    const __m256 one = _mm256_set1_ps(1);
+    __m256 x0 = _mm256_sub_ps(one, x1), y0 = _mm256_sub_ps(one, y1), z0 = _mm256_sub_ps(one, z1);
+    __m256 yz[4] = {_mm256_mul_ps(y0, z0), _mm256_mul_ps(y1, z0), _mm256_mul_ps(y0, z1),
+                    _mm256_mul_ps(y1, z1)};
+    __m256 w[8];
+    for (int k = 0; k < 4; k++) {
+        w[2 * k] = _mm256_mul_ps(yz[k], x0);
+        w[2 * k + 1] = _mm256_mul_ps(yz[k], x1);
+    }
+    store_turned(w, rows);
+}
+
+/* Fills all but the values; returns a bit for the last pixel of each cell. */
+static inline uint64_t weigh(const chunk *c, const linear_axis axes[3], weighted *out) {
+    const __m256i order = _mm256_setr_epi32(7, 0, 1, 2, 3, 4, 5, 6);
+    __m256i x[2], y[2], z[2], vx, vy, vz, before = _mm256_setzero_si256();
+    start_linear(&axes[0], c->x, x);
+    start_linear(&axes[1], c->y, y);
+    start_linear(&axes[2], c->z, z);
+    uint64_t same = 0;
+    for (uint32_t i = 0; i < c->count; i += LINEAR_LANES) {
+        __m256 fx = next_8(&axes[0], x, &vx), fy = next_8(&axes[1], y, &vy);
+        __m256 fz = next_8(&axes[2], z, &vz);
+        store_weights(fx, fy, fz, &out->corner[i]);
+        __m256i number = _mm256_add_epi32(
+            vx, _mm256_add_epi32(_mm256_mullo_epi32(vy, _mm256_set1_epi32(RIM_ROW)),
+                                 _mm256_mullo_epi32(vz, _mm256_set1_epi32(RIM_SLICE))));
+        _mm256_store_si256((__m256i *)(out->cell + i), number);
+        __m256i turned = _mm256_permutevar8x32_epi32(number, order);
+        __m256i shifted = _mm256_blend_epi32(turned, before, 1);
+        __m256i equal = _mm256_cmpeq_epi32(shifted, number);
+        same |= (uint64_t)(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(equal)) << i;
+        before = turned;
+    }
+    return _bzhi_u64(~same >> 1, c->count - 1) | (uint64_t)1 << (c->count - 1);
+}
+
+/* Two voxels that are neighbours in x, one by one: the next cell mostly shares
+ * one of them, and a load that straddles two recent stores has to wait. */
+static inline void add_pair(sums *voxels, __m128 sum_and_weight) {
+    const __m256d both = _mm256_cvtps_pd(sum_and_weight);
+    double *at = &voxels->sum;
+    _mm_storeu_pd(at, _mm_add_pd(_mm_loadu_pd(at), _mm256_castpd256_pd128(both)));
+    at += 2;
+    _mm_storeu_pd(at, _mm_add_pd(_mm_loadu_pd(at), _mm256_extractf128_pd(both, 1)));
+}
+
+static inline void add_corners(sums *voxels, __m256 sum, __m256 weight) {
+    __m256 low = _mm256_unpacklo_ps(sum, weight), high = _mm256_unpackhi_ps(sum, weight);
+    add_pair(voxels, _mm256_castps256_ps128(low));
+    add_pair(voxels + RIM_ROW, _mm256_castps256_ps128(high));
+    add_pair(voxels + RIM_SLICE, _mm256_extractf128_ps(low, 1));
+    add_pair(voxels + RIM_SLICE + RIM_ROW, _mm256_extractf128_ps(high, 1));
+}
+
+static inline void add_weighted(sums *voxels, const weighted *pixels, uint64_t ends) {
+    FOR_EACH_RUN(ends) {
+        __m256 sum = _mm256_setzero_ps(), weight = _mm256_setzero_ps();
+        for (uint32_t i = from; i <= last; i++) {
+            __m256 w = _mm256_load_ps(pixels->corner[i]);
+            sum = _mm256_add_ps(sum, _mm256_mul_ps(w, _mm256_broadcast_ss(&pixels->value[i])));
+            weight = _mm256_add_ps(weight, w);
+        }
+        add_corners(voxels + pixels->cell[last], sum, weight);
+    }
+}
+
+/* Eight pixels as 32-bit integers. */
+static inline __m256i widen_u8(const void *pixels) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(pixels));
+}
+static inline __m256i widen_i8(const void *pixels) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(pixels));
+}
+static inline __m256i widen_u16(const void *pixels) {
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128(pixels));
+}
+static inline __m256i widen_i16(const void *pixels) {
+    return _mm256_cvtepi16_epi32(_mm_loadu_si128(pixels));
+}
+
+/* ---- one table per pixel type ----------------------------------------------------------- */
+
+/* What stands behind the three kinds of compounding by nearest voxels. */
+enum { NEAREST_SPREAD = 3, LINEAR_MEAN, INSERTERS };
+
+#define KERNEL_TEMPLATE "kernel_avx2_tmpl.h"
+#include "kernel_types.h"
+
+insert_tile_fn *find_insert_avx2(const es_recon_options *o) {
+    static insert_tile_fn *const *const by_type[] = {
+        [ES_U8] = inserters_u8,   [ES_I8] = inserters_i8,   [ES_U16] = inserters_u16,
+        [ES_I16] = inserters_i16, [ES_U32] = inserters_u32, [ES_I32] = inserters_i32,
+        [ES_F32] = inserters_f32, [ES_F64] = inserters_f64,
+    };
+    if (!__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2")) return NULL;
+    if (o->interpolation == ES_LINEAR)
+        return o->compounding == ES_MEAN && !o->spread ? by_type[o->type][LINEAR_MEAN] : NULL;
+    if (o->compounding == ES_MEAN && !o->spread && o->type == ES_U8) return nearest_mean_u8_avx2;
+    if (o->compounding == ES_MEAN && !o->spread && o->type == ES_I8) return nearest_mean_i8_avx2;
+    return by_type[o->type][o->spread ? NEAREST_SPREAD : o->compounding];
+}
+
+#else
+
+insert_tile_fn *find_insert_avx2(const es_recon_options *options) {
+    (void)options;
+    return NULL;
+}
+
+#endif
