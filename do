@@ -135,6 +135,11 @@ fuzz() { # seconds each
     rm -rf "$corpus"
 }
 
+tidy() {
+    need clang-tidy
+    find src app -name '*.c' -print0 | xargs -0 -n 1 clang-tidy --quiet -p build
+}
+
 check_format() {
     find include src app tests bench -name '*.[ch]' -print0 |
         xargs -0 clang-format --dry-run --Werror
@@ -157,6 +162,7 @@ tests() {
     run_ctest build-tsan -R "^($(echo $THREADED_TESTS | tr ' ' '|'))\$"
     fuzz "$seconds"
     step "sources are formatted" check_format
+    [ "${1:-}" = --long ] && step "clang-tidy finds nothing" tidy
     step "scripts are clean" shellcheck ./do .ci/run tests/*.sh
     echo "$PASSED passed, $FAILED failed, $SKIPPED skipped"
     [ "$FAILED" -eq 0 ]

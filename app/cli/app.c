@@ -154,9 +154,8 @@ char *app_sibling(const char *path, const char *suffix, es_error *err) {
     size_t folder = (size_t)(es_path_name(path) - path);
     const char *dot = strchr(path + folder + (path[folder] == '.'), '.');
     size_t stem = dot ? (size_t)(dot - path) : strlen(path);
-    char *name = es_alloc(stem + strlen(suffix) + 1, 1, err);
-    if (!name) return NULL;
-    memcpy(name, path, stem);
-    strcpy(name + stem, suffix);
+    size_t length = stem + strlen(suffix) + 1;
+    char *name = es_alloc(length, 1, err);
+    if (name) snprintf(name, length, "%.*s%s", (int)stem, path, suffix);
     return name;
 }

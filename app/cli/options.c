@@ -117,8 +117,8 @@ static bool parse_word(const opt *o, const char *text, int *value, es_error *err
 
 static bool set_value(const opt *o, const char *text, void *options, es_error *err) {
     char *place = (char *)options + o->offset;
-    double number;
-    int64_t whole;
+    double number = 0;
+    int64_t whole = 0;
     switch (o->type) {
     case OPT_FLAG: *(bool *)place = true; return true;
     case OPT_INT:

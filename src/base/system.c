@@ -50,10 +50,11 @@ uint64_t es_memory_peak(void) {
 
 uint64_t es_memory_free(void) {
     FILE *file = fopen("/proc/meminfo", "r");
+    static const char key[] = "MemAvailable:";
     unsigned long long kib = 0;
     char line[128];
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %llu", &kib) == 1) break;
+    while (file && kib == 0 && fgets(line, sizeof line, file))
+        if (strncmp(line, key, sizeof key - 1) == 0) kib = strtoull(line + sizeof key - 1, NULL, 10);
     if (file) fclose(file);
     return (uint64_t)kib * 1024;
 }

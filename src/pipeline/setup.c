@@ -466,7 +466,8 @@ void es_setup_memory(const es_setup *setup, uint64_t *dense_bytes, uint64_t *bri
         uint64_t n = (uint64_t)(r->extent[2 * a + 1] - r->extent[2 * a] + 1);
         dense_size[a] = n;
         voxels *= (double)n;
-        bricks *= (double)((n + 2 * ES_BRICK - 2) / ES_BRICK);
+        uint64_t along = (n + 2 * ES_BRICK - 2) / ES_BRICK; /* at most, however they lie */
+        bricks *= (double)along;
     }
     double bytes = voxels * (double)es_type_size(r->type) * r->channels;
     *dense_bytes = bytes < 1.8e19 ? (uint64_t)bytes : UINT64_MAX;
