@@ -8,7 +8,7 @@ static inline void NAME(add_hits)(NAME(picked) * s, uint32_t hits) {
 
 static inline void NAME(latest_chunk)(NAME(picked) * voxels, const chunk *c, const axis axes[3]) {
     const PIXEL *pixels = c->pixels;
-    uint16_t voxel[CHUNK];
+    _Alignas(32) uint16_t voxel[CHUNK];
     uint64_t ends = find_runs(c, axes, voxel);
     FOR_EACH_RUN(ends) {
         NAME(picked) *s = &voxels[voxel[last]];
@@ -19,7 +19,7 @@ static inline void NAME(latest_chunk)(NAME(picked) * voxels, const chunk *c, con
 
 static inline void NAME(maximum_chunk)(NAME(picked) * voxels, const chunk *c, const axis axes[3]) {
     const PIXEL *pixels = c->pixels;
-    uint16_t voxel[CHUNK];
+    _Alignas(32) uint16_t voxel[CHUNK];
     uint64_t ends = find_runs(c, axes, voxel);
     FOR_EACH_RUN(ends) {
         NAME(picked) *s = &voxels[voxel[last]];
@@ -34,7 +34,7 @@ static inline void NAME(maximum_chunk)(NAME(picked) * voxels, const chunk *c, co
 
 static inline void NAME(mean_chunk)(uint64_t *voxels, const chunk *c, const axis axes[3]) {
     const PIXEL *pixels = c->pixels;
-    uint16_t voxel[CHUNK];
+    _Alignas(32) uint16_t voxel[CHUNK];
     uint64_t ends = find_runs(c, axes, voxel);
     FOR_EACH_RUN(ends) {
         uint64_t sum = (uint64_t)(last + 1 - from) << COUNT_SHIFT;
@@ -45,7 +45,7 @@ static inline void NAME(mean_chunk)(uint64_t *voxels, const chunk *c, const axis
 
 static inline void NAME(spread_chunk)(packed_spread *voxels, const chunk *c, const axis axes[3]) {
     const PIXEL *pixels = c->pixels;
-    uint16_t voxel[CHUNK];
+    _Alignas(32) uint16_t voxel[CHUNK];
     uint64_t ends = find_runs(c, axes, voxel);
     FOR_EACH_RUN(ends) {
         uint64_t sum = (uint64_t)(last + 1 - from) << COUNT_SHIFT, squares = 0;
@@ -64,7 +64,7 @@ static inline void NAME(spread_chunk)(packed_spread *voxels, const chunk *c, con
 /* Sums of floats go on from the voxel's own, pixel by pixel, as the plain ones do. */
 static inline void NAME(mean_chunk)(sums *voxels, const chunk *c, const axis axes[3]) {
     const PIXEL *pixels = c->pixels;
-    uint16_t voxel[CHUNK];
+    _Alignas(32) uint16_t voxel[CHUNK];
     uint64_t ends = find_runs(c, axes, voxel);
     FOR_EACH_RUN(ends) {
         sums s = voxels[voxel[last]];
@@ -76,7 +76,7 @@ static inline void NAME(mean_chunk)(sums *voxels, const chunk *c, const axis axe
 
 static inline void NAME(spread_chunk)(sums_spread *voxels, const chunk *c, const axis axes[3]) {
     const PIXEL *pixels = c->pixels;
-    uint16_t voxel[CHUNK];
+    _Alignas(32) uint16_t voxel[CHUNK];
     uint64_t ends = find_runs(c, axes, voxel);
     FOR_EACH_RUN(ends) {
         sums_spread s = voxels[voxel[last]];

@@ -85,7 +85,7 @@ static inline uint64_t find_runs(const chunk *c, const axis axes[3], uint16_t vo
             number, _mm256_and_si256(_mm256_srli_epi16(next_16(&axes[1], &y), 8), y_bits));
         number = _mm256_or_si256(
             number, _mm256_and_si256(_mm256_srli_epi16(next_16(&axes[2], &z), 4), z_bits));
-        _mm256_storeu_si256((__m256i *)(voxel + i), number);
+        _mm256_store_si256((__m256i *)(voxel + i), number);
         __m256i shifted =
             _mm256_alignr_epi8(number, _mm256_permute2x128_si256(before, number, 0x21), 14);
         uint32_t equal = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi16(shifted, number));
@@ -124,7 +124,7 @@ static inline void prefix_sums(const uint8_t *pixels, uint32_t count, uint8_t fl
         __m256i half = _mm256_shuffle_epi8(s, top); /* the sum of each half, everywhere */
         s = _mm256_add_epi16(s, _mm256_permute2x128_si256(half, half, 0x08));
         s = _mm256_add_epi16(s, carry);
-        _mm256_storeu_si256((__m256i *)(sum + i), s);
+        _mm256_store_si256((__m256i *)(sum + i), s);
         half = _mm256_shuffle_epi8(s, top);
         carry = _mm256_permute2x128_si256(half, half, 0x11);
     }
@@ -133,7 +133,7 @@ static inline void prefix_sums(const uint8_t *pixels, uint32_t count, uint8_t fl
 static inline void mean_bytes(uint64_t *voxels, const chunk *c, const axis axes[3], const void *end,
                               uint8_t flip) {
     uint8_t copy[CHUNK];
-    uint16_t voxel[CHUNK], sum[CHUNK];
+    _Alignas(32) uint16_t voxel[CHUNK], sum[CHUNK];
     prefix_sums(whole_steps(c, end, 1, copy), c->count, flip, sum);
     uint64_t before = -ONE_HIT;
     for (uint64_t ends = find_runs(c, axes, voxel); ends; ends = _blsr_u64(ends)) {

@@ -225,8 +225,8 @@ static void insert_frame(const batch *b, size_t f, cell *c) {
             span->pixels = (const char *)b->images[f]->data + offset;
             span->keep = NULL;
             span->count = pixels.to - pixels.from;
-            __builtin_prefetch(next + offset);
-            __builtin_prefetch(next + offset + (pixels.to - pixels.from - 1) * pixel_bytes);
+            __builtin_prefetch(next + offset, 0, 2);
+            __builtin_prefetch(next + offset + (pixels.to - pixels.from - 1) * pixel_bytes, 0, 2);
             for (int a = 0; a < 3; a++)
                 span->at[a] = (uint64_t)(start[a] + (int64_t)cuts[i].v * frame->dv[a] +
                                          (int64_t)pixels.from * frame->du[a]);
