@@ -54,7 +54,8 @@ uint64_t es_memory_free(void) {
     unsigned long long kib = 0;
     char line[128];
     while (file && kib == 0 && fgets(line, sizeof line, file))
-        if (strncmp(line, key, sizeof key - 1) == 0) kib = strtoull(line + sizeof key - 1, NULL, 10);
+        if (strncmp(line, key, sizeof key - 1) == 0)
+            kib = strtoull(line + sizeof key - 1, NULL, 10);
     if (file) fclose(file);
     return (uint64_t)kib * 1024;
 }
