@@ -218,6 +218,7 @@ bool es_model_finish(es_model *m, es_model_result *result, es_error *err) {
     double start = es_clock_s();
     es_iso_options iso = ES_ISO_DEFAULTS;
     iso.min_weight = (float)o->min_weight;
+    iso.half_weight = 1; /* confidence 0.5 where one clear hit lies */
     r.distance = es_distance_statistics(m->distance);
     bool ok = (m->field = es_distance_bricks(m->distance, o->smooth_voxels, err)) != NULL &&
               es_surface_extract(m->field, &iso, m->pool, &r.sheet, err) &&
