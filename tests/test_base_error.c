@@ -275,8 +275,17 @@ static void progress_is_optional(void **state) {
     assert_true(h.count == 1 && h.done == 3 && h.total == 9);
 }
 
+static void escaped_text_holds_no_markup(void **state) {
+    (void)state;
+    es_text text = {0};
+    es_text_add_escaped(&text, "<b a=\"1\">5' & 6</b>");
+    assert_string_equal(text.bytes, "&lt;b a=&quot;1&quot;&gt;5&#39; &amp; 6&lt;/b&gt;");
+    es_text_free(&text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(escaped_text_holds_no_markup),
         cmocka_unit_test(an_error_carries_code_and_message),
         cmocka_unit_test(each_layer_adds_in_front),
         cmocka_unit_test(nobody_has_to_want_the_error),

@@ -19,14 +19,7 @@ static const opt table[] = {
      .value = "MM2",
      .offset = offsetof(compare_options, sample_mm2),
      .help = "meshes: one sample point per this area in square millimetres"},
-    {.name = "threads",
-     .letter = 't',
-     .type = OPT_INT,
-     .low = 0,
-     .high = 256,
-     .fallback = "0",
-     .offset = offsetof(compare_options, threads),
-     .help = "threads; 0 takes all the cores; the result is the same"},
+    THREADS_OPTION(compare_options, threads),
     {.name = NULL}};
 
 static const char *const examples[] = {"echosolid compare volume.mha volume.nii.gz --json",

@@ -136,14 +136,7 @@ static const opt table[] = {
      .fallback = "1",
      .offset = offsetof(simulate_options, seed),
      .help = "same seed, same bytes"},
-    {.name = "threads",
-     .letter = 't',
-     .type = OPT_INT,
-     .low = 0,
-     .high = 256,
-     .fallback = "0",
-     .offset = offsetof(simulate_options, threads),
-     .help = "threads; 0 takes all the cores; the result is the same bytes"},
+    THREADS_OPTION(simulate_options, threads),
     {.name = NULL}};
 
 static const char *const examples[] = {

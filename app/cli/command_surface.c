@@ -70,14 +70,7 @@ static const opt table[] = {
      .type = OPT_FLAG,
      .offset = offsetof(surface_options, ascii),
      .help = "text instead of binary STL or PLY"},
-    {.name = "threads",
-     .letter = 't',
-     .type = OPT_INT,
-     .low = 0,
-     .high = 256,
-     .fallback = "0",
-     .offset = offsetof(surface_options, threads),
-     .help = "threads; 0 takes all the cores; the result is the same bytes"},
+    THREADS_OPTION(surface_options, threads),
     {.name = NULL}};
 
 static const char *const examples[] = {

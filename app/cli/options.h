@@ -40,6 +40,14 @@ typedef struct opt {
     const char *value;        /* what stands for the value in help: FILE, N, MM */
 } opt;
 
+/* The row of the option table that most commands have; `field` is an int64_t. */
+#define THREADS_OPTION(T, field)                                                                   \
+    {                                                                                              \
+        .name = "threads", .letter = 't', .type = OPT_INT, .low = 0, .high = 256, .fallback = "0", \
+        .offset = offsetof(T, field),                                                              \
+        .help = "threads; 0 takes all the cores; the result is the same bytes"                     \
+    }
+
 typedef struct command {
     const char *name;
     const char *summary;         /* one line */

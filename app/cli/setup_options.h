@@ -126,11 +126,7 @@ extern const char *const interpolation_words[], *const compounding_words[];
          .high = 1e6,                                                                              \
          .offset = offsetof(T, setup.memory),                                                      \
          .help = "most memory for bricks; default: three quarters of what is free"},               \
-    {                                                                                              \
-        .name = "threads", .letter = 't', .type = OPT_INT, .low = 0, .high = 256, .fallback = "0", \
-        .offset = offsetof(T, setup.threads),                                                      \
-        .help = "threads; 0 takes all the cores; the result is the same bytes"                     \
-    }
+        THREADS_OPTION(T, setup.threads)
 
 /* What is open during a run. */
 typedef struct session {

@@ -87,6 +87,8 @@ typedef struct es_text {
 
 void es_text_add(es_text *text, const char *format, ...) ES_PRINTF(2, 3);
 void es_text_add_bytes(es_text *text, const void *bytes, size_t length);
+/* The same with & < > " ' as entities, for HTML, SVG and XML. */
+void es_text_add_escaped(es_text *out, const char *text);
 void es_text_free(es_text *text);
 
 /* ---- numbers in text ------------------------------------------------- */

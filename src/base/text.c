@@ -48,6 +48,22 @@ void es_text_add(es_text *text, const char *format, ...) {
     va_end(again);
 }
 
+void es_text_add_escaped(es_text *out, const char *text) {
+    for (size_t plain; *text; text += plain) {
+        plain = strcspn(text, "&<>\"'");
+        es_text_add_bytes(out, text, plain);
+        switch (text[plain]) {
+        case '&': es_text_add(out, "&amp;"); break;
+        case '<': es_text_add(out, "&lt;"); break;
+        case '>': es_text_add(out, "&gt;"); break;
+        case '"': es_text_add(out, "&quot;"); break;
+        case '\'': es_text_add(out, "&#39;"); break;
+        default: continue;
+        }
+        plain++;
+    }
+}
+
 void es_text_free(es_text *text) {
     es_free(text->bytes);
     memset(text, 0, sizeof *text);

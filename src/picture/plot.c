@@ -45,15 +45,6 @@ static void add_number(es_text *svg, double value, int decimals) {
     es_text_add(svg, "%s", picture_number(value, decimals, number));
 }
 
-static void add_escaped(es_text *svg, const char *text) {
-    for (; *text; text++) switch (*text) {
-        case '&': es_text_add(svg, "&amp;"); break;
-        case '<': es_text_add(svg, "&lt;"); break;
-        case '>': es_text_add(svg, "&gt;"); break;
-        default: es_text_add_bytes(svg, text, 1);
-        }
-}
-
 /* A rectangle in the plot's pixels. */
 static void add_rectangle(es_text *svg, double x, double y, double width, double height) {
     const double values[4] = {x, y, width, height};
@@ -118,7 +109,7 @@ bool es_plot_histogram(const es_histogram *plot, es_text *svg, es_error *err) {
     add_axes(svg, &h);
     es_text_add(svg, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\" fill=\"currentColor\">",
                 (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8);
-    add_escaped(svg, plot->label ? plot->label : "");
+    es_text_add_escaped(svg, plot->label ? plot->label : "");
     if (h.beyond)
         es_text_add(svg, " (%llu of %llu lie beyond)", (unsigned long long)h.beyond,
                     (unsigned long long)h.total);

@@ -51,22 +51,6 @@ static const char style[] =
 
 /* ---- pieces ------------------------------------------------------------------ */
 
-static void add_escaped(es_text *html, const char *text) {
-    for (size_t plain; *text; text += plain) {
-        plain = strcspn(text, "&<>\"'");
-        es_text_add_bytes(html, text, plain);
-        switch (text[plain]) {
-        case '&': es_text_add(html, "&amp;"); break;
-        case '<': es_text_add(html, "&lt;"); break;
-        case '>': es_text_add(html, "&gt;"); break;
-        case '"': es_text_add(html, "&quot;"); break;
-        case '\'': es_text_add(html, "&#39;"); break;
-        default: continue;
-        }
-        plain++;
-    }
-}
-
 static void add_base64(es_text *html, const uint8_t *bytes, size_t length) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < length; i += 3) {
@@ -131,7 +115,7 @@ static void add_unit(es_text *html, const char *unit) {
     if (length > 1 && unit[length - 1] == '2') raised = "\xc2\xb2";
     if (length > 1 && unit[length - 1] == '3') raised = "\xc2\xb3";
     if (*raised) letters--;
-    for (size_t i = 0; i < letters; i++) add_escaped(html, (const char[2]){unit[i], '\0'});
+    for (size_t i = 0; i < letters; i++) es_text_add_escaped(html, (const char[2]){unit[i], '\0'});
     es_text_add(html, "%s", raised);
 }
 
@@ -160,12 +144,12 @@ static void add_figure(es_text *html, const item *entry) {
 
 static void add_table_row(es_text *html, const item *entry) {
     es_text_add(html, "<tr><th scope=\"row\">");
-    add_escaped(html, entry->label);
+    es_text_add_escaped(html, entry->label);
     es_text_add(html, "</th><td>%s", entry->kind == ITEM_INPUT ? "<code>" : "");
     if (entry->kind == ITEM_NUMBER)
         add_figure(html, entry);
     else
-        add_escaped(html, entry->text);
+        es_text_add_escaped(html, entry->text);
     es_text_add(html, "%s</td></tr>\n", entry->kind == ITEM_INPUT ? "</code>" : "");
 }
 
@@ -173,7 +157,7 @@ static void add_note(es_text *html, const item *entry) {
     bool warning = entry->level == ES_WARNING;
     es_text_add(html, "<p class=\"%s\"><b>%s</b> ", warning ? "warning" : "note",
                 warning ? "Warning:" : "Note:");
-    add_escaped(html, entry->text);
+    es_text_add_escaped(html, entry->text);
     es_text_add(html, "</p>\n");
 }
 
@@ -183,13 +167,13 @@ static void add_picture(es_text *html, const item *entry) {
         es_text_add_bytes(html, entry->bytes, entry->length);
     } else {
         es_text_add(html, "<img width=\"%u\" height=\"%u\" alt=\"", entry->width, entry->height);
-        add_escaped(html, entry->label);
+        es_text_add_escaped(html, entry->label);
         es_text_add(html, "\" style=\"max-width:%upx\" src=\"data:image/png;base64,", entry->width);
         add_base64(html, entry->bytes, entry->length);
         es_text_add(html, "\" />");
     }
     es_text_add(html, "<figcaption>");
-    add_escaped(html, entry->label);
+    es_text_add_escaped(html, entry->label);
     es_text_add(html, "</figcaption></figure>\n");
 }
 
@@ -227,7 +211,7 @@ static bool in_section(const item *entry, size_t section) {
 static void add_section(es_text *html, const es_report *report, size_t index) {
     group open = GROUP_NONE;
     es_text_add(html, "<section id=\"%s\">\n<h2>", report->sections[index].key);
-    add_escaped(html, report->sections[index].title);
+    es_text_add_escaped(html, report->sections[index].title);
     es_text_add(html, "</h2>\n");
     for (size_t i = 0; i < report->item_count; i++)
         if (in_section(&report->items[i], index)) add_item(html, &report->items[i], &open);
@@ -256,7 +240,7 @@ static void add_head(es_text *html, const es_report *report) {
                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" />\n"
                 "<meta name=\"generator\" content=\"echosolid %s\" />\n<title>",
                 es_version());
-    add_escaped(html, report->title);
+    es_text_add_escaped(html, report->title);
     es_text_add(html, "</title>\n<style>\n%s</style>\n</head>\n", style);
 }
 
@@ -265,11 +249,11 @@ bool es_report_write_html(const es_report *report, const char *path, es_error *e
     es_text html = {0};
     add_head(&html, report);
     es_text_add(&html, "<body>\n<main>\n<h1>");
-    add_escaped(&html, report->title);
+    es_text_add_escaped(&html, report->title);
     es_text_add(&html, "</h1>\n");
     if (report->summary) {
         es_text_add(&html, "<p class=\"summary\">");
-        add_escaped(&html, report->summary);
+        es_text_add_escaped(&html, report->summary);
         es_text_add(&html, "</p>\n");
     }
     es_text_add(&html, "<p class=\"notice\">" REPORT_NOTICE "</p>\n");
