@@ -12,15 +12,19 @@ BELOW = {"base": set(), "geom": {"base"}, "image": {"base", "geom"},
          "picture": {"base", "geom", "image"}}
 for room in SIBLINGS:
     BELOW[room] = {"base", "geom", "image", "picture"}
-BELOW["pipeline"] = {"base", "geom", "image", "picture", "report", "compat"} | SIBLINGS
+BELOW["pipeline"] = {"base", "geom", "image", "picture", "report", "compat", "doctor"} | SIBLINGS
 BELOW["live"] = BELOW["pipeline"]
 BELOW["recon"].add("compat")
 BELOW["compat"] = {"base", "geom", "image", "picture", "recon"}  # a second header of recon
+BELOW["doctor"] = BELOW["spacing"] | {"spacing"}  # a second header of spacing
+BELOW["spacing"].add("doctor")
 BELOW["report"] = {"base", "geom", "image", "picture"}  # a header of the pipeline
 
 # What only one room may touch: the library beside its door.
 LIBRARIES = {"libxml/": {"format"}, "nifti": {"format"}, "zlib.h": {"format"}, "png.h": {"picture"},
-             "xxhash.h": {"base"}, "jansson.h": {"pipeline"}}
+             "xxhash.h": {"base"}, "jansson.h": {"pipeline", "spacing", "format", "calib"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
+             "cminpack.h": {"geom", "calib", "spacing", "cad"}, "dcmtk/": {"format"},
+             "hdf5.h": {"format"}, "matio.h": {"format"}, "zip.h": {"format"}, "libav": {"format"}}
 
 
 def check(path, room, allowed):

@@ -1,0 +1,164 @@
+/* echosolid/spacing.h: evidence for the pixel spacing, and its combination.
+ * Each finder looks at pictures or at what a file says and gives evidence:
+ * a value in mm per pixel for one or both axes, how sure it is, what it
+ * depends on, and words. Nothing found is not an error: it gives no evidence
+ * and a reason. The method and the figures behind each sigma are in
+ * docs/spacing.md.
+ *
+ * Pictures are in MF orientation; pixel centres at whole numbers; edges of a
+ * mask lie half a pixel outside its first and last pixels. */
+#ifndef ECHOSOLID_SPACING_H
+#define ECHOSOLID_SPACING_H
+
+#include "echosolid/picture.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- a still: what a recording's pictures have in common ------------------- */
+
+/* Per pixel over the frames, f32 grey 0..255 (other types scaled by the range
+ * of the data): minimum, maximum, mean, standard deviation. One frame is
+ * allowed: the first three are equal then, and the deviation 0. */
+typedef struct es_still {
+    uint32_t width, height;
+    int64_t frames;
+    es_image low, high, mean, deviation;
+} es_still;
+/* Adds frames one by one, so that a recording larger than memory works. */
+typedef struct es_still_maker es_still_maker;
+es_still_maker *es_still_maker_new(es_error *err);
+/* ES_FORMAT when the size differs from the first picture's. */
+bool es_still_maker_add(es_still_maker *maker, const es_image *picture, es_error *err);
+bool es_still_maker_finish(es_still_maker *maker, es_still *still, es_error *err);
+void es_still_maker_free(es_still_maker *maker);
+void es_still_clear(es_still *still);
+
+/* ---- the shape of the echoes ------------------------------------------------ */
+
+/* Why a finder found nothing, or what limits what it found: for people. */
+enum { ES_WHY_SIZE = 300 };
+
+/* A convex (or sector) fan, pixels; 1-sigma beside each number. `aspect` =
+ * spacing_u / spacing_v; radii and the apex row are in pixels along v. */
+typedef struct es_fan_found {
+    bool found;
+    es_fan fan; /* kind CURVED */
+    double radius_start_sigma, radius_stop_sigma, apex_sigma, aspect_sigma;
+    bool start_seen, stop_seen; /* false: cut by the picture or dark: that radius is no evidence */
+    bool pinned;                /* the side edges pin the apex */
+    bool cut_left, cut_right, cut_bottom;
+    bool blank_samples; /* the two radii hint at unlit first or last samples */
+    bool flipped;       /* the apex lies below: the picture is upside down */
+    bool ring;          /* found by the transducer's bright ring in a dark field */
+    char why[ES_WHY_SIZE];
+} es_fan_found;
+bool es_fan_find(const es_still *still, es_fan_found *found, es_error *err);
+
+/* The echoes of a linear array: a rectangle (or a trapezoid, virtual convex).
+ * When an edge is not straight, upright and sharp the width is a lower bound. */
+typedef struct es_aperture_found {
+    bool found;
+    double left, right; /* columns of the edges, at the first row of the echoes */
+    double sigma;       /* of the width, px */
+    bool left_sharp, right_sharp;
+    bool trapezoid;
+    char why[ES_WHY_SIZE];
+} es_aperture_found;
+bool es_aperture_find(const es_still *still, es_aperture_found *found, es_error *err);
+
+/* First and last row of the echoes (edges, in rows). `exact` false: nothing
+ * shows where the field ends, the sigma says so. */
+typedef struct es_rows_found {
+    bool found;
+    double top, bottom, sigma;
+    bool exact;
+    char why[ES_WHY_SIZE];
+} es_rows_found;
+bool es_rows_find(const es_still *still, es_rows_found *found, es_error *err);
+
+/* Depth ticks or dots along a column or a row. The step in mm is ambiguous by
+ * itself. */
+typedef struct es_ticks_found {
+    bool found;
+    int axis;  /* 0: along u, 1: along v */
+    double at; /* column (axis 1) or row (axis 0) of the comb */
+    double first, period_px, period_sigma;
+    int count, major_every; /* major ticks: 0 none seen */
+    char why[ES_WHY_SIZE];
+} es_ticks_found;
+enum { ES_TICKS_MAX = 4 };
+/* The best combs, best first; *count 0 when there are none. */
+bool es_ticks_find(const es_still *still, es_ticks_found found[ES_TICKS_MAX], int *count,
+                   es_error *err);
+
+/* ---- probes ------------------------------------------------------------------ */
+
+/* One row of the probe table; NaN where unknown. */
+typedef struct es_probe_entry {
+    char name[64];
+    bool curved;
+    double radius_mm, radius_sigma;     /* sigma relative, 1-sigma */
+    double aperture_mm, aperture_sigma; /* linear: as shown */
+    double field_deg;                   /* full field of view, for checks only */
+    double pitch_mm;
+    int elements;
+    char source[160];
+} es_probe_entry;
+/* By name, without regard to case, blanks and dashes; exact rows first, then
+ * the makers' name rules (C5-2R60 -> radius 60). `extra` (may be NULL): a JSON
+ * file of the user's own rows, asked first. *known = false: not in the table. */
+bool es_probe_find(const char *name, const char *extra, es_probe_entry *probe, bool *known,
+                   es_error *err);
+
+/* ---- evidence ------------------------------------------------------------------ */
+
+enum { ES_EVIDENCE_NOTE = 400 };
+typedef struct es_evidence {
+    char source[32];      /* "dicom-regions", "fan-radius", "fan-depth", "ticks", ... */
+    char group[32];       /* sources that share an error: "depth", "probe", "calibration", ... */
+    double spacing_mm[2]; /* NaN: says nothing about this axis */
+    double sigma[2];      /* relative (of ln s), 1-sigma; INFINITY: shown, never used */
+    int bound;            /* -1: true spacing is not larger, +1: not smaller, 0: equal */
+    bool suspect;         /* a known constant that nobody measured: never used */
+    bool square;          /* says that both axes are alike, whatever the value */
+    char note[ES_EVIDENCE_NOTE]; /* what was seen, what was assumed */
+} es_evidence;
+typedef struct es_evidence_list {
+    es_evidence *items;
+    size_t count, capacity;
+} es_evidence_list;
+bool es_evidence_add(es_evidence_list *list, const es_evidence *evidence, es_error *err);
+void es_evidence_clear(es_evidence_list *list);
+
+/* What the user or a scanner says. NaN and NULL: not said. */
+typedef struct es_spacing_hints {
+    double depth_mm, depth_sigma_mm; /* sigma NaN: .5 */
+    const es_probe_entry *probe;     /* NULL: unknown */
+    double scanner_speed_m_s;        /* assumed by the scanner; NaN: 1540 */
+    double true_speed_m_s;           /* of the medium; NaN: as the scanner assumes */
+} es_spacing_hints;
+
+/* ---- the verdict ------------------------------------------------------------- */
+
+enum { ES_ASK_MAX = 8 };
+typedef struct es_spacing_verdict {
+    bool known;
+    double spacing_mm[2];
+    double ci95_mm[2][2];      /* low, high of each axis */
+    bool anisotropic;          /* the axes differ by more than three sigma */
+    char summary[1000];        /* in plain words, with the disagreements and their causes */
+    char ask[ES_ASK_MAX][200]; /* what would settle it, cheapest first */
+    int ask_count;
+} es_spacing_verdict;
+/* Robust combination in ln(s): one voice a group, Huber at two sigma, bounds
+ * respected, suspects never used. Refuses (known = false) without a source of
+ * sigma < 3 % that is not a suspect. */
+bool es_spacing_resolve(const es_evidence_list *evidence, const es_spacing_hints *hints,
+                        es_spacing_verdict *verdict, es_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
