@@ -89,6 +89,6 @@ char *options_used(const command *cmd, const void *options);
 /* Commands that mention themselves in what they write. */
 extern const command command_info, command_convert, command_reconstruct, command_surface,
     command_model, command_simulate, command_compare, command_calibrate_pivot,
-    command_calibrate_spin, command_calibrate_landmarks;
+    command_calibrate_spin, command_calibrate_landmarks, command_calibrate_lag;
 
 #endif
