@@ -288,6 +288,14 @@ class Cli(unittest.TestCase):
         self.path("ones.mha").write_bytes(ones + b"ElementDataFile = LOCAL\n" + b"\1" * 65536)
         masked = [*scan, "--spacing", "1mm", "--compounding", "mask"]
         run(*masked, "--mask", self.path("ones.mha"), "--compat", "igsio", "-o", self.path("k.mha"))
+        weighed = run_json(*masked, "--mask", self.path("ones.mha"), "-o", self.path("l.mha"))
+        self.assertEqual(weighed["pixels_inserted"], plain["pixels_inserted"])
+        # Weights that are all alike give the mean.
+        j = run_json("compare", self.path("p.mha"), self.path("l.mha"))
+        self.assertEqual(j["voxels_differing"], 0)
+        run("model", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--quiet",
+            "--compounding", "mask", "--mask", self.path("ones.mha"), "-o", self.path("k.stl"),
+            "--volume", self.path("kv.mha"))
         self.refused(*masked, "-o", self.path("r2.mha"), status=2, says="--mask")
         self.refused(*masked, "--mask", self.path("volume.mha"), "-o", self.path("r2.mha"), status=2)
         self.refused(*scan, "-o", self.path("r2.mha"), "--fill", "magic:3", status=2,
