@@ -20,8 +20,8 @@ import unittest
 
 BINARY = os.environ["ES_TEST_BINARY"]
 DATA = pathlib.Path(os.environ.get("ES_TEST_DATA", "/nonexistent"))
-COMMANDS = ["info", "reconstruct", "model", "surface", "simulate", "compare", "convert",
-            "calibrate pivot", "calibrate spin", "calibrate landmarks", "calibrate lag"]
+COMMANDS = re.findall(r"^  ([a-z]+(?: [a-z]+)?)  ", subprocess.run(
+    [BINARY, "--help"], capture_output=True, text=True).stdout, re.M)
 USED = set()  # (command, option) pairs that were run
 
 
