@@ -93,6 +93,13 @@ enum { ES_TICKS_MAX = 4 };
 bool es_ticks_find(const es_still *still, es_ticks_found found[ES_TICKS_MAX], int *count,
                    es_error *err);
 
+/* Draws what was seen over the recording's mean picture; NULL is left out. An
+ * edge that is only a bound is drawn in the ticks' colour. */
+bool es_shape_picture(const es_still *still, const es_fan_found *fan,
+                      const es_aperture_found *aperture, const es_rows_found *rows,
+                      const es_ticks_found *ticks, int tick_count, es_image *picture,
+                      es_error *err);
+
 /* ---- probes ------------------------------------------------------------------ */
 
 /* One row of the probe table; NaN where unknown. */
