@@ -1,20 +1,23 @@
 /* The finders of the pixel spacing against screens whose scale is known.
  *
- *   bench_spacing [--seed N] [--screens N] [--json] [--list] [--pictures DIR]
+ *   bench_spacing [--seed N] [--screens N] [--json] [--list]
  *
  * Seeds from 500000 on are for judging; whoever tunes a finder uses others.
  *
  *   asked    screens on which the source can be found
  *   missing  of these, nothing was found (allowed, but it should be rare)
  *   wrong    something else was taken for it: a comb of another step, a radius
- *            or width more than 5 % off
+ *            or width more than 5 % and three times its stated interval off
  *   false    found where there is none
  *   p50 ...  |error| relative to the truth, of what was found and not wrong
  *   covered  truths inside of the stated 95 % interval (1.96 sigma)
  *   far      truths further off than three times that interval, wrong ones
  *            with them
  *
- * --list names each miss, --pictures draws it. */
+ * Radii are judged against what is lit: where the first or last samples of
+ * the lines are not shown, no finder can know the others.
+ *
+ * --list names each miss. */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -31,8 +34,6 @@ typedef enum source_row {
     FAN_START,
     FAN_STOP,
     FAN_ASPECT,
-    BLANK_START,
-    BLANK_STOP,
     APERTURE,
     ROWS_EXACT,
     ROWS_ANY,
@@ -47,8 +48,6 @@ typedef struct source_name {
 static const source_name row_names[SOURCE_ROWS] = {{"fan, inner radius", 0.003},
                                                    {"fan, outer radius", 0.003},
                                                    {"fan, aspect", 0},
-                                                   {"inner radius, unlit samples", 0},
-                                                   {"outer radius, unlit samples", 0},
                                                    {"linear aperture", 0.01},
                                                    {"rows, said to be exact", 0.015},
                                                    {"rows, any", 0},
@@ -67,9 +66,12 @@ typedef struct judgement {
     char why[600];     /* what the finders said */
 } judgement;
 
+static bool beyond(double error, double sigma) { return fabs(error) > 3 * 1.96 * sigma; }
+
 static mark compare(double found, double truth, double sigma) {
     double error = found / truth - 1;
-    return (mark){fabs(error) > 0.05 ? WRONG : FOUND, error, sigma / truth};
+    bool wrong = fabs(error) > 0.05 && beyond(error, sigma / truth);
+    return (mark){wrong ? WRONG : FOUND, error, sigma / truth};
 }
 
 /* ---- each finder against the truth -------------------------------------------------- */
@@ -82,10 +84,8 @@ static void judge_fan(const es_screen *s, const es_fan_found *found, judgement *
         return;
     }
     es_fan truth = es_screen_fan(s);
-    if (s->blank_first_mm > 0) {
-        start = &j->marks[BLANK_START];
-        stop = &j->marks[BLANK_STOP];
-    }
+    truth.radius_start += s->blank_first_mm / s->spacing_mm[1];
+    truth.radius_stop -= s->blank_last_mm / s->spacing_mm[1];
     double bottom = s->face_v + s->depth_mm / s->spacing_mm[1];
     bool stop_shown = bottom < s->panel[3] - 1 && !s->dark_field;
     start->finding = MISSING;
@@ -113,14 +113,14 @@ static void judge_aperture(const es_screen *s, const es_aperture_found *found, j
         if (sharp) *m = compare(found->right - found->left, truth.u1 - truth.u0, found->sigma);
     } else if (sharp) {
         mark as_equal = compare(found->right - found->left, truth.u1 - truth.u0, found->sigma);
-        j->bound_missed = fabs(as_equal.error) > 3 * 1.96 * as_equal.sigma;
+        j->bound_missed = beyond(as_equal.error, as_equal.sigma);
     }
 }
 
 static void judge_rows(const es_screen *s, const es_rows_found *found, judgement *j) {
     es_fan truth = es_screen_fan(s);
     bool shown = truth.v0 >= s->panel[1] - 0.5 && truth.v1 <= s->panel[3] - 0.5;
-    if (s->curved || !shown || s->half_angle_rad > 0) return;
+    if (s->curved || !shown || s->dark_field) return;
     mark *any = &j->marks[ROWS_ANY];
     any->finding = MISSING;
     if (!found->found) return;
@@ -200,13 +200,20 @@ static bool find_all(const es_still *still, clues *c, double seconds[4], es_erro
     return true;
 }
 
-static void explain(const clues *c, judgement *j) {
+static void explain(const es_screen *s, const clues *c, judgement *j) {
     snprintf(j->why, sizeof j->why,
-             "fan %s r %.1f..%.1f apex %.1f %.1f (%.150s); aperture %.1f..%.1f (%.100s); ticks %d: "
+             "[%s%s%s%s blur %.2f jpeg %d noise %.1f dark ground %d] fan %s r %.1f..%.1f apex %.1f "
+             "%.1f (%.150s); aperture %.1f..%.1f (%.100s); ticks %d: "
              "%.2f px",
-             c->fan.found ? "found" : "none", c->fan.fan.radius_start, c->fan.fan.radius_stop,
-             c->fan.fan.apex_u, c->fan.fan.apex_v, c->fan.why, c->aperture.left, c->aperture.right,
-             c->aperture.why, c->tick_count, c->tick_count ? c->ticks[0].period_px : 0.0);
+             s->curved               ? "fan"
+             : s->half_angle_rad > 0 ? "trapezoid"
+                                     : "linear",
+             s->dark_field ? ", dark field" : "", s->shadows ? ", shadows" : "",
+             s->dark_left_mm + s->dark_right_mm > 0 ? ", dark ends" : "", s->blur_px, s->jpeg,
+             s->noise, s->background, c->fan.found ? "found" : "none", c->fan.fan.radius_start,
+             c->fan.fan.radius_stop, c->fan.fan.apex_u, c->fan.fan.apex_v, c->fan.why,
+             c->aperture.left, c->aperture.right, c->aperture.why, c->tick_count,
+             c->tick_count ? c->ticks[0].period_px : 0.0);
 }
 
 typedef struct job {
@@ -229,7 +236,7 @@ static void judge_one(void *context, size_t index, int worker) {
         judge_aperture(&screen, &c.aperture, j);
         judge_rows(&screen, &c.rows, j);
         judge_ticks(&screen, c.ticks, c.tick_count, j);
-        explain(&c, j);
+        explain(&screen, &c, j);
     }
     es_still_clear(&still);
 }
@@ -255,7 +262,7 @@ static double quantile(const double *sorted, int count, double share) {
 }
 
 static bool is_far(const mark *m) {
-    return m->finding == WRONG || (m->finding == FOUND && fabs(m->error) > 3 * 1.96 * m->sigma);
+    return m->finding == WRONG || (m->finding == FOUND && beyond(m->error, m->sigma));
 }
 
 static summary summarise(const judgement *judgements, int count, source_row row, double *room) {
