@@ -12,8 +12,9 @@ BELOW = {"base": set(), "geom": {"base"}, "image": {"base", "geom"},
          "picture": {"base", "geom", "image"}}
 for room in SIBLINGS:
     BELOW[room] = {"base", "geom", "image", "picture"}
-BELOW["pipeline"] = {"base", "geom", "image", "picture", "report", "compat", "doctor"} | SIBLINGS
+BELOW["pipeline"] = {"base", "geom", "image", "picture", "report", "compat", "doctor", "judge"} | SIBLINGS
 BELOW["live"] = BELOW["pipeline"]
+BELOW["judge"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["recon"].add("compat")
 BELOW["compat"] = {"base", "geom", "image", "picture", "recon"}  # a second header of recon
 BELOW["doctor"] = BELOW["spacing"] | {"spacing"}  # a second header of spacing
