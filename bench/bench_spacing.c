@@ -63,7 +63,7 @@ typedef struct judgement {
     mark marks[SOURCE_ROWS];
     double seconds[4]; /* fan, aperture, rows, ticks */
     bool bound_missed; /* a dark or cut edge taken for the aperture's */
-    char why[600];     /* what the finders said */
+    char why[800];     /* what the finders said */
 } judgement;
 
 static bool beyond(double error, double sigma) { return fabs(error) > 3 * 1.96 * sigma; }
@@ -200,20 +200,31 @@ static bool find_all(const es_still *still, clues *c, double seconds[4], es_erro
     return true;
 }
 
+/* What was drawn, and what the finders took it for. */
 static void explain(const es_screen *s, const clues *c, judgement *j) {
-    snprintf(j->why, sizeof j->why,
-             "[%s%s%s%s blur %.2f jpeg %d noise %.1f dark ground %d] fan %s r %.1f..%.1f apex %.1f "
-             "%.1f (%.150s); aperture %.1f..%.1f (%.100s); ticks %d: "
-             "%.2f px",
-             s->curved               ? "fan"
-             : s->half_angle_rad > 0 ? "trapezoid"
-                                     : "linear",
-             s->dark_field ? ", dark field" : "", s->shadows ? ", shadows" : "",
-             s->dark_left_mm + s->dark_right_mm > 0 ? ", dark ends" : "", s->blur_px, s->jpeg,
-             s->noise, s->background, c->fan.found ? "found" : "none", c->fan.fan.radius_start,
-             c->fan.fan.radius_stop, c->fan.fan.apex_u, c->fan.fan.apex_v, c->fan.why,
-             c->aperture.left, c->aperture.right, c->aperture.why, c->tick_count,
-             c->tick_count ? c->ticks[0].period_px : 0.0);
+    es_fan fan = es_screen_fan(s);
+    int n = snprintf(j->why, sizeof j->why, "%s%s%s%s%s, blur %.2f jpeg %d noise %.1f ground %d; ",
+                     s->curved               ? "fan"
+                     : s->half_angle_rad > 0 ? "trapezoid"
+                                             : "linear",
+                     s->dark_field ? ", dark field" : "", s->shadows ? ", shadows" : "",
+                     s->dark_left_mm + s->dark_right_mm > 0 ? ", dark ends" : "",
+                     s->blank_first_mm > 0 ? ", unlit samples" : "", s->blur_px, s->jpeg, s->noise,
+                     s->background);
+    for (int i = 0; i < s->combs; i++)
+        n += snprintf(j->why + n, sizeof j->why - (size_t)n, "comb %d of %d every %.2f px; ",
+                      s->comb[i].axis, s->comb[i].marks,
+                      s->comb[i].step_mm / s->spacing_mm[s->comb[i].axis]);
+    for (int i = 0; i < c->tick_count; i++)
+        n += snprintf(j->why + n, sizeof j->why - (size_t)n, "found comb %d of %d every %.2f px; ",
+                      c->ticks[i].axis, c->ticks[i].count, c->ticks[i].period_px);
+    if (s->curved)
+        snprintf(j->why + n, sizeof j->why - (size_t)n, "r %.1f..%.1f found %.1f..%.1f: %.150s",
+                 fan.radius_start, fan.radius_stop, c->fan.fan.radius_start, c->fan.fan.radius_stop,
+                 c->fan.why);
+    else
+        snprintf(j->why + n, sizeof j->why - (size_t)n, "u %.1f..%.1f found %.1f..%.1f: %.150s",
+                 fan.u0, fan.u1, c->aperture.left, c->aperture.right, c->aperture.why);
 }
 
 typedef struct job {
