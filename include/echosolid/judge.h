@@ -25,11 +25,7 @@ void es_judge_request_init(es_judge_request *request);
 
 typedef struct es_judgement {
     es_still still;
-    es_fan_found fan;
-    es_aperture_found aperture;
-    es_rows_found rows;
-    es_ticks_found ticks[ES_TICKS_MAX];
-    int tick_count;
+    es_shapes shapes;
     es_probe_entry probe;
     es_spacing_hints hints; /* hints.probe points into this struct */
     es_evidence_list evidence;

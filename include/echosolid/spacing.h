@@ -196,6 +196,22 @@ typedef struct es_frame_scale {
 void es_frame_scale_add(es_frame_scale *scale, const es_frame *frame);
 bool es_frame_scale_evidence(const es_frame_scale *scale, es_evidence_list *list, es_error *err);
 
+/* ---- what was seen, in millimetres ---------------------------------------------------- */
+
+typedef struct es_shapes {
+    es_fan_found fan;
+    es_aperture_found aperture;
+    es_rows_found rows;
+    es_ticks_found ticks[ES_TICKS_MAX];
+    int tick_count;
+} es_shapes;
+/* All the finders, one after the other. */
+bool es_shapes_find(const es_still *still, es_shapes *shapes, es_error *err);
+/* What a known probe or depth makes of fan, aperture and rows: "fan-radius",
+ * "fan-depth", "fan-end", "aperture", "depth-rows". */
+bool es_shape_evidence(const es_shapes *shapes, const es_spacing_hints *hints,
+                       es_evidence_list *list, es_error *err);
+
 /* ---- readings that need other evidence -------------------------------------------- */
 
 /* What the depth setting means where a fan is seen: the three readings of
@@ -206,7 +222,7 @@ bool es_depth_readings(const es_fan_found *fan, const es_still *still,
                        const es_spacing_hints *hints, es_evidence_list *list, es_error *err);
 /* A comb's step in mm from the rest of the evidence and the depth. Where that
  * leaves several, they are named and not used. */
-bool es_ticks_evidence(const es_ticks_found *found, int count, const es_still *still,
+bool es_ticks_evidence(const es_shapes *shapes, const es_still *still,
                        const es_spacing_hints *hints, es_evidence_list *list, es_error *err);
 
 /* Speed of sound in water, m/s, 0 to 95 degrees C. Marczak, "Water as a

@@ -150,11 +150,10 @@ static bool collect_written(es_source *source, const es_judge_request *r, const 
 
 static bool collect_seen(es_judgement *j, es_error *err) {
     const es_still *still = &j->still;
-    return es_fan_find(still, &j->fan, err) && es_aperture_find(still, &j->aperture, err) &&
-           es_rows_find(still, &j->rows, err) &&
-           es_ticks_find(still, j->ticks, &j->tick_count, err) &&
-           es_depth_readings(&j->fan, still, &j->hints, &j->evidence, err) &&
-           es_ticks_evidence(j->ticks, j->tick_count, still, &j->hints, &j->evidence, err);
+    return es_shapes_find(still, &j->shapes, err) &&
+           es_shape_evidence(&j->shapes, &j->hints, &j->evidence, err) &&
+           es_depth_readings(&j->shapes.fan, still, &j->hints, &j->evidence, err) &&
+           es_ticks_evidence(&j->shapes, still, &j->hints, &j->evidence, err);
 }
 
 bool es_judge(es_source *source, const es_judge_request *r, es_judgement *j, es_error *err) {
@@ -198,4 +197,22 @@ bool es_judge_write_recording(const es_spacing_verdict *verdict, es_source *sour
     es_sink_free(sink);
     es_stream_info_clear(&info);
     return ok;
+}
+
+/* ---- the picture --------------------------------------------------------------------------------
+ */
+
+bool es_judge_picture(const es_judgement *j, es_image *picture, es_error *err) {
+    const es_colour white = {255, 255, 255};
+    const es_shapes *s = &j->shapes;
+    bool fan = s->fan.found;
+    if (!es_shape_picture(&j->still, &s->fan, fan ? NULL : &s->aperture, fan ? NULL : &s->rows,
+                          s->ticks, s->tick_count, picture, err))
+        return false;
+    char text[160] = "spacing unknown";
+    if (j->verdict.known)
+        snprintf(text, sizeof text, "%.4f x %.4f mm a pixel", j->verdict.spacing_mm[0],
+                 j->verdict.spacing_mm[1]);
+    es_picture_text(picture, 4, (int)picture->height - 14, 1, white, text);
+    return true;
 }

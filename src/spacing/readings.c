@@ -193,12 +193,12 @@ static bool add_comb(const es_ticks_found *f, const es_still *still, const es_sp
     return es_evidence_add(list, &e, err);
 }
 
-bool es_ticks_evidence(const es_ticks_found *found, int count, const es_still *still,
+bool es_ticks_evidence(const es_shapes *shapes, const es_still *still,
                        const es_spacing_hints *hints, es_evidence_list *list, es_error *err) {
     for (int axis = 1; axis >= 0; axis--)
-        for (int i = 0; i < count; i++)
-            if (found[i].axis == axis) {
-                if (!add_comb(&found[i], still, hints, list, err)) return false;
+        for (int i = 0; i < shapes->tick_count; i++)
+            if (shapes->ticks[i].axis == axis) {
+                if (!add_comb(&shapes->ticks[i], still, hints, list, err)) return false;
                 break; /* the best one of this direction */
             }
     return true;
