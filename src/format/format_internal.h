@@ -185,6 +185,15 @@ es_grid_file *es_grid_file_new(es_layout *layout, es_error *err);
 /* A nameless file in the folder of `path`: gone when closed, however we end. */
 typedef struct es_scratch es_scratch;
 es_scratch *es_scratch_open(const char *path, es_error *err);
+es_scratch *es_scratch_temporary(es_error *err); /* in $TMPDIR or /tmp */
+/* A path by which this process can open it once more. */
+enum { ES_SCRATCH_NAME = 40 };
+void es_scratch_name(const es_scratch *scratch, char name[ES_SCRATCH_NAME]);
+/* At any place; do not mix with es_scratch_write. */
+bool es_scratch_put(es_scratch *scratch, uint64_t at, const void *bytes, size_t length,
+                    es_error *err);
+bool es_scratch_get(const es_scratch *scratch, uint64_t at, void *bytes, size_t length,
+                    es_error *err);
 bool es_scratch_write(es_scratch *scratch, const void *bytes, size_t length, es_error *err);
 bool es_scratch_copy(es_scratch *scratch, es_output *out, es_error *err);
 void es_scratch_close(es_scratch *scratch);

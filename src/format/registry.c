@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "format_internal.h"
+#include "container.h"
 
 static const es_format *const formats[] = {&es_format_mha, &es_format_nrrd, &es_format_nifti};
 enum { FORMATS = sizeof formats / sizeof *formats, HEAD = 4096 };
@@ -96,6 +96,9 @@ static bool read_layout(const char *path, es_layout *layout, es_error *err) {
 
 es_source *es_sequence_open(const char *path, es_error *err) {
     es_layout layout;
+    bool container = false;
+    es_source *source = es_container_open(path, &container, err);
+    if (container) return source;
     return read_layout(path, &layout, err) ? es_recording_open(&layout, err) : NULL;
 }
 
@@ -168,6 +171,8 @@ bool es_grid_can_write(const char *path, es_error *err) {
 
 bool es_file_is_grid(const char *path, bool *is_grid, es_error *err) {
     es_layout layout;
+    *is_grid = false;
+    if (es_container_is(path)) return true;
     if (!read_layout(path, &layout, err)) return false;
     *is_grid = es_layout_is_grid(&layout);
     es_layout_clear(&layout);
