@@ -12,7 +12,7 @@
 
 #include "container.h"
 
-enum { SMALLEST_PICTURE = 16, VALUES_LIMIT = 1 << 27, BLOCK = 1 << 26 };
+enum { SMALLEST_PICTURE = 16, VALUES_LIMIT = 1 << 27 };
 
 void es_array_reader_clear(es_array_reader *reader) {
     if (reader->free) reader->free(reader->self);
@@ -20,7 +20,7 @@ void es_array_reader_clear(es_array_reader *reader) {
 }
 
 void es_array_extra_clear(es_array_extra *extra) {
-    es_free(extra->poses);
+    for (int i = 0; i < extra->pose_count; i++) es_free(extra->poses[i].matrices);
     es_free(extra->times_s);
     memset(extra, 0, sizeof *extra);
 }
@@ -82,48 +82,17 @@ static void arrange(const stack *s, const char *from, char *to) {
                 memcpy(to, from + v * dv + u * du + (size_t)c * dc, size);
 }
 
-/* Elements of frame n out of `count` steps of the slowest axis. */
-static void gather(const stack *s, const char *block, size_t count, uint64_t n, char *to) {
-    size_t size = es_type_size(s->array.type), inner = size, outer = count;
-    for (int i = s->n_axis + 1; i < s->array.rank; i++) inner *= (size_t)s->array.size[i];
-    for (int i = 1; i < s->n_axis; i++) outer *= (size_t)s->array.size[i];
-    const char *from = block + n * inner;
-    size_t step = inner * (size_t)s->frame_count;
-    for (size_t i = 0; i < outer; i++, from += step, to += inner) memcpy(to, from, inner);
-}
-
-static bool sort_block(stack *s, uint64_t start, size_t count, char *block, char *part,
-                       es_error *err) {
-    size_t bytes = s->frame_bytes / (size_t)s->array.size[0];
-    if (es_cancelled(err) || !s->reader.read(s->reader.self, start, count, block, err))
-        return false;
-    for (uint64_t n = 0; n < s->frame_count; n++) {
-        gather(s, block, count, n, part);
-        if (!es_scratch_put(s->sorted, n * s->frame_bytes + start * bytes, part, count * bytes,
-                            err))
-            return false;
-    }
-    return true;
-}
-
 /* The whole array into a scratch file, frame after frame. */
 static bool sort_frames(stack *s, es_error *err) {
-    uint64_t steps = s->array.size[0];
-    size_t most = s->step_bytes < BLOCK ? BLOCK / s->step_bytes : 1;
-    if (most > steps) most = (size_t)steps;
-    s->sorted = es_scratch_temporary(err);
-    char *block = s->sorted ? es_alloc(most, s->step_bytes, err) : NULL;
-    char *part = block ? es_alloc(most, s->step_bytes, err) : NULL;
-    bool ok = part != NULL;
-    for (uint64_t at = 0; ok && at < steps; at += most)
-        ok = sort_block(s, at, at + most <= steps ? most : (size_t)(steps - at), block, part, err);
-    es_free(block);
-    es_free(part);
-    if (!ok) {
-        es_scratch_close(s->sorted);
-        s->sorted = NULL;
-    }
-    return ok;
+    es_sort_plan plan = {.steps = s->array.size[0],
+                         .frames = s->frame_count,
+                         .step_bytes = s->step_bytes,
+                         .run_bytes = es_type_size(s->array.type),
+                         .read = s->reader.read,
+                         .self = s->reader.self};
+    for (int i = s->n_axis + 1; i < s->array.rank; i++) plan.run_bytes *= (size_t)s->array.size[i];
+    s->sorted = es_frames_sort(&plan, err);
+    return s->sorted != NULL;
 }
 
 static bool read_stored(stack *s, void *to, es_error *err) {
@@ -154,12 +123,16 @@ static bool is_affine(const double m[16], bool column) {
            fabs(last[3 * step] - 1) < 1e-6;
 }
 
-static bool set_pose(const stack *s, es_frame *frame, es_error *err) {
-    es_mat4 m;
-    memcpy(m.m, s->extra.poses + 16 * s->index, sizeof m.m);
-    bool valid = is_affine(m.m, false);
-    return es_frame_set_transform(frame, s->extra.pose_name, valid ? m : es_mat4_identity(), valid,
-                                  err);
+static bool set_poses(const stack *s, es_frame *frame, es_error *err) {
+    bool ok = true;
+    for (int i = 0; i < s->extra.pose_count && ok; i++) {
+        const es_array_poses *poses = &s->extra.poses[i];
+        es_mat4 m;
+        memcpy(m.m, poses->matrices + 16 * s->index, sizeof m.m);
+        bool valid = is_affine(m.m, false);
+        ok = es_frame_set_transform(frame, poses->name, valid ? m : es_mat4_identity(), valid, err);
+    }
+    return ok;
 }
 
 static bool stack_next(void *self, es_frame *frame, unsigned flags, bool *end, es_error *err) {
@@ -167,7 +140,7 @@ static bool stack_next(void *self, es_frame *frame, unsigned flags, bool *end, e
     *end = s->index >= s->frame_count;
     if (*end) return true;
     es_frame_begin(frame, (int64_t)s->index);
-    if (s->extra.poses && !set_pose(s, frame, err)) return false;
+    if (!set_poses(s, frame, err)) return false;
     if (s->extra.times_s) {
         frame->time_s = s->extra.times_s[s->index];
         frame->has_time = isfinite(frame->time_s);
@@ -224,17 +197,19 @@ static bool is_straight(const es_array *array) {
     return h < w && (c < 0 || w < c);
 }
 
+static bool check_count(const stack *s, uint64_t count, const char *what, es_error *err) {
+    return count == s->frame_count ||
+           es_fail(
+               err, ES_FORMAT,
+               "%llu frames but %llu %s; expected as many: cut the file to what belongs together",
+               (unsigned long long)s->frame_count, (unsigned long long)count, what);
+}
+
 static bool check_counts(const stack *s, es_error *err) {
     const es_array_extra *extra = &s->extra;
-    bool poses = extra->poses && extra->pose_count != s->frame_count;
-    bool times = extra->times_s && extra->time_count != s->frame_count;
-    if (!poses && !times) return true;
-    return es_fail(
-        err, ES_FORMAT,
-        "%llu frames but %llu %s; expected as many: cut the file to what belongs together",
-        (unsigned long long)s->frame_count,
-        (unsigned long long)(poses ? extra->pose_count : extra->time_count),
-        poses ? "poses" : "times");
+    for (int i = 0; i < extra->pose_count; i++)
+        if (!check_count(s, extra->poses[i].count, "poses", err)) return false;
+    return !extra->times_s || check_count(s, extra->time_count, "times", err);
 }
 
 static es_source *source_of(stack *s, const char *format, es_error *err) {
@@ -471,6 +446,17 @@ static int find_partner(const es_array_file *file, const char *frames, const cha
     return -1;
 }
 
+/* The name of an array where it is one of a transform (ProbeToTracker). */
+static bool is_transform(const es_array_entry *entry, char name[ES_NAME_SIZE]) {
+    char from[ES_NAME_SIZE], to[ES_NAME_SIZE];
+    const char *last = es_path_name(entry->name);
+    if (strlen(last) >= ES_NAME_SIZE || !es_transform_name_split(last, from, to, NULL))
+        return false;
+    snprintf(name, ES_NAME_SIZE, "%s", last);
+    if (es_has_suffix(last, "Transform")) name[strlen(last) - strlen("Transform")] = '\0';
+    return true;
+}
+
 static int find_poses(const es_array_file *file, const char *frames) {
     int fitting, found = find_partner(file, frames, pose_names);
     if (found >= 0 && entry_poses(&file->items[found])) return found;
@@ -557,45 +543,45 @@ static void settle_rows(const es_array_file *file, const char *name, double *pos
 }
 
 /* [N, 4, 4] or [4, 4, N] of the file's world to row-major matrices. */
-static bool take_poses(es_array_file *file, int index, es_array_extra *extra, es_error *err) {
+static bool take_poses(es_array_file *file, int index, const char *name, es_array_extra *extra,
+                       es_error *err) {
     const es_array_entry *entry = &file->items[index];
     const es_array *a = &entry->array;
     bool matlab = strcmp(file->advice, "HWN") == 0;
     bool first =
         world_size(a, 1) == 4 && world_size(a, 2) == 4 && !(matlab && world_size(a, 0) == 4);
+    uint64_t n = world_size(a, first ? 0 : 2);
     double *values = read_values(file, index, err);
-    if (!values) return false;
-    extra->pose_count = world_size(a, first ? 0 : 2);
-    extra->poses = es_alloc((size_t)extra->pose_count, 16 * sizeof *extra->poses, err);
-    if (!extra->poses) {
-        es_free(values);
-        return false;
+    double *matrices = values ? es_alloc((size_t)n, 16 * sizeof *matrices, err) : NULL;
+    if (matrices) {
+        /* elements between neighbours in n, row and column: [first][reversed] */
+        const uint64_t steps[2][2][3] = {{{1, 4 * n, n}, {16, 1, 4}}, {{16, 4, 1}, {1, n, 4 * n}}};
+        const uint64_t *step = steps[first][a->reversed];
+        for (uint64_t i = 0; i < 16 * n; i++)
+            matrices[i] = values[i / 16 * step[0] + i % 16 / 4 * step[1] + i % 4 * step[2]];
+        settle_rows(file, entry->name, matrices, n);
+        es_array_poses *poses = &extra->poses[extra->pose_count++];
+        *poses = (es_array_poses){.matrices = matrices, .count = n};
+        snprintf(poses->name, sizeof poses->name, "%s", name);
+        es_log(ES_NOTE, "%s: poses are read from %s as %s, in millimetres", file->given,
+               entry->name, name);
     }
-    /* strides of n, row and column in the world's order of axes */
-    uint64_t n = extra->pose_count, world[3] = {16, 4, 1}, across[3] = {1, 4, 16};
-    uint64_t last[3] = {1, 4 * n, n}, last_across[3] = {16, 1, 4};
-    if (a->reversed && first) across[1] = n, across[2] = 4 * n;
-    const uint64_t *step = first         ? (a->reversed ? across : world)
-                           : a->reversed ? last_across
-                                         : last;
-    for (uint64_t i = 0; i < 16 * n; i++)
-        extra->poses[i] = values[i / 16 * step[0] + i % 16 / 4 * step[1] + i % 4 * step[2]];
     es_free(values);
-    settle_rows(file, entry->name, extra->poses, n);
-    return true;
+    return matrices != NULL;
 }
 
-/* The name of the array where it is one (ProbeToTracker), else that: the poses
- * of a tool as its tracker gives them, as TUS-REC and others store them. */
-static void name_poses(const es_array_file *file, const char *name, es_array_extra *extra) {
-    char from[ES_NAME_SIZE], to[ES_NAME_SIZE];
-    const char *last = es_path_name(name);
-    bool is_one = strlen(last) < ES_NAME_SIZE && es_transform_name_split(last, from, to, NULL);
-    snprintf(extra->pose_name, sizeof extra->pose_name, "%s", is_one ? last : "ProbeToTracker");
-    if (is_one && es_has_suffix(last, "Transform"))
-        extra->pose_name[strlen(last) - strlen("Transform")] = '\0';
-    es_log(ES_NOTE, "%s: poses are read from %s as %s, in millimetres", file->given, name,
-           extra->pose_name);
+/* All arrays that bear a transform's name; otherwise the one array of poses, as
+ * those of a tool as its tracker gives them (so TUS-REC and others store them). */
+static bool take_all_poses(es_array_file *file, const char *frames, es_array_extra *extra,
+                           es_error *err) {
+    char name[ES_NAME_SIZE];
+    for (size_t i = 0; i < file->count && extra->pose_count < ES_ARRAY_POSES; i++)
+        if (entry_poses(&file->items[i]) && is_transform(&file->items[i], name) &&
+            !take_poses(file, (int)i, name, extra, err))
+            return false;
+    if (extra->pose_count) return true;
+    int index = find_poses(file, frames);
+    return index < 0 || take_poses(file, index, "ProbeToTracker", extra, err);
 }
 
 static bool take_times(es_array_file *file, int index, es_array_extra *extra, es_error *err) {
@@ -607,12 +593,9 @@ static bool take_times(es_array_file *file, int index, es_array_extra *extra, es
 
 static bool take_extra(es_array_file *file, int frames, es_array_extra *extra, es_error *err) {
     const char *name = file->items[frames].name;
-    int poses = find_poses(file, name), times = find_times(file, name);
-    if (poses >= 0) {
-        if (!take_poses(file, poses, extra, err)) return false;
-        name_poses(file, file->items[poses].name, extra);
-    }
-    return times < 0 || times == frames || take_times(file, times, extra, err);
+    int times = find_times(file, name);
+    return take_all_poses(file, name, extra, err) &&
+           (times < 0 || times == frames || take_times(file, times, extra, err));
 }
 
 es_source *es_array_file_open(es_array_file *file, const char *choice, es_error *err) {
@@ -638,7 +621,7 @@ es_source *es_array_file_open(es_array_file *file, const char *choice, es_error 
     if (*letters && !check_letters(file, &array, letters, err)) return NULL;
     if (!take_extra(file, index, &extra, err)) {
         es_prefix(err, "%s", file->given);
-    } else if (array.rank < 2 || !name_axes(file, entry, letters, extra.pose_count, &array)) {
+    } else if (array.rank < 2 || !name_axes(file, entry, letters, extra.poses[0].count, &array)) {
         es_fail(err, ES_UNSUPPORTED,
                 "%s: the axes of %s cannot be told by their sizes; name them: FILE#%s,NHWC",
                 file->given, entry->name, entry->name);

@@ -19,6 +19,11 @@ typedef struct es_container_name {
 es_source *es_container_open(const char *path, bool *mine, es_error *err);
 bool es_container_is(const char *path);
 
+/* Writers of .npy, .npz, .h5 and folders of PNG (frames_out.c). */
+bool es_container_can_write(const char *path);
+es_sink *es_container_create(const char *path, const es_stream_info *info,
+                             const es_sequence_options *options, es_error *err);
+
 /* The readers. */
 es_source *es_stills_open(const es_container_name *name, es_error *err); /* folder, pattern, file */
 es_source *es_video_open(const es_container_name *name, es_error *err);
@@ -62,12 +67,19 @@ typedef struct es_array_reader {
 } es_array_reader;
 void es_array_reader_clear(es_array_reader *reader);
 
-/* What is known of each frame beside its pixels; NULL when absent. */
+/* One transform of all frames: 16 numbers each, row-major. */
+typedef struct es_array_poses {
+    char name[ES_NAME_SIZE];
+    double *matrices;
+    uint64_t count;
+} es_array_poses;
+/* What is known of each frame beside its pixels. */
+enum { ES_ARRAY_POSES = 16 };
 typedef struct es_array_extra {
-    char pose_name[ES_NAME_SIZE];
-    double *poses; /* 16 a frame, row-major */
-    double *times_s;
-    uint64_t pose_count, time_count;
+    es_array_poses poses[ES_ARRAY_POSES];
+    int pose_count;
+    double *times_s; /* NULL when absent */
+    uint64_t time_count;
 } es_array_extra;
 void es_array_extra_clear(es_array_extra *extra);
 
