@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "format_internal.h"
+#include "container.h"
 
 static const es_format *const formats[] = {&es_format_mha, &es_format_nrrd, &es_format_nifti};
 enum { FORMATS = sizeof formats / sizeof *formats, HEAD = 4096 };
@@ -45,8 +45,9 @@ static const es_format *find_writer(const char *path, bool grid, es_error *err) 
             return formats[f];
     char known[200];
     list_extensions(known, sizeof known, grid);
-    es_fail(err, ES_USAGE, "%s: cannot write a %s of this name; expected one that ends in %s", path,
-            grid ? "volume" : "recording", known);
+    es_fail(err, ES_USAGE, "%s: cannot write a %s of this name; expected one that ends in %s%s",
+            path, grid ? "volume" : "recording", known,
+            grid ? "" : ", .npy, .npz, .h5, or / for a folder of PNG");
     return NULL;
 }
 
@@ -82,7 +83,7 @@ static const es_format *find_reader(const char *path, es_error *err) {
     return NULL;
 }
 
-static bool read_layout(const char *path, es_layout *layout, es_error *err) {
+bool es_layout_read(const char *path, es_layout *layout, es_error *err) {
     memset(layout, 0, sizeof *layout);
     es_payload_start(&layout->payload);
     const es_format *format = find_reader(path, err);
@@ -96,7 +97,10 @@ static bool read_layout(const char *path, es_layout *layout, es_error *err) {
 
 es_source *es_sequence_open(const char *path, es_error *err) {
     es_layout layout;
-    return read_layout(path, &layout, err) ? es_recording_open(&layout, err) : NULL;
+    bool container = false;
+    es_source *source = es_container_open(path, &container, err);
+    if (container) return source;
+    return es_layout_read(path, &layout, err) ? es_recording_open(&layout, err) : NULL;
 }
 
 static bool check_level(const char *path, int level, es_error *err) {
@@ -108,20 +112,22 @@ es_sink *es_sequence_create(const char *path, const es_stream_info *info,
                             const es_sequence_options *options, es_error *err) {
     static const es_sequence_options defaults = ES_SEQUENCE_DEFAULTS;
     if (!options) options = &defaults;
+    if (!check_level(path, options->level, err)) return NULL;
+    if (es_container_can_write(path)) return es_container_create(path, info, options, err);
     const es_format *format = find_writer(path, false, err);
-    if (!format || !check_level(path, options->level, err)) return NULL;
+    if (!format) return NULL;
     return es_recorder_open(path, info, options, format->dialect, err);
 }
 
 bool es_sequence_can_write(const char *path, es_error *err) {
-    return find_writer(path, false, err) != NULL;
+    return es_container_can_write(path) || find_writer(path, false, err) != NULL;
 }
 
 /* ---- volumes ---------------------------------------------------------------------- */
 
 es_grid_file *es_grid_open(const char *path, es_error *err) {
     es_layout layout;
-    return read_layout(path, &layout, err) ? es_grid_file_new(&layout, err) : NULL;
+    return es_layout_read(path, &layout, err) ? es_grid_file_new(&layout, err) : NULL;
 }
 
 bool es_grid_read(const char *path, es_grid *grid, es_error *err) {
@@ -143,7 +149,7 @@ bool es_grid_read(const char *path, es_grid *grid, es_error *err) {
 bool es_grid_read_info(const char *path, es_grid_info *info, es_error *err) {
     es_layout layout;
     memset(info, 0, sizeof *info);
-    if (!read_layout(path, &layout, err)) return false;
+    if (!es_layout_read(path, &layout, err)) return false;
     bool ok = es_layout_to_grid(&layout, info, err);
     if (!ok) {
         es_grid_info_clear(info);
@@ -168,7 +174,9 @@ bool es_grid_can_write(const char *path, es_error *err) {
 
 bool es_file_is_grid(const char *path, bool *is_grid, es_error *err) {
     es_layout layout;
-    if (!read_layout(path, &layout, err)) return false;
+    *is_grid = false;
+    if (es_container_is(path)) return true;
+    if (!es_layout_read(path, &layout, err)) return false;
     *is_grid = es_layout_is_grid(&layout);
     es_layout_clear(&layout);
     return true;
