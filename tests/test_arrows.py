@@ -25,7 +25,7 @@ BELOW["report"] = {"base", "geom", "image", "picture"}  # a header of the pipeli
 
 # What only one room may touch: the library beside its door.
 LIBRARIES = {"libxml/": {"format"}, "nifti": {"format"}, "zlib.h": {"format"}, "png.h": {"picture"},
-             "xxhash.h": {"base"}, "jansson.h": {"pipeline", "spacing", "format", "calib"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
+             "xxhash.h": {"base", "format"}, "jansson.h": {"pipeline", "spacing", "format", "calib"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
              "cminpack.h": {"geom", "calib", "spacing", "cad"}, "dcmtk/": {"format"},
              "hdf5.h": {"format"}, "matio.h": {"format"}, "zip.h": {"format"}, "libav": {"format"}}
 
