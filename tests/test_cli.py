@@ -19,7 +19,7 @@ import unittest
 
 BINARY = os.environ["ES_TEST_BINARY"]
 DATA = pathlib.Path(os.environ.get("ES_TEST_DATA", "/nonexistent"))
-COMMANDS = ["info", "reconstruct", "model", "surface", "simulate", "compare", "convert"]
+COMMANDS = ["info", "reconstruct", "model", "surface", "simulate", "compare", "convert", "doctor"]
 USED = set()  # (command, option) pairs that were run
 
 
