@@ -13,6 +13,8 @@ BELOW = {"base": set(), "geom": {"base"}, "image": {"base", "geom"},
 for room in SIBLINGS:
     BELOW[room] = {"base", "geom", "image", "picture"}
 BELOW["pipeline"] = {"base", "geom", "image", "picture", "report", "compat", "doctor", "judge"} | SIBLINGS
+BELOW["calibration"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
+BELOW["pipeline"].add("calibration")
 BELOW["live"] = BELOW["pipeline"]
 BELOW["judge"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["recon"].add("compat")

@@ -83,6 +83,8 @@ es_plus *es_plus_parse(const char *text, size_t length, const char *name, es_err
  * kept; line breaks between attributes are not. */
 bool es_plus_write(const es_plus *plus, const char *path, es_error *err);
 void es_plus_free(es_plus *plus);
+/* A copy of its own; of an empty PlusConfiguration for NULL. */
+es_plus *es_plus_copy(const es_plus *plus, es_error *err);
 
 typedef struct es_plus_transform {
     char from[ES_NAME_SIZE], to[ES_NAME_SIZE];
@@ -177,6 +179,24 @@ char *es_plus_attribute(const es_plus *plus, const char *path, size_t index, con
                         es_error *err);
 bool es_plus_attribute_set(es_plus *plus, const char *path, size_t index, const char *name,
                            const char *value, es_error *err);
+
+/* ---- points ------------------------------------------------------------- */
+
+typedef struct es_point {
+    char name[ES_NAME_SIZE];
+    es_vec3 at_mm;
+} es_point;
+typedef struct es_points {
+    es_point *items;
+    size_t count, capacity;
+} es_points;
+/* Slicer's .fcsv or .mrk.json by content, in RAS, as Slicer shows them: frames
+ * that PLUS sends to Slicer have the same numbers there. At most 4 MB. */
+bool es_points_read(const char *path, es_points *points, es_error *err);
+/* PhantomDefinition/Geometry/Landmarks of a configuration, phantom mm; none is
+ * no error. */
+bool es_plus_landmarks(const es_plus *plus, es_points *landmarks, es_error *err);
+void es_points_clear(es_points *points);
 
 #ifdef __cplusplus
 }
