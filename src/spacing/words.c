@@ -144,6 +144,31 @@ static double disagreement(const resolution *r, const es_evidence *e) {
     return 100 * (exp(worst) - 1);
 }
 
+/* The two precise voices that are farthest apart. */
+static void say_contradiction(const resolution *r, char *summary, size_t size) {
+    const es_evidence_list *list = r->evidence;
+    const es_evidence *one = NULL, *other = NULL;
+    double worst = 0, a_value = 0, b_value = 0;
+    for (size_t i = 0; r->contradicted && i < list->count; i++)
+        for (size_t k = 0; k < list->count; k++)
+            for (int a = 0; a < 2; a++) {
+                const es_evidence *e = &list->items[i], *f = &list->items[k];
+                if (!evidence_usable(e, a) || !evidence_usable(f, a)) continue;
+                double z =
+                    log(f->spacing_mm[a] / e->spacing_mm[a]) / hypot(e->sigma[a], f->sigma[a]);
+                if (z <= worst) continue;
+                worst = z, one = e, other = f;
+                a_value = e->spacing_mm[a], b_value = f->spacing_mm[a];
+            }
+    if (!one) return;
+    bool written = strcmp(one->group, "calibration") == 0; /* rather than seen */
+    char text[400];
+    snprintf(text, sizeof text, "%s says %.4f where %s says %.4f (%+.1f %%). Likely: %s.",
+             one->source, a_value, other->source, b_value, 100 * (b_value / a_value - 1),
+             likely_cause(written ? one : other, written ? a_value / b_value : b_value / a_value));
+    say(summary, size, text);
+}
+
 static void say_others(const resolution *r, char *summary, size_t size) {
     char text[ES_EVIDENCE_NOTE + 300];
     for (size_t i = 0; i < r->evidence->count; i++) {
@@ -186,6 +211,7 @@ bool resolve_words(resolution *r, es_error *err) {
     v->summary[0] = 0;
     say_answer(r, text, sizeof text);
     say(v->summary, sizeof v->summary, text);
+    say_contradiction(r, v->summary, sizeof v->summary);
     say_used(r, v->summary, sizeof v->summary);
     for (int a = 0; a < 2; a++)
         if (r->borrowed[a] && v->known) {
