@@ -104,10 +104,11 @@ static void measure(const group *g, comb *c) {
     c->score = c->count * c->fill - 2 * c->others - 4 * c->deviation;
 }
 
-/* The guards. One picture alone shows echoes beside the overlay: it must
- * bring more. */
+/* The guards. Where echoes may stand among the marks there must be more. */
 static bool accept(const group *g, const comb *c, bool alone) {
     double length = (c->count / c->fill - 1) * c->period;
+    int missing = (int)lround(c->count / c->fill) - c->count;
+    if (missing > c->count / 6) return false; /* every other line of a menu */
     return c->count >= (alone ? 7 : 5) && c->fill >= (alone ? .85 : .75) &&
            c->others <= .2 * c->count && c->deviation <= .45 && length > .22 * g->extent;
 }
@@ -144,12 +145,48 @@ static bool search_group(group *g, bool alone, comb *best) {
     return found;
 }
 
-/* ---- long ticks ------------------------------------------------------------------- */
+/* ---- marks alike ------------------------------------------------------------------- */
 
 static int compare_doubles(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
+
+typedef enum measure_kind { MARK_WIDTH, MARK_THICKNESS, MARK_LEVEL } measure_kind;
+
+static double measure_mark(const mark *m, measure_kind kind) {
+    return kind == MARK_WIDTH       ? m->right - m->left + 1
+           : kind == MARK_THICKNESS ? m->thick
+                                    : m->level;
+}
+
+/* Share of the comb's marks within `slack` of the median or of the upper
+ * tenth, which long ticks make. */
+static double share_alike(const group *g, measure_kind kind, double slack, bool relative) {
+    double values[GROUP_MAX];
+    int n = 0, alike = 0;
+    for (int i = 0; i < g->count; i++)
+        if (g->step[i] != INT32_MIN) values[n++] = measure_mark(g->marks[i], kind);
+    if (n == 0) return 0;
+    qsort(values, (size_t)n, sizeof *values, compare_doubles);
+    double common[2] = {values[n / 2], values[n - 1 - n / 10]};
+    for (int i = 0; i < n; i++)
+        for (int c = 0; c < 2; c++)
+            if (fabs(values[i] - common[c]) <= (relative ? slack * common[c] : slack)) {
+                alike++;
+                break;
+            }
+    return (double)alike / n;
+}
+
+/* A ruler's ticks are drawn alike; letters and echoes are not. */
+static bool are_alike(const group *g) {
+    return share_alike(g, MARK_WIDTH, 1, false) >= .8 &&
+           share_alike(g, MARK_THICKNESS, 1, false) >= .8 &&
+           share_alike(g, MARK_LEVEL, .2, true) >= .8;
+}
+
+/* ---- long ticks ------------------------------------------------------------------- */
 
 /* Every how many ticks a longer one stands: all of those and no other. */
 static int find_majors(const group *g) {
@@ -231,7 +268,8 @@ typedef struct search {
     es_ticks_found *found;
     double score[ES_TICKS_MAX];
     int count, axis;
-    bool alone;
+    bool alone; /* echoes may stand among the marks */
+    bool few;   /* frames */
     const es_image *low;
 } search;
 
@@ -285,7 +323,7 @@ static bool is_coarse(const search *s, const group *g, const comb *c) {
 }
 
 static void report(search *s, const group *g, const comb *c, double at) {
-    if (is_coarse(s, g, c)) return;
+    if (!are_alike(g) || is_coarse(s, g, c)) return;
     es_ticks_found f = {.found = true, .axis = s->axis, .at = at, .first = c->first};
     f.period_px = c->period;
     f.period_sigma = fmax(c->deviation, .3) / sqrt(c->sum_squares);
@@ -294,7 +332,7 @@ static void report(search *s, const group *g, const comb *c, double at) {
     snprintf(f.why, sizeof f.why, "%d marks along %s at %.0f, every %.3f +- %.3f px%s%s", c->count,
              s->axis ? "the column" : "the row", at, f.period_px, f.period_sigma,
              f.major_every ? ", with longer ones between" : "",
-             s->alone ? "; few frames: what stands still cannot be told from echoes" : "");
+             s->few ? "; few frames: what stands still cannot be told from echoes" : "");
     keep_best(s->found, s->score, &s->count, &f, c->score);
 }
 
@@ -362,14 +400,18 @@ static bool keep_unchanged(const es_still *still, es_image *unchanged, es_error 
 bool es_ticks_find(const es_still *still, es_ticks_found found[ES_TICKS_MAX], int *count,
                    es_error *err) {
     memset(found, 0, ES_TICKS_MAX * sizeof *found);
-    search s = {.found = found, .alone = still->frames < 6, .low = &still->low};
+    const bool alone = still->frames < 6;
+    search s = {.found = found, .alone = alone, .few = alone, .low = &still->low};
     float threshold = fmaxf(40, find_brightest(&still->low) / 4);
     es_image unchanged = {0};
-    bool ok = s.alone || keep_unchanged(still, &unchanged, err);
+    bool ok = alone || keep_unchanged(still, &unchanged, err);
     for (s.axis = 0; ok && s.axis < 2; s.axis++) {
         int before = s.count;
         ok = search_axis(&s, &still->low, threshold, err);
-        if (ok && !s.alone && s.count == before) ok = search_axis(&s, &unchanged, threshold, err);
+        if (!ok || alone || s.count != before) continue;
+        s.alone = true; /* islands of echoes that happen to stand still are many */
+        ok = search_axis(&s, &unchanged, threshold, err);
+        s.alone = false;
     }
     es_image_clear(&unchanged);
     *count = s.count;

@@ -133,12 +133,11 @@ static double disagreement(const resolution *r, const es_evidence *e) {
     const es_spacing_verdict *v = r->verdict;
     double worst = 0;
     for (int a = 0; a < 2; a++) {
+        if (!(e->spacing_mm[a] > 0) || !isfinite(e->sigma[a])) continue;
         double off = log(e->spacing_mm[a] / v->spacing_mm[a]);
         double half = log(v->ci95_mm[a][1] / v->ci95_mm[a][0]) / 2;
-        double sigma = isfinite(e->sigma[a]) ? e->sigma[a] : 0;
-        if (!(off * e->bound <= 0) && e->bound) off = off * e->bound < 0 ? 0 : off;
         if (e->bound && off * e->bound <= 0) continue; /* a bound that holds */
-        if (fabs(off) > fmax(1.5 * hypot(half, 2 * sigma), .003) && fabs(off) > fabs(worst))
+        if (fabs(off) > fmax(1.5 * hypot(half, 2 * e->sigma[a]), .003) && fabs(off) > fabs(worst))
             worst = off;
     }
     return 100 * (exp(worst) - 1);
@@ -174,11 +173,11 @@ static void say_others(const resolution *r, char *summary, size_t size) {
     for (size_t i = 0; i < r->evidence->count; i++) {
         const es_evidence *e = &r->evidence->items[i];
         double s = isnan(e->spacing_mm[1]) ? e->spacing_mm[0] : e->spacing_mm[1];
-        if (isnan(s) || !e->note[0]) continue;
+        if (isnan(s)) continue;
         double off = r->verdict->known ? disagreement(r, e) : 0;
         if (e->suspect || strcmp(e->source, "depth-height") == 0)
             snprintf(text, sizeof text, "%s.", e->note);
-        else if (off != 0 && (evidence_usable(e, 0) || evidence_usable(e, 1) || e->bound))
+        else if (off != 0)
             snprintf(text, sizeof text, "%s says %.4g (%+.1f %%): %s.", e->source, s, off,
                      likely_cause(e, s / r->verdict->spacing_mm[isnan(e->spacing_mm[1]) ? 0 : 1]));
         else
