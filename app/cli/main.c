@@ -9,6 +9,7 @@
 const command *const commands[] = {
     &command_info,
     &command_spacing,
+    &command_doctor,
     &command_calibrate_pivot,
     &command_calibrate_spin,
     &command_calibrate_landmarks,

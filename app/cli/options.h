@@ -89,6 +89,7 @@ char *options_used(const command *cmd, const void *options);
 /* Every command; main.c lists them in the order of the help. */
 extern const command command_info;
 extern const command command_spacing;
+extern const command command_doctor;
 extern const command command_calibrate_pivot;
 extern const command command_calibrate_spin;
 extern const command command_calibrate_landmarks;
