@@ -137,7 +137,8 @@ class Cli(unittest.TestCase):
 
     def test_the_examples_of_every_help_run(self):
         folder = str(self.folder) + "-examples"
-        for command in ["simulate", "reconstruct", "model", "surface", "convert", "compare", "info"]:
+        for command in ["simulate", "reconstruct", "model", "surface", "convert", "compare", "info",
+                        "spacing"]:
             for line in examples(command):
                 words = shlex.split(line)
                 self.assertEqual(words[0], "echosolid")
@@ -168,6 +169,49 @@ class Cli(unittest.TestCase):
         self.refused("compare", "volume.mha", "knee.stl", status=2, says="two of a kind")
         self.refused("simulate", "--scene", "unicorn", "-o", "u.igs.mha", status=2, says="knee",
                      leaves_no="u.igs.mha")
+
+    # ---- spacing
+
+    def test_spacing_json_has_the_stable_keys(self):
+        j = run_json("spacing", self.path("scan.igs.mha"), "--config", self.path("scan.xml"),
+                     "--depth-mm", "60mm", "--depth-error", 1, "--probe", "L14-5/38",
+                     "--scanner-speed", 1540, "--speed", 1540, "--picture", self.path("seen.png"))
+        self.assertIn(j["verdict"], ("known", "unknown"))
+        self.assertEqual([len(j["spacing_mm"]), len(j["ci95_mm"]), len(j["ci95_mm"][0])], [2, 2, 2])
+        for item in j["evidence"]:
+            self.assertLessEqual({"source", "spacing_mm", "sigma", "note", "suspect"}, set(item))
+        self.assertEqual(j["verdict"] == "unknown", bool(j["ask"]))
+        self.assertTrue(self.path("seen.png").read_bytes().startswith(b"\x89PNG"))
+
+    def test_spacing_of_nothing_is_unknown_and_no_failure(self):
+        j = run_json("spacing", self.path("scan.igs.mha"), "--temperature", 20)
+        self.assertEqual((j["verdict"], j["spacing_mm"]), ("unknown", [None, None]))
+        self.assertIn("depth", j["ask"][0])
+        self.assertTrue(run("spacing", self.path("scan.igs.mha")).stdout.startswith("unknown"))
+
+    def test_spacing_writes_copies_only(self):
+        rows = self.path("probes.json")
+        rows.write_text(json.dumps([{"name": "mine", "kind": "linear", "aperture_mm": 40}]))
+        config = ["--config", self.path("scan.xml"), "--probes", rows]
+        before = self.path("scan.xml").read_bytes()
+        j = run_json("spacing", self.path("scan.igs.mha"), *config, "--write", "-o",
+                     self.path("spaced.igs.mha"))
+        self.assertEqual(j["verdict"], "known")
+        info = run_json("info", self.path("spaced.igs.mha"))
+        self.assertAlmostEqual(info["spacing"][0], j["spacing_mm"][0], places=9)
+        self.assertEqual(self.path("scan.xml").read_bytes(), before)
+        self.refused("spacing", "scan.igs.mha", "--config", "scan.xml", "--write", "-o", "scan.xml",
+                     status=2, says="overwritten")
+        self.refused("spacing", "scan.igs.mha", "--write", status=2, says="-o")
+        self.refused("spacing", "scan.igs.mha", "--write", "-o", "new.xml", status=2, says="--config",
+                     leaves_no="new.xml")
+        self.refused("spacing", "scan.igs.mha", "--write", "-o", "n.igs.mha", says="not known",
+                     leaves_no="n.igs.mha")
+        self.refused("spacing", "scan.igs.mha", "--probe", "Foo", status=2, says="--probes")
+        self.refused("spacing", "scan.igs.mha", "--speed", 1500, "--temperature", 20, status=2)
+        rows.write_text("[{]")
+        self.refused("spacing", "scan.igs.mha", "--probe", "mine", "--probes", "probes.json",
+                     says="line 1")
 
     # ---- stable JSON
 

@@ -160,7 +160,7 @@ static double measure_mark(const mark *m, measure_kind kind) {
                                     : m->level;
 }
 
-/* Share of the comb's marks within `slack` of the median or of the upper
+/* Share of the comb's marks within `slack` of the lower quarter or of the upper
  * tenth, which long ticks make. */
 static double share_alike(const group *g, measure_kind kind, double slack, bool relative) {
     double values[GROUP_MAX];
@@ -169,7 +169,7 @@ static double share_alike(const group *g, measure_kind kind, double slack, bool 
         if (g->step[i] != INT32_MIN) values[n++] = measure_mark(g->marks[i], kind);
     if (n == 0) return 0;
     qsort(values, (size_t)n, sizeof *values, compare_doubles);
-    double common[2] = {values[n / 2], values[n - 1 - n / 10]};
+    double common[2] = {values[n / 4], values[n - 1 - n / 10]};
     for (int i = 0; i < n; i++)
         for (int c = 0; c < 2; c++)
             if (fabs(values[i] - common[c]) <= (relative ? slack * common[c] : slack)) {
@@ -183,7 +183,7 @@ static double share_alike(const group *g, measure_kind kind, double slack, bool 
 static bool are_alike(const group *g) {
     return share_alike(g, MARK_WIDTH, 1, false) >= .8 &&
            share_alike(g, MARK_THICKNESS, 1, false) >= .8 &&
-           share_alike(g, MARK_LEVEL, .2, true) >= .8;
+           share_alike(g, MARK_LEVEL, .25, true) >= .8;
 }
 
 /* ---- long ticks ------------------------------------------------------------------- */
