@@ -40,6 +40,10 @@ es_type es_media_type(const es_media_info *info);
 int es_media_stopped(void);
 enum { ES_MEDIA_SIDE = 16384 }; /* pixels */
 
+/* A scratch file's name at the start of a message says nothing to a person: puts
+ * `shown` there instead ("": nothing). Returns false. */
+bool es_blame(es_error *err, const char *scratch, const char *shown);
+
 /* A frame without anything but its number. */
 void es_frame_begin(es_frame *frame, int64_t index);
 
