@@ -78,8 +78,10 @@ static const es_format *find_reader(const char *path, es_error *err) {
             return formats[f];
     char known[200];
     list_extensions(known, sizeof known, true);
-    es_fail(err, ES_UNSUPPORTED, "%s: is no recording or volume of a known format (%s)", path,
-            known);
+    es_fail(err, ES_UNSUPPORTED,
+            "%s: is no recording or volume of a known format (%s; video, pictures, .npy, .npz, "
+            ".mat, .h5, .mrb)",
+            path, known);
     return NULL;
 }
 
