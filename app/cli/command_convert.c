@@ -1,12 +1,14 @@
 /* echosolid convert: a recording, a volume or a mesh in another format. */
 #include <string.h>
 
-#include "app.h"
+#include "recording.h"
 
 typedef struct convert_options {
     common_options common;
     bool raw;
     int64_t level;
+    const char *config;
+    recording_options recording;
 } convert_options;
 
 static const opt table[] = {{.name = "raw",
@@ -20,10 +22,19 @@ static const opt table[] = {{.name = "raw",
                              .fallback = "1",
                              .offset = offsetof(convert_options, level),
                              .help = "effort of the compression"},
+                            {.name = "config",
+                             .letter = 'c',
+                             .type = OPT_TEXT,
+                             .value = "XML",
+                             .offset = offsetof(convert_options, config),
+                             .help = "PLUS device-set file whose ImageToProbe helps to read "
+                                     "--poses"},
+                            RECORDING_OPTIONS(convert_options, recording),
                             {.name = NULL}};
 
 static const char *const examples[] = {
     "echosolid convert scan.igs.mha scan.igs.nrrd", "echosolid convert scan.igs.mha scan.npz",
+    "echosolid convert scan.igs.mha posed.igs.mha --poses scan.csv --config scan.xml",
     "echosolid convert volume.mha volume.nii.gz", "echosolid convert knee.stl knee.ply", NULL};
 
 static int done(const convert_options *o, const char *from, const char *to, int64_t frames) {
@@ -116,8 +127,9 @@ static int convert_recording(const convert_options *o, const char *const *files)
     es_sink *sink = NULL;
     int64_t frames = 0;
     int status = 1;
-    es_source *source =
-        es_sequence_can_write(files[1], &err) ? es_sequence_open(files[0], &err) : NULL;
+    es_source *source = NULL;
+    if (es_sequence_can_write(files[1], &err))
+        source = app_open_recording_told(files[0], &o->recording, o->config, &o->common, &err);
     if (source && list_losses(source, files[1], &err))
         sink = es_sequence_create(files[1], es_source_info(source), &options, &err);
     if (sink && pump(o, source, sink, &frames, &err))
@@ -166,10 +178,10 @@ const command command_convert = {
     .description =
         "The format is known by the extension of TO. Recordings: .mha, .mhd, .nrrd, .nhdr "
         "(.igs.mha and so on); every frame's transforms, times and own fields are kept, and the "
-        "pictures are written in MF orientation. Also .npy, .npz, .h5 and, for a name that ends "
-        "in /, a folder of PNG: what these cannot hold is listed first. FROM may be anything that "
-        "docs/files.md names: video, pictures, arrays, Slicer's scenes. Volumes: .mha, .mhd, "
-        ".nrrd, .nhdr, .nii, "
+        "pictures are written in MF orientation; --poses joins a table of poses to them. Also "
+        ".npy, .npz, .h5 and, for a name that ends in /, a folder of PNG: what these cannot hold "
+        "is listed first. FROM may be anything that docs/files.md names: video, pictures, arrays, "
+        "Slicer's scenes. Volumes: .mha, .mhd, .nrrd, .nhdr, .nii, "
         ".nii.gz. Meshes: .stl, .ply.",
     .examples = examples,
     .options = table,

@@ -182,6 +182,15 @@ bool es_layout_to_grid(const es_layout *layout, es_grid_info *info, es_error *er
 bool es_layout_set_axes(es_layout *layout, const double m[9], es_error *err);
 bool es_layout_add_field(es_layout *layout, const char *key, const char *value, es_error *err);
 
+/* A volume of slices that are no plain bytes of a file. */
+typedef struct es_slice_ops {
+    bool (*slice)(void *self, uint64_t z, void *out, es_error *err);
+    void (*free)(void *self);
+} es_slice_ops;
+/* Takes `self` (also on failure) and a copy of info. */
+es_grid_file *es_grid_file_of_slices(const char *path, const es_slice_ops *ops, void *self,
+                                     const es_grid_info *info, es_error *err);
+
 /* Both take the layout's contents over, also on failure. */
 es_source *es_recording_open(es_layout *layout, es_error *err);
 /* A recording in a scratch file, which is taken over, also on failure; messages
@@ -289,6 +298,8 @@ typedef struct es_dialect {
 es_sink *es_recorder_open(const char *path, const es_stream_info *info,
                           const es_sequence_options *options, const es_dialect *dialect,
                           es_error *err);
+/* All pictures of a recording have the size and type that its info says. */
+bool es_check_picture(const es_stream_info *info, const es_image *image, es_error *err);
 /* "<prefix><key><assign><value>" and a line break. */
 bool es_write_field(es_output *out, const es_dialect *dialect, const char *prefix, const char *key,
                     const char *value, es_error *err);
@@ -303,6 +314,12 @@ typedef struct es_grid_job {
     void *context;
     es_grid_options options;
 } es_grid_job;
+/* What every format needs checked: sizes, spacing, direction. */
+bool es_grid_job_check(const es_grid_job *job, es_error *err);
+/* All slices, a few megabytes at a time, into put(to, bytes, length). */
+bool es_grid_job_pump(const es_grid_job *job,
+                      bool (*put)(void *to, const void *bytes, size_t length, es_error *err),
+                      void *to, es_error *err);
 bool es_grid_job_run(const es_grid_job *job, const es_dialect *dialect, es_error *err);
 
 /* ---- the formats ----------------------------------------------------------- */
@@ -316,7 +333,18 @@ typedef struct es_format {
     /* On failure es_layout_clear is still the caller's to call. */
     bool (*read)(const char *path, es_layout *layout, es_error *err);
     const es_dialect *dialect;
+    /* Instead of read and dialect, where pixels are no plain bytes behind a
+     * header. claims: whether a name that is no plain file is meant. */
+    const struct es_codec {
+        bool (*claims)(const char *path);
+        es_source *(*open)(const char *path, es_error *err);
+        es_grid_file *(*open_grid)(const char *path, es_error *err);
+        bool (*is_grid)(const char *path, bool *is_grid, es_error *err);
+        es_sink *(*create)(const char *path, const es_stream_info *info,
+                           const es_sequence_options *options, es_error *err);
+        bool (*write_grid)(const es_grid_job *job, es_error *err);
+    } *codec;
 } es_format;
-extern const es_format es_format_mha, es_format_nrrd, es_format_nifti;
+extern const es_format es_format_mha, es_format_nrrd, es_format_nifti, es_format_dicom;
 
 #endif
