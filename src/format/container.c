@@ -128,11 +128,12 @@ es_source *es_container_open(const char *path, bool *mine, es_error *err) {
     return source;
 }
 
-bool es_container_is(const char *path) {
+bool es_container_is(const char *path, bool *is, es_error *err) {
     es_container_name name = {0};
-    bool is = split(path, &name, NULL) && find_reader(name.path) != NULL;
+    bool ok = split(path, &name, err);
+    *is = ok && find_reader(name.path) != NULL;
     clear(&name);
-    return is;
+    return ok;
 }
 
 void es_frame_begin(es_frame *frame, int64_t index) {

@@ -17,7 +17,7 @@ typedef struct es_container_name {
 /* Whether `path` is a container: a folder, a pattern of names, or a file with
  * the mark of one. NULL and *mine = true: it is, but it cannot be opened. */
 es_source *es_container_open(const char *path, bool *mine, es_error *err);
-bool es_container_is(const char *path);
+bool es_container_is(const char *path, bool *is, es_error *err);
 
 /* Writers of .npy, .npz, .h5 and folders of PNG (frames_out.c). */
 bool es_container_can_write(const char *path);

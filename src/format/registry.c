@@ -213,8 +213,10 @@ bool es_grid_can_write(const char *path, es_error *err) {
 }
 
 bool es_file_is_grid(const char *path, bool *is_grid, es_error *err) {
+    bool container = false;
     *is_grid = false;
-    if (!find_claimed(path) && es_container_is(path)) return true;
+    if (!find_claimed(path) && !es_container_is(path, &container, err)) return false;
+    if (container) return true;
     const es_format *format = find_reader(path, err);
     if (!format) return false;
     if (format->codec) return format->codec->is_grid(path, is_grid, err);
