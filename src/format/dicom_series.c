@@ -102,6 +102,7 @@ bool es_dicom_claims(const char *path) {
     struct stat status;
     const char *asked;
     bool found = false;
+    if (stat(path, &status) == 0 && S_ISREG(status.st_mode)) return false; /* its content tells */
     char *plain = plain_path(path, &asked, NULL);
     if (plain && stat(plain, &status) == 0) {
         if (S_ISDIR(status.st_mode))

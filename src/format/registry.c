@@ -88,8 +88,10 @@ static const es_format *find_reader(const char *path, es_error *err) {
             return formats[f];
     char known[200];
     list_extensions(known, sizeof known, true);
-    es_fail(err, ES_UNSUPPORTED, "%s: is no recording or volume of a known format (%s)", path,
-            known);
+    es_fail(err, ES_UNSUPPORTED,
+            "%s: is no recording or volume of a known format (%s; video, pictures, .npy, .npz, "
+            ".mat, .h5, .mrb)",
+            path, known);
     return NULL;
 }
 
@@ -211,8 +213,10 @@ bool es_grid_can_write(const char *path, es_error *err) {
 }
 
 bool es_file_is_grid(const char *path, bool *is_grid, es_error *err) {
+    bool container = false;
     *is_grid = false;
-    if (!find_claimed(path) && es_container_is(path)) return true;
+    if (!find_claimed(path) && !es_container_is(path, &container, err)) return false;
+    if (container) return true;
     const es_format *format = find_reader(path, err);
     if (!format) return false;
     if (format->codec) return format->codec->is_grid(path, is_grid, err);
