@@ -280,11 +280,6 @@ static bool work(model_run *r, es_error *err) {
     const model_options *o = r->o;
     const char *inputs[] = {r->file, o->setup.config, o->truth, o->setup.recording.poses};
     es_model_options options = make_options(o);
-    if (r->s.setup.mask.data && options.with_grey)
-        return es_fail(
-            err, ES_UNSUPPORTED,
-            "importance masks are only there with reconstruct --compat igsio yet; choose "
-            "another --compounding for the grey volume");
     r->model = es_model_new(&r->s.setup, &options, r->s.pool, &r->s.setup.decisions, err);
     if (!r->model) return false;
     app_decisions(&o->common, &r->s.setup.decisions);

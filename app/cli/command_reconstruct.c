@@ -29,12 +29,6 @@ static const opt table[] = {
      .type = OPT_TEXT,
      .offset = offsetof(reconstruct_options, spread),
      .help = "also write the standard deviation of each voxel's hits (mean compounding)"},
-    {.name = "mask",
-     .type = OPT_TEXT,
-     .value = "PICTURE",
-     .offset = offsetof(reconstruct_options, setup.mask),
-     .help = "weights of the pixels for --compounding mask: a grey PNG or one slice, of the "
-             "pictures' size (default: the configuration's ImportanceMaskFilename)"},
     {.name = "fill",
      .type = OPT_TEXT,
      .value = "STEPS",
@@ -181,7 +175,7 @@ static bool work(reconstruct_run *r, const char *file, es_error *err) {
                     .what = "reconstructing"};
     setup->recon.spread = o->spread != NULL;
     if (compat)
-        r->compat = es_compat_new(&setup->recon, setup->optimization, NULL, err);
+        r->compat = es_compat_new(&setup->recon, setup->optimization, setup->recon.mask, err);
     else
         r->volume = es_volume_new(&setup->recon, r->s.pool, err);
     bool ok = (compat ? r->compat != NULL : r->volume != NULL) &&

@@ -73,6 +73,12 @@ extern const char *const interpolation_words[], *const compounding_words[];
          .words = compounding_words,                                                               \
          .offset = offsetof(T, setup.compounding),                                                 \
          .help = "what several hits give (default: the configuration's, else mean)"},              \
+        {.name = "mask",                                                                           \
+         .type = OPT_TEXT,                                                                         \
+         .value = "PICTURE",                                                                       \
+         .offset = offsetof(T, setup.mask),                                                        \
+         .help = "weights of the pixels for --compounding mask: a grey PNG or one slice, of the "  \
+                 "pictures' size (default: the configuration's ImportanceMaskFilename)"},          \
         {.name = "clip",                                                                           \
          .type = OPT_NUMBERS,                                                                      \
          .count = 4,                                                                               \

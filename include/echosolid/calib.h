@@ -98,6 +98,56 @@ bool es_landmarks_solve(const es_vec3 *landmarks, size_t landmark_count, const e
                         size_t point_count, es_vec3 target, double tolerance_mm,
                         es_landmark_result *result, es_error *err);
 
+/* ---- a line in a picture -------------------------------------------------------- */
+
+/* A bright straight echo, like the floor of a water tank: (u, v) its middle,
+ * (du, dv) its unit direction with du > 0. */
+typedef struct es_line_found {
+    bool found;
+    double u, v, du, dv;
+    double rms_px;   /* of the columns' echoes about the line */
+    size_t columns;  /* that lie on it */
+    const char *why; /* not found: the reason, static text */
+} es_line_found;
+/* The line that most columns agree on (fixed random pairs, then least squares
+ * on the echoes' centroids). `ignore` (u8, same size, may be NULL) is not 0
+ * where nothing is looked at. */
+bool es_line_find(const es_image *picture, const es_image *ignore, es_line_found *line,
+                  es_error *err);
+
+/* ---- lag ------------------------------------------------------------------------- */
+
+/* The time between two clocks: lag = time stamp of the tracker minus time stamp
+ * of the video for one and the same event. A number seen in the picture (the
+ * height of a line; the picture's shift) is taken as linear in the probe's
+ * pose, signal(t) = a + b . pose(t + lag), and the lag is the one that leaves
+ * the least: least squares with Huber's weights. The interval is a jackknife
+ * over ten blocks of time. */
+typedef struct es_lag_options {
+    double range_s;     /* looked for in -range .. range */
+    double max_gap_s;   /* poses further apart are not bridged */
+    bool rates;         /* the signal is a rate: poses are taken as velocities */
+    double least_share; /* of the signal's variance that the poses must explain */
+} es_lag_options;
+#define ES_LAG_DEFAULTS                                                                            \
+    { .range_s = 2, .max_gap_s = 0.5, .least_share = 0.6 }
+typedef struct es_lag_result {
+    double lag_s, lag_ci95_s; /* half width */
+    double share;             /* of the variance explained at the lag */
+    double share_unshifted;   /* and at 0 */
+    double residual;          /* RMS, in the signal's unit */
+    size_t samples;           /* used */
+    double motion_mm;         /* of the probe along its main axis, standard deviation */
+    bool drifts;              /* first and second half differ by more than three deviations */
+    double half_lag_s[2];
+} es_lag_result;
+/* Signal values that are not finite are gaps. Times of poses must grow.
+ * ES_GEOMETRY with the reason: too few samples in common, no motion, no
+ * signal, unrelated, periodic (several lags fit), at the end of the range. */
+bool es_lag_solve(const double *signal_times_s, const double *signal, size_t signal_count,
+                  const double *pose_times_s, const es_mat4 *poses, size_t pose_count,
+                  const es_lag_options *options, es_lag_result *result, es_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -11,7 +11,14 @@ extern "C" {
 #endif
 
 /* Opens a recording: .mha, .mhd (+ .raw, .zraw, LIST, pattern), .nrrd, .nhdr
- * (raw or gzip). Frames come in MF orientation whatever the file's mark.
+ * (raw or gzip; list axis last or, as Slicer has it, first), .nii (frames by the
+ * fourth axis, or the third); video (.mp4, .avi, .mkv, .mov, .wmv, .gif, ...),
+ * pictures (a folder, a pattern such as "f%04d.png" or "f*.png", or one: PNG,
+ * JPEG, TIFF, BMP); arrays in .npy, .npz, .mat and HDF5; Slicer's scenes, .mrb.
+ * FILE#NAME chooses among what a container holds: an array ("#frames", with its
+ * axes "#frames,NHW"), a sequence, or #grey and #rgb of video and pictures.
+ * What was guessed is told as notes (es_log). Video and pictures need the
+ * module echosolid_ffmpeg; without it they are ES_UNSUPPORTED, saying so. Frames come in MF orientation whatever the file's mark.
  * Poses alone are read without touching the pixels: a missing or short data
  * file is a warning (es_log) here and an error at the first frame whose pixels
  * are asked for. A broken transform or time of a frame is a warning too: that
@@ -29,7 +36,10 @@ typedef struct es_sequence_options {
 #define ES_SEQUENCE_DEFAULTS                                                                       \
     { .compress = true, .level = 1 }
 
-/* Creates a recording by the name's extension. The frame count need not be
+/* Creates a recording by the name's extension: .mha, .mhd, .nrrd, .nhdr; .npy
+ * (pictures alone), .npz and .h5 (with a [N, 4, 4] array a transform, NaN where
+ * invalid, and timestamps); a name that ends in / or is a folder becomes a
+ * folder of PNG. See es_sequence_keeps for what is lost. The frame count need not be
  * known. Per-frame and header fields are written as they are; frames without
  * an image keep their place (zeros, status INVALID). info->orientation ""
  * means that nobody knows how the frames lie, and no mark is written; any other
@@ -37,6 +47,17 @@ typedef struct es_sequence_options {
  * room for the pixels twice until es_sink_finish. options may be NULL. */
 es_sink *es_sequence_create(const char *path, const es_stream_info *info,
                             const es_sequence_options *options, es_error *err);
+
+/* What a recording of this name holds beside pictures; the rest is lost when
+ * one is written. */
+enum {
+    ES_KEEPS_POSES = 1,
+    ES_KEEPS_TIMES = 2,
+    ES_KEEPS_FIELDS = 4,  /* of frames and header, image status, second times */
+    ES_KEEPS_SPACING = 8, /* and orientation */
+    ES_KEEPS_ALL = 15
+};
+unsigned es_sequence_keeps(const char *path);
 
 /* Volumes by extension: .mha, .mhd, .nrrd, .nhdr, .nii, .nii.gz, (read and
  * write). In memory LPS; NIfTI is converted at the door. NIfTI-2 is chosen
