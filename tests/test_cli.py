@@ -279,7 +279,7 @@ class Cli(unittest.TestCase):
         self.path("short.csv").write_text("\n".join(lines[:-6]))
         self.refused("convert", "scan.igs.mha", "s.igs.mha", "--poses", "short.csv",
                      says=("120 frames", "117 poses"), leaves_no="s.igs.mha")
-        for command in ("info", "convert", "reconstruct", "model"):
+        for command in ("info", "convert", "reconstruct", "model", "spacing", "doctor"):
             arguments = [command, "scan.igs.mha"] + (["z.igs.mha"] if command == "convert" else [])
             arguments += ["-o", "z.stl"] if command == "model" else []
             arguments += ["-o", "z.mha"] if command == "reconstruct" else []
