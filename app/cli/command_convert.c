@@ -132,7 +132,7 @@ static int convert_recording(const convert_options *o, const char *const *files)
     int status = 1;
     es_source *source = NULL;
     if (es_sequence_can_write(files[1], &err))
-        source = app_open_recording_told(files[0], &o->recording, o->config, &o->common, &err);
+        source = app_open_recording_config(files[0], &o->recording, o->config, &o->common, &err);
     if (source && list_losses(source, files[1], &err))
         sink = es_sequence_create(files[1], es_source_info(source), &options, &err);
     if (sink && pump(o, source, sink, &frames, &err))
