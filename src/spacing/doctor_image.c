@@ -38,27 +38,64 @@ static bool raw_data(es_doctor *d, es_error *err) {
 
 /* ---- the face -------------------------------------------------------------------------- */
 
-/* The brightest row of a band, mean of the least grey that each lit pixel ever
- * had: high where the face or a skin line never moves. Rows where that is so
- * in less than half their width are no face. */
+#define LIT_GREY 8.0F
+#define STILL_GREY 20.0F
+
+/* The mean of the least grey that each lit pixel of a row ever had; 0 where
+ * less than half of them are always bright, or where they do not hang together
+ * (a line of writing does not). */
+static double static_row(const es_still *still, uint32_t v) {
+    const float *low = (const float *)still->low.data + (size_t)v * still->width;
+    const float *high = (const float *)still->high.data + (size_t)v * still->width;
+    double sum = 0;
+    uint32_t lit = 0, bright = 0, first = 0, last = 0, run = 0, longest = 0;
+    for (uint32_t u = 0; u < still->width; u++) {
+        if (high[u] <= LIT_GREY) continue;
+        if (!lit) first = u;
+        run = lit && u - last <= 2 ? run + u - last : 1;
+        longest = run > longest ? run : longest;
+        last = u;
+        lit++;
+        sum += low[u];
+        bright += low[u] > STILL_GREY;
+    }
+    bool whole = lit * 5 > still->width && longest * 10 > (last - first) * 6;
+    return whole && bright * 2 > lit ? sum / lit : 0;
+}
+
 static double static_level(const es_still *still, double from, double to) {
-    const float *low = still->low.data, *high = still->high.data;
     double best = 0;
     uint32_t first = (uint32_t)(from * still->height), last = (uint32_t)(to * still->height);
-    for (uint32_t v = first; v < last && v < still->height; v++) {
-        double sum = 0;
-        size_t lit = 0, bright = 0;
-        for (uint32_t u = 0; u < still->width; u++) {
-            size_t i = (size_t)v * still->width + u;
-            if (high[i] <= 8) continue;
-            lit++;
-            if (is_burnt(still, i)) continue;
-            sum += low[i];
-            bright += low[i] > 20;
-        }
-        if (lit * 5 > still->width && bright * 2 > lit) best = fmax(best, sum / (double)lit);
-    }
+    for (uint32_t v = first; v < last && v < still->height; v++)
+        best = fmax(best, static_row(still, v));
     return best;
+}
+
+/* Straight line through the first or last lit pixel of each row; false when
+ * the edge is not straight. */
+static bool edge_slope(const es_still *still, uint32_t from, uint32_t to, bool right,
+                       double *slope) {
+    double n = 0, sv = 0, su = 0, svv = 0, suv = 0, suu = 0;
+    for (uint32_t v = from; v < to; v++) {
+        const float *high = (const float *)still->high.data + (size_t)v * still->width;
+        uint32_t u = right ? still->width - 1 : 0;
+        while (u < still->width && high[u] <= LIT_GREY) u += right ? -1u : 1u;
+        if (u >= still->width) return false;
+        n++, sv += v, su += u, svv += (double)v * v, suv += (double)u * v, suu += (double)u * u;
+    }
+    if (n < 16) return false;
+    double vv = svv - sv * sv / n, uv = suv - su * sv / n, uu = suu - su * su / n;
+    *slope = uv / vv;
+    return (uu - uv * uv / vv) / n < 1.5 * 1.5;
+}
+
+/* The side edges of a fan meet above its face. */
+static bool narrows_downward(const es_still *still, double from, double to) {
+    double left, right, high = to - from;
+    uint32_t first = (uint32_t)((from + 0.25 * high) * still->height);
+    uint32_t last = (uint32_t)((from + 0.7 * high) * still->height);
+    return edge_slope(still, first, last, false, &left) &&
+           edge_slope(still, first, last, true, &right) && left > 0.1 && right < -0.1;
 }
 
 /* The share of the height that the lit rows cover, to look just inside it. */
@@ -67,7 +104,8 @@ static bool lit_rows(const es_still *still, double *from, double *to) {
     int64_t first = -1, last = -1;
     for (uint32_t v = 0; v < still->height; v++) {
         size_t lit = 0;
-        for (uint32_t u = 0; u < still->width; u++) lit += high[(size_t)v * still->width + u] > 8;
+        for (uint32_t u = 0; u < still->width; u++)
+            lit += high[(size_t)v * still->width + u] > LIT_GREY;
         if (lit * 5 <= still->width) continue;
         if (first < 0) first = v;
         last = v;
@@ -83,13 +121,20 @@ static bool face_side(es_doctor *d, es_error *err) {
     double band = 0.12 * (to - from);
     double top = static_level(&d->still, from, from + band);
     double bottom = static_level(&d->still, to - band, to);
-    if (!(bottom > 3 * top + 20)) return true;
+    bool face = bottom > 3 * top + 20, fan = narrows_downward(&d->still, from, to);
+    if (!face && !fan) return true;
     es_finding *f = finding_add(d, "orientation-mark", ES_SEVERITY_ERROR, "", err);
     if (!f) return false;
-    SAY(f->evidence,
-        "the still, bright rows of the transducer's face are at the bottom of the picture (grey "
-        "%.0f against %.0f at the top), the mark is '%s'",
-        bottom, top, d->about.orientation);
+    if (face)
+        SAY(f->evidence,
+            "the still, bright rows of the transducer's face are at the bottom of the picture "
+            "(grey %.0f against %.0f at the top), the mark is '%s'",
+            bottom, top, d->about.orientation);
+    else
+        SAY(f->evidence,
+            "the sides of the fan meet below the picture, so the transducer's face is at the "
+            "bottom; the mark is '%s'",
+            d->about.orientation);
     SAY(f->cause, "the mark is wrong, or a viewer that ignores it wrote the file (PLUS: "
                   "PortUsImageOrientation; F: the face at the top, N: at the bottom)");
     SAY(f->fix, "correct the mark's second letter (F against N)");
@@ -281,6 +326,7 @@ static bool writing(es_doctor *d, es_error *err) {
 
 enum { SCALES = 24, ANCHORS = 3, MOST_CANDIDATES = 8 };
 #define SCALE_STEP 0.03 /* of ln s, to a factor of 2 each way */
+#define STANDS_OUT 1.15
 #define CORRELATES 0.6
 #define BETTER 0.12
 
@@ -350,16 +396,27 @@ static bool say_depth(es_doctor *d, const char *evidence, es_error *err) {
     return true;
 }
 
-static bool zoom(es_doctor *d, double *changes, double *sorted, es_error *err) {
+/* A change of depth stands out from the steps before and after it. The steps
+ * that do so most are tried, each once: its excess becomes 0. */
+static size_t next_candidate(double *excess, size_t count) {
+    size_t best = 0;
+    for (size_t i = 1; i < count; i++)
+        if (excess[i] > excess[best]) best = i;
+    return best;
+}
+
+static bool zoom(es_doctor *d, double *changes, double *excess, es_error *err) {
     size_t n = d->thumb_count - 1;
-    int tried = 0;
-    for (size_t i = 0; i < n; i++) sorted[i] = changes[i] = difference(d, i);
-    double median = doctor_median(sorted, n);
-    double limit = median + 8 * doctor_spread(sorted, n, median);
-    for (size_t i = 0; i < n && tried < MOST_CANDIDATES; i++) {
+    for (size_t i = 0; i < n; i++) changes[i] = difference(d, i);
+    for (size_t i = 0; i < n; i++) {
+        double near = i && i + 1 < n ? (changes[i - 1] + changes[i + 1]) / 2 : INFINITY;
+        excess[i] = near > 0 ? changes[i] / near : 0;
+    }
+    for (int tried = 0; tried < MOST_CANDIDATES; tried++) {
+        size_t i = next_candidate(excess, n);
         rescale r;
-        if (!(changes[i] > limit) || changes[i] < 1.3 * median) continue;
-        tried++;
+        if (!(excess[i] > STANDS_OUT)) return true;
+        excess[i] = 0;
         if (!is_rescaled(d, i, &r)) continue;
         char text[480];
         snprintf(text, sizeof text,
@@ -375,10 +432,10 @@ static bool depth(es_doctor *d, es_error *err) {
     if (d->changed_field[0]) return say_depth(d, d->changed_field, err);
     if (d->thumb_count < 6) return true;
     double *changes = es_alloc(d->thumb_count, sizeof *changes, err);
-    double *sorted = es_alloc(d->thumb_count, sizeof *sorted, err);
-    bool ok = changes && sorted && zoom(d, changes, sorted, err);
+    double *excess = es_alloc(d->thumb_count, sizeof *excess, err);
+    bool ok = changes && excess && zoom(d, changes, excess, err);
     es_free(changes);
-    es_free(sorted);
+    es_free(excess);
     return ok;
 }
 

@@ -18,11 +18,12 @@
 #include <string.h>
 
 enum {
-    TABLE = 1 << 18, /* boxes */
-    MOST_SAMPLES = 150000,
+    TABLE = 1 << 17, /* boxes */
+    MOST_SAMPLES = 80000,
     BLOCK = 5 /* pictures that count as one look */
 };
-#define LIT 3.0F      /* grey: cells that are never brighter are outside the field */
+#define LIT 3.0F /* grey: cells that are never brighter are outside the field */
+#define FEW_PAIRS 500.0
 #define LEAST_BOX 1.0 /* mm */
 
 /* One place; looks at it are gathered block by block, in the order of time. */
@@ -209,6 +210,7 @@ agreement overlap_measure(overlap *o, const es_mat4 *poses, const uint8_t *use) 
     double vx = o->sxx - o->sx * o->sx / fmax(o->n, 1);
     double vy = o->syy - o->sy * o->sy / fmax(o->n, 1);
     if (o->n > 2 && vx > 0 && vy > 0) a.r = (o->sxy - o->sx * o->sy / o->n) / sqrt(vx * vy);
+    a.r *= o->n / (o->n + FEW_PAIRS); /* a few pairs correlate by chance */
     a.share = samples ? o->n / (double)samples : 0;
     return a;
 }

@@ -21,6 +21,7 @@
 #define REFERENCE_RANGE_MM 10.0
 #define SPIN_RAD_S (60 * DEGREE) /* median angular speed of a wrong unit */
 #define TINY_RAD (5.5 * DEGREE)  /* pi read as degrees, on three axes */
+#define TINY_RANGE_RAD (6 * DEGREE)
 #define FAR_MM 1500.0
 #define LITTLE_RAD (15 * DEGREE)
 
@@ -308,7 +309,8 @@ static bool jumped(es_doctor *d, doctor_track *t, const walk *w, es_error *err) 
 
 static bool say_angles(es_doctor *d, const doctor_track *t, bool degrees, const char *evidence,
                        es_error *err) {
-    es_finding *f = finding_add(d, "degrees-radians", ES_SEVERITY_ERROR, t->name, err);
+    es_finding *f = finding_add(d, "degrees-radians",
+                                degrees ? ES_SEVERITY_ERROR : ES_SEVERITY_WARNING, t->name, err);
     if (!f) return false;
     SAY(f->evidence, "%s", evidence);
     SAY(f->cause, degrees ? "angles in degrees were read as radians"
@@ -332,7 +334,7 @@ static bool angles(es_doctor *d, const doctor_track *t, const walk *w, es_error 
     es_mat4 one = es_mat4_identity();
     for (size_t i = 0; i < w->count; i++)
         largest = fmax(largest, doctor_rotation(&one, &t->pose[w->frame[i]]));
-    bool tiny = largest < TINY_RAD && largest > 0.01 * DEGREE && t->range_rad < DEGREE;
+    bool tiny = largest < TINY_RAD && largest > 0.01 * DEGREE && t->range_rad < TINY_RANGE_RAD;
     if (!tiny || t->range_rad <= 1e-4 || t->path_mm < 20) return true;
     snprintf(text, sizeof text,
              "%.100s is never turned by more than %.2f degrees from the tracker's axes, and its "
