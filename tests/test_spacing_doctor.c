@@ -10,14 +10,14 @@
 #include "doctor_defects.h"
 #include "echosolid/pipeline.h"
 
-/* Small pictures keep the test short; the torus has overlapping sweeps, without
+/* Small pictures keep the test short; the sphere has overlapping sweeps, without
  * which no reading of the poses can be told from another. */
-enum { FRAMES = 150, SIDE = 96 };
+enum { FRAMES = 130, SIDE = 96 };
 
 static int make_recording(void **state) {
     clean_recording *r = es_alloc_zero(1, sizeof *r, NULL);
     *state = r;
-    return r && clean_make("torus", FRAMES, SIDE, 3, r, NULL) ? 0 : -1;
+    return r && clean_make("sphere", FRAMES, SIDE, 3, r, NULL) ? 0 : -1;
 }
 
 static int drop_recording(void **state) {
@@ -30,7 +30,9 @@ static void a_clean_recording_gives_no_alarm(void **state) {
     es_findings findings = {0};
     es_doctor *doctor = examine_recording(*state, NULL, &findings, NULL);
     assert_non_null(doctor);
-    assert_int_equal(count_alarms(&findings), 0);
+    for (size_t i = 0; i < findings.count; i++)
+        if (findings.items[i].severity > ES_SEVERITY_NOTE)
+            fail_msg("%s: %s", findings.items[i].check, findings.items[i].evidence);
     es_findings_clear(&findings);
     es_doctor_free(doctor);
 }
