@@ -9,7 +9,7 @@ usage() {
 usage: ./do WORD
   demo [FILE [--config XML]]  build, simulate a knee (or take FILE) and make out/: model, volume, report
   test [--long]               build and run every test; --long fuzzes for a minute each
-  bench [NAME]                measure speed (reconstruct)
+  bench [NAME]                measure speed (reconstruct) or truth (accuracy, spacing)
   build                       leave the program at build/echosolid
   docs                        make docs/commands.md, the man page and completion again
   format                      clang-format over all sources
@@ -19,7 +19,7 @@ END
 BUILD_PACKAGES="gcc g++ libc6-dev cmake ninja-build pkg-config zlib1g-dev libpng-dev libxml2-dev
     libnifti-dev libjansson-dev libxxhash-dev liblapacke-dev liblapack-dev libblas-dev libcminpack-dev
     libzip-dev libmatio-dev libhdf5-dev libopenjp2-7-dev libdcmtk-dev libavformat-dev libavcodec-dev
-    libavutil-dev libswscale-dev"
+    libavutil-dev libswscale-dev libkissfft-dev"
 TEST_PACKAGES="libcmocka-dev clang libclang-rt-14-dev clang-format shellcheck python3 python3-vtk9
     man-db python3-numpy python3-pydicom python3-h5py python3-scipy dcmtk libgdcm-tools ffmpeg"
 

@@ -53,6 +53,29 @@ const char *es_placement_reason(const es_placement *placement);
 const char *es_placement_image(const es_placement *placement);
 const char *es_placement_reference(const es_placement *placement);
 
+/* ---- poses of a table beside the frames ---------------------------------- */
+
+/* What the caller says of a pose table; NULL and NaN: not said. */
+typedef struct es_pose_request {
+    const char *path;     /* of the table */
+    const char *layout;   /* as es_pose_table_read takes it */
+    const char *tools;    /* "Rigid Body 1=Probe, Ref=Reference"; one name alone is the probe */
+    double time_offset_s; /* added to the table's times */
+    double rate_hz;       /* of frames without times */
+    const es_plus *plus;  /* its ImageToProbe lets the pictures' motion judge the readings */
+} es_pose_request;
+void es_pose_request_init(es_pose_request *request);
+
+/* Takes `source`, also on failure, and gives its frames with the table's poses
+ * as <Tool>ToTracker. What the table leaves open is found in this order:
+ * header, algebra, ranges, smoothness, the motion of the pictures; every
+ * finding is a decision. ES_GEOMETRY with the open readings and the words that
+ * choose them when they stay in doubt; ES_FORMAT with both counts when frames
+ * and poses do not go together; ES_USAGE when the probe is not named among
+ * several tools. The source must rewind. */
+es_source *es_pose_join(es_source *source, const es_pose_request *request, es_decisions *decisions,
+                        es_error *err);
+
 /* ---- hole filling ---------------------------------------------------------- */
 
 /* The elements of a PLUS configuration, every attribute set. */
