@@ -10,7 +10,7 @@
 
 #include "../tests/doctor_defects.h"
 
-enum { FRAMES = 500, SIDE = 192 };
+enum { FRAMES = 500, SIDE = 128 };
 
 static void print_alarms(const char *scene, const es_findings *findings) {
     for (size_t i = 0; i < findings->count; i++)
