@@ -448,6 +448,29 @@ class Cli(unittest.TestCase):
         self.refused("simulate", "--screen", "c5-2r60-a", "--depth", "80mm", "-o", "u.igs.mha",
                      status=2, says="leave out", leaves_no="u.igs.mha")
 
+    def test_the_doctor_finds_and_mends_metres(self):
+        clean = run_json("doctor", self.path("scan.igs.mha"), "--config", self.path("scan.xml"),
+                         "--elevation", "20mm", "--speed", 1000)
+        for finding in clean["findings"]:
+            self.assertLessEqual({"check", "severity", "evidence", "fix"}, set(finding))
+            self.assertEqual(finding["severity"], "note")
+        text = pathlib.Path(self.path("scan.igs.mha")).read_bytes()
+        head, mark, pixels = text.partition(b"ElementDataFile")
+        metres = re.sub(rb"(TrackerTransform = )(.*)", lambda m: m[1] + b" ".join(
+            b"%.17g" % (float(n) / 1000) if i in (3, 7, 11) else n
+            for i, n in enumerate(m[2].split())), head)
+        pathlib.Path(self.path("metres.igs.mha")).write_bytes(metres + mark + pixels)
+        before = run_json("doctor", self.path("metres.igs.mha"))
+        self.assertIn("metres-for-millimetres", [f["check"] for f in before["findings"]])
+        run("doctor", self.path("metres.igs.mha"), "--strict", status=1)
+        run("doctor", self.path("metres.igs.mha"), "--fix", "--output", self.path("mended.igs.mha"))
+        after = run_json("doctor", self.path("mended.igs.mha"))
+        self.assertNotIn("metres-for-millimetres", [f["check"] for f in after["findings"]])
+        run("doctor", self.path("metres.igs.mha"), "--fix", status=2)
+        run("doctor", self.path("metres.igs.mha"), "--fix", "-o", self.path("metres.igs.mha"),
+            status=2)
+        run("doctor", status=2)
+
     def test_converting_there_and_back_changes_no_pixel(self):
         run("convert", self.path("volume.mha"), self.path("x.nrrd"), "--raw")
         run("convert", self.path("x.nrrd"), self.path("y.nii"), "--quiet")
