@@ -47,8 +47,7 @@ static bool put_frame(cine *c, const es_frame *frame, es_error *err) {
         if (!c->blank && !(c->blank = es_alloc_zero(c->frame_bytes, 1, err))) return false;
         pixels = c->blank;
     }
-    return add_time(c, frame, err) &&
-           es_dicom_frames_put(&c->frames, pixels, c->frame_bytes, err);
+    return add_time(c, frame, err) && es_dicom_frames_put(&c->frames, pixels, c->frame_bytes, err);
 }
 
 static bool cine_put(void *self, const es_frame *frame, es_error *err) {
@@ -172,10 +171,9 @@ es_sink *es_dicom_create(const char *path, const es_stream_info *info,
                                   .height = info->height,
                                   .type = info->type,
                                   .channels = info->channels};
-    if (es_stream_info_copy(info, &c->info, err) &&
-        es_dicom_frames_start(&c->frames, path, err)) {
-        c->frame_bytes = (size_t)info->width * info->height * (size_t)info->channels *
-                         es_type_size(info->type);
+    if (es_stream_info_copy(info, &c->info, err) && es_dicom_frames_start(&c->frames, path, err)) {
+        c->frame_bytes =
+            (size_t)info->width * info->height * (size_t)info->channels * es_type_size(info->type);
         return es_sink_new(&ops, c, err);
     }
     cine_free(c);
