@@ -264,6 +264,18 @@ es_plus *es_plus_new(es_error *err) {
     return es_plus_parse(empty, sizeof empty - 1, "new configuration", err);
 }
 
+es_plus *es_plus_copy(const es_plus *plus, es_error *err) {
+    if (!plus) return es_plus_new(err);
+    es_plus *copy = es_alloc_zero(1, sizeof *copy, err);
+    if (!copy) return NULL;
+    copy->name = es_copy_text(plus->name, err);
+    copy->doc = copy->name ? xmlCopyDoc(plus->doc, 1) : NULL;
+    if (copy->doc) return copy;
+    if (copy->name) es_fail(err, ES_MEMORY, "out of memory");
+    es_plus_free(copy);
+    return NULL;
+}
+
 void es_plus_free(es_plus *plus) {
     if (!plus) return;
     xmlFreeDoc(plus->doc);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "format_internal.h"
+#include "container.h"
 
 static const es_format *const formats[] = {&es_format_mha, &es_format_nrrd, &es_format_nifti,
                                            &es_format_dicom};
@@ -46,8 +46,9 @@ static const es_format *find_writer(const char *path, bool grid, es_error *err) 
             return formats[f];
     char known[200];
     list_extensions(known, sizeof known, grid);
-    es_fail(err, ES_USAGE, "%s: cannot write a %s of this name; expected one that ends in %s", path,
-            grid ? "volume" : "recording", known);
+    es_fail(err, ES_USAGE, "%s: cannot write a %s of this name; expected one that ends in %s%s",
+            path, grid ? "volume" : "recording", known,
+            grid ? "" : ", .npy, .npz, .h5, or / for a folder of PNG");
     return NULL;
 }
 
@@ -68,11 +69,18 @@ static bool read_head(const char *path, unsigned char head[HEAD], size_t *length
     return *length > 0 || es_fail(err, ES_FORMAT, "%s: is empty", path);
 }
 
+/* The format that a folder or a name of its own making belongs to, or NULL. */
+static const es_format *find_claimed(const char *path) {
+    for (int f = 0; f < FORMATS; f++)
+        if (formats[f]->codec && formats[f]->codec->claims(path)) return formats[f];
+    return NULL;
+}
+
 static const es_format *find_reader(const char *path, es_error *err) {
     unsigned char head[HEAD];
     size_t length = 0;
-    for (int f = 0; f < FORMATS; f++)
-        if (formats[f]->codec && formats[f]->codec->claims(path)) return formats[f];
+    const es_format *claimed = find_claimed(path);
+    if (claimed) return claimed;
     if (!read_head(path, head, &length, err)) return NULL;
     for (int f = 0; f < FORMATS; f++)
         if (formats[f]->probe(head, length)) return formats[f];
@@ -98,7 +106,19 @@ static bool read_layout(const es_format *format, const char *path, es_layout *la
 
 /* ---- recordings ----------------------------------------------------------------- */
 
+bool es_layout_read(const char *path, es_layout *layout, es_error *err) {
+    const es_format *format = find_reader(path, err);
+    if (!format) return false;
+    if (!format->codec) return read_layout(format, path, layout, err);
+    return es_fail(err, ES_UNSUPPORTED, "%s: pixels behind a header are expected here", path);
+}
+
 es_source *es_sequence_open(const char *path, es_error *err) {
+    bool container = false;
+    if (!find_claimed(path)) {
+        es_source *source = es_container_open(path, &container, err);
+        if (container) return source;
+    }
     const es_format *format = find_reader(path, err);
     if (!format) return NULL;
     if (format->codec) return format->codec->open(path, err);
@@ -115,14 +135,16 @@ es_sink *es_sequence_create(const char *path, const es_stream_info *info,
                             const es_sequence_options *options, es_error *err) {
     static const es_sequence_options defaults = ES_SEQUENCE_DEFAULTS;
     if (!options) options = &defaults;
+    if (!check_level(path, options->level, err)) return NULL;
+    if (es_container_can_write(path)) return es_container_create(path, info, options, err);
     const es_format *format = find_writer(path, false, err);
-    if (!format || !check_level(path, options->level, err)) return NULL;
+    if (!format) return NULL;
     if (format->codec) return format->codec->create(path, info, options, err);
     return es_recorder_open(path, info, options, format->dialect, err);
 }
 
 bool es_sequence_can_write(const char *path, es_error *err) {
-    return find_writer(path, false, err) != NULL;
+    return es_container_can_write(path) || find_writer(path, false, err) != NULL;
 }
 
 /* ---- volumes ---------------------------------------------------------------------- */
@@ -191,6 +213,8 @@ bool es_grid_can_write(const char *path, es_error *err) {
 }
 
 bool es_file_is_grid(const char *path, bool *is_grid, es_error *err) {
+    *is_grid = false;
+    if (!find_claimed(path) && es_container_is(path)) return true;
     const es_format *format = find_reader(path, err);
     if (!format) return false;
     if (format->codec) return format->codec->is_grid(path, is_grid, err);
