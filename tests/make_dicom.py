@@ -69,7 +69,6 @@ def dataset(pixels, sop=US_MULTI, bits=None, photometric=None):
 
 
 def save(ds, path, syntax=ExplicitVRLittleEndian):
-    ds = pydicom.dcmread(pydicom.filebase.DicomBytesIO(b""), force=True) if ds is None else ds
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
     meta.TransferSyntaxUID = syntax
