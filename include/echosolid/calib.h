@@ -148,6 +148,94 @@ bool es_lag_solve(const double *signal_times_s, const double *signal, size_t sig
                   const double *pose_times_s, const es_mat4 *poses, size_t pose_count,
                   const es_lag_options *options, es_lag_result *result, es_error *err);
 
+/* ---- N-wire phantom ---------------------------------------------------------------- */
+
+enum { ES_PATTERNS_MAX = 8, ES_WIRES_MAX = 3 * ES_PATTERNS_MAX };
+typedef struct es_wire {
+    char name[32];
+    es_vec3 front, back; /* phantom, mm */
+} es_wire;
+/* Patterns of three wires one after another: the first and the third parallel,
+ * the second between them aslant. */
+typedef struct es_wire_phantom {
+    es_wire wires[ES_WIRES_MAX];
+    int patterns;
+} es_wire_phantom;
+/* ES_FORMAT naming the wires when a pattern is no N: outer wires that are not
+ * parallel within a degree, a middle one that is, wires not in one plane. */
+bool es_wire_phantom_check(const es_wire_phantom *phantom, es_error *err);
+
+/* The dots of one picture, wire by wire, and where the phantom lay when. */
+typedef struct es_wire_frame {
+    int64_t index; /* of the frame in its recording */
+    double time_s;
+    bool seen[ES_WIRES_MAX];
+    double dots[ES_WIRES_MAX][2]; /* pixels u, v */
+} es_wire_frame;
+
+/* The pose of the probe in the phantom's reference, as a track in time. */
+typedef struct es_wire_poses {
+    const double *times_s;
+    const es_mat4 *probe_to_reference; /* not finite: no pose then */
+    size_t count;
+} es_wire_poses;
+
+typedef struct es_wire_options {
+    es_mat4 phantom_to_reference;
+    bool isotropic;   /* one scale for both axes */
+    bool lag_free;    /* the lag is found too */
+    double lag_s;     /* else this one: tracker's stamp minus video's */
+    double max_gap_s; /* poses further apart are not bridged */
+} es_wire_options;
+
+/* Why a frame was left out, by the step that failed. */
+typedef struct es_wire_reject {
+    int64_t index;
+    char step[24]; /* "image", "dots", "match", "pose", "fit" */
+    char reason[160];
+} es_wire_reject;
+
+/* How far the predicted wires are from the dots. */
+typedef struct es_wire_errors {
+    double m95_mm;              /* mean of the lowest 95 % of the middle wires' 3-D errors */
+    double mean_mm, largest_mm; /* of all of them */
+    double rms_2d_mm;           /* all wires, in the picture's plane */
+    size_t frames, dots;
+} es_wire_errors;
+
+typedef struct es_wire_result {
+    es_mat4 image_to_probe; /* columns: mm per pixel; the third their mean, across */
+    double spacing_mm[2], spacing_ci95_mm[2];
+    double lag_s, lag_ci95_s; /* 0 wide when given */
+    double translation_ci95_mm[3], rotation_ci95_rad[3];
+    double condition;
+    es_wire_errors calibration;
+    size_t frames_used, dots_used, dots_rejected;
+    double rotation_range_rad; /* of the probe over the phantom */
+} es_wire_result;
+/* ImageToProbe from dots: all wires' distances in the picture between the dots
+ * and where the wires cut the image plane (in mm) are least, with Huber's
+ * weights at three robust deviations; orthogonal by construction. Starts from
+ * the middle wires' places by their ratio between the outer ones (Chen et al.,
+ * "Guidance of spinal needle injections ... N-wire", after Comeau 1998). Lag:
+ * poses are taken at time + lag. `rejects` (room for frame_count, may be NULL)
+ * names frames without a pose or far off the fit. ES_GEOMETRY with the reason:
+ * too few frames, motion that does not determine the result. */
+bool es_wire_solve(const es_wire_phantom *phantom, const es_wire_frame *frames, size_t frame_count,
+                   const es_wire_poses *poses, const es_wire_options *options,
+                   es_wire_result *result, es_wire_reject *rejects, size_t *reject_count,
+                   es_error *err);
+/* The errors of a calibration on other frames. */
+bool es_wire_validate(const es_wire_phantom *phantom, const es_wire_frame *frames,
+                      size_t frame_count, const es_wire_poses *poses,
+                      const es_wire_options *options, const es_wire_result *calibration,
+                      es_wire_errors *errors, es_error *err);
+/* Where the wires cut the image plane, pixels, for a frame at time_s: NaN when
+ * parallel to it. False without a pose. */
+bool es_wire_predict(const es_wire_phantom *phantom, const es_wire_poses *poses,
+                     const es_wire_options *options, const es_wire_result *calibration,
+                     double time_s, double dots[ES_WIRES_MAX][2]);
+
 #ifdef __cplusplus
 }
 #endif

@@ -292,6 +292,12 @@ bool es_pose_table_pose(const es_pose_table *table, int tool, size_t sample,
 /* All readings that are still possible; es_free the list. */
 bool es_pose_table_readings(const es_pose_table *table, es_pose_reading **readings, size_t *count,
                             es_error *err);
+/* A PLUS calibration result as a recording without pixels: `part` is
+ * "CalibrationData" or "ValidationData". Frames keep their Index; each found
+ * dot is a field "Dot.<WireName>" = "u v 0", beside SegmentationStatus. */
+es_source *es_plus_results_open(const es_plus *plus, const char *part, es_error *err);
+bool es_plus_is_results(const es_plus *plus);
+
 /* ---- points ------------------------------------------------------------- */
 
 typedef struct es_point {
