@@ -37,6 +37,7 @@ static const char *const examples[] = {
     "echosolid convert scan.igs.mha scan.npz",
     "echosolid convert scan.igs.mha posed.igs.mha --poses scan.csv --config scan.xml",
     "echosolid convert volume.mha volume.nii.gz",
+    "echosolid convert volume.mha volume.dcm",
     "echosolid convert knee.stl knee.ply",
     NULL};
 
@@ -182,10 +183,10 @@ const command command_convert = {
         "The format is known by the extension of TO. Recordings: .mha, .mhd, .nrrd, .nhdr "
         "(.igs.mha and so on); every frame's transforms, times and own fields are kept, and the "
         "pictures are written in MF orientation; --poses joins a table of poses to them. Also "
-        ".npy, .npz, .h5 and, for a name that ends in /, a folder of PNG: what these cannot hold "
-        "is listed first. FROM may be anything that docs/files.md names: video, pictures, arrays, "
-        "Slicer's scenes. Volumes: .mha, .mhd, .nrrd, .nhdr, .nii, "
-        ".nii.gz. Meshes: .stl, .ply.",
+        ".dcm, .npy, .npz, .h5 and, for a name that ends in /, a folder of PNG: what these cannot "
+        "hold is listed first. FROM may be anything that docs/files.md names: DICOM files and "
+        "folders, video, pictures, arrays, Slicer's scenes. Volumes: .mha, .mhd, .nrrd, .nhdr, "
+        ".nii, .nii.gz, .dcm. Meshes: .stl, .ply.",
     .examples = examples,
     .options = table,
     .options_size = sizeof(convert_options),
