@@ -15,8 +15,10 @@ enum {
     MOST_GAP = 4,       /* dark columns within the echoes */
     GAP_SHARE = 6,      /* or this part of the run so far */
     RULER = 6,          /* a strip this thin beside a gap is not the echoes */
+    FAINT_ROW = 12,     /* percent of the mean row: not the echoes */
     LIT_SHARE = 2,      /* percent of its pixels that a column needs */
     NOT_ALL_SHARE = 97, /* a mask that fills more of the picture is all noise */
+    TOP_PART = 8,       /* the first rows are one eighth */
     LEAST_FILLED = 35,  /* percent of the rectangle, of a single picture */
     LEAST_MOVING = 4    /* of a recording, whose overlay was taken out */
 };
@@ -69,11 +71,21 @@ static void drop_ruler(const uint32_t *counts, uint32_t least, uint32_t *first, 
         }
 }
 
+static uint32_t faint_row(const uint32_t *counts, uint32_t lines, uint32_t least) {
+    uint64_t sum = 0, lit = 0;
+    for (uint32_t k = 0; k < lines; k++)
+        if (counts[k] > least) sum += counts[k], lit++;
+    uint32_t share = lit ? (uint32_t)(sum / lit * FAINT_ROW / 100) : 0;
+    return share > least ? share : least;
+}
+
 static bool find_run(shape_box *b, int axis, uint32_t *counts) {
     int other = !axis;
     uint32_t lines = axis ? b->mask.height : b->mask.width;
     uint32_t length = b->last[other] - b->first[other] + 1, least = length * LIT_SHARE / 100;
     count_lines(b, axis, b->first[other], b->last[other], counts);
+    /* a line of letters above the echoes is a row, too */
+    if (axis) least = faint_row(counts, lines, least);
     if (!longest_run(counts, lines, least, &b->first[axis], &b->last[axis])) return false;
     drop_ruler(counts, least, &b->first[axis], &b->last[axis]);
     return b->last[axis] - b->first[axis] + 1 >= LEAST_SIDE;
@@ -124,6 +136,17 @@ static double together(const shape_box *b, shape_side side, double at) {
     return (double)count / (b->last[along] - b->first[along] + 1);
 }
 
+/* A fan or a trapezoid that was cut at the sides reaches its cut only below. */
+static bool begins_at_top(const shape_box *b, shape_side side, double at) {
+    uint32_t rows = (b->last[1] - b->first[1]) / TOP_PART + 1, count = 0;
+    for (size_t i = b->contour.first[side]; i < b->contour.first[side + 1]; i++) {
+        const shape_point *p = &b->contour.points[i];
+        double row = p->v - b->first[1];
+        count += row >= 0 && row < rows && fabs(p->u - at) <= TOGETHER_PX;
+    }
+    return count * 2 >= rows;
+}
+
 static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
     int axis = side == SHAPE_LEFT || side == SHAPE_RIGHT ? 0 : 1;
     bool low = side == SHAPE_LEFT || side == SHAPE_TOP;
@@ -134,7 +157,8 @@ static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
     e->border = low ? outer == 0 : outer + 1 == lines;
     double at = half_maximum(b, still, axis, outer, low ? 1 : -1);
     e->together = together(b, side, isnan(at) ? lit : at);
-    e->sharp = !e->border && !isnan(at) && e->together >= LEAST_TOGETHER;
+    e->sharp = !e->border && !isnan(at) && e->together >= LEAST_TOGETHER &&
+               (axis == 1 || begins_at_top(b, side, at));
     e->at = e->sharp ? at : lit;
 }
 
