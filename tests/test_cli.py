@@ -20,8 +20,8 @@ import unittest
 
 BINARY = os.environ["ES_TEST_BINARY"]
 DATA = pathlib.Path(os.environ.get("ES_TEST_DATA", "/nonexistent"))
-COMMANDS = ["info", "reconstruct", "model", "surface", "simulate", "compare", "convert",
-            "calibrate pivot", "calibrate spin", "calibrate landmarks"]
+COMMANDS = re.findall(r"^  ([a-z]+(?: [a-z]+)?)  ", subprocess.run(
+    [BINARY, "--help"], capture_output=True, text=True).stdout, re.M)
 USED = set()  # (command, option) pairs that were run
 
 
@@ -93,6 +93,12 @@ class Cli(unittest.TestCase):
         return lines[-1]
 
     # ---- help and options
+
+    def test_the_lag_of_a_water_tank_is_found(self):
+        found = run_json("calibrate lag", self.folder / "tank.igs.mha", "--range", "1s", "--tool",
+                         "Probe", "--reference", "Tracker", "--config", self.folder / "phantom.xml")
+        self.assertAlmostEqual(found["lag_s"], 0.12, delta=0.01)
+        run("calibrate lag", self.folder / "stylus-swing.igs.mha", status=1)
 
     def test_a_swung_stylus_shows_its_tip(self):
         found = run_json("calibrate pivot", self.folder / "stylus-swing.igs.mha", "--tool",
@@ -282,6 +288,14 @@ class Cli(unittest.TestCase):
         self.path("ones.mha").write_bytes(ones + b"ElementDataFile = LOCAL\n" + b"\1" * 65536)
         masked = [*scan, "--spacing", "1mm", "--compounding", "mask"]
         run(*masked, "--mask", self.path("ones.mha"), "--compat", "igsio", "-o", self.path("k.mha"))
+        weighed = run_json(*masked, "--mask", self.path("ones.mha"), "-o", self.path("l.mha"))
+        self.assertEqual(weighed["pixels_inserted"], plain["pixels_inserted"])
+        # Weights that are all alike give the mean.
+        j = run_json("compare", self.path("p.mha"), self.path("l.mha"))
+        self.assertEqual(j["voxels_differing"], 0)
+        run("model", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--quiet",
+            "--compounding", "mask", "--mask", self.path("ones.mha"), "-o", self.path("k.stl"),
+            "--volume", self.path("kv.mha"))
         self.refused(*masked, "-o", self.path("r2.mha"), status=2, says="--mask")
         self.refused(*masked, "--mask", self.path("volume.mha"), "-o", self.path("r2.mha"), status=2)
         self.refused(*scan, "-o", self.path("r2.mha"), "--fill", "magic:3", status=2,
@@ -335,6 +349,22 @@ class Cli(unittest.TestCase):
         run(*base, "-o", self.path("d.igs.mha"), "--seed", 8, "--width", 40)
         self.assertEqual(self.path("b.igs.mha").read_bytes(), self.path("c.igs.mha").read_bytes())
         self.assertNotEqual(self.path("b.igs.mha").read_bytes(), self.path("d.igs.mha").read_bytes())
+
+    def test_a_screen_comes_with_its_truth_and_its_claim(self):
+        j = run_json("simulate", "--screen", "c5-2r60-b", "--frames", 3, "-o", self.path("s.igs.mha"))
+        # 150 mm under the middle of a face that is 60 (1 - cos 30) mm high, on 512 rows.
+        self.assertAlmostEqual(j["spacing_mm"][1], 158.0385 / 512, places=5)
+        self.assertEqual((j["claimed_mm"], j["depth_mm"], j["radius_mm"]), (0.2, 150, 60))
+        self.assertIn('Matrix="0.2 0 0 0  0 0.2 0 0', self.path("s.xml").read_text())
+        info = run_json("info", self.path("s.igs.mha"))
+        self.assertEqual((info["frames"], info["width"], info["height"]), (3, 512, 512))
+        for threads in (1, 2):
+            run("simulate", "--screen", 7, "-o", self.path(f"s{threads}.igs.mha"), "--threads", threads)
+        self.assertEqual(self.path("s1.igs.mha").read_bytes(), self.path("s2.igs.mha").read_bytes())
+        self.refused("simulate", "--screen", "c9", "-o", "u.igs.mha", status=2, says="c5-2r60-a",
+                     leaves_no="u.igs.mha")
+        self.refused("simulate", "--screen", "c5-2r60-a", "--depth", "80mm", "-o", "u.igs.mha",
+                     status=2, says="leave out", leaves_no="u.igs.mha")
 
     def test_converting_there_and_back_changes_no_pixel(self):
         run("convert", self.path("volume.mha"), self.path("x.nrrd"), "--raw")
@@ -515,6 +545,26 @@ def write_stylus(path, poses, rate=20):
     pathlib.Path(path).write_bytes((head + "ElementDataFile = LOCAL\n").encode())
 
 
+def write_tank(path, lag, frames=160, width=120, height=100):
+    """A probe over a flat floor at 10 Hz: the frame of time t carries the pose that the tracker
+    gave then, which is the one of t - lag."""
+    def depth(t):
+        return 8 * math.sin(1.3 * t) + 3 * math.sin(3.1 * t + 1) + 2 * math.sin(0.4 * t)
+    head = ("ObjectType = Image\nNDims = 3\nBinaryData = True\nDimSize = %d %d %d\n"
+            "ElementType = MET_UCHAR\nUltrasoundImageOrientation = MFA\n" % (width, height, frames))
+    pixels = bytearray()
+    for k in range(frames):
+        t = k / 10
+        head += ("Seq_Frame%04d_ProbeToTrackerTransform = 1 0 0 5 0 1 0 %r 0 0 1 0 0 0 0 1\n"
+                 "Seq_Frame%04d_ProbeToTrackerTransformStatus = OK\nSeq_Frame%04d_Timestamp = %r\n"
+                 "Seq_Frame%04d_ImageStatus = OK\n" % (k, -depth(t - lag), k, k, t, k))
+        floor = 50 + 3 * depth(t)
+        rows = [min(255, int(220 * math.exp(-((v - floor) / 1.5) ** 2))) for v in range(height)]
+        for v in range(height):
+            pixels += bytes([rows[v]]) * width
+    pathlib.Path(path).write_bytes((head + "ElementDataFile = LOCAL\n").encode() + bytes(pixels))
+
+
 LANDMARKS = [(104, 5, 20), (104, 45, 22), (100, 45, 0), (-34, -12, 0), (-20, 50, 3)]
 TIP = (3, -2, 200)
 
@@ -528,6 +578,7 @@ def write_calibration_inputs(folder):
                                            for k in range(120)])
     touches = [about_tip(turn((1, 0, 0), 0.2), TIP, mark) for mark in LANDMARKS for _ in range(40)]
     write_stylus(folder / "touches.igs.mha", touches)
+    write_tank(folder / "tank.igs.mha", 0.12)
     (folder / "phantom.xml").write_text(
         "<PlusConfiguration version=\"2.1\"><CoordinateDefinitions>"
         "<Transform From=\"StylusTip\" To=\"Stylus\" Matrix=\"1 0 0 %g 0 1 0 %g 0 0 1 %g 0 0 0 1\"/>"

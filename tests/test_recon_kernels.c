@@ -18,6 +18,7 @@ typedef struct scene {
     es_image images[MOST_FRAMES];
     const es_image *pointers[MOST_FRAMES];
     es_mat4 poses[MOST_FRAMES];
+    es_image mask;
 } scene;
 
 /* ---- random scenes ------------------------------------------------------------------ */
@@ -85,6 +86,15 @@ static void limit_pixels(es_random *random, es_recon_options *o, uint32_t width,
     }
 }
 
+/* Weights of all sizes, many of them 0 or 255. */
+static void make_mask(es_random *random, es_image *mask, uint32_t width, uint32_t height) {
+    assert_true(es_image_resize(mask, ES_U8, 1, width, height, NULL));
+    for (size_t i = 0; i < (size_t)width * height; i++) {
+        uint8_t weight = (uint8_t)between(random, 0, 256);
+        ((uint8_t *)mask->data)[i] = chance(random, 0.3) ? 0 : chance(random, 0.3) ? 255 : weight;
+    }
+}
+
 static void make_scene(scene *s, uint64_t number, es_type type, es_interpolation interpolation,
                        es_compounding compounding) {
     es_random random = es_random_new(7, number);
@@ -113,10 +123,14 @@ static void make_scene(scene *s, uint64_t number, es_type type, es_interpolation
         s->pointers[f] = &s->images[f];
         s->poses[f] = random_pose(&random);
     }
+    if (compounding != ES_MEAN || !chance(&random, 0.4)) return;
+    make_mask(&random, &s->mask, width, height);
+    s->options.mask = &s->mask;
 }
 
 static void clear_scene(scene *s) {
     for (size_t f = 0; f < s->count; f++) es_image_clear(&s->images[f]);
+    es_image_clear(&s->mask);
 }
 
 /* ---- everything that comes out -------------------------------------------------------- */

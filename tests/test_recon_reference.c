@@ -141,9 +141,146 @@ static void the_spine_with_nearest_and_latest_is_the_reference_but_for_its_round
     free_recording(r);
 }
 
+/* ---- a plain mean in double --------------------------------------------------------- */
+
+typedef struct mean_grid {
+    int64_t size[3];
+    double *sum, *weight;
+} mean_grid;
+
+static void add_weighted(mean_grid *g, const int64_t at[3], double weight, double value) {
+    for (int a = 0; a < 3; a++)
+        if (at[a] < 0 || at[a] >= g->size[a]) return;
+    size_t i = (size_t)(at[0] + g->size[0] * (at[1] + g->size[1] * at[2]));
+    g->sum[i] += weight * value;
+    g->weight[i] += weight;
+}
+
+/* One pixel at x, in voxels. */
+static void add_pixel(mean_grid *g, es_interpolation interpolation, const double x[3],
+                      double weight, double value) {
+    int64_t at[3];
+    if (interpolation == ES_NEAREST) {
+        for (int a = 0; a < 3; a++) at[a] = (int64_t)floor(x[a] + 0.5);
+        add_weighted(g, at, weight, value);
+        return;
+    }
+    for (int corner = 0; corner < 8; corner++) {
+        double part = weight;
+        for (int a = 0; a < 3; a++) {
+            const double low = floor(x[a]), rest = x[a] - low;
+            at[a] = (int64_t)low + (corner >> a & 1);
+            part *= corner >> a & 1 ? rest : 1 - rest;
+        }
+        if (part > 0) add_weighted(g, at, part, value);
+    }
+}
+
+static bool counts(const es_recon_options *o, int64_t u, int64_t v) {
+    if (o->has_clip &&
+        !(u >= o->clip_origin[0] && u < (int64_t)o->clip_origin[0] + o->clip_size[0] &&
+          v >= o->clip_origin[1] && v < (int64_t)o->clip_origin[1] + o->clip_size[1]))
+        return false;
+    if (o->fan.kind == ES_FAN_NONE) return true;
+    double du = (double)u - o->fan.apex_u, dv = (double)v - o->fan.apex_v;
+    double radius = hypot(du, dv), angle = atan2(du, dv);
+    return radius >= o->fan.radius_start && radius <= o->fan.radius_stop &&
+           angle >= o->fan.angle_start_rad && angle <= o->fan.angle_stop_rad;
+}
+
+static mean_grid mean_in_double(const recording *r, const es_recon_options *o) {
+    mean_grid g;
+    size_t voxels = 1;
+    for (int a = 0; a < 3; a++) {
+        assert_int_equal(o->extent[2 * a], 0);
+        g.size[a] = o->extent[2 * a + 1] + 1;
+        voxels *= (size_t)g.size[a];
+    }
+    g.sum = calloc(voxels, sizeof *g.sum);
+    g.weight = calloc(voxels, sizeof *g.weight);
+    for (size_t f = 0; f < r->count; f++)
+        for (int64_t v = 0; v < r->images[f]->height; v++)
+            for (int64_t u = 0; u < r->images[f]->width; u++) {
+                const size_t i = (size_t)(u + v * r->images[f]->width);
+                const double weight = o->mask ? ((const uint8_t *)o->mask->data)[i] / 255. : 1;
+                if (weight == 0 || !counts(o, u, v)) continue;
+                double x[3];
+                const double *m = r->poses[f].m;
+                for (int a = 0; a < 3; a++)
+                    x[a] = (m[4 * a] * (double)u + m[4 * a + 1] * (double)v + m[4 * a + 3] -
+                            o->origin_mm[a]) /
+                           o->spacing_mm[a];
+                add_pixel(&g, o->interpolation, x, weight,
+                          ((const uint8_t *)r->images[f]->data)[i]);
+            }
+    return g;
+}
+
+/* Every voxel that the double mean saw has it, to half a grey level (the
+ * rounding to whole ones), and all others are 0. Voxels whose weight is next to
+ * nothing are left to rounding: there a float weight of 24 bits may be 0. */
+static void check_mean(const recording *r, const es_recon_options *o) {
+    mean_grid truth = mean_in_double(r, o);
+    es_grid grid = reconstruct(r, o);
+    size_t voxels = (size_t)(truth.size[0] * truth.size[1] * truth.size[2]), seen = 0;
+    assert_int_equal(grid.info.size[0] * grid.info.size[1] * grid.info.size[2], voxels);
+    double worst = 0;
+    for (size_t i = 0; i < voxels; i++) {
+        if (truth.weight[i] > 0 && truth.weight[i] < 1e-6) continue;
+        double mean = truth.weight[i] > 0 ? truth.sum[i] / truth.weight[i] : 0;
+        worst = fmax(worst, fabs(mean - ((const uint8_t *)grid.data)[i]));
+        seen += truth.weight[i] > 0;
+    }
+    print_message("%zu voxels, the worst %.6f grey levels from the mean in double\n", seen, worst);
+    assert_true(seen > voxels / 20);
+    /* Sums gathered in float move a mean that lies halfway between two levels. */
+    assert_true(worst <= 0.5 + 1e-3);
+    free(truth.sum);
+    free(truth.weight);
+    es_grid_clear(&grid);
+}
+
+/* Weights that change over the picture, with a part that does not count. */
+static void make_mask(es_image *mask, uint32_t width, uint32_t height) {
+    assert_true(es_image_resize(mask, ES_U8, 1, width, height, NULL));
+    for (uint32_t v = 0; v < height; v++)
+        for (uint32_t u = 0; u < width; u++)
+            ((uint8_t *)mask->data)[v * width + u] =
+                u > 300 && u < 400 && v > 200 && v < 300 ? 0 : (uint8_t)(1 + (u + 2 * v) % 255);
+}
+
+static void check_means(const char *config, bool masked) {
+    recording *r = read_recording("sequences/SpinePhantomFreehand.igs.mha", config);
+    es_recon_options o = options_of(r);
+    es_image mask = {0};
+    o.compounding = ES_MEAN;
+    if (masked) {
+        make_mask(&mask, r->images[0]->width, r->images[0]->height);
+        o.mask = &mask;
+    }
+    for (int i = ES_NEAREST; i <= ES_LINEAR; i++) {
+        o.interpolation = (es_interpolation)i;
+        check_mean(r, &o);
+    }
+    es_image_clear(&mask);
+    free_recording(r);
+}
+
+static void the_mean_of_the_spine_is_the_mean_in_double(void **state) {
+    (void)state;
+    check_means("config/Config_VolumeReconstruction_SpinePhantom_NN_MEAN.xml", false);
+}
+
+static void the_masked_mean_in_clip_and_fan_is_the_mean_in_double(void **state) {
+    (void)state;
+    check_means("config/Config_VolumeReconstruction_SonixRP_TRUS_D70mm_NN_LATE.xml", true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_spine_with_nearest_and_latest_is_the_reference_but_for_its_rounding),
+        cmocka_unit_test(the_mean_of_the_spine_is_the_mean_in_double),
+        cmocka_unit_test(the_masked_mean_in_clip_and_fan_is_the_mean_in_double),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,17 +5,24 @@
 
 #include "app.h"
 
-const command *const commands[] = {&command_info,
-                                   &command_reconstruct,
-                                   &command_model,
-                                   &command_surface,
-                                   &command_simulate,
-                                   &command_compare,
-                                   &command_convert,
-                                   &command_calibrate_pivot,
-                                   &command_calibrate_spin,
-                                   &command_calibrate_landmarks,
-                                   NULL};
+/* clang-format off */
+const command *const commands[] = {
+    &command_info,
+    &command_spacing,
+    &command_doctor,
+    &command_calibrate_pivot,
+    &command_calibrate_spin,
+    &command_calibrate_landmarks,
+    &command_calibrate_lag,
+    &command_reconstruct,
+    &command_model,
+    &command_surface,
+    &command_simulate,
+    &command_compare,
+    &command_convert,
+    NULL,
+};
+/* clang-format on */
 
 /* The first Ctrl-C asks the work to stop and clean up; the second one ends. */
 static void on_signal(int number) {

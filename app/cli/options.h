@@ -86,9 +86,19 @@ void docs_completion(FILE *out);
  * reports: those that differ from the default. es_free it. */
 char *options_used(const command *cmd, const void *options);
 
-/* Commands that mention themselves in what they write. */
-extern const command command_info, command_convert, command_reconstruct, command_surface,
-    command_model, command_simulate, command_compare, command_calibrate_pivot,
-    command_calibrate_spin, command_calibrate_landmarks;
+/* Every command; main.c lists them in the order of the help. */
+extern const command command_info;
+extern const command command_spacing;
+extern const command command_doctor;
+extern const command command_calibrate_pivot;
+extern const command command_calibrate_spin;
+extern const command command_calibrate_landmarks;
+extern const command command_calibrate_lag;
+extern const command command_reconstruct;
+extern const command command_model;
+extern const command command_surface;
+extern const command command_simulate;
+extern const command command_compare;
+extern const command command_convert;
 
 #endif

@@ -98,6 +98,144 @@ bool es_landmarks_solve(const es_vec3 *landmarks, size_t landmark_count, const e
                         size_t point_count, es_vec3 target, double tolerance_mm,
                         es_landmark_result *result, es_error *err);
 
+/* ---- a line in a picture -------------------------------------------------------- */
+
+/* A bright straight echo, like the floor of a water tank: (u, v) its middle,
+ * (du, dv) its unit direction with du > 0. */
+typedef struct es_line_found {
+    bool found;
+    double u, v, du, dv;
+    double rms_px;   /* of the columns' echoes about the line */
+    size_t columns;  /* that lie on it */
+    const char *why; /* not found: the reason, static text */
+} es_line_found;
+/* The line that most columns agree on (fixed random pairs, then least squares
+ * on the echoes' centroids). `ignore` (u8, same size, may be NULL) is not 0
+ * where nothing is looked at. */
+bool es_line_find(const es_image *picture, const es_image *ignore, es_line_found *line,
+                  es_error *err);
+
+/* ---- lag ------------------------------------------------------------------------- */
+
+/* The time between two clocks: lag = time stamp of the tracker minus time stamp
+ * of the video for one and the same event. A number seen in the picture (the
+ * height of a line; the picture's shift) is taken as linear in the probe's
+ * pose, signal(t) = a + b . pose(t + lag), and the lag is the one that leaves
+ * the least: least squares with Huber's weights. The interval is a jackknife
+ * over ten blocks of time. */
+typedef struct es_lag_options {
+    double range_s;     /* looked for in -range .. range */
+    double max_gap_s;   /* poses further apart are not bridged */
+    bool rates;         /* the signal is a rate: poses are taken as velocities */
+    double least_share; /* of the signal's variance that the poses must explain */
+} es_lag_options;
+#define ES_LAG_DEFAULTS                                                                            \
+    { .range_s = 2, .max_gap_s = 0.5, .least_share = 0.6 }
+typedef struct es_lag_result {
+    double lag_s, lag_ci95_s; /* half width */
+    double share;             /* of the variance explained at the lag */
+    double share_unshifted;   /* and at 0 */
+    double residual;          /* RMS, in the signal's unit */
+    size_t samples;           /* used */
+    double motion_mm;         /* of the probe along its main axis, standard deviation */
+    bool drifts;              /* first and second half differ by more than three deviations */
+    double half_lag_s[2];
+} es_lag_result;
+/* Signal values that are not finite are gaps. Times of poses must grow.
+ * ES_GEOMETRY with the reason: too few samples in common, no motion, no
+ * signal, unrelated, periodic (several lags fit), at the end of the range. */
+bool es_lag_solve(const double *signal_times_s, const double *signal, size_t signal_count,
+                  const double *pose_times_s, const es_mat4 *poses, size_t pose_count,
+                  const es_lag_options *options, es_lag_result *result, es_error *err);
+
+/* ---- N-wire phantom ---------------------------------------------------------------- */
+
+enum { ES_PATTERNS_MAX = 8, ES_WIRES_MAX = 3 * ES_PATTERNS_MAX };
+typedef struct es_wire {
+    char name[32];
+    es_vec3 front, back; /* phantom, mm */
+} es_wire;
+/* Patterns of three wires one after another: the first and the third parallel,
+ * the second between them aslant. */
+typedef struct es_wire_phantom {
+    es_wire wires[ES_WIRES_MAX];
+    int patterns;
+} es_wire_phantom;
+/* ES_FORMAT naming the wires when a pattern is no N: outer wires that are not
+ * parallel within a degree, a middle one that is, wires not in one plane. */
+bool es_wire_phantom_check(const es_wire_phantom *phantom, es_error *err);
+
+/* The dots of one picture, wire by wire, and where the phantom lay when. */
+typedef struct es_wire_frame {
+    int64_t index; /* of the frame in its recording */
+    double time_s;
+    bool seen[ES_WIRES_MAX];
+    double dots[ES_WIRES_MAX][2]; /* pixels u, v */
+} es_wire_frame;
+
+/* The pose of the probe in the phantom's reference, as a track in time. */
+typedef struct es_wire_poses {
+    const double *times_s;
+    const es_mat4 *probe_to_reference; /* not finite: no pose then */
+    size_t count;
+} es_wire_poses;
+
+typedef struct es_wire_options {
+    es_mat4 phantom_to_reference;
+    bool isotropic;   /* one scale for both axes */
+    bool lag_free;    /* the lag is found too */
+    double lag_s;     /* else this one: tracker's stamp minus video's */
+    double max_gap_s; /* poses further apart are not bridged */
+} es_wire_options;
+
+/* Why a frame was left out, by the step that failed. */
+typedef struct es_wire_reject {
+    int64_t index;
+    char step[24]; /* "image", "dots", "match", "pose", "fit" */
+    char reason[160];
+} es_wire_reject;
+
+/* How far the predicted wires are from the dots. */
+typedef struct es_wire_errors {
+    double m95_mm;              /* mean of the lowest 95 % of the middle wires' 3-D errors */
+    double mean_mm, largest_mm; /* of all of them */
+    double rms_2d_mm;           /* all wires, in the picture's plane */
+    size_t frames, dots;
+} es_wire_errors;
+
+typedef struct es_wire_result {
+    es_mat4 image_to_probe; /* columns: mm per pixel; the third their mean, across */
+    double spacing_mm[2], spacing_ci95_mm[2];
+    double lag_s, lag_ci95_s; /* 0 wide when given */
+    double translation_ci95_mm[3], rotation_ci95_rad[3];
+    double condition;
+    es_wire_errors calibration;
+    size_t frames_used, dots_used, dots_rejected;
+    double rotation_range_rad; /* of the probe over the phantom */
+} es_wire_result;
+/* ImageToProbe from dots: all wires' distances in the picture between the dots
+ * and where the wires cut the image plane (in mm) are least, with Huber's
+ * weights at three robust deviations; orthogonal by construction. Starts from
+ * the middle wires' places by their ratio between the outer ones (Chen et al.,
+ * "Guidance of spinal needle injections ... N-wire", after Comeau 1998). Lag:
+ * poses are taken at time + lag. `rejects` (room for frame_count, may be NULL)
+ * names frames without a pose or far off the fit. ES_GEOMETRY with the reason:
+ * too few frames, motion that does not determine the result. */
+bool es_wire_solve(const es_wire_phantom *phantom, const es_wire_frame *frames, size_t frame_count,
+                   const es_wire_poses *poses, const es_wire_options *options,
+                   es_wire_result *result, es_wire_reject *rejects, size_t *reject_count,
+                   es_error *err);
+/* The errors of a calibration on other frames. */
+bool es_wire_validate(const es_wire_phantom *phantom, const es_wire_frame *frames,
+                      size_t frame_count, const es_wire_poses *poses,
+                      const es_wire_options *options, const es_wire_result *calibration,
+                      es_wire_errors *errors, es_error *err);
+/* Where the wires cut the image plane, pixels, for a frame at time_s: NaN when
+ * parallel to it. False without a pose. */
+bool es_wire_predict(const es_wire_phantom *phantom, const es_wire_poses *poses,
+                     const es_wire_options *options, const es_wire_result *calibration,
+                     double time_s, double dots[ES_WIRES_MAX][2]);
+
 #ifdef __cplusplus
 }
 #endif

@@ -31,6 +31,21 @@ void es_pose_list_clear(es_pose_list *list);
 bool es_pose_list_choose(es_source *source, const char *tool, const char *reference,
                          char transform[2 * ES_NAME_SIZE], es_error *err);
 
+/* What the pictures of a recording show of the probe's motion, a number each. */
+typedef struct es_image_signal {
+    double *times_s, *values; /* NaN: nothing found in that picture */
+    size_t count, found, capacity;
+    char unit[40];    /* "px: height of the line in the middle column" */
+    char reason[200]; /* why the last picture without a value has none */
+} es_image_signal;
+/* The height of a straight bright echo (es_line_find) in the middle column.
+ * Pixels that are bright in all of the first pictures (text, the probe's own
+ * ring) are left out. ES_GEOMETRY without time stamps or with fewer than 30
+ * pictures that show a line. */
+bool es_line_signal_read(es_source *source, const es_progress *progress, es_image_signal *signal,
+                         es_error *err);
+void es_image_signal_clear(es_image_signal *signal);
+
 #ifdef __cplusplus
 }
 #endif

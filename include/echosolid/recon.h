@@ -34,7 +34,9 @@ typedef enum es_compounding { ES_LATEST, ES_MEAN, ES_MAXIMUM } es_compounding;
  * 16 for types of 1-2, 4 and 8 bytes. LINEAR MEAN 20 (30 with spread), LATEST
  * and MAXIMUM 41, the brick's rim included.
  * NEAREST MEAN of 1- and 2-byte types is exact up to 2^24 hits a voxel; each
- * time that is reached, sum and count are halved, so that old hits count half. */
+ * time that is reached, sum and count are halved, so that old hits count half.
+ * With a mask the states of MEAN are those of the wide types, and a hit is the
+ * sum of weights / 255. */
 typedef struct es_recon_options {
     double origin_mm[3]; /* centre of lattice voxel (0,0,0), in reference mm */
     double spacing_mm[3];
@@ -49,6 +51,10 @@ typedef struct es_recon_options {
     es_fan fan;                           /* kind NONE: no fan clip */
     double threshold;                     /* pixels below are ignored (RGB: all three); NaN: none */
     bool spread;           /* MEAN only: also collect the standard deviation of the hits */
+    /* MEAN only: how much each pixel of every frame counts, 0 (not at all) to
+     * 255 (like one without a mask): a u8 image with one channel, of the frames'
+     * size. es_volume_new copies it. NULL: all pixels count alike. */
+    const es_image *mask;
     uint64_t memory_limit; /* bytes of bricks; 0: three quarters of free memory */
 } es_recon_options;
 #define ES_RECON_DEFAULTS                                                                          \
@@ -101,7 +107,7 @@ typedef struct es_volume_stats {
     uint64_t frames;
     uint64_t pixels_inserted; /* distance: scan lines with bone */
     uint64_t pixels_outside;  /* nearest voxel outside the given extent */
-    uint64_t pixels_ignored;  /* below the threshold or not finite */
+    uint64_t pixels_ignored;  /* below the threshold, not finite, or of weight 0 in the mask */
     uint64_t bricks, bytes;
     double insert_s; /* wall time inside insert */
 } es_volume_stats;
@@ -111,8 +117,8 @@ es_volume_stats es_volume_statistics(const es_volume *volume);
  * that were hit. ES_GEOMETRY when none was. `info` is overwritten. */
 bool es_volume_grid_info(const es_volume *volume, es_grid_info *info, es_error *err);
 /* Slabs for es_grid_write: values in the volume's type (0 where unseen), hits
- * (u16, clamped; LINEAR: the sum of the weights, rounded, at least 1 where
- * seen), or standard deviation of the hits (f32, one channel: the first; 0
+ * (u16, clamped; LINEAR or a mask: the sum of the weights, rounded, at least 1
+ * where seen), or standard deviation of the hits (f32, one channel: the first; 0
  * where fewer than two; ES_USAGE unless the option `spread` was set). Context:
  * an es_volume. The geometry is es_volume_grid_info's with type and channels
  * changed. */

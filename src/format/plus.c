@@ -218,7 +218,9 @@ static void keep_lines(xmlDoc *doc, const pass *p) {
 
 static bool check_root(const es_plus *plus, es_error *err) {
     const xmlNode *root = xmlDocGetRootElement(plus->doc);
-    if (root && strcmp((const char *)root->name, "PlusConfiguration") == 0) return true;
+    if (root && (strcmp((const char *)root->name, "PlusConfiguration") == 0 ||
+                 strcmp((const char *)root->name, "ProbeCalibrationResult") == 0))
+        return true;
     return es_fail(err, ES_FORMAT, "%s: the root element is <%.60s>, expected <PlusConfiguration>",
                    plus->name, root ? (const char *)root->name : "");
 }

@@ -104,7 +104,10 @@ static bool resolve_compounding(maker *m) {
         why = from_default;
     }
     m->setup->recon.compounding = choice == MASK ? ES_MEAN : (es_compounding)choice;
-    return decide(m, "compounding", why, words[choice]) && (choice != MASK || read_mask(m));
+    if (!decide(m, "compounding", why, words[choice])) return false;
+    if (choice != MASK) return true;
+    m->setup->recon.mask = &m->setup->mask;
+    return read_mask(m);
 }
 
 static bool resolve_clip(maker *m) {

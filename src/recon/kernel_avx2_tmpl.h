@@ -30,6 +30,29 @@ static inline void NAME(maximum_chunk)(NAME(picked) * voxels, const chunk *c, co
     }
 }
 
+/* Sums of floats go on from the voxel's own, pixel by pixel, as the plain ones do. */
+static inline void NAME(sums_chunk)(sums *voxels, const chunk *c, const axis axes[3], bool masked) {
+    const PIXEL *pixels = c->pixels;
+    _Alignas(32) uint16_t voxel[CHUNK];
+    uint64_t ends = find_runs(c, axes, voxel);
+    FOR_EACH_RUN(ends) {
+        sums s = voxels[voxel[last]];
+        for (uint32_t i = from; i <= last; i++) {
+            if (masked && !c->keep[i]) continue;
+            const double weight = masked ? (double)importance(c->keep[i]) : 1;
+            s.sum += weight * (double)pixels[i];
+            s.weight += weight;
+        }
+        voxels[voxel[last]] = s;
+    }
+}
+
+static void NAME(nearest_weighted)(void *state, const tile *t) {
+    axis axes[3];
+    make_axes(t, axes);
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(sums_chunk)(state, &c, axes, true));
+}
+
 #if SMALL
 
 static inline void NAME(mean_chunk)(uint64_t *voxels, const chunk *c, const axis axes[3]) {
@@ -61,17 +84,8 @@ static inline void NAME(spread_chunk)(packed_spread *voxels, const chunk *c, con
 
 #else
 
-/* Sums of floats go on from the voxel's own, pixel by pixel, as the plain ones do. */
 static inline void NAME(mean_chunk)(sums *voxels, const chunk *c, const axis axes[3]) {
-    const PIXEL *pixels = c->pixels;
-    _Alignas(32) uint16_t voxel[CHUNK];
-    uint64_t ends = find_runs(c, axes, voxel);
-    FOR_EACH_RUN(ends) {
-        sums s = voxels[voxel[last]];
-        for (uint32_t i = from; i <= last; i++) s.sum += (double)pixels[i];
-        s.weight += last + 1 - from;
-        voxels[voxel[last]] = s;
-    }
+    NAME(sums_chunk)(voxels, c, axes, false);
 }
 
 static inline void NAME(spread_chunk)(sums_spread *voxels, const chunk *c, const axis axes[3]) {
@@ -122,22 +136,28 @@ static inline void NAME(load_values)(const chunk *c, const void *end, float valu
         _mm256_store_ps(value + i, _mm256_cvtepi32_ps(NAME(widen)(pixels + i)));
 }
 
-static void NAME(linear_mean)(void *state, const tile *t) {
+static inline void NAME(insert_linear)(sums *voxels, const tile *t, bool masked) {
     linear_axis axes[3];
     _Alignas(32) weighted pixels;
     make_linear_axes(t, axes);
     FOR_EACH_CHUNK(t, sizeof(PIXEL), {
         NAME(load_values)(&c, t->end, pixels.value);
-        add_weighted(state, &pixels, weigh(&c, axes, &pixels));
+        add_weighted(voxels, &pixels, weigh(&c, axes, masked, &pixels));
     });
+}
+
+static void NAME(linear_mean)(void *state, const tile *t) { NAME(insert_linear)(state, t, false); }
+static void NAME(linear_weighted)(void *state, const tile *t) {
+    NAME(insert_linear)(state, t, true);
 }
 
 #endif
 
 static insert_tile_fn *const NAME(inserters)[INSERTERS] = {
-    [ES_LATEST] = NAME(nearest_latest),   [ES_MEAN] = NAME(nearest_mean_any),
-    [ES_MAXIMUM] = NAME(nearest_maximum), [NEAREST_SPREAD] = NAME(nearest_spread),
+    [ES_LATEST] = NAME(nearest_latest),          [ES_MEAN] = NAME(nearest_mean_any),
+    [ES_MAXIMUM] = NAME(nearest_maximum),        [NEAREST_SPREAD] = NAME(nearest_spread),
+    [NEAREST_WEIGHTED] = NAME(nearest_weighted),
 #if SMALL
-    [LINEAR_MEAN] = NAME(linear_mean),
+    [LINEAR_MEAN] = NAME(linear_mean),           [LINEAR_WEIGHTED] = NAME(linear_weighted),
 #endif
 };

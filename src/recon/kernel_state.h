@@ -7,10 +7,6 @@
 
 /* ---- chunks ------------------------------------------------------------------ */
 
-/* Pixels at a time. LINEAR gathers the pixels of one cell within a chunk, so
- * that its size is part of the result. */
-enum { CHUNK = 64 };
-
 /* A chunk of a span: a copy, so that compilers know that no store changes it. */
 typedef struct chunk {
     const void *pixels;
@@ -67,6 +63,9 @@ typedef struct sums {
 typedef struct sums_spread {
     double sum, weight, squares;
 } sums_spread;
+
+/* What a pixel counts by its mask; exactly 1 at 255. */
+static inline float importance(uint8_t weight) { return (float)weight / 255.0f; }
 
 /* ---- names per pixel type ------------------------------------------------------- */
 

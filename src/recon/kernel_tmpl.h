@@ -28,6 +28,39 @@ static inline reading NAME(reading_of_picked)(const NAME(picked) * s) {
 READ_ROWS(NAME(read_picked), NAME(picked), NAME(reading_of_picked))
 VALUE_ROWS(NAME(values_picked), NAME(picked), NAME(reading_of_picked))
 
+static inline void NAME(sums_chunk)(sums *voxels, const chunk *c, bool masked) {
+    const PIXEL *pixels = c->pixels;
+    uint32_t voxel[CHUNK];
+    nearest_voxels(c, voxel);
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->keep && !c->keep[i]) continue;
+        const double weight = masked ? (double)importance(c->keep[i]) : 1;
+        voxels[voxel[i]].sum += weight * (double)pixels[i];
+        voxels[voxel[i]].weight += weight;
+    }
+}
+
+static inline void NAME(sums_spread_chunk)(sums_spread *voxels, const chunk *c, bool masked) {
+    const PIXEL *pixels = c->pixels;
+    uint32_t voxel[CHUNK];
+    nearest_voxels(c, voxel);
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->keep && !c->keep[i]) continue;
+        const double weight = masked ? (double)importance(c->keep[i]) : 1;
+        const double value = (double)pixels[i];
+        voxels[voxel[i]].sum += weight * value;
+        voxels[voxel[i]].weight += weight;
+        voxels[voxel[i]].squares += weight * (value * value);
+    }
+}
+
+static void NAME(nearest_weighted)(void *state, const tile *t) {
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(sums_chunk)(state, &c, true));
+}
+static void NAME(nearest_weighted_spread)(void *state, const tile *t) {
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(sums_spread_chunk)(state, &c, true));
+}
+
 #if SMALL
 
 /* Neighbouring pixels mostly fall into one voxel, and adding to memory that was
@@ -76,27 +109,10 @@ VALUE_ROWS(NAME(values_packed_spread), packed_spread, NAME(reading_of_packed_spr
 #else
 
 static inline void NAME(mean_chunk)(sums *voxels, const chunk *c) {
-    const PIXEL *pixels = c->pixels;
-    uint32_t voxel[CHUNK];
-    nearest_voxels(c, voxel);
-    for (uint32_t i = 0; i < c->count; i++) {
-        if (c->keep && !c->keep[i]) continue;
-        voxels[voxel[i]].sum += (double)pixels[i];
-        voxels[voxel[i]].weight += 1;
-    }
+    NAME(sums_chunk)(voxels, c, false);
 }
-
 static inline void NAME(spread_chunk)(sums_spread *voxels, const chunk *c) {
-    const PIXEL *pixels = c->pixels;
-    uint32_t voxel[CHUNK];
-    nearest_voxels(c, voxel);
-    for (uint32_t i = 0; i < c->count; i++) {
-        if (c->keep && !c->keep[i]) continue;
-        double value = (double)pixels[i];
-        voxels[voxel[i]].sum += value;
-        voxels[voxel[i]].weight += 1;
-        voxels[voxel[i]].squares += value * value;
-    }
+    NAME(sums_spread_chunk)(voxels, c, false);
 }
 
 #endif
@@ -112,7 +128,7 @@ static void NAME(nearest_spread)(void *state, const tile *t) {
 
 /* Neighbouring pixels mostly share their 8 voxels: their sums are gathered
  * first, which rounds a little, always alike, and then added. */
-static inline void NAME(linear_mean_chunk)(sums *voxels, const chunk *c) {
+static inline void NAME(linear_mean_chunk)(sums *voxels, const chunk *c, bool masked) {
     const PIXEL *pixels = c->pixels;
     corners at;
     linear_corners(c, &at);
@@ -123,6 +139,7 @@ static inline void NAME(linear_mean_chunk)(sums *voxels, const chunk *c) {
             if (c->keep && !c->keep[i]) continue;
             float weight[8];
             corner_weights(&at, i, weight);
+            if (masked) weigh_corners(weight, c->keep[i]);
             for (int k = 0; k < 8; k++) {
                 sum[k] += (GATHER)weight[k] * (GATHER)pixels[i];
                 weights[k] += (GATHER)weight[k];
@@ -135,7 +152,7 @@ static inline void NAME(linear_mean_chunk)(sums *voxels, const chunk *c) {
     }
 }
 
-static inline void NAME(linear_spread_chunk)(sums_spread *voxels, const chunk *c) {
+static inline void NAME(linear_spread_chunk)(sums_spread *voxels, const chunk *c, bool masked) {
     const PIXEL *pixels = c->pixels;
     corners at;
     linear_corners(c, &at);
@@ -143,6 +160,7 @@ static inline void NAME(linear_spread_chunk)(sums_spread *voxels, const chunk *c
         if (c->keep && !c->keep[i]) continue;
         float weight[8];
         corner_weights(&at, i, weight);
+        if (masked) weigh_corners(weight, c->keep[i]);
         const double value = (double)pixels[i];
         for (int k = 0; k < 8; k++) {
             sums_spread *s = &voxels[at.voxel[i] + corner_step[k]];
@@ -168,10 +186,16 @@ static inline void NAME(frames_chunk)(frames *voxels, const chunk *c, uint32_t f
 }
 
 static void NAME(linear_mean)(void *state, const tile *t) {
-    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(linear_mean_chunk)(state, &c));
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(linear_mean_chunk)(state, &c, false));
+}
+static void NAME(linear_weighted)(void *state, const tile *t) {
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(linear_mean_chunk)(state, &c, true));
 }
 static void NAME(linear_spread)(void *state, const tile *t) {
-    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(linear_spread_chunk)(state, &c));
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(linear_spread_chunk)(state, &c, false));
+}
+static void NAME(linear_weighted_spread)(void *state, const tile *t) {
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(linear_spread_chunk)(state, &c, true));
 }
 static void NAME(linear_latest)(void *state, const tile *t) {
     FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(frames_chunk)(state, &c, t->frame, true));
@@ -217,7 +241,7 @@ VALUE_ROWS(NAME(values_largest), frames, reading_of_largest)
 /* clang-format off */
 #define ENTRY(state, insert, read, values, room)                                                   \
     {sizeof(state), insert, NULL, read, values, NAME(keep), NAME(pick), room}
-static const kernel NAME(kernels)[2][3][2] = {
+static const kernel NAME(kernels)[2][3][4] = {
     [ES_NEAREST] = {
         [ES_LATEST] = {ENTRY(NAME(picked), NAME(nearest_latest), NAME(read_picked),
                              NAME(values_picked), NULL)},
@@ -227,10 +251,16 @@ static const kernel NAME(kernels)[2][3][2] = {
         [ES_MEAN] = {ENTRY(uint64_t, NAME(nearest_mean), NAME(read_packed), NAME(values_packed),
                            make_room_packed),
                      ENTRY(packed_spread, NAME(nearest_spread), NAME(read_packed_spread),
-                           NAME(values_packed_spread), make_room_packed_spread)},
+                           NAME(values_packed_spread), make_room_packed_spread),
+                     ENTRY(sums, NAME(nearest_weighted), read_sums, NAME(values_sums), NULL),
+                     ENTRY(sums_spread, NAME(nearest_weighted_spread), read_sums_spread,
+                           NAME(values_sums_spread), NULL)},
 #else
         [ES_MEAN] = {ENTRY(sums, NAME(nearest_mean), read_sums, NAME(values_sums), NULL),
                      ENTRY(sums_spread, NAME(nearest_spread), read_sums_spread,
+                           NAME(values_sums_spread), NULL),
+                     ENTRY(sums, NAME(nearest_weighted), read_sums, NAME(values_sums), NULL),
+                     ENTRY(sums_spread, NAME(nearest_weighted_spread), read_sums_spread,
                            NAME(values_sums_spread), NULL)},
 #endif
     },
@@ -240,6 +270,9 @@ static const kernel NAME(kernels)[2][3][2] = {
                               NULL)},
         [ES_MEAN] = {ENTRY(sums, NAME(linear_mean), read_sums, NAME(values_sums), NULL),
                      ENTRY(sums_spread, NAME(linear_spread), read_sums_spread,
+                           NAME(values_sums_spread), NULL),
+                     ENTRY(sums, NAME(linear_weighted), read_sums, NAME(values_sums), NULL),
+                     ENTRY(sums_spread, NAME(linear_weighted_spread), read_sums_spread,
                            NAME(values_sums_spread), NULL)},
     },
 };

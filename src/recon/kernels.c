@@ -77,6 +77,11 @@ static inline void corner_weights(const corners *at, uint32_t i, float weight[8]
     }
 }
 
+static inline void weigh_corners(float weight[8], uint8_t mask) {
+    const float part = importance(mask);
+    for (int k = 0; k < 8; k++) weight[k] *= part;
+}
+
 /* ---- states that do not depend on the pixel type ------------------------------ */
 
 static uint64_t halve(uint64_t packed) {
@@ -193,13 +198,13 @@ READ_ROWS(read_largest, frames, reading_of_largest)
 #include "kernel_types.h"
 
 kernel kernel_find(const es_recon_options *options, es_cpu level) {
-    static const kernel(*const plain[])[3][2] = {
+    static const kernel(*const plain[])[3][4] = {
         [ES_U8] = kernels_u8,   [ES_I8] = kernels_i8,   [ES_U16] = kernels_u16,
         [ES_I16] = kernels_i16, [ES_U32] = kernels_u32, [ES_I32] = kernels_i32,
         [ES_F32] = kernels_f32, [ES_F64] = kernels_f64,
     };
-    kernel found =
-        plain[options->type][options->interpolation][options->compounding][options->spread];
+    const int kind = options->spread + 2 * (options->mask != NULL);
+    kernel found = plain[options->type][options->interpolation][options->compounding][kind];
     found.insert = found.insert_kept;
     insert_tile_fn *faster = level >= ES_CPU_AVX2 ? find_insert_avx2(options) : NULL;
     if (faster) found.insert = faster;

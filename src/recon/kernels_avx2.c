@@ -210,8 +210,14 @@ static inline void store_turned(const __m256 w[8], float rows[][8]) {
     }
 }
 
-/* The products are those of the plain kernel, in its order. */
-static inline void store_weights(__m256 x1, __m256 y1, __m256 z1, float rows[][8]) {
+static inline __m256 importance_8(const uint8_t *mask) {
+    __m256i weights = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)mask));
+    return _mm256_div_ps(_mm256_cvtepi32_ps(weights), _mm256_set1_ps(255));
+}
+
+/* The products are those of the plain kernel, in its order; mask may be NULL. */
+static inline void store_weights(__m256 x1, __m256 y1, __m256 z1, const uint8_t *mask,
+                                 float rows[][8]) {
     const __m256 one = _mm256_set1_ps(1);
     __m256 x0 = _mm256_sub_ps(one, x1), y0 = _mm256_sub_ps(one, y1), z0 = _mm256_sub_ps(one, z1);
     __m256 yz[4] = {_mm256_mul_ps(y0, z0), _mm256_mul_ps(y1, z0), _mm256_mul_ps(y0, z1),
@@ -221,11 +227,14 @@ static inline void store_weights(__m256 x1, __m256 y1, __m256 z1, float rows[][8
         w[2 * k] = _mm256_mul_ps(yz[k], x0);
         w[2 * k + 1] = _mm256_mul_ps(yz[k], x1);
     }
+    const __m256 part = mask ? importance_8(mask) : one;
+    for (int k = 0; mask && k < 8; k++) w[k] = _mm256_mul_ps(w[k], part);
     store_turned(w, rows);
 }
 
 /* Fills all but the values; returns a bit for the last pixel of each cell. */
-static inline uint64_t weigh(const chunk *c, const linear_axis axes[3], weighted *out) {
+static inline uint64_t weigh(const chunk *c, const linear_axis axes[3], bool masked,
+                             weighted *out) {
     const __m256i order = _mm256_setr_epi32(7, 0, 1, 2, 3, 4, 5, 6);
     __m256i x[2], y[2], z[2], vx, vy, vz, before = _mm256_setzero_si256();
     start_linear(&axes[0], c->x, x);
@@ -235,7 +244,7 @@ static inline uint64_t weigh(const chunk *c, const linear_axis axes[3], weighted
     for (uint32_t i = 0; i < c->count; i += LINEAR_LANES) {
         __m256 fx = next_8(&axes[0], x, &vx), fy = next_8(&axes[1], y, &vy);
         __m256 fz = next_8(&axes[2], z, &vz);
-        store_weights(fx, fy, fz, &out->corner[i]);
+        store_weights(fx, fy, fz, masked ? c->keep + i : NULL, &out->corner[i]);
         __m256i number = _mm256_add_epi32(
             vx, _mm256_add_epi32(_mm256_mullo_epi32(vy, _mm256_set1_epi32(RIM_ROW)),
                                  _mm256_mullo_epi32(vz, _mm256_set1_epi32(RIM_SLICE))));
@@ -296,7 +305,7 @@ static inline __m256i widen_i16(const void *pixels) {
 /* ---- one table per pixel type ----------------------------------------------------------- */
 
 /* What stands behind the three kinds of compounding by nearest voxels. */
-enum { NEAREST_SPREAD = 3, LINEAR_MEAN, INSERTERS };
+enum { NEAREST_SPREAD = 3, NEAREST_WEIGHTED, LINEAR_MEAN, LINEAR_WEIGHTED, INSERTERS };
 
 #define KERNEL_TEMPLATE "kernel_avx2_tmpl.h"
 #include "kernel_types.h"
@@ -308,8 +317,12 @@ insert_tile_fn *find_insert_avx2(const es_recon_options *o) {
         [ES_F32] = inserters_f32, [ES_F64] = inserters_f64,
     };
     if (!__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2")) return NULL;
+    if (o->mask && o->spread) return NULL;
     if (o->interpolation == ES_LINEAR)
-        return o->compounding == ES_MEAN && !o->spread ? by_type[o->type][LINEAR_MEAN] : NULL;
+        return o->compounding != ES_MEAN || o->spread
+                   ? NULL
+                   : by_type[o->type][o->mask ? LINEAR_WEIGHTED : LINEAR_MEAN];
+    if (o->mask) return by_type[o->type][NEAREST_WEIGHTED];
     if (o->compounding == ES_MEAN && !o->spread && o->type == ES_U8) return nearest_mean_u8_avx2;
     if (o->compounding == ES_MEAN && !o->spread && o->type == ES_I8) return nearest_mean_i8_avx2;
     return by_type[o->type][o->spread ? NEAREST_SPREAD : o->compounding];

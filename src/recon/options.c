@@ -56,6 +56,20 @@ static bool check_clip(const es_recon_options *o, es_error *err) {
     return true;
 }
 
+static bool check_mask(const es_recon_options *o, es_error *err) {
+    const es_image *mask = o->mask;
+    if (!mask) return true;
+    if (o->compounding != ES_MEAN)
+        return es_fail(err, ES_USAGE, "an importance mask is a weighted mean: expected MEAN");
+    if (!mask->data || mask->type != ES_U8 || mask->channels != 1 || mask->width == 0 ||
+        mask->height == 0)
+        return es_fail(err, ES_USAGE,
+                       "importance mask of %u x %u pixels, type %s, %d channels: expected a grey "
+                       "picture of 8-bit weights",
+                       mask->width, mask->height, es_type_name(mask->type), mask->channels);
+    return true;
+}
+
 bool check_options(const es_recon_options *o, es_error *err) {
     if (!check_lattice(o->origin_mm, o->spacing_mm, err)) return false;
     if (o->interpolation != ES_NEAREST && o->interpolation != ES_LINEAR)
@@ -68,7 +82,7 @@ bool check_options(const es_recon_options *o, es_error *err) {
         return es_fail(err, ES_USAGE, "%d channels: expected 1 (grey) or 3 (RGB)", o->channels);
     if (o->spread && o->compounding != ES_MEAN)
         return es_fail(err, ES_USAGE, "the spread of the hits is collected with MEAN only");
-    return check_extent(o, err) && check_clip(o, err);
+    return check_extent(o, err) && check_clip(o, err) && check_mask(o, err);
 }
 
 /* ---- the PLUS box ---------------------------------------------------------------- */

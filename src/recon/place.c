@@ -301,9 +301,9 @@ bool visit_bricks(const placed *frame, pixel_box pixels, double reach, visit_bri
     const double n[3] = {frame->normal.x, frame->normal.y, frame->normal.z};
     const int k = largest_axis(frame->normal), i = (k + 1) % 3, j = (k + 2) % 3;
     /* The plane over one brick column: its height at the column's centre, and
-     * how far it can stray from that over the column's width. */
+     * how far it can stray from that over the column and `reach` round it. */
     double slope_i = -n[i] / n[k], slope_j = -n[j] / n[k];
-    double stray = (fabs(slope_i) + fabs(slope_j)) * 0.5 * ES_BRICK + reach / fabs(n[k]) + 1e-6;
+    double stray = (fabs(slope_i) + fabs(slope_j)) * (0.5 * ES_BRICK + reach) + reach + 1e-6;
     double start[3];
     for (int a = 0; a < 3; a++) start[a] = (double)frame->start[a] / (double)ONE_VOXEL;
     for (int64_t bj = low[j]; bj <= high[j]; bj++)

@@ -127,10 +127,15 @@ size_t cut_rows(const placed *frame, const fixed_box *box, const support *s, uin
 
 /* ---- kernels.c: rows into bricks ------------------------------------------ */
 
+/* Pixels that kernels take at a time. LINEAR gathers the pixels of one cell
+ * within a chunk, so that its size is part of the result. Weights are read in
+ * whole chunks. */
+enum { CHUNK = 64 };
+
 /* A run of pixels that all fall into one brick. */
 typedef struct row_span {
     const void *pixels;  /* `count` of them, one channel, without gaps */
-    const uint8_t *keep; /* NULL, or 0 for each pixel to leave out */
+    const uint8_t *keep; /* NULL, or 0 for each pixel to leave out; with a mask its weight */
     uint64_t at[3];      /* position of the first, local to the state, never negative */
     uint32_t count;
 } row_span;
@@ -153,7 +158,7 @@ typedef struct reading {
 typedef struct kernel {
     size_t voxel_bytes;
     insert_tile_fn *insert_kept; /* heeds what spans say of pixels to leave out */
-    insert_tile_fn *insert;      /* for spans that keep all their pixels */
+    insert_tile_fn *insert;      /* for spans that keep all their pixels; with a mask, any */
     /* `count` neighbours in x, from element `first` of the state. */
     void (*read)(const void *state, size_t first, uint32_t count, reading *out);
     /* The same as pixels of the volume's type, 0 where unseen. */
@@ -187,7 +192,8 @@ enum { MOST_HITS = (1 << 24) - 1 }; /* that a state with make_room can count */
 /* ---- volume.c, for resolve.c ------------------------------------------------ */
 
 struct es_volume {
-    es_recon_options options;
+    es_recon_options options; /* its mask, if any, is the copy below */
+    es_image mask;            /* with room for CHUNK bytes behind it */
     es_pool *pool;
     kernel kernel;
     size_t channel_bytes; /* of a brick's state */

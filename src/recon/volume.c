@@ -31,6 +31,21 @@ size_t es_volume_brick_bytes(const es_recon_options *options) {
     return channel_bytes(options, &k) * (size_t)options->channels;
 }
 
+/* A copy that kernels may read in whole chunks. */
+static bool copy_mask(es_volume *volume, es_error *err) {
+    const es_image *mask = volume->options.mask;
+    if (!mask) return true;
+    const size_t pixels = (size_t)mask->width * mask->height;
+    uint8_t *weights = es_alloc(pixels + CHUNK, 1, err);
+    if (!weights) return false;
+    memcpy(weights, mask->data, pixels);
+    memset(weights + pixels, 0, CHUNK);
+    volume->mask = *mask;
+    volume->mask.data = weights;
+    volume->options.mask = &volume->mask;
+    return true;
+}
+
 es_volume *es_volume_new(const es_recon_options *options, es_pool *pool, es_error *err) {
     es_cpu level;
     if (!check_options(options, err) || !es_cpu_level(&level, err)) return NULL;
@@ -41,7 +56,7 @@ es_volume *es_volume_new(const es_recon_options *options, es_pool *pool, es_erro
     volume->kernel = kernel_find(options, level);
     volume->channel_bytes = channel_bytes(options, &volume->kernel);
     volume->batch = es_alloc_zero(1, sizeof *volume->batch, err);
-    if (!volume->batch ||
+    if (!volume->batch || !copy_mask(volume, err) ||
         !store_init(&volume->store, volume->channel_bytes * (size_t)options->channels,
                     options->memory_limit, err)) {
         es_volume_free(volume);
@@ -55,6 +70,7 @@ void es_volume_free(es_volume *volume) {
     if (!volume) return;
     store_clear(&volume->store);
     support_clear(&volume->support);
+    es_image_clear(&volume->mask);
     es_free(volume->batch);
     es_free(volume);
 }
@@ -147,6 +163,21 @@ static bool must_check(const es_recon_options *o) {
     return !isnan(o->threshold) || o->type == ES_F32 || o->type == ES_F64;
 }
 
+/* What each pixel counts: 0 if its value or its mask (NULL: none) leaves it out.
+ * Returns how many stay. */
+static uint32_t weigh_pixels(const es_volume *volume, const void *pixels, const uint8_t *mask,
+                             uint32_t count, uint8_t keep[PICKED]) {
+    const es_recon_options *o = &volume->options;
+    uint32_t kept = volume->kernel.keep(pixels, count, o->channels, o->threshold, keep);
+    if (!mask) return kept;
+    kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        keep[i] = keep[i] ? mask[i] : 0;
+        kept += keep[i] > 0;
+    }
+    return kept;
+}
+
 /* Makes sure that the brick can count so many more hits in one voxel. */
 static void expect_hits(const es_volume *volume, cell *c, uint64_t count) {
     if (!volume->kernel.make_room) return;
@@ -173,11 +204,12 @@ static void insert_picked(const es_volume *volume, void *state, const tile *whol
         *piece = (row_span){.pixels = pixels, .keep = keep};
         piece->count = span->count - first < PICKED ? span->count - first : PICKED;
         for (int a = 0; a < 3; a++) piece->at[a] = span->at[a] + first * whole->step[a];
-        uint32_t kept = volume->kernel.keep(source, piece->count, o->channels, o->threshold, keep);
+        const uint8_t *mask = span->keep ? span->keep + first : NULL;
+        uint32_t kept = weigh_pixels(volume, source, mask, piece->count, keep);
         if (kept == 0) continue;
-        insert_tile_fn *insert =
-            kept < piece->count ? volume->kernel.insert_kept : volume->kernel.insert;
-        if (kept == piece->count) piece->keep = NULL;
+        const bool some = kept < piece->count;
+        insert_tile_fn *insert = some ? volume->kernel.insert_kept : volume->kernel.insert;
+        if (!some && !mask) piece->keep = NULL;
         for (int channel = 0; channel < o->channels; channel++) {
             volume->kernel.pick(source, piece->count, o->channels, channel, pixels);
             insert((char *)state + (size_t)channel * volume->channel_bytes, &part);
@@ -198,6 +230,7 @@ static void insert_tile(const es_volume *volume, cell *c, const tile *t) {
 static void insert_frame(const batch *b, size_t f, cell *c) {
     const es_recon_options *o = &b->volume->options;
     const support *s = &b->volume->support;
+    const uint8_t *mask = b->volume->mask.data;
     const placed *frame = &b->frames[f];
     const size_t pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
     const size_t row_bytes = b->images[f]->width * pixel_bytes;
@@ -223,7 +256,7 @@ static void insert_frame(const batch *b, size_t f, cell *c) {
             row_span *span = &t.spans[i];
             const size_t offset = cuts[i].v * row_bytes + pixels.from * pixel_bytes;
             span->pixels = (const char *)b->images[f]->data + offset;
-            span->keep = NULL;
+            span->keep = mask ? mask + (size_t)cuts[i].v * s->width + pixels.from : NULL;
             span->count = pixels.to - pixels.from;
             __builtin_prefetch(next + offset, 0, 2);
             __builtin_prefetch(next + offset + (pixels.to - pixels.from - 1) * pixel_bytes, 0, 2);
@@ -259,13 +292,14 @@ static fixed_box extent_box(const es_recon_options *o, const placed *frame) {
 static uint64_t kept_pixels(const es_volume *volume, const es_image *image, row_cut cut) {
     const es_recon_options *o = &volume->options;
     const size_t pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
+    const uint8_t *mask = volume->mask.data;
     uint8_t keep[PICKED];
     uint64_t kept = 0;
     for (uint32_t u = cut.pixels.from; u < cut.pixels.to; u += PICKED) {
         uint32_t count = cut.pixels.to - u < PICKED ? cut.pixels.to - u : PICKED;
-        const char *source =
-            (const char *)image->data + ((size_t)cut.v * image->width + u) * pixel_bytes;
-        kept += volume->kernel.keep(source, count, o->channels, o->threshold, keep);
+        const size_t offset = (size_t)cut.v * image->width + u;
+        const char *source = (const char *)image->data + offset * pixel_bytes;
+        kept += weigh_pixels(volume, source, mask ? mask + offset : NULL, count, keep);
     }
     return kept;
 }
@@ -276,7 +310,7 @@ static bool count_pixels(es_volume *volume, const es_image *image, const es_mat4
                          es_error *err) {
     const es_recon_options *o = &volume->options;
     const support *s = &volume->support;
-    const bool check = must_check(o);
+    const bool check = must_check(o) || o->mask;
     uint64_t in_extent = s->pixels, kept = s->pixels;
     if (s->pixels > 0 && (o->has_extent || check)) {
         placed frame;
@@ -309,6 +343,11 @@ static bool check_image(const es_recon_options *o, const es_image *image, es_err
                        o->channels);
     if (!image->data || image->width == 0 || image->height == 0)
         return es_fail(err, ES_USAGE, "the image has no pixels");
+    if (o->mask && (o->mask->width != image->width || o->mask->height != image->height))
+        return es_fail(err, ES_USAGE,
+                       "the importance mask has %u x %u pixels, the picture %u x %u: they must be "
+                       "of one size",
+                       o->mask->width, o->mask->height, image->width, image->height);
     return true;
 }
 
