@@ -75,12 +75,16 @@ bool es_aperture_find(const es_still *still, es_aperture_found *found, es_error 
     es_fan_found fan = {0}, wedge = {0};
     if (!shape_box_make(still, &box, err)) return false;
     bool ok = !box.found || look_further(still, &box, &wedge, &fan, err);
-    if (!box.found) refuse(found, box.why);
-    else if (wedge.found) take_trapezoid(&wedge, &box, found);
-    else if (fan.found) refuse(found, "the echoes form a fan, not a rectangle");
+    if (!box.found)
+        refuse(found, box.why);
+    else if (wedge.found)
+        take_trapezoid(&wedge, &box, found);
+    else if (fan.found)
+        refuse(found, "the echoes form a fan, not a rectangle");
     else if (box.edge[SHAPE_LEFT].border && box.edge[SHAPE_RIGHT].border)
         refuse(found, "the echoes run into both sides of the picture: no side edge is in it");
-    else take_rectangle(&box, found);
+    else
+        take_rectangle(&box, found);
     shape_box_clear(&box);
     return ok;
 }

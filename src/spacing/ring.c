@@ -18,7 +18,7 @@
 #define SIGMA_PX .6 /* half maximum lies inside of the ring's blur */
 
 #define ASPECT_DOUBT .012
-#define RING_ABOVE 12  /* grey, over the level of the mask */
+#define RING_ABOVE 12 /* grey, over the level of the mask */
 
 enum { LEAST_WIDTH = 25, RAYS = 121, LEAST_POINTS = 20, TRIES = 150 };
 
@@ -32,8 +32,9 @@ static double lit_share(const es_still *still, const shape_mask *mask, const es_
     int lit = 0, all = 0;
     for (int k = 0; k < RAYS; k++) {
         double t = middle + half * (2. * k / (RAYS - 1) - 1);
-        float g = shape_sample(&still->high, found->flipped, f->apex_u + radius * sin(t) / f->aspect,
-                               f->apex_v + radius * cos(t));
+        float g =
+            shape_sample(&still->high, found->flipped, f->apex_u + radius * sin(t) / f->aspect,
+                         f->apex_v + radius * cos(t));
         if (isnan(g)) continue;
         all++;
         lit += g > mask->floor;
@@ -87,7 +88,8 @@ static bool circle_residuals(void *context, const double *x, double *residuals, 
     (void)err;
     const arc *a = context;
     for (size_t i = 0; i < a->count; i++)
-        residuals[i] = es_fit_soft(hypot(a->points[i][0] - x[0], a->points[i][1] - x[1]) - x[2], .5);
+        residuals[i] =
+            es_fit_soft(hypot(a->points[i][0] - x[0], a->points[i][1] - x[1]) - x[2], .5);
     return true;
 }
 
@@ -169,13 +171,15 @@ static void refine_points(const es_image *low, double dark, arc *a) {
         float values[25], inside = 0;
         for (int k = 0; k < 25; k++) {
             double r = a->circle[2] - 3 + k * .25;
-            values[k] = shape_sample(low, false, a->circle[0] + r * sin(t), a->circle[1] + r * cos(t));
+            values[k] =
+                shape_sample(low, false, a->circle[0] + r * sin(t), a->circle[1] + r * cos(t));
             if (k >= 16) inside += (values[k] - (float)dark) / 9;
         }
         for (int k = 1; k < 25; k++) {
             float half = (float)dark + .5F * inside;
             if (!(values[k - 1] <= half && values[k] > half)) continue;
-            double r = a->circle[2] - 3 + .25 * (k - 1 + (half - values[k - 1]) / (values[k] - values[k - 1]));
+            double r = a->circle[2] - 3 +
+                       .25 * (k - 1 + (half - values[k - 1]) / (values[k] - values[k - 1]));
             a->points[n][0] = a->circle[0] + r * sin(t);
             a->points[n][1] = a->circle[1] + r * cos(t);
             n++;
@@ -247,8 +251,8 @@ static bool lone_ring(const es_still *still, const shape_mask *mask, es_fan_foun
     return ok;
 }
 
-bool shape_ring_find(const es_still *still, const shape_mask *mask, int parts,
-                     es_fan_found *found, es_error *err) {
+bool shape_ring_find(const es_still *still, const shape_mask *mask, int parts, es_fan_found *found,
+                     es_error *err) {
     if (!mask->label) return true;
     if (!found->found) return lone_ring(still, mask, found, err);
     return !found->pinned || complete_fan(still, mask, parts, found, err);

@@ -37,8 +37,7 @@ static bool stops_at_once(const shape_box *b) {
     int eighths, unused;
     if (last < b->first[1] + ABOVE) return false;
     double above = 0, here = (double)lit_in_row(b, last, &eighths);
-    for (uint32_t k = 1; k <= ABOVE; k++)
-        above += (double)lit_in_row(b, last - k, &unused) / ABOVE;
+    for (uint32_t k = 1; k <= ABOVE; k++) above += (double)lit_in_row(b, last - k, &unused) / ABOVE;
     return eighths >= LEAST_EIGHTHS && here >= LEAST_LIT && here > .55 * above;
 }
 

@@ -22,7 +22,7 @@ enum {
     LEAST_FILLED = 35,  /* percent of the rectangle, of a single picture */
     LEAST_MOVING = 4    /* of a recording, whose overlay was taken out */
 };
-#define TOGETHER_PX 1.01
+#define LEAST_BRIGHT 2 /* grey over the surround */
 #define LEAST_TOGETHER .3
 #define REACH 12 /* pixels that the grey inside an edge is taken from */
 
@@ -123,28 +123,43 @@ static double half_maximum(const shape_box *b, const es_still *still, int axis, 
     return high - low <= 2 ? outer + step * half : NAN;
 }
 
-/* Share of the edge's rows (or columns) whose contour begins at it. */
-static double together(const shape_box *b, shape_side side, double at) {
-    int along = side == SHAPE_LEFT || side == SHAPE_RIGHT ? 1 : 0;
-    size_t count = 0;
-    for (size_t i = b->contour.first[side]; i < b->contour.first[side + 1]; i++) {
-        const shape_point *p = &b->contour.points[i];
-        double place = along ? p->v : p->u, edge = along ? p->u : p->v;
-        if (place < b->first[along] || place > b->last[along]) continue;
-        count += fabs(edge - at) <= TOGETHER_PX;
+/* Mean grey of one row (or column) over the three pixels from `from` on. */
+static double three(const shape_box *b, const es_still *still, int axis, int64_t from,
+                    uint32_t along) {
+    int64_t lines = axis ? b->mask.height : b->mask.width;
+    const float *high = still->high.data;
+    double sum = 0;
+    for (int64_t k = from; k < from + 3; k++) {
+        if (k < 0 || k >= lines) continue;
+        size_t u = axis ? along : (size_t)k, v = axis ? (size_t)k : along;
+        sum += fmax(high[v * b->mask.width + u] - b->mask.dark, 0) / 3;
     }
-    return (double)count / (b->last[along] - b->first[along] + 1);
+    return sum;
 }
 
-/* A fan or a trapezoid that was cut at the sides reaches its cut only below. */
-static bool begins_at_top(const shape_box *b, shape_side side, double at) {
-    uint32_t rows = (b->last[1] - b->first[1]) / TOP_PART + 1, count = 0;
-    for (size_t i = b->contour.first[side]; i < b->contour.first[side + 1]; i++) {
-        const shape_point *p = &b->contour.points[i];
-        double row = p->v - b->first[1];
-        count += row >= 0 && row < rows && fabs(p->u - at) <= TOGETHER_PX;
+/* Share of the rows (or columns) `from`..`to` that turn bright at the edge. */
+static double together(const shape_box *b, const es_still *still, shape_side side, double at,
+                       uint32_t from, uint32_t to) {
+    int axis = side == SHAPE_LEFT || side == SHAPE_RIGHT ? 0 : 1;
+    bool low = side == SHAPE_LEFT || side == SHAPE_TOP;
+    /* the pixel on either side of the edge belongs to neither */
+    int64_t first = (int64_t)lrint(low ? at + 1.5 : at - 1.5);
+    int64_t inside = low ? first : first - 2, outside = low ? first - 5 : first + 3;
+    uint32_t count = 0;
+    for (uint32_t k = from; k <= to; k++) {
+        double bright = three(b, still, axis, inside, k);
+        count += bright > LEAST_BRIGHT && three(b, still, axis, outside, k) < .35 * bright;
     }
-    return count * 2 >= rows;
+    return (double)count / (to - from + 1);
+}
+
+/* Large lit parts beside the rectangle: its edge is that of a shadow. */
+static bool goes_on(const shape_box *b, bool left) {
+    size_t lit = 0, rows = b->last[1] - b->first[1] + 1;
+    uint32_t from = left ? 0 : b->last[0] + 1, to = left ? b->first[0] : b->mask.width;
+    for (uint32_t v = b->first[1]; v <= b->last[1]; v++)
+        for (uint32_t u = from; u < to; u++) lit += shape_lit(&b->mask, u, v, SHAPE_LARGE);
+    return lit > rows * RULER;
 }
 
 static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
@@ -156,9 +171,14 @@ static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
     double lit = low ? outer - .5 : outer + .5;
     e->border = low ? outer == 0 : outer + 1 == lines;
     double at = half_maximum(b, still, axis, outer, low ? 1 : -1);
-    e->together = together(b, side, isnan(at) ? lit : at);
-    e->sharp = !e->border && !isnan(at) && e->together >= LEAST_TOGETHER &&
-               (axis == 1 || begins_at_top(b, side, at));
+    uint32_t from = b->first[!axis], to = b->last[!axis];
+    double edge = isnan(at) ? lit : at;
+    e->together = together(b, still, side, edge, from, to);
+    e->sharp = !e->border && !isnan(at) && e->together >= LEAST_TOGETHER;
+    /* a fan or a trapezoid that was cut at the sides reaches its cut only below */
+    if (axis == 0 && e->sharp)
+        e->sharp = !goes_on(b, low) &&
+                   together(b, still, side, edge, from, from + (to - from) / TOP_PART) >= .5;
     e->at = e->sharp ? at : lit;
 }
 

@@ -384,8 +384,8 @@ bool shape_fan_coarse(const shape_contour *contour, const shape_mask *mask, shap
  * row is wide. */
 static bool wedge_fits(const search *s, const shape_fan *f, double top) {
     const shape_contour *c = s->contour;
-    double width = (top - f->fan.apex_v) *
-                   (tan(f->fan.angle_stop_rad) - tan(f->fan.angle_start_rad));
+    double width =
+        (top - f->fan.apex_v) * (tan(f->fan.angle_stop_rad) - tan(f->fan.angle_start_rad));
     size_t flat = 0;
     for (size_t i = c->first[SHAPE_TOP]; i < c->first[SHAPE_TOP + 1]; i++)
         flat += fabs(c->points[i].v - top) < NEAR_PX;

@@ -15,15 +15,15 @@
 
 #include <lapacke.h>
 
-#define SOFT_PX .5   /* scale of the soft-L1 loss */
-#define AGREE_PX 1.  /* an edge point within this supports its edge */
-#define CORNER_PX 5. /* edges are not sampled this close to a corner */
-#define STEP_PX .25  /* of the samples across an edge */
-#define FLOOR_PX .06 /* no edge is known better, whatever the fit says */
-#define UNLIT_PX .5  /* the first and last samples of the lines may not be shown */
+#define SOFT_PX .5     /* scale of the soft-L1 loss */
+#define AGREE_PX 1.    /* an edge point within this supports its edge */
+#define CORNER_PX 5.   /* edges are not sampled this close to a corner */
+#define STEP_PX .25    /* of the samples across an edge */
+#define FLOOR_PX .06   /* no edge is known better, whatever the fit says */
+#define UNLIT_PX .5    /* the first and last samples of the lines may not be shown */
 #define RAY_STEP .0025 /* radians */
 #define MOST_EXTENSION .8
-#define THINNEST .82 /* r_in / r_out: thinner is a reflector */
+#define THINNEST .82       /* r_in / r_out: thinner is a reflector */
 #define LEAST_STRETCH .008 /* grabbers stretch by more, or not at all */
 #define CORRELATED 2       /* neighbouring edge points share speckle: sigma times this */
 
@@ -48,7 +48,7 @@ enum {
     ROUNDS = 3,
     FIT_STEPS = 12,
     LEAST_RAY = 12, /* samples of a ray that are in the picture */
-    ACROSS = 97 /* samples across an edge, at most: 12 px either way */
+    ACROSS = 97     /* samples across an edge, at most: 12 px either way */
 };
 
 typedef struct edge_point {
@@ -466,7 +466,8 @@ static bool flat_face(const refiner *r) {
 static void judge(const refiner *r, const shape_fan *coarse, int parts, es_fan_found *f) {
     double outside = share_outside(r, parts);
     const char *why = NULL;
-    if (outside > .1) why = "it leaves a tenth of the echoes outside";
+    if (outside > .1)
+        why = "it leaves a tenth of the echoes outside";
     else if (f->start_seen && f->stop_seen && r->fan.radius_start > THINNEST * r->fan.radius_stop)
         why = "it is as thin as a reflector";
     else if (!(r->use[LEFT_EDGE] || coarse->cut_left) || !(r->use[RIGHT_EDGE] || coarse->cut_right))

@@ -16,13 +16,13 @@ const float shape_levels[SHAPE_LEVELS] = {.5F, 4, 12, 28};
 #define MOST_RANGE 3 /* more is no grabber's noise but dark echoes */
 
 enum {
-    DARK = 64,            /* the surround is darker than this */
-    DARK_RANGE = 16,      /* around it, noise included */
-    QUIET = 3,            /* above its commonest grey: surely the surround */
-    BLOCK = 4,            /* parts are joined over gaps of up to a block */
-    LEAST_FILLED = 2,     /* lit pixels that make a block part of something */
-    LARGE_SHARE = 10,     /* a large part has this percentage of the largest one */
-    STILL_FRAMES = 4,     /* fewer cannot tell overlay from echoes */
+    DARK = 64,          /* the surround is darker than this */
+    DARK_RANGE = 16,    /* around it, noise included */
+    QUIET = 3,          /* above its commonest grey: surely the surround */
+    BLOCK = 4,          /* parts are joined over gaps of up to a block */
+    LEAST_FILLED = 2,   /* lit pixels that make a block part of something */
+    LARGE_SHARE = 10,   /* a large part has this percentage of the largest one */
+    STILL_FRAMES = 4,   /* fewer cannot tell overlay from echoes */
     OVERLAY_AREA = 600, /* pixels of an unchanging part that is overlay by its size */
     DRAWN_ABOVE = 12,   /* grey of overlay over the surround, at least */
     HALO = 3,           /* pixels around overlay that blur and compression light */
@@ -198,8 +198,7 @@ static bool blocks_make(const shape_mask *mask, blocks *b, es_error *err) {
     b->filled = es_alloc_zero(n, sizeof *b->filled, err);
     b->part = es_alloc_zero(n, sizeof *b->part, err);
     b->lit = es_alloc_zero(n + 1, sizeof *b->lit, err);
-    if (!b->filled || !b->part || !b->lit ||
-        !shape_flood_make(b->width, b->height, &b->flood, err))
+    if (!b->filled || !b->part || !b->lit || !shape_flood_make(b->width, b->height, &b->flood, err))
         return false;
     for (uint32_t v = 0; v < mask->height; v++)
         for (uint32_t u = 0; u < mask->width; u++)
