@@ -7,14 +7,13 @@
 #include <math.h>
 #include <string.h>
 
-#define FLAT_FACE .5 /* share of the columns that begin in the first row */
+#define WHOLE_FACE .9 /* share of the columns that begin in the first row */
 #define SHARP_SIGMA_PX .6
 #define BOUND_SIGMA .02 /* of the width, when an edge is not sharp */
 
-static bool refuse(es_aperture_found *found, const char *why) {
+static void refuse(es_aperture_found *found, const char *why) {
     found->found = false;
     snprintf(found->why, sizeof found->why, "%s", why);
-    return true;
 }
 
 static bool find_wedge(const es_still *still, const shape_box *box, es_fan_found *wedge,
@@ -34,7 +33,7 @@ static void take_trapezoid(const es_fan_found *fan, const shape_box *box,
     double depth = box->edge[SHAPE_TOP].at - f->apex_v;
     found->left = f->apex_u + depth * tan(f->angle_start_rad) / f->aspect;
     found->right = f->apex_u + depth * tan(f->angle_stop_rad) / f->aspect;
-    found->left_sharp = found->right_sharp = true;
+    found->found = found->left_sharp = found->right_sharp = true;
     found->trapezoid = true;
     found->sigma = hypot(2 * SHARP_SIGMA_PX, 2 * fan->apex_sigma);
     snprintf(found->why, sizeof found->why,
@@ -45,6 +44,7 @@ static void take_trapezoid(const es_fan_found *fan, const shape_box *box,
 static void take_rectangle(const shape_box *box, es_aperture_found *found) {
     const shape_edge *l = &box->edge[SHAPE_LEFT], *r = &box->edge[SHAPE_RIGHT];
     double width = r->at - l->at;
+    found->found = true;
     found->left = l->at;
     found->right = r->at;
     found->left_sharp = l->sharp;
@@ -60,32 +60,31 @@ static void take_rectangle(const shape_box *box, es_aperture_found *found) {
              both ? "" : " one is dark, ragged or cut off");
 }
 
+/* Does the box hold something else than an upright rectangle? */
+static bool look_further(const es_still *still, const shape_box *box, es_fan_found *wedge,
+                         es_fan_found *fan, es_error *err) {
+    const shape_edge *e = box->edge;
+    if (e[SHAPE_LEFT].sharp && e[SHAPE_RIGHT].sharp && e[SHAPE_TOP].together >= WHOLE_FACE)
+        return true;
+    return find_wedge(still, box, wedge, err) && (wedge->found || es_fan_find(still, fan, err));
+}
+
 bool es_aperture_find(const es_still *still, es_aperture_found *found, es_error *err) {
     memset(found, 0, sizeof *found);
     shape_box box;
-    if (!shape_box_make(still, &box, err)) return false;
-    bool ok = true;
-    const shape_edge *e = box.edge;
-    bool flat = e[SHAPE_TOP].together >= FLAT_FACE;
-    bool upright = e[SHAPE_LEFT].sharp && e[SHAPE_RIGHT].sharp;
     es_fan_found fan = {0}, wedge = {0};
-    if (!box.found) {
+    if (!shape_box_make(still, &box, err)) return false;
+    bool ok = !box.found || look_further(still, &box, &wedge, &fan, err);
+    if (!box.found)
         refuse(found, box.why);
-    } else if (!(upright && flat) &&
-               (!find_wedge(still, &box, &wedge, err) ||
-                (!wedge.found && !es_fan_find(still, &fan, err)))) {
-        ok = false;
-    } else if (fan.found) {
+    else if (wedge.found)
+        take_trapezoid(&wedge, &box, found);
+    else if (fan.found)
         refuse(found, "the echoes form a fan, not a rectangle");
-    } else if (e[SHAPE_LEFT].border && e[SHAPE_RIGHT].border) {
+    else if (box.edge[SHAPE_LEFT].border && box.edge[SHAPE_RIGHT].border)
         refuse(found, "the echoes run into both sides of the picture: no side edge is in it");
-    } else {
-        found->found = true;
-        if (fan.found)
-            take_trapezoid(&fan, &box, found);
-        else
-            take_rectangle(&box, found);
-    }
+    else
+        take_rectangle(&box, found);
     shape_box_clear(&box);
     return ok;
 }

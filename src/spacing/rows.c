@@ -13,23 +13,32 @@
 #define ASSUMED_SHARE .08 /* 1-sigma of rows that nothing shows */
 #define EXACT_SIGMA_PX .5
 
-enum { ABOVE = 8, LEAST_LIT = 8 };
+enum { ABOVE = 8, LEAST_LIT = 8, LEAST_EIGHTHS = 5 };
 
-static size_t lit_in_row(const shape_box *b, uint32_t v) {
+/* Lit pixels of a row, and in how many of the eighths of its width. */
+static size_t lit_in_row(const shape_box *b, uint32_t v, int *eighths) {
     size_t lit = 0;
-    for (uint32_t u = b->first[0]; u <= b->last[0]; u++)
-        lit += shape_lit(&b->mask, u, v, SHAPE_ALL + SHAPE_LARGE);
+    unsigned seen = 0;
+    uint32_t width = b->last[0] - b->first[0] + 1;
+    for (uint32_t u = b->first[0]; u <= b->last[0]; u++) {
+        if (!shape_lit(&b->mask, u, v, SHAPE_LARGE)) continue;
+        lit++;
+        seen |= 1U << (8 * (u - b->first[0]) / width);
+    }
+    for (*eighths = 0; seen; seen &= seen - 1) ++*eighths;
     return lit;
 }
 
 /* Do the echoes stop all at once? The last lit row holds as much as those
- * above it. A reflector's ragged lower edge thins out over several rows. */
+ * above it, over most of the width; a reflector's ragged lower edge thins out
+ * over several rows. */
 static bool stops_at_once(const shape_box *b) {
     uint32_t last = b->last[1];
+    int eighths, unused;
     if (last < b->first[1] + ABOVE) return false;
-    double above = 0, here = (double)lit_in_row(b, last);
-    for (uint32_t k = 1; k <= ABOVE; k++) above += (double)lit_in_row(b, last - k) / ABOVE;
-    return here >= LEAST_LIT && here > .55 * above;
+    double above = 0, here = (double)lit_in_row(b, last, &eighths);
+    for (uint32_t k = 1; k <= ABOVE; k++) above += (double)lit_in_row(b, last - k, &unused) / ABOVE;
+    return eighths >= LEAST_EIGHTHS && here >= LEAST_LIT && here > .55 * above;
 }
 
 static void take_fan(const es_fan_found *fan, es_rows_found *found) {
@@ -51,8 +60,8 @@ static void take_fan(const es_fan_found *fan, es_rows_found *found) {
 static void take_box(const shape_box *box, es_rows_found *found) {
     const shape_edge *top = &box->edge[SHAPE_TOP], *bottom = &box->edge[SHAPE_BOTTOM];
     bool face = !top->border && top->together >= FLAT_FACE;
-    bool end = !bottom->border && (bottom->sharp || stops_at_once(box));
-    found->found = true;
+    bool end = !bottom->border && stops_at_once(box);
+    found->found = end || bottom->border;
     found->top = top->at;
     found->bottom = bottom->at;
     found->exact = face && end;

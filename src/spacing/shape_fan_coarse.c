@@ -11,7 +11,6 @@
 #include "shape_internal.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PI 3.14159265358979323846
@@ -385,8 +384,8 @@ bool shape_fan_coarse(const shape_contour *contour, const shape_mask *mask, shap
  * row is wide. */
 static bool wedge_fits(const search *s, const shape_fan *f, double top) {
     const shape_contour *c = s->contour;
-    double width = (top - f->fan.apex_v) *
-                   (tan(f->fan.angle_stop_rad) - tan(f->fan.angle_start_rad));
+    double width =
+        (top - f->fan.apex_v) * (tan(f->fan.angle_stop_rad) - tan(f->fan.angle_start_rad));
     size_t flat = 0;
     for (size_t i = c->first[SHAPE_TOP]; i < c->first[SHAPE_TOP + 1]; i++)
         flat += fabs(c->points[i].v - top) < NEAR_PX;
@@ -457,7 +456,7 @@ bool shape_fan_search(const es_still *still, shape_fan *best, shape_mask *mask, 
         shape_fan fan;
         int p = SHAPE_LARGEST;
         if (!shape_mask_make(still, shape_levels[k], &m, err)) return false;
-        bool ok = look_at_mask(&m, &fan, &p, err); if (getenv("FANDBG")) fprintf(stderr," level %g floor %g dark %g parts %d score %.0f agree %zu/%zu L%d R%d S%d E%d flip %d r %.1f %.1f apex %.1f %.1f a %.3f\n",shape_levels[k],m.floor,m.dark,p,fan.score,fan.agreeing,fan.all,fan.left,fan.right,fan.start,fan.stop,fan.flipped,fan.fan.radius_start,fan.fan.radius_stop,fan.fan.apex_u,fan.fan.apex_v,fan.fan.aspect); bool better = ok && fan.score > 1.1 * best->score;
+        bool ok = look_at_mask(&m, &fan, &p, err), better = ok && fan.score > 1.1 * best->score;
         if (better) {
             shape_mask_clear(mask);
             *mask = m;

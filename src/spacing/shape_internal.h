@@ -61,8 +61,8 @@ void shape_contour_clear(shape_contour *contour);
 typedef struct shape_fan {
     es_fan fan;
     bool left, right, start, stop; /* which edges were found */
-    bool wedge; /* flat ends instead of arcs: only the side edges count */
-    bool cut_left, cut_right; /* the contour has a straight cut on that side */
+    bool wedge;                    /* flat ends instead of arcs: only the side edges count */
+    bool cut_left, cut_right;      /* the contour has a straight cut on that side */
     double score;
     bool flipped;
     size_t agreeing, all; /* contour points */
@@ -83,8 +83,8 @@ bool shape_fan_search(const es_still *still, shape_fan *best, shape_mask *mask, 
 
 /* The transducer's bright ring, where the field is dark. With a found fan that
  * lacks its start, the ring gives it; else a bright still arc is looked for. */
-bool shape_ring_find(const es_still *still, const shape_mask *mask, int parts,
-                     es_fan_found *found, es_error *err);
+bool shape_ring_find(const es_still *still, const shape_mask *mask, int parts, es_fan_found *found,
+                     es_error *err);
 
 /* The rectangle around the echoes of a linear array. An edge is sharp when the
  * rows (or columns) begin together there and the grey rises within two pixels;
