@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define WHOLE_FACE .9 /* share of the columns that begin in the first row */
+#define UNEVEN .02    /* of a trapezoid's width: its beams meet this near its middle */
 #define SHARP_SIGMA_PX .6
 #define BOUND_SIGMA .02 /* of the width, when an edge is not sharp */
 
@@ -26,19 +27,29 @@ static bool find_wedge(const es_still *still, const shape_box *box, es_fan_found
            shape_fan_refine(still, &box->mask, SHAPE_LARGE, &coarse, wedge, err);
 }
 
-/* A virtual convex field: straight sides that open downwards from a flat face. */
+/* A virtual convex field: straight sides that open downwards from a flat face.
+ * Its beams meet above the middle of the face. Where the sides do not, one of
+ * them is the last beam that had contact, not the end of the array. */
 static void take_trapezoid(const es_fan_found *fan, const shape_box *box,
                            es_aperture_found *found) {
     const es_fan *f = &fan->fan;
     double depth = box->edge[SHAPE_TOP].at - f->apex_v;
     found->left = f->apex_u + depth * tan(f->angle_start_rad) / f->aspect;
     found->right = f->apex_u + depth * tan(f->angle_stop_rad) / f->aspect;
-    found->found = found->left_sharp = found->right_sharp = true;
-    found->trapezoid = true;
-    found->sigma = hypot(2 * SHARP_SIGMA_PX, 2 * fan->apex_sigma);
+    double width = found->right - found->left;
+    double lean = f->apex_u - (found->left + found->right) / 2;
+    bool even = fabs(lean) < 3 * fan->apex_sigma + UNEVEN * width;
+    found->found = found->trapezoid = true;
+    found->left_sharp = even || lean > 0;
+    found->right_sharp = even || lean < 0;
+    found->sigma =
+        even ? hypot(2 * SHARP_SIGMA_PX, 2 * fan->apex_sigma) : fmax(BOUND_SIGMA * width, 2);
     snprintf(found->why, sizeof found->why,
-             "a trapezoid: %.1f px wide at its first row, sides meeting at row %.1f",
-             found->right - found->left, f->apex_v);
+             "a trapezoid: %.1f px wide at its first row, sides meeting at row %.1f%s", width,
+             f->apex_v,
+             even       ? ""
+             : lean < 0 ? ", far from its middle: the left end is dark or cut off"
+                        : ", far from its middle: the right end is dark or cut off");
 }
 
 static void take_rectangle(const shape_box *box, es_aperture_found *found) {
@@ -60,31 +71,37 @@ static void take_rectangle(const shape_box *box, es_aperture_found *found) {
              both ? "" : " one is dark, ragged or cut off");
 }
 
-/* Does the box hold something else than an upright rectangle? */
-static bool look_further(const es_still *still, const shape_box *box, es_fan_found *wedge,
-                         es_fan_found *fan, es_error *err) {
+/* Is the box as plain a rectangle as can be? */
+static bool is_rectangle(const shape_box *box) {
     const shape_edge *e = box->edge;
-    if (e[SHAPE_LEFT].sharp && e[SHAPE_RIGHT].sharp && e[SHAPE_TOP].together >= WHOLE_FACE)
-        return true;
-    return find_wedge(still, box, wedge, err) && (wedge->found || es_fan_find(still, fan, err));
+    return e[SHAPE_LEFT].sharp && e[SHAPE_RIGHT].sharp && e[SHAPE_TOP].together >= WHOLE_FACE;
+}
+
+bool shape_aperture(const es_still *still, const shape_box *box, const es_fan_found *fan,
+                    es_aperture_found *found, es_error *err) {
+    es_fan_found wedge = {0};
+    bool plain = box->found && is_rectangle(box);
+    memset(found, 0, sizeof *found);
+    if (box->found && !plain && !find_wedge(still, box, &wedge, err)) return false;
+    if (!box->found)
+        refuse(found, box->why);
+    else if (wedge.found)
+        take_trapezoid(&wedge, box, found);
+    else if (fan->found && !plain)
+        refuse(found, "the echoes form a fan, not a rectangle");
+    else if (box->edge[SHAPE_LEFT].border && box->edge[SHAPE_RIGHT].border)
+        refuse(found, "the echoes run into both sides of the picture: no side edge is in it");
+    else
+        take_rectangle(box, found);
+    return true;
 }
 
 bool es_aperture_find(const es_still *still, es_aperture_found *found, es_error *err) {
-    memset(found, 0, sizeof *found);
     shape_box box;
-    es_fan_found fan = {0}, wedge = {0};
-    if (!shape_box_make(still, &box, err)) return false;
-    bool ok = !box.found || look_further(still, &box, &wedge, &fan, err);
-    if (!box.found)
-        refuse(found, box.why);
-    else if (wedge.found)
-        take_trapezoid(&wedge, &box, found);
-    else if (fan.found)
-        refuse(found, "the echoes form a fan, not a rectangle");
-    else if (box.edge[SHAPE_LEFT].border && box.edge[SHAPE_RIGHT].border)
-        refuse(found, "the echoes run into both sides of the picture: no side edge is in it");
-    else
-        take_rectangle(&box, found);
+    es_fan_found fan;
+    memset(found, 0, sizeof *found);
+    if (!es_fan_find(still, &fan, err) || !shape_box_make(still, &box, err)) return false;
+    bool ok = shape_aperture(still, &box, &fan, found, err);
     shape_box_clear(&box);
     return ok;
 }
