@@ -17,14 +17,31 @@ static void refuse(es_aperture_found *found, const char *why) {
     snprintf(found->why, sizeof found->why, "%s", why);
 }
 
+/* Slanted sides in the echoes brighter than `above`; a wedge that was found
+ * stays. */
+static bool look_for_wedge(const es_still *still, const shape_box *box, float above,
+                           es_fan_found *wedge, es_error *err) {
+    shape_mask mask;
+    shape_contour contour = {0};
+    shape_fan coarse = {.score = 0};
+    if (!shape_mask_make(still, above, &mask, err)) return false;
+    bool ok = shape_contour_make(&mask, SHAPE_LARGE, false, &contour, err) &&
+              shape_wedge_coarse(&contour, &mask, box->edge[SHAPE_TOP].at,
+                                 box->edge[SHAPE_BOTTOM].at, &coarse, err);
+    if (ok && coarse.score > 0)
+        ok = shape_fan_refine(still, &mask, SHAPE_LARGE, &coarse, wedge, err);
+    shape_contour_clear(&contour);
+    shape_mask_clear(&mask);
+    return ok;
+}
+
+/* Compression and noise blur a contour's corners: look higher, too. */
 static bool find_wedge(const es_still *still, const shape_box *box, es_fan_found *wedge,
                        es_error *err) {
-    shape_fan coarse;
-    if (!shape_wedge_coarse(&box->contour, &box->mask, box->edge[SHAPE_TOP].at,
-                            box->edge[SHAPE_BOTTOM].at, &coarse, err))
-        return false;
-    return coarse.score <= 0 ||
-           shape_fan_refine(still, &box->mask, SHAPE_LARGE, &coarse, wedge, err);
+    bool ok = true;
+    for (int k = 0; ok && !wedge->found && k < SHAPE_LEVELS; k++)
+        ok = look_for_wedge(still, box, shape_levels[k], wedge, err);
+    return ok;
 }
 
 /* A virtual convex field: straight sides that open downwards from a flat face.

@@ -91,16 +91,23 @@ static bool find_run(shape_box *b, int axis, uint32_t *counts) {
     return b->last[axis] - b->first[axis] + 1 >= LEAST_SIDE;
 }
 
+/* Grey above the surround; what is bright and not of the mask is overlay, such
+ * as a frame drawn two pixels outside of the field, and counts as dark. */
+static float grey_at(const shape_box *b, const es_still *still, size_t i) {
+    const float *high = still->high.data;
+    if (high[i] > b->mask.floor && !b->mask.label[i]) return 0;
+    return fmaxf(high[i] - b->mask.dark, 0);
+}
+
 /* Mean grey of one column or row of the rectangle. */
 static double line_grey(const shape_box *b, const es_still *still, int axis, int64_t line) {
     int64_t lines = axis ? b->mask.height : b->mask.width;
     if (line < 0 || line >= lines) return 0;
-    const float *high = still->high.data;
     double sum = 0;
     uint32_t from = b->first[!axis], to = b->last[!axis];
     for (uint32_t k = from; k <= to; k++) {
         size_t u = axis ? k : (size_t)line, v = axis ? (size_t)line : k;
-        sum += fmaxf(high[v * b->mask.width + u] - b->mask.dark, 0);
+        sum += grey_at(b, still, v * b->mask.width + u);
     }
     return sum / (to - from + 1);
 }
@@ -127,12 +134,11 @@ static double half_maximum(const shape_box *b, const es_still *still, int axis, 
 static double three(const shape_box *b, const es_still *still, int axis, int64_t from,
                     uint32_t along) {
     int64_t lines = axis ? b->mask.height : b->mask.width;
-    const float *high = still->high.data;
     double sum = 0;
     for (int64_t k = from; k < from + 3; k++) {
         if (k < 0 || k >= lines) continue;
         size_t u = axis ? along : (size_t)k, v = axis ? (size_t)k : along;
-        sum += fmax(high[v * b->mask.width + u] - b->mask.dark, 0) / 3;
+        sum += grey_at(b, still, v * b->mask.width + u) / 3;
     }
     return sum;
 }
