@@ -237,7 +237,11 @@ typedef struct es_checkup {
     const es_plus *plus;               /* NULL: none */
     const char *plus_path;             /* also looks for transforms in comments; NULL: does not */
     const es_spacing_verdict *verdict; /* what the pictures say of the spacing; NULL: not asked */
-    const es_doctor_options *options;  /* NULL: the defaults */
+    /* Judges the spacing in the same pass (judge.h), for `verdict`. The
+     * judgement is the caller's; empty where there is no picture. NULL: not. */
+    const struct es_judge_request *judge;
+    struct es_judgement *judgement;
+    const es_doctor_options *options; /* NULL: the defaults */
     const es_progress *progress;
 } es_checkup;
 /* Reads the whole source once (the pixels of some frames only where they pass

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define WHOLE_FACE .9 /* share of the columns that begin in the first row */
-#define UNEVEN .02    /* of a trapezoid's width: its beams meet this near its middle */
+#define UNEVEN .01    /* of a trapezoid's width: its beams meet this near its middle */
 #define SHARP_SIGMA_PX .6
 #define BOUND_SIGMA .02 /* of the width, when an edge is not sharp */
 
@@ -55,7 +55,7 @@ static void take_trapezoid(const es_fan_found *fan, const shape_box *box,
     found->right = f->apex_u + depth * tan(f->angle_stop_rad) / f->aspect;
     double width = found->right - found->left;
     double lean = f->apex_u - (found->left + found->right) / 2;
-    bool even = fabs(lean) < 3 * fan->apex_sigma + UNEVEN * width;
+    bool even = fabs(lean) < 2 + UNEVEN * width;
     found->found = found->trapezoid = true;
     found->left_sharp = even || lean > 0;
     found->right_sharp = even || lean < 0;
@@ -88,7 +88,6 @@ static void take_rectangle(const shape_box *box, es_aperture_found *found) {
              both ? "" : " one is dark, ragged or cut off");
 }
 
-/* Is the box as plain a rectangle as can be? */
 static bool is_rectangle(const shape_box *box) {
     const shape_edge *e = box->edge;
     return e[SHAPE_LEFT].sharp && e[SHAPE_RIGHT].sharp && e[SHAPE_TOP].together >= WHOLE_FACE;
@@ -97,15 +96,15 @@ static bool is_rectangle(const shape_box *box) {
 bool shape_aperture(const es_still *still, const shape_box *box, const es_fan_found *fan,
                     es_aperture_found *found, es_error *err) {
     es_fan_found wedge = {0};
-    bool plain = box->found && is_rectangle(box);
     memset(found, 0, sizeof *found);
-    if (box->found && !plain && !find_wedge(still, box, &wedge, err)) return false;
+    if (box->found && !fan->found && !is_rectangle(box) && !find_wedge(still, box, &wedge, err))
+        return false;
     if (!box->found)
         refuse(found, box->why);
+    else if (fan->found)
+        refuse(found, "the echoes form a fan, not a rectangle");
     else if (wedge.found)
         take_trapezoid(&wedge, box, found);
-    else if (fan->found && !plain)
-        refuse(found, "the echoes form a fan, not a rectangle");
     else if (box->edge[SHAPE_LEFT].border && box->edge[SHAPE_RIGHT].border)
         refuse(found, "the echoes run into both sides of the picture: no side edge is in it");
     else

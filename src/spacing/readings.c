@@ -29,21 +29,24 @@ typedef struct depth_case {
     bool fills; /* the fan reaches from the first to the last row */
 } depth_case;
 
-static double least_angle(const es_fan *fan) {
-    return fmin(fabs(fan->angle_start_rad), fabs(fan->angle_stop_rad));
-}
+/* A shadow can hide a fan's side, so the wider one tells how high the face's
+ * ends reach; three degrees of doubt remain. */
+#define SIDE_DOUBT .05
 
 static depth_case make_case(const es_fan_found *found, const es_still *still, double depth_mm,
                             double depth_sigma) {
     const es_fan *fan = &found->fan;
-    double top = fan->apex_v + fan->radius_start * cos(least_angle(fan)) + .5;
+    double wide = fmax(fabs(fan->angle_start_rad), fabs(fan->angle_stop_rad));
+    double top = fan->apex_v + fan->radius_start * cos(wide) + .5;
     double bottom = fan->apex_v + fan->radius_stop + .5;
     double slack = 3 + 2 * found->radius_stop_sigma;
+    double slack_top = slack + SIDE_DOUBT * fan->radius_start * sin(wide);
     return (depth_case){.depth_mm = depth_mm,
                         .rows = still->height,
                         .from_height = depth_mm / still->height,
                         .height_sigma = hypot(.003, depth_sigma / depth_mm),
-                        .fills = fabs(top) < slack && fabs(bottom - still->height) < slack};
+                        .fills = (!found->pinned || fabs(top) < slack_top) &&
+                                 fabs(bottom - still->height) < slack};
 }
 
 static bool add_height(const depth_case *c, bool used, es_evidence_list *list, es_error *err) {

@@ -51,11 +51,8 @@ static void take_box(const shape_box *box, es_rows_found *found) {
 }
 
 void shape_rows(const shape_box *box, const es_fan_found *fan, es_rows_found *found) {
-    const shape_edge *e = box->edge;
-    bool rectangle = box->found && e[SHAPE_LEFT].sharp && e[SHAPE_RIGHT].sharp &&
-                     e[SHAPE_TOP].together >= FLAT_FACE;
     memset(found, 0, sizeof *found);
-    if (fan->found && !rectangle)
+    if (fan->found)
         take_fan(fan, found);
     else if (box->found)
         take_box(box, found);

@@ -95,7 +95,7 @@ static bool add_aperture(const adder *a, const es_aperture_found *found) {
     e.sigma[0] = hypot(table, fmax(found->sigma, 1) / width);
     e.sigma[1] = INFINITY;
     e.bound = whole ? 0 : -1;
-    snprintf(e.note, sizeof e.note, "width of %.60s, %g mm (%.80s), over %.1f px%s", p->name,
+    snprintf(e.note, sizeof e.note, "width of %.60s, %g mm (%.120s), over %.1f px%s", p->name,
              p->aperture_mm, p->source, width,
              whole ? "" : "; an edge is dark or cut off, so that a pixel is at most this");
     return es_evidence_add(a->list, &e, a->err);
