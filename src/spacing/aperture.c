@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define WHOLE_FACE .9 /* share of the columns that begin in the first row */
+#define UNLIKE .02    /* radians between the leans of the two sides */
 #define SHARP_SIGMA_PX .6
 #define BOUND_SIGMA .02 /* of the width, when an edge is not sharp */
 
@@ -26,19 +27,25 @@ static bool find_wedge(const es_still *still, const shape_box *box, es_fan_found
            shape_fan_refine(still, &box->mask, SHAPE_LARGE, &coarse, wedge, err);
 }
 
-/* A virtual convex field: straight sides that open downwards from a flat face. */
+/* A virtual convex field: straight sides that open downwards from a flat face,
+ * alike on both sides. The steeper of two unlike ones is a shadow's. */
 static void take_trapezoid(const es_fan_found *fan, const shape_box *box,
                            es_aperture_found *found) {
     const es_fan *f = &fan->fan;
     double depth = box->edge[SHAPE_TOP].at - f->apex_v;
-    found->left = f->apex_u + depth * tan(f->angle_start_rad) / f->aspect;
-    found->right = f->apex_u + depth * tan(f->angle_stop_rad) / f->aspect;
-    found->found = found->left_sharp = found->right_sharp = true;
-    found->trapezoid = true;
-    found->sigma = hypot(2 * SHARP_SIGMA_PX, 2 * fan->apex_sigma);
+    double left = -f->angle_start_rad, right = f->angle_stop_rad;
+    found->left = f->apex_u - depth * tan(left) / f->aspect;
+    found->right = f->apex_u + depth * tan(right) / f->aspect;
+    found->left_sharp = left > right - UNLIKE;
+    found->right_sharp = right > left - UNLIKE;
+    found->found = found->trapezoid = true;
+    double width = found->right - found->left;
+    bool both = found->left_sharp && found->right_sharp;
+    found->sigma = both ? hypot(2 * SHARP_SIGMA_PX, 2 * fan->apex_sigma) : BOUND_SIGMA * width;
     snprintf(found->why, sizeof found->why,
-             "a trapezoid: %.1f px wide at its first row, sides meeting at row %.1f",
-             found->right - found->left, f->apex_v);
+             "a trapezoid: %.1f px wide at its first row%s, sides meeting at row %.1f", width,
+             both ? "" : ", at least: one side leans less than the other, as a shadow does",
+             f->apex_v);
 }
 
 static void take_rectangle(const shape_box *box, es_aperture_found *found) {
