@@ -170,16 +170,17 @@ static bool read_frames(visit *v, int64_t skip, es_error *err) {
     return ok;
 }
 
-static int64_t pixels_every(const es_stream_info *info) {
+static int64_t pixels_every(const es_stream_info *info, double most) {
     double bytes = (double)info->width * info->height * info->channels *
                    (double)es_type_size(info->type) * (double)info->frame_count;
-    return info->width ? (int64_t)fmax(ceil(bytes / PIXEL_BYTES), 1) : 0;
+    return info->width ? (int64_t)fmax(ceil(bytes / most), 1) : 0;
 }
 
 /* Pixels that cannot be read to their end: the poses are examined all the
  * same. */
 static bool examine(visit *v, es_error *failure, es_error *err) {
-    v->every = pixels_every(es_source_info(v->c->source));
+    double most = v->c->pixel_bytes > 0 ? v->c->pixel_bytes : PIXEL_BYTES;
+    v->every = pixels_every(es_source_info(v->c->source), most);
     if (read_frames(v, 0, failure)) return true;
     bool ours = failure->code == ES_MEMORY || failure->code == ES_CANCELLED;
     if (ours || !v->every || !es_source_rewind(v->c->source, NULL)) {

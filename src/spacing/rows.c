@@ -16,16 +16,19 @@
 #define ASSUMED_SHARE .08 /* 1-sigma of rows that nothing shows */
 #define EXACT_SIGMA_PX .5
 
-static void take_fan(const es_fan_found *fan, es_rows_found *found) {
-    found->found = fan->start_seen && fan->stop_seen;
-    found->exact = found->found;
+static void take_fan(const es_fan_found *fan, const shape_box *box, es_rows_found *found) {
+    double last = box->found && !fan->flipped ? box->edge[SHAPE_BOTTOM].at : NAN;
+    found->exact = fan->start_seen && fan->stop_seen;
     found->top = fan->fan.apex_v + fan->fan.radius_start;
-    found->bottom = fan->fan.apex_v + fan->fan.radius_stop;
-    found->sigma = hypot(fan->radius_start_sigma, fan->radius_stop_sigma);
+    found->bottom = fan->stop_seen ? fan->fan.apex_v + fan->fan.radius_stop : last;
+    found->found = found->exact || (fan->start_seen && found->bottom > found->top);
+    found->sigma = found->exact ? hypot(fan->radius_start_sigma, fan->radius_stop_sigma)
+                                : ASSUMED_SHARE * (found->bottom - found->top);
     if (found->found)
-        snprintf(found->why, sizeof found->why,
-                 "along the middle of the fan: rows %.1f to %.1f, from the face to the last echo",
-                 found->top, found->bottom);
+        snprintf(found->why, sizeof found->why, "along the middle of the fan: rows %.1f to %.1f%s",
+                 found->top, found->bottom,
+                 found->exact ? ", from the face to the last echo"
+                              : "; the fan goes on below what is lit or shown");
     else
         snprintf(found->why, sizeof found->why,
                  "a fan whose %s is cut off or dark: no rows to count a depth by",
@@ -36,7 +39,7 @@ static void take_box(const shape_box *box, es_rows_found *found) {
     const shape_edge *top = &box->edge[SHAPE_TOP], *bottom = &box->edge[SHAPE_BOTTOM];
     bool face = !top->border && top->together >= FLAT_FACE;
     bool end = bottom->sharp && bottom->together >= STRAIGHT_END;
-    found->found = end || bottom->border;
+    found->found = true;
     found->top = top->at;
     found->bottom = bottom->at;
     found->exact = face && end;
@@ -53,7 +56,7 @@ static void take_box(const shape_box *box, es_rows_found *found) {
 void shape_rows(const shape_box *box, const es_fan_found *fan, es_rows_found *found) {
     memset(found, 0, sizeof *found);
     if (fan->found)
-        take_fan(fan, found);
+        take_fan(fan, box, found);
     else if (box->found)
         take_box(box, found);
     else

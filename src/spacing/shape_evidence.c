@@ -120,7 +120,8 @@ bool es_shape_evidence(const es_shapes *shapes, const es_spacing_hints *hints,
     const es_fan_found *fan = &shapes->fan;
     if (fan->found && !(add_radius(&a, fan) && add_depth(&a, fan) && add_end(&a, fan)))
         return false;
-    return add_aperture(&a, &shapes->aperture) && (fan->found || add_rows(&a, &shapes->rows));
+    return add_aperture(&a, &shapes->aperture) &&
+           ((fan->found && shapes->rows.exact) || add_rows(&a, &shapes->rows));
 }
 
 bool es_shapes_find(const es_still *still, es_shapes *shapes, es_error *err) {
