@@ -26,7 +26,7 @@ static const reading readings[] = {
     {"c5-2r60-b", (150 + 60 * (1 - 0.8660254037844386)) / 512},
     {"c5-2r60-c", (150 + 60 * (1 - 0.8660254037844386)) / (512 - 30)},
 };
-enum { READINGS = 3, FRAMES = 8 };
+enum { READINGS = 3, FRAMES = 4 };
 
 static void judge_screen(const es_screen *screen, double depth_mm, const char *probe,
                          es_judgement *judged) {

@@ -118,12 +118,12 @@ static double line_grey(const shape_box *b, const es_still *still, int axis, int
 
 /* A field's side edge is as bright as what lies further in; where contact
  * ends, the grey grows over many columns. */
-static bool full_at_once(const shape_box *b, const es_still *still, uint32_t outer, int step) {
+static bool full_at_once(const shape_box *b, const es_still *still, double at, int step) {
+    int64_t outer = lrint(at);
     double near = 0, far = 0;
-    for (int k = 1; k <= 3; k++)
-        near += line_grey(b, still, 0, (int64_t)outer + (int64_t)step * k) / 3;
+    for (int k = 1; k <= 3; k++) near += line_grey(b, still, 0, outer + (int64_t)step * k) / 3;
     for (int k = REACH; k < 2 * REACH; k++)
-        far += line_grey(b, still, 0, (int64_t)outer + (int64_t)step * k) / REACH;
+        far += line_grey(b, still, 0, outer + (int64_t)step * k) / REACH;
     return near >= LEAST_LEVEL * far;
 }
 
@@ -206,7 +206,7 @@ static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
     e->sharp = !e->border && !isnan(at) && e->together >= LEAST_TOGETHER;
     /* a fan or a trapezoid that was cut at the sides reaches its cut only below */
     if (axis == 0 && e->sharp)
-        e->sharp = full_at_once(b, still, outer, low ? 1 : -1) && !goes_on(b, still, low) &&
+        e->sharp = full_at_once(b, still, at, low ? 1 : -1) && !goes_on(b, still, low) &&
                    together(b, still, side, edge, from, from + (to - from) / TOP_PART) >= .5;
     e->at = e->sharp ? at : lit;
 }
