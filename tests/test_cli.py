@@ -433,12 +433,12 @@ class Cli(unittest.TestCase):
         self.assertNotEqual(self.path("b.igs.mha").read_bytes(), self.path("d.igs.mha").read_bytes())
 
     def test_a_screen_comes_with_its_truth_and_its_claim(self):
-        j = run_json("simulate", "--screen", "c5-2r60-b", "--frames", 3, "-o", self.path("s.igs.mha"))
+        j = run_json("simulate", "--screen", "c5-2r60-b", "--frames", 3, "-o", self.path("screen.igs.mha"))
         # 150 mm under the middle of a face that is 60 (1 - cos 30) mm high, on 512 rows.
         self.assertAlmostEqual(j["spacing_mm"][1], 158.0385 / 512, places=5)
         self.assertEqual((j["claimed_mm"], j["depth_mm"], j["radius_mm"]), (0.2, 150, 60))
-        self.assertIn('Matrix="0.2 0 0 0  0 0.2 0 0', self.path("s.xml").read_text())
-        info = run_json("info", self.path("s.igs.mha"))
+        self.assertIn('Matrix="0.2 0 0 0  0 0.2 0 0', self.path("screen.xml").read_text())
+        info = run_json("info", self.path("screen.igs.mha"))
         self.assertEqual((info["frames"], info["width"], info["height"]), (3, 512, 512))
         for threads in (1, 2):
             run("simulate", "--screen", 7, "-o", self.path(f"s{threads}.igs.mha"), "--threads", threads)
