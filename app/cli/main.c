@@ -5,9 +5,9 @@
 
 #include "app.h"
 
-const command *const commands[] = {
-    &command_info,     &command_reconstruct, &command_model,   &command_surface,
-    &command_simulate, &command_compare,     &command_convert, NULL};
+const command *const commands[] = {&command_info,    &command_reconstruct, &command_model,
+                                   &command_surface, &command_simulate,    &command_compare,
+                                   &command_convert, &command_bench,       NULL};
 
 /* The first Ctrl-C asks the work to stop and clean up; the second one ends. */
 static void on_signal(int number) {

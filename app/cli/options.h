@@ -86,6 +86,6 @@ char *options_used(const command *cmd, const void *options);
 
 /* Commands that mention themselves in what they write. */
 extern const command command_info, command_convert, command_reconstruct, command_surface,
-    command_model, command_simulate, command_compare;
+    command_model, command_simulate, command_compare, command_bench;
 
 #endif
