@@ -4,7 +4,7 @@ pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 get_filename_component(ES_DATA "${CMAKE_SOURCE_DIR}/../shared/data" ABSOLUTE)
 set(ES_TEST_DATA "${ES_DATA}" CACHE PATH "real recordings; tests that need them skip without")
 set(ES_TEST_ENVIRONMENT "ES_TEST_DATA=${ES_TEST_DATA}" "ES_TEST_SOURCE=${CMAKE_SOURCE_DIR}"
-    "ES_TEST_BINARY=${CMAKE_BINARY_DIR}/echosolid")
+    "ES_TEST_BINARY=${CMAKE_BINARY_DIR}/echosolid" "ECHOSOLID_MODULES=${CMAKE_BINARY_DIR}")
 
 file(GLOB ES_TESTS CONFIGURE_DEPENDS tests/test_*.c)
 foreach(file IN LISTS ES_TESTS)

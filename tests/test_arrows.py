@@ -12,8 +12,11 @@ BELOW = {"base": set(), "geom": {"base"}, "image": {"base", "geom"},
          "picture": {"base", "geom", "image"}}
 for room in SIBLINGS:
     BELOW[room] = {"base", "geom", "image", "picture"}
-BELOW["pipeline"] = {"base", "geom", "image", "picture", "report", "compat", "doctor"} | SIBLINGS
+BELOW["pipeline"] = {"base", "geom", "image", "picture", "report", "compat", "doctor", "judge",
+                     "calibration"} | SIBLINGS
+BELOW["calibration"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["live"] = BELOW["pipeline"]
+BELOW["judge"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["recon"].add("compat")
 BELOW["compat"] = {"base", "geom", "image", "picture", "recon"}  # a second header of recon
 BELOW["doctor"] = BELOW["spacing"] | {"spacing"}  # a second header of spacing
@@ -22,9 +25,9 @@ BELOW["report"] = {"base", "geom", "image", "picture"}  # a header of the pipeli
 
 # What only one room may touch: the library beside its door.
 LIBRARIES = {"libxml/": {"format"}, "nifti": {"format"}, "zlib.h": {"format"}, "png.h": {"picture"},
-             "xxhash.h": {"base"}, "jansson.h": {"pipeline", "spacing", "format", "calib"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
+             "xxhash.h": {"base", "format"}, "jansson.h": {"pipeline", "spacing", "format", "calib"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
              "cminpack.h": {"geom", "calib", "spacing", "cad"}, "dcmtk/": {"format"},
-             "hdf5.h": {"format"}, "matio.h": {"format"}, "zip.h": {"format"}, "libav": {"format"}}
+             "kiss_fft": {"image"}, "hdf5.h": {"format"}, "matio.h": {"format"}, "zip.h": {"format"}, "libav": {"format"}}
 
 
 def check(path, room, allowed):

@@ -3,6 +3,7 @@
 option is exercised, wrong input gives one clear message, the right exit
 status, and leaves nothing under the final name."""
 import json
+import math
 import os
 import pathlib
 import re
@@ -19,7 +20,8 @@ import unittest
 
 BINARY = os.environ["ES_TEST_BINARY"]
 DATA = pathlib.Path(os.environ.get("ES_TEST_DATA", "/nonexistent"))
-COMMANDS = ["info", "reconstruct", "model", "surface", "simulate", "compare", "convert"]
+COMMANDS = re.findall(r"^  ([a-z]+(?: [a-z]+)?)  ", subprocess.run(
+    [BINARY, "--help"], capture_output=True, text=True).stdout, re.M)
 USED = set()  # (command, option) pairs that were run
 
 
@@ -27,6 +29,8 @@ def run(*arguments, status=0, cwd=None, **keywords):
     words = [str(a) for a in arguments]
     for word in words[1:]:
         USED.add((words[0], word.split("=")[0]))
+    if words and words[0] in COMMANDS:
+        words[:1] = words[0].split()
     done = subprocess.run([BINARY, *words], capture_output=True, text=True, cwd=cwd,
                           timeout=300, **keywords)
     if status is not None and done.returncode != status:
@@ -56,6 +60,7 @@ class Cli(unittest.TestCase):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="echosolid-cli-"))
         run("simulate", "--scene", "knee", "--frames", "120", "--image-size", "256,256", "--seed", 3,
             "--threads", 2, "--truth-spacing", "1.5mm", "-o", "scan.igs.mha", "-q", cwd=cls.folder)
+        write_calibration_inputs(cls.folder)
         run("reconstruct", "scan.igs.mha", "--config", "scan.xml", "-o", "volume.mha", "-q",
             cwd=cls.folder)
         run("model", "scan.igs.mha", "--config", "scan.xml", "--truth", "scan.seen.ply", "-o",
@@ -88,6 +93,47 @@ class Cli(unittest.TestCase):
         return lines[-1]
 
     # ---- help and options
+
+    def test_the_lag_of_a_water_tank_is_found(self):
+        found = run_json("calibrate lag", self.folder / "tank.igs.mha", "--range", "1s", "--tool",
+                         "Probe", "--reference", "Tracker", "--config", self.folder / "phantom.xml")
+        self.assertAlmostEqual(found["lag_s"], 0.12, delta=0.01)
+        run("calibrate lag", self.folder / "stylus-swing.igs.mha", status=1)
+
+    def test_a_swung_stylus_shows_its_tip(self):
+        found = run_json("calibrate pivot", self.folder / "stylus-swing.igs.mha", "--tool",
+                         "Stylus", "--reference", "Reference", "--min-range", "20deg", "--config",
+                         self.folder / "phantom.xml", "-o", self.folder / "tip.xml")
+        for got, truth in zip(found["tip_mm"], TIP):
+            self.assertAlmostEqual(got, truth, places=5)
+        self.assertIn("StylusTip", (self.folder / "tip.xml").read_text())
+        run("calibrate pivot", self.folder / "spun.igs.mha", status=1)
+        run("calibrate pivot", self.folder / "stylus-swing.igs.mha", "--min-range", "90deg",
+            "--force", status=1)
+        several = run("calibrate pivot", self.folder / "stylus-swing.igs.mha", "--tool", "Pen",
+                      status=1)
+        self.assertIn("PenToReference", several.stderr)
+
+    def test_a_spun_stylus_shows_its_axis(self):
+        found = run_json("calibrate spin", self.folder / "spun.igs.mha", "--tip", "0,0,-200",
+                         "--min-range", "30deg", "--tool", "Stylus", "--reference", "Reference",
+                         "--config", self.folder / "phantom.xml")
+        self.assertAlmostEqual(found["axis"][2], -1, places=6)
+        run("calibrate spin", self.folder / "spun.igs.mha", "-o", "x.xml", status=2)
+
+    def test_touched_landmarks_register_a_phantom(self):
+        config = self.folder / "phantom.xml"
+        for inputs in ([self.folder / "touches.igs.mha", "--still-time", "1s", "--still-radius",
+                        "1mm", "--tool", "Stylus", "--reference", "Reference"],
+                       ["--points", self.folder / "touched.fcsv"]):
+            found = run_json("calibrate landmarks", *inputs, "--config", config, "--tolerance",
+                             "2mm", "--target", "0,0,0", "-o", self.folder / "registered.xml")
+            self.assertEqual(found["landmarks_found"], 5)
+            self.assertLess(found["fre_mm"], 1e-6)
+            for k, value in enumerate(found["phantom_to_reference"]):
+                self.assertAlmostEqual(value, 1.0 if k % 5 == 0 else 0.0, places=6)
+        run("calibrate landmarks", "--points", self.folder / "touched.fcsv", status=2)
+        run("calibrate landmarks", "--config", config, status=2)
 
     def test_the_examples_of_every_help_run(self):
         folder = str(self.folder) + "-examples"
@@ -322,6 +368,22 @@ class Cli(unittest.TestCase):
         self.assertEqual(self.path("b.igs.mha").read_bytes(), self.path("c.igs.mha").read_bytes())
         self.assertNotEqual(self.path("b.igs.mha").read_bytes(), self.path("d.igs.mha").read_bytes())
 
+    def test_a_screen_comes_with_its_truth_and_its_claim(self):
+        j = run_json("simulate", "--screen", "c5-2r60-b", "--frames", 3, "-o", self.path("s.igs.mha"))
+        # 150 mm under the middle of a face that is 60 (1 - cos 30) mm high, on 512 rows.
+        self.assertAlmostEqual(j["spacing_mm"][1], 158.0385 / 512, places=5)
+        self.assertEqual((j["claimed_mm"], j["depth_mm"], j["radius_mm"]), (0.2, 150, 60))
+        self.assertIn('Matrix="0.2 0 0 0  0 0.2 0 0', self.path("s.xml").read_text())
+        info = run_json("info", self.path("s.igs.mha"))
+        self.assertEqual((info["frames"], info["width"], info["height"]), (3, 512, 512))
+        for threads in (1, 2):
+            run("simulate", "--screen", 7, "-o", self.path(f"s{threads}.igs.mha"), "--threads", threads)
+        self.assertEqual(self.path("s1.igs.mha").read_bytes(), self.path("s2.igs.mha").read_bytes())
+        self.refused("simulate", "--screen", "c9", "-o", "u.igs.mha", status=2, says="c5-2r60-a",
+                     leaves_no="u.igs.mha")
+        self.refused("simulate", "--screen", "c5-2r60-a", "--depth", "80mm", "-o", "u.igs.mha",
+                     status=2, says="leave out", leaves_no="u.igs.mha")
+
     def test_converting_there_and_back_changes_no_pixel(self):
         run("convert", self.path("volume.mha"), self.path("x.nrrd"), "--raw")
         run("convert", self.path("x.nrrd"), self.path("y.nii"), "--quiet")
@@ -470,6 +532,81 @@ class Options(unittest.TestCase):
                    if (c, o) not in used and not (c == "model" and o in setup)
                    and o not in ("--json", "--quiet", "--help")]
         self.assertEqual(missing, [])
+
+
+def turn(axis, angle):
+    """Rodrigues' rotation as rows."""
+    length = math.sqrt(sum(a * a for a in axis))
+    x, y, z = (a / length for a in axis)
+    c, s = math.cos(angle), math.sin(angle)
+    d = 1 - c
+    return [[c + x * x * d, x * y * d - z * s, x * z * d + y * s],
+            [y * x * d + z * s, c + y * y * d, y * z * d - x * s],
+            [z * x * d - y * s, z * y * d + x * s, c + z * z * d]]
+
+
+def about_tip(rows, tip, fixed):
+    """The pose that turns by `rows` and keeps the tip at `fixed`."""
+    return [row + [f - sum(r * t for r, t in zip(row, tip))] for row, f in zip(rows, fixed)]
+
+
+def write_stylus(path, poses, rate=20):
+    """A recording of StylusToReference alone."""
+    head = ("ObjectType = Image\nNDims = 3\nBinaryData = True\nDimSize = 0 0 %d\n"
+            "ElementType = MET_UCHAR\nUltrasoundImageOrientation = XX\n" % len(poses))
+    for k, rows in enumerate(poses):
+        numbers = " ".join(repr(float(x)) for row in rows for x in row) + " 0 0 0 1"
+        head += ("Seq_Frame%04d_StylusToReferenceTransform = %s\n"
+                 "Seq_Frame%04d_StylusToReferenceTransformStatus = OK\n"
+                 "Seq_Frame%04d_Timestamp = %r\nSeq_Frame%04d_ImageStatus = INVALID\n"
+                 % (k, numbers, k, k, k / rate, k))
+    pathlib.Path(path).write_bytes((head + "ElementDataFile = LOCAL\n").encode())
+
+
+def write_tank(path, lag, frames=160, width=120, height=100):
+    """A probe over a flat floor at 10 Hz: the frame of time t carries the pose that the tracker
+    gave then, which is the one of t - lag."""
+    def depth(t):
+        return 8 * math.sin(1.3 * t) + 3 * math.sin(3.1 * t + 1) + 2 * math.sin(0.4 * t)
+    head = ("ObjectType = Image\nNDims = 3\nBinaryData = True\nDimSize = %d %d %d\n"
+            "ElementType = MET_UCHAR\nUltrasoundImageOrientation = MFA\n" % (width, height, frames))
+    pixels = bytearray()
+    for k in range(frames):
+        t = k / 10
+        head += ("Seq_Frame%04d_ProbeToTrackerTransform = 1 0 0 5 0 1 0 %r 0 0 1 0 0 0 0 1\n"
+                 "Seq_Frame%04d_ProbeToTrackerTransformStatus = OK\nSeq_Frame%04d_Timestamp = %r\n"
+                 "Seq_Frame%04d_ImageStatus = OK\n" % (k, -depth(t - lag), k, k, t, k))
+        floor = 50 + 3 * depth(t)
+        rows = [min(255, int(220 * math.exp(-((v - floor) / 1.5) ** 2))) for v in range(height)]
+        for v in range(height):
+            pixels += bytes([rows[v]]) * width
+    pathlib.Path(path).write_bytes((head + "ElementDataFile = LOCAL\n").encode() + bytes(pixels))
+
+
+LANDMARKS = [(104, 5, 20), (104, 45, 22), (100, 45, 0), (-34, -12, 0), (-20, 50, 3)]
+TIP = (3, -2, 200)
+
+
+def write_calibration_inputs(folder):
+    """What the examples of the calibrate commands use."""
+    swing = [about_tip(turn((math.cos(k), math.sin(k), 0), 0.5 * math.sin(0.3 * k) + 1e-9), TIP,
+                       (30, 40, 50)) for k in range(300)]
+    write_stylus(folder / "stylus-swing.igs.mha", swing)
+    write_stylus(folder / "spun.igs.mha", [about_tip(turn((0, 0, 1), 0.05 * k), TIP, (30, 40, 50))
+                                           for k in range(120)])
+    touches = [about_tip(turn((1, 0, 0), 0.2), TIP, mark) for mark in LANDMARKS for _ in range(40)]
+    write_stylus(folder / "touches.igs.mha", touches)
+    write_tank(folder / "tank.igs.mha", 0.12)
+    (folder / "phantom.xml").write_text(
+        "<PlusConfiguration version=\"2.1\"><CoordinateDefinitions>"
+        "<Transform From=\"StylusTip\" To=\"Stylus\" Matrix=\"1 0 0 %g 0 1 0 %g 0 0 1 %g 0 0 0 1\"/>"
+        "</CoordinateDefinitions><PhantomDefinition><Geometry><Landmarks>%s</Landmarks></Geometry>"
+        "</PhantomDefinition></PlusConfiguration>" % (*TIP, "".join(
+            f"<Landmark Name=\"#{k}\" Position=\"{x} {y} {z}\"/>"
+            for k, (x, y, z) in enumerate(LANDMARKS))))
+    (folder / "touched.fcsv").write_text(
+        "# Markups fiducial file version = 4.11\n# CoordinateSystem = LPS\n" + "".join(
+            f"p{k},{-x},{-y},{z},0,0,0,1,1,1,0,L{k},,\r\n" for k, (x, y, z) in enumerate(LANDMARKS)))
 
 
 def write_distance_sphere(path, radius, spacing):

@@ -176,9 +176,9 @@ static void what_is_not_read_is_said(void **state) {
          ES_FORMAT},
         {"NRRD0004\ntype: short\ndimension: 2\nsizes: 3 2\nencoding: raw\nendian: middle\n\n",
          "expected little or big", ES_FORMAT},
-        {"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 3 2\nkinds: list domain domain\n"
+        {"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 3 2\nkinds: domain list domain\n"
          "encoding: raw\n\n",
-         "interleaved", ES_UNSUPPORTED},
+         "counted by axis 2 of 3", ES_UNSUPPORTED},
         {"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 3 2\nencoding: raw\n\n",
          "sizes: expected 3 numbers, found 2", ES_FORMAT},
         {"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 3 2 -2\nencoding: raw\n\n",

@@ -1,12 +1,14 @@
 /* echosolid convert: a recording, a volume or a mesh in another format. */
 #include <string.h>
 
-#include "app.h"
+#include "recording.h"
 
 typedef struct convert_options {
     common_options common;
     bool raw;
     int64_t level;
+    const char *config;
+    recording_options recording;
 } convert_options;
 
 static const opt table[] = {{.name = "raw",
@@ -20,11 +22,20 @@ static const opt table[] = {{.name = "raw",
                              .fallback = "1",
                              .offset = offsetof(convert_options, level),
                              .help = "effort of the compression"},
+                            {.name = "config",
+                             .letter = 'c',
+                             .type = OPT_TEXT,
+                             .value = "XML",
+                             .offset = offsetof(convert_options, config),
+                             .help = "PLUS device-set file whose ImageToProbe helps to read "
+                                     "--poses"},
+                            RECORDING_OPTIONS(convert_options, recording),
                             {.name = NULL}};
 
-static const char *const examples[] = {"echosolid convert scan.igs.mha scan.igs.nrrd",
-                                       "echosolid convert volume.mha volume.nii.gz",
-                                       "echosolid convert knee.stl knee.ply", NULL};
+static const char *const examples[] = {
+    "echosolid convert scan.igs.mha scan.igs.nrrd", "echosolid convert scan.igs.mha scan.npz",
+    "echosolid convert scan.igs.mha posed.igs.mha --poses scan.csv --config scan.xml",
+    "echosolid convert volume.mha volume.nii.gz", "echosolid convert knee.stl knee.ply", NULL};
 
 static int done(const convert_options *o, const char *from, const char *to, int64_t frames) {
     if (o->common.json) {
@@ -55,15 +66,72 @@ static bool pump(const convert_options *o, es_source *source, es_sink *sink, int
     return ok && es_sink_finish(sink, err);
 }
 
+/* ---- what would be lost --------------------------------------------------------- */
+
+typedef struct losses {
+    char transforms[300], fields[300]; /* names, as far as they fit */
+    bool times;
+} losses;
+
+/* Adds a name to "a, b" unless it is there. */
+static void add_name(char *names, size_t size, const char *name) {
+    size_t used = strlen(names), length = strlen(name);
+    for (const char *at = names; (at = strstr(at, name)); at++)
+        if ((at == names || at[-1] == ' ') && (at[length] == ',' || !at[length])) return;
+    if (used + length + 3 < size)
+        snprintf(names + used, size - used, "%s%s", used ? ", " : "", name);
+}
+
+static void add_losses(losses *l, const es_frame *frame) {
+    for (size_t i = 0; i < frame->transform_count; i++)
+        add_name(l->transforms, sizeof l->transforms, frame->transforms[i].name);
+    for (size_t i = 0; i < frame->fields.count; i++)
+        add_name(l->fields, sizeof l->fields, frame->fields.items[i].key);
+    l->times = l->times || frame->has_time;
+}
+
+static void tell_losses(const losses *l, unsigned keeps, const es_stream_info *info,
+                        const char *to) {
+    bool spacing = info->spacing_mm[0] != 1 || info->spacing_mm[1] != 1;
+    if (!(keeps & ES_KEEPS_POSES) && *l->transforms)
+        es_log(ES_WARNING, "%s cannot hold the transforms: %s", to, l->transforms);
+    if (!(keeps & ES_KEEPS_TIMES) && l->times)
+        es_log(ES_WARNING, "%s cannot hold the times of the frames", to);
+    if (!(keeps & ES_KEEPS_FIELDS) && *l->fields)
+        es_log(ES_WARNING, "%s cannot hold the fields of frames: %s", to, l->fields);
+    if (!(keeps & ES_KEEPS_FIELDS) && info->fields.count)
+        es_log(ES_WARNING, "%s cannot hold the %zu fields of the header", to, info->fields.count);
+    if (!(keeps & ES_KEEPS_SPACING) && spacing)
+        es_log(ES_WARNING, "%s cannot hold the pixel spacing of %g x %g mm", to,
+               info->spacing_mm[0], info->spacing_mm[1]);
+    if (!(keeps & ES_KEEPS_SPACING) && info->orientation[0])
+        es_log(ES_WARNING, "%s cannot hold the orientation mark; the pictures are MF", to);
+}
+
+/* Goes over the recording once, without pixels, before anything is written. */
+static bool list_losses(es_source *source, const char *to, es_error *err) {
+    unsigned keeps = es_sequence_keeps(to);
+    losses l = {0};
+    es_frame frame = {0};
+    bool end = false, ok = true;
+    if (keeps == ES_KEEPS_ALL || !es_source_can_rewind(source)) return true;
+    while ((ok = es_source_next(source, &frame, 0, &end, err)) && !end) add_losses(&l, &frame);
+    es_frame_clear(&frame);
+    if (ok) tell_losses(&l, keeps, es_source_info(source), to);
+    return ok && es_source_rewind(source, err);
+}
+
 static int convert_recording(const convert_options *o, const char *const *files) {
     es_error err = {0};
     es_sequence_options options = {.compress = !o->raw, .level = (int)o->level};
     es_sink *sink = NULL;
     int64_t frames = 0;
     int status = 1;
-    es_source *source =
-        es_sequence_can_write(files[1], &err) ? es_sequence_open(files[0], &err) : NULL;
-    if (source) sink = es_sequence_create(files[1], es_source_info(source), &options, &err);
+    es_source *source = NULL;
+    if (es_sequence_can_write(files[1], &err))
+        source = app_open_recording_told(files[0], &o->recording, o->config, &o->common, &err);
+    if (source && list_losses(source, files[1], &err))
+        sink = es_sequence_create(files[1], es_source_info(source), &options, &err);
     if (sink && pump(o, source, sink, &frames, &err))
         status = done(o, files[0], files[1], frames);
     else
@@ -110,7 +178,10 @@ const command command_convert = {
     .description =
         "The format is known by the extension of TO. Recordings: .mha, .mhd, .nrrd, .nhdr "
         "(.igs.mha and so on); every frame's transforms, times and own fields are kept, and the "
-        "pictures are written in MF orientation. Volumes: .mha, .mhd, .nrrd, .nhdr, .nii, "
+        "pictures are written in MF orientation; --poses joins a table of poses to them. Also "
+        ".npy, .npz, .h5 and, for a name that ends in /, a folder of PNG: what these cannot hold "
+        "is listed first. FROM may be anything that docs/files.md names: video, pictures, arrays, "
+        "Slicer's scenes. Volumes: .mha, .mhd, .nrrd, .nhdr, .nii, "
         ".nii.gz. Meshes: .stl, .ply.",
     .examples = examples,
     .options = table,

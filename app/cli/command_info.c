@@ -2,13 +2,23 @@
 #include <math.h>
 #include <string.h>
 
-#include "app.h"
+#include "recording.h"
 
 typedef struct info_options {
     common_options common;
+    const char *config;
+    recording_options recording;
 } info_options;
 
-static const opt table[] = {{.name = NULL}};
+static const opt table[] = {{.name = "config",
+                             .letter = 'c',
+                             .type = OPT_TEXT,
+                             .value = "XML",
+                             .offset = offsetof(info_options, config),
+                             .help = "PLUS device-set file whose ImageToProbe helps to read "
+                                     "--poses"},
+                            RECORDING_OPTIONS(info_options, recording),
+                            {.name = NULL}};
 
 static const char *const examples[] = {"echosolid info scan.igs.mha",
                                        "echosolid info scan.igs.mha --json",
@@ -125,7 +135,7 @@ static void print_recording(const char *file, const es_stream_info *info, const 
 static int about_recording(const info_options *o, const char *file) {
     es_error err = {0};
     recording r;
-    es_source *source = es_sequence_open(file, &err);
+    es_source *source = app_open_recording_told(file, &o->recording, o->config, &o->common, &err);
     if (!source || !read_recording(source, &r, &err)) {
         es_source_free(source);
         return app_fail(&err);

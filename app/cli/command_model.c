@@ -278,7 +278,7 @@ static bool open_truth(model_run *r, es_error *err) {
 
 static bool work(model_run *r, es_error *err) {
     const model_options *o = r->o;
-    const char *inputs[] = {r->file, o->setup.config, o->truth};
+    const char *inputs[] = {r->file, o->setup.config, o->truth, o->setup.recording.poses};
     es_model_options options = make_options(o);
     r->model = es_model_new(&r->s.setup, &options, r->s.pool, &r->s.setup.decisions, err);
     if (!r->model) return false;
@@ -291,7 +291,7 @@ static bool work(model_run *r, es_error *err) {
                     .what = "finding bone"};
     return es_flow_run(&flow, es_model_stage, r->model, &r->flow, err) &&
            es_model_finish(r->model, &r->result, err) && judge(r, err) &&
-           app_origin_make(&r->origin, &command_model, o, inputs, 3, err) && write_meshes(r, err) &&
+           app_origin_make(&r->origin, &command_model, o, inputs, 4, err) && write_meshes(r, err) &&
            write_volume(r, err) && write_field(r, err) &&
            (!o->report || model_report_write(r, err));
 }

@@ -165,7 +165,7 @@ static bool write_compat(reconstruct_run *r, es_error *err) {
 static bool work(reconstruct_run *r, const char *file, es_error *err) {
     const reconstruct_options *o = r->o;
     es_setup *setup = &r->s.setup;
-    const char *inputs[] = {file, o->setup.config};
+    const char *inputs[] = {file, o->setup.config, o->setup.recording.poses};
     bool compat = o->compat >= 0;
     es_flow flow = {.source = r->s.source,
                     .placement = r->s.placement,
@@ -181,7 +181,7 @@ static bool work(reconstruct_run *r, const char *file, es_error *err) {
     bool ok = (compat ? r->compat != NULL : r->volume != NULL) &&
               es_flow_run(&flow, compat ? es_stage_compat : es_stage_volume,
                           compat ? (void *)r->compat : (void *)r->volume, &r->flow, err) &&
-              app_origin_make(&r->origin, &command_reconstruct, o, inputs, 2, err);
+              app_origin_make(&r->origin, &command_reconstruct, o, inputs, 3, err);
     double start = es_clock_s();
     ok = ok && (compat ? write_compat(r, err) : write_all(r, err));
     r->write_s = es_clock_s() - start;

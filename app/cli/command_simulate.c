@@ -7,7 +7,7 @@
 
 typedef struct simulate_options {
     common_options common;
-    const char *output, *scene;
+    const char *output, *scene, *screen;
     int probe;
     double width, radius, half_angle, depth, image_size[2], rate, pose_noise, angle_noise, lag,
         speckle, truth_spacing;
@@ -32,6 +32,13 @@ static const opt table[] = {
      .fallback = "knee",
      .offset = offsetof(simulate_options, scene),
      .help = "sphere, box, cylinder, torus, knee or abdomen"},
+    {.name = "screen",
+     .type = OPT_TEXT,
+     .value = "NAME",
+     .offset = offsetof(simulate_options, screen),
+     .help = "instead of a scene, a scanner's screen whose pixel spacing is to be found: "
+             "c5-2r60-a, c5-2r60-b, c5-2r60-c, or a number to draw one from; the truth is printed, "
+             "and only --frames and --threads apply"},
     {.name = "probe",
      .type = OPT_WORD,
      .words = probe_words,
@@ -142,7 +149,8 @@ static const opt table[] = {
 static const char *const examples[] = {
     "echosolid simulate --scene knee --frames 20 --pose-noise 0.3mm --angle-noise 0.3deg -o "
     "knee.igs.mha",
-    "echosolid simulate --scene abdomen --frames 20 --speckle 0 -o abdomen.igs.mha --json", NULL};
+    "echosolid simulate --scene abdomen --frames 20 --speckle 0 -o abdomen.igs.mha --json",
+    "echosolid simulate --screen c5-2r60-b -o screen.igs.mha", NULL};
 
 /* The scene's own probe and frames, and what was given instead. */
 static bool make_simulation(const simulate_options *o, es_simulation *s, es_error *err) {
@@ -173,10 +181,11 @@ static bool make_simulation(const simulate_options *o, es_simulation *s, es_erro
     return true;
 }
 
-static bool write_frames(const simulate_options *o, const es_simulation *s, es_error *err) {
+/* Takes the source; NULL is the error of its opening. */
+static bool write_frames(const simulate_options *o, es_source *source, es_error *err) {
     es_frame frame = {0};
     es_sequence_options options = ES_SEQUENCE_DEFAULTS;
-    es_source *source = es_simulation_open(s, err);
+    double total = source ? (double)es_source_info(source)->frame_count : 0;
     es_sink *sink =
         source ? es_sequence_create(o->output, es_source_info(source), &options, err) : NULL;
     bool ok = sink != NULL, end = false;
@@ -184,7 +193,7 @@ static bool write_frames(const simulate_options *o, const es_simulation *s, es_e
         ok = es_source_next(source, &frame, ES_READ_PIXELS, &end, err);
         if (!ok || end) break;
         ok = es_sink_put(sink, &frame, err);
-        es_progress_step(app_progress(&o->common), "simulating", (double)f, (double)s->frames);
+        es_progress_step(app_progress(&o->common), "simulating", (double)f, total);
     }
     ok = ok && es_sink_finish(sink, err);
     es_frame_clear(&frame);
@@ -319,8 +328,71 @@ static int print_result(const simulate_options *o, const es_simulation *s, const
     return 0;
 }
 
+/* ---- a screen ------------------------------------------------------------------- */
+
+static bool make_screen(const simulate_options *o, es_screen *screen, es_error *err) {
+    int64_t seed;
+    if (!isnan(o->width) || !isnan(o->radius) || !isnan(o->half_angle) || !isnan(o->depth) ||
+        !isnan(o->image_size[0]))
+        return es_fail(err, ES_USAGE,
+                       "simulate: a screen comes with its own probe, depth and size: leave out "
+                       "--width, --radius, --half-angle, --depth and --image-size");
+    if (es_parse_int(o->screen, &seed) && seed >= 0)
+        es_screen_random((uint64_t)seed, screen);
+    else if (!es_screen_named(o->screen, screen, err))
+        return false;
+    if (o->frames) screen->frames = (int)(o->frames < 1000000 ? o->frames : 1000000);
+    return true;
+}
+
+/* What a sample configuration claims about the pixels. */
+static bool write_claim(const es_screen *screen, const char *path, es_error *err) {
+    es_plus *plus = es_plus_new(err);
+    if (!plus) return false;
+    es_plus_transform t = {
+        .from = "Image", .to = "Reference", .matrix = es_mat4_identity(), .error = NAN};
+    for (int i = 0; i < 3; i++) t.matrix.m[5 * i] = screen->header_spacing_mm;
+    bool ok = es_plus_transform_set(plus, &t, err) && es_plus_write(plus, path, err);
+    es_plus_free(plus);
+    return ok;
+}
+
+static int print_screen(const simulate_options *o, const es_screen *s, const char *config) {
+    if (o->common.json)
+        return app_print_json(json_pack(
+            "{s:s, s:s?, s:i, s:[f,f], s:f, s:b, s:f, s:f, s:f, s:f}", "output", o->output,
+            "config", config, "frames", s->frames, "spacing_mm", s->spacing_mm[0], s->spacing_mm[1],
+            "depth_mm", s->setting_mm, "curved", s->curved, "radius_mm", s->radius_mm, "width_mm",
+            s->width_mm, "half_angle_deg", s->half_angle_rad / DEGREE, "claimed_mm",
+            s->header_spacing_mm));
+    printf("%s: %d frames of %u x %u pixels of %.5g x %.5g mm\n", o->output, s->frames, s->width,
+           s->height, s->spacing_mm[0], s->spacing_mm[1]);
+    if (s->curved)
+        printf("convex array of %g mm radius, %.3g degrees, set to %g mm\n", s->radius_mm,
+               2 * s->half_angle_rad / DEGREE, s->setting_mm);
+    else
+        printf("linear array of %.4g mm, set to %g mm\n", s->width_mm, s->setting_mm);
+    if (config) printf("%s: claims %g mm\n", config, s->header_spacing_mm);
+    return 0;
+}
+
+static int run_screen(const simulate_options *o) {
+    es_error err = {0};
+    es_screen screen;
+    char *config = NULL;
+    bool ok = es_sequence_can_write(o->output, &err) && make_screen(o, &screen, &err) &&
+              write_frames(o, es_screen_open(&screen, (int)o->threads, &err), &err);
+    if (ok && screen.header_spacing_mm > 0)
+        ok = (config = app_sibling(o->output, ".xml", &err)) && write_claim(&screen, config, &err);
+    app_progress_end();
+    int status = ok ? print_screen(o, &screen, config) : app_fail(&err);
+    es_free(config);
+    return status;
+}
+
+/* ---- the command ---------------------------------------------------------------- */
+
 static bool check(const simulate_options *o, es_error *err) {
-    if (!o->output) return es_fail(err, ES_USAGE, "simulate: name the recording with -o");
     es_scene *scene = es_scene_new(o->scene, err);
     es_scene_free(scene);
     return scene && es_sequence_can_write(o->output, err);
@@ -331,6 +403,11 @@ static int run(const void *options, const char *const *files, int count) {
     (void)count;
     const simulate_options *o = options;
     es_error err = {0};
+    if (!o->output) {
+        es_fail(&err, ES_USAGE, "simulate: name the recording with -o");
+        return app_fail(&err);
+    }
+    if (o->screen) return run_screen(o);
     es_simulation s;
     truth t = {{0}, {0}, 0, 0};
     names n = {0};
@@ -338,7 +415,8 @@ static int run(const void *options, const char *const *files, int count) {
     bool ok = check(o, &err) && make_simulation(o, &s, &err) &&
               (n.config = app_sibling(o->output, ".xml", &err)) &&
               (n.truth = app_sibling(o->output, ".truth.ply", &err)) &&
-              (n.seen = app_sibling(o->output, ".seen.ply", &err)) && write_frames(o, &s, &err) &&
+              (n.seen = app_sibling(o->output, ".seen.ply", &err)) &&
+              write_frames(o, es_simulation_open(&s, &err), &err) &&
               write_config(&s, n.config, &err) && write_truth(o, &s, &n, &t, &err);
     app_progress_end();
     status = ok ? print_result(o, &s, &n, &t) : app_fail(&err);
@@ -358,7 +436,9 @@ const command command_simulate = {
         "Objects are signed distances (a knee with real dimensions, simple solids, an abdomen "
         "phantom with a 20 mm cyst and a 30 mm ball); the probe is moved by a hand, tracked with "
         "noise and lag. The pictures show bone edge, shadow, layers and speckle. The same options "
-        "and seed give the same bytes.",
+        "and seed give the same bytes. With --screen, a scanner's whole screen (fan or linear "
+        "field, ruler, words) with a known pixel spacing, to try echosolid spacing on; the .xml "
+        "beside it is the claim that a recording often comes with.",
     .examples = examples,
     .options = table,
     .options_size = sizeof(simulate_options),

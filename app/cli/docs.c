@@ -103,7 +103,7 @@ void help_overview(FILE *out) {
             "usage: echosolid COMMAND [options]\n\n",
             es_version());
     for (const command *const *c = commands; *c; c++)
-        fprintf(out, "  %-12s %s\n", (*c)->name, (*c)->summary);
+        fprintf(out, "  %-20s %s\n", (*c)->name, (*c)->summary);
     fprintf(out, "\nechosolid COMMAND --help has the options and examples of each.\n"
                  "Exit status: 0 done, 1 failed, 2 wrong usage.\n");
 }
@@ -201,10 +201,18 @@ void docs_completion(FILE *out) {
                  "    local word=${COMP_WORDS[COMP_CWORD]} options=\n"
                  "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        options=\"");
     for (const command *const *c = commands; *c; c++)
-        fprintf(out, "%s%s", c == commands ? "" : " ", (*c)->name);
-    fprintf(out, "\"\n    else\n        case ${COMP_WORDS[1]} in\n");
+        if (!strchr((*c)->name, ' ')) fprintf(out, "%s ", (*c)->name);
+    fprintf(out,
+            "calibrate\"\n"
+            "    elif [ \"$COMP_CWORD\" -eq 2 ] && [ \"${COMP_WORDS[1]}\" = calibrate ]; then\n"
+            "        options=\"");
+    for (const command *const *c = commands; *c; c++)
+        if (strchr((*c)->name, ' ')) fprintf(out, "%s ", strchr((*c)->name, ' ') + 1);
+    fprintf(out, "\"\n    else\n"
+                 "        case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n");
     for (const command *const *c = commands; *c; c++) {
-        fprintf(out, "        %s) options=\"", (*c)->name);
+        fprintf(out, "        \"%s%s\"*) options=\"", (*c)->name,
+                strchr((*c)->name, ' ') ? "" : " ");
         for (const opt *o = (*c)->options; o->name; o++) fprintf(out, "--%s ", o->name);
         fprintf(out, "--json --quiet --help\" ;;\n");
     }
@@ -212,7 +220,9 @@ void docs_completion(FILE *out) {
                  "    case $word in\n"
                  "    -*) mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$word\") ;;\n"
                  "    *)\n"
-                 "        if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+                 "        if [ \"$COMP_CWORD\" -eq 1 ] || [ \"${COMP_WORDS[1]} $COMP_CWORD\" = "
+                 "\"calibrate 2\" ]; "
+                 "then\n"
                  "            mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$word\")\n"
                  "        else\n"
                  "            mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n"

@@ -5,9 +5,25 @@
 
 #include "app.h"
 
-const command *const commands[] = {&command_info,    &command_reconstruct, &command_model,
-                                   &command_surface, &command_simulate,    &command_compare,
-                                   &command_convert, &command_bench,       NULL};
+/* clang-format off */
+const command *const commands[] = {
+    &command_info,
+    &command_spacing,
+    &command_doctor,
+    &command_calibrate_pivot,
+    &command_calibrate_spin,
+    &command_calibrate_landmarks,
+    &command_calibrate_lag,
+    &command_reconstruct,
+    &command_model,
+    &command_surface,
+    &command_simulate,
+    &command_compare,
+    &command_convert,
+    &command_bench,
+    NULL,
+};
+/* clang-format on */
 
 /* The first Ctrl-C asks the work to stop and clean up; the second one ends. */
 static void on_signal(int number) {
@@ -70,7 +86,8 @@ int main(int argc, char **argv) {
     }
     const char *word = argv[1];
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
-        const command *about = argc > 2 ? command_find(argv[2]) : NULL;
+        int words = 0;
+        const command *about = argc > 2 ? command_find(argv[2], argv[3], &words) : NULL;
         if (about)
             help_command(about, stdout);
         else
@@ -82,10 +99,11 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (strcmp(word, "--docs") == 0) return print_docs(argc > 2 ? argv[2] : NULL);
-    const command *cmd = command_find(word);
+    int words = 0;
+    const command *cmd = command_find(word, argv[2], &words);
     if (!cmd) {
         fprintf(stderr, "echosolid: unknown command %s; echosolid --help lists them\n", word);
         return 2;
     }
-    return run_command(cmd, argc - 2, argv + 2);
+    return run_command(cmd, argc - 1 - words, argv + 1 + words);
 }

@@ -247,8 +247,11 @@ char *options_used(const command *cmd, const void *options) {
     return text.bytes;
 }
 
-const command *command_find(const char *name) {
-    for (const command *const *c = commands; *c; c++)
-        if (strcmp((*c)->name, name) == 0) return *c;
+const command *command_find(const char *word, const char *second, int *words) {
+    char both[64];
+    snprintf(both, sizeof both, "%s %s", word, second ? second : "");
+    for (*words = 2; *words > 0; --*words)
+        for (const command *const *c = commands; *c; c++)
+            if (strcmp((*c)->name, *words == 2 ? both : word) == 0) return *c;
     return NULL;
 }

@@ -49,7 +49,7 @@ typedef struct opt {
     }
 
 typedef struct command {
-    const char *name;
+    const char *name;            /* one word, or two: "calibrate pivot" */
     const char *summary;         /* one line */
     const char *usage;           /* "FILE -o OUT [options]" */
     const char *description;     /* paragraphs */
@@ -67,7 +67,9 @@ typedef struct common_options {
 } common_options;
 
 extern const command *const commands[]; /* NULL terminated */
-const command *command_find(const char *name);
+/* By "word" or "word second", as in "calibrate pivot"; `words` tells how many of
+ * the two were the name. `second` may be NULL. */
+const command *command_find(const char *word, const char *second, int *words);
 
 /* Fills `options` (options_size bytes) from argv[0..argc). FILE arguments go
  * to `files`. ES_USAGE in plain words; --help stops the parsing. */
@@ -84,8 +86,20 @@ void docs_completion(FILE *out);
  * reports: those that differ from the default. es_free it. */
 char *options_used(const command *cmd, const void *options);
 
-/* Commands that mention themselves in what they write. */
-extern const command command_info, command_convert, command_reconstruct, command_surface,
-    command_model, command_simulate, command_compare, command_bench;
+/* Every command; main.c lists them in the order of the help. */
+extern const command command_info;
+extern const command command_spacing;
+extern const command command_doctor;
+extern const command command_calibrate_pivot;
+extern const command command_calibrate_spin;
+extern const command command_calibrate_landmarks;
+extern const command command_calibrate_lag;
+extern const command command_reconstruct;
+extern const command command_model;
+extern const command command_surface;
+extern const command command_simulate;
+extern const command command_compare;
+extern const command command_convert;
+extern const command command_bench;
 
 #endif

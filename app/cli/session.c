@@ -51,18 +51,34 @@ static bool check_recording(const char *file, es_error *err) {
         "%s: is a volume, not a recording of frames; echosolid surface makes a mesh of it", file);
 }
 
+/* What was found out about the poses stands before what was chosen from them. */
+static bool put_before(es_decisions *first, es_decisions *all, es_error *err) {
+    bool ok = true;
+    for (size_t i = 0; ok && i < all->count; i++)
+        ok = es_decisions_add(first, err, all->items[i].what, all->items[i].why, "%s",
+                              all->items[i].value);
+    es_decisions rest = *all;
+    *all = *first;
+    *first = rest;
+    return ok;
+}
+
 bool session_open(session *s, const char *file, const setup_options *options, es_error *err) {
     memset(s, 0, sizeof *s);
     es_setup_request request;
     bool ok = !options->config || (s->plus = es_plus_read(options->config, err)) != NULL;
     char *mask = NULL;
+    es_decisions poses = {0};
     fill_request(options, s->plus, &request);
     ok = ok && name_mask(s, options, &mask, &request, err);
-    ok = ok && check_recording(file, err) && (s->source = es_sequence_open(file, err)) != NULL;
+    ok = ok && check_recording(file, err) &&
+         (s->source = app_open_recording(file, &options->recording, s->plus, &poses, err));
     if (ok && !es_setup_make(s->source, &request, &s->setup, err)) {
         if (err->code == ES_GEOMETRY) es_prefix(err, "%s", file);
         ok = false;
     }
+    ok = ok && put_before(&poses, &s->setup.decisions, err);
+    es_decisions_clear(&poses);
     ok = ok && (s->placement = es_placement_new(s->plus, options->transform, err)) &&
          (s->pool = es_pool_new((int)options->threads, err));
     es_free(mask);

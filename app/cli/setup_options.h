@@ -3,9 +3,10 @@
 #ifndef ECHOSOLID_APP_SETUP_OPTIONS_H
 #define ECHOSOLID_APP_SETUP_OPTIONS_H
 
-#include "app.h"
+#include "recording.h"
 
 typedef struct setup_options {
+    recording_options recording;
     const char *config, *transform, *fill, *mask;
     double spacing[3], origin[3], size[3];
     int interpolation, compounding;
@@ -132,7 +133,7 @@ extern const char *const interpolation_words[], *const compounding_words[];
          .high = 1e6,                                                                              \
          .offset = offsetof(T, setup.memory),                                                      \
          .help = "most memory for bricks; default: three quarters of what is free"},               \
-        THREADS_OPTION(T, setup.threads)
+        RECORDING_OPTIONS(T, setup.recording), THREADS_OPTION(T, setup.threads)
 
 /* What is open during a run. */
 typedef struct session {

@@ -11,7 +11,14 @@ extern "C" {
 #endif
 
 /* Opens a recording: .mha, .mhd (+ .raw, .zraw, LIST, pattern), .nrrd, .nhdr
- * (raw or gzip). Frames come in MF orientation whatever the file's mark.
+ * (raw or gzip; list axis last or, as Slicer has it, first), .nii (frames by the
+ * fourth axis, or the third); video (.mp4, .avi, .mkv, .mov, .wmv, .gif, ...),
+ * pictures (a folder, a pattern such as "f%04d.png" or "f*.png", or one: PNG,
+ * JPEG, TIFF, BMP); arrays in .npy, .npz, .mat and HDF5; Slicer's scenes, .mrb.
+ * FILE#NAME chooses among what a container holds: an array ("#frames", with its
+ * axes "#frames,NHW"), a sequence, or #grey and #rgb of video and pictures.
+ * What was guessed is told as notes (es_log). Video and pictures need the
+ * module echosolid_ffmpeg; without it they are ES_UNSUPPORTED, saying so. Frames come in MF orientation whatever the file's mark.
  * Poses alone are read without touching the pixels: a missing or short data
  * file is a warning (es_log) here and an error at the first frame whose pixels
  * are asked for. A broken transform or time of a frame is a warning too: that
@@ -29,7 +36,10 @@ typedef struct es_sequence_options {
 #define ES_SEQUENCE_DEFAULTS                                                                       \
     { .compress = true, .level = 1 }
 
-/* Creates a recording by the name's extension. The frame count need not be
+/* Creates a recording by the name's extension: .mha, .mhd, .nrrd, .nhdr; .npy
+ * (pictures alone), .npz and .h5 (with a [N, 4, 4] array a transform, NaN where
+ * invalid, and timestamps); a name that ends in / or is a folder becomes a
+ * folder of PNG. See es_sequence_keeps for what is lost. The frame count need not be
  * known. Per-frame and header fields are written as they are; frames without
  * an image keep their place (zeros, status INVALID). info->orientation ""
  * means that nobody knows how the frames lie, and no mark is written; any other
@@ -37,6 +47,17 @@ typedef struct es_sequence_options {
  * room for the pixels twice until es_sink_finish. options may be NULL. */
 es_sink *es_sequence_create(const char *path, const es_stream_info *info,
                             const es_sequence_options *options, es_error *err);
+
+/* What a recording of this name holds beside pictures; the rest is lost when
+ * one is written. */
+enum {
+    ES_KEEPS_POSES = 1,
+    ES_KEEPS_TIMES = 2,
+    ES_KEEPS_FIELDS = 4,  /* of frames and header, image status, second times */
+    ES_KEEPS_SPACING = 8, /* and orientation */
+    ES_KEEPS_ALL = 15
+};
+unsigned es_sequence_keeps(const char *path);
 
 /* Volumes by extension: .mha, .mhd, .nrrd, .nhdr, .nii, .nii.gz, (read and
  * write). In memory LPS; NIfTI is converted at the door. NIfTI-2 is chosen
@@ -83,6 +104,8 @@ es_plus *es_plus_parse(const char *text, size_t length, const char *name, es_err
  * kept; line breaks between attributes are not. */
 bool es_plus_write(const es_plus *plus, const char *path, es_error *err);
 void es_plus_free(es_plus *plus);
+/* A copy of its own; of an empty PlusConfiguration for NULL. */
+es_plus *es_plus_copy(const es_plus *plus, es_error *err);
 
 typedef struct es_plus_transform {
     char from[ES_NAME_SIZE], to[ES_NAME_SIZE];
@@ -177,6 +200,111 @@ char *es_plus_attribute(const es_plus *plus, const char *path, size_t index, con
                         es_error *err);
 bool es_plus_attribute_set(es_plus *plus, const char *path, size_t index, const char *name,
                            const char *value, es_error *err);
+
+/* ---- pose tables ----------------------------------------------------------- */
+
+/* A table of poses beside any frames: comma, semicolon, tab or blank separated,
+ * with or without header, by NDI, Motive, Vicon, TUM, KITTI or anybody. What
+ * its numbers mean is a reading: one value for each attribute below. The
+ * header, the option text and the algebra of the numbers settle some of them;
+ * the rest stays in doubt until somebody finds it out (es_pose_guess) or asks.
+ * Nothing in doubt is ever chosen here. docs/poses.md explains the attributes. */
+typedef enum es_pose_attribute {
+    ES_POSE_ROTATION,   /* quaternion, matrix, euler, axis-angle, points */
+    ES_POSE_FIRST,      /* position, rotation: which stands first */
+    ES_POSE_QUATERNION, /* wxyz, xyzw */
+    ES_POSE_MATRIX,     /* rows, columns */
+    ES_POSE_EULER,      /* XYZ ... ZYZ about moving axes, xyz ... zyz about fixed ones */
+    ES_POSE_ANGLE,      /* rad, deg */
+    ES_POSE_UNIT,       /* mm, cm, m, inch */
+    ES_POSE_DIRECTION,  /* tool-to-tracker, tracker-to-tool */
+    ES_POSE_SENSE,      /* same, opposite: the rotation against the position */
+    ES_POSE_HANDEDNESS, /* right, left: of the tracker's and the tool's axes (z mirrored) */
+    ES_POSE_ATTRIBUTES
+} es_pose_attribute;
+enum {
+    ES_POSE_IS_QUATERNION,
+    ES_POSE_IS_MATRIX,
+    ES_POSE_IS_EULER,
+    ES_POSE_IS_AXIS_ANGLE,
+    ES_POSE_IS_POINTS
+};
+/* The values' words, NULL terminated; "unit" for ES_POSE_UNIT. */
+const char *const *es_pose_words(es_pose_attribute attribute);
+const char *es_pose_attribute_name(es_pose_attribute attribute);
+
+typedef struct es_pose_reading {
+    int8_t is[ES_POSE_ATTRIBUTES]; /* index of the word; 0 where the rotation makes it void */
+} es_pose_reading;
+/* "quaternion=wxyz,unit=mm,direction=tool-to-tracker,...", as the option takes it. */
+enum { ES_POSE_TEXT = 200 };
+void es_pose_reading_text(const es_pose_reading *reading, char text[ES_POSE_TEXT]);
+/* Whether the attribute means anything for this rotation. */
+bool es_pose_attribute_counts(es_pose_attribute attribute, int rotation);
+
+/* Bit v of possible[a]: value v of attribute a is not excluded. */
+typedef struct es_pose_doubt {
+    uint32_t possible[ES_POSE_ATTRIBUTES];
+    char why[ES_POSE_ATTRIBUTES][120]; /* who settled or narrowed it; "" nobody */
+} es_pose_doubt;
+
+typedef struct es_pose_table es_pose_table;
+typedef struct es_pose_table_info {
+    size_t samples; /* poses in time; rows, or frames where each tool has a row of its own */
+    int tools;
+    bool has_time, has_file;
+    char time_note[160]; /* why a time column is not used, or which unit it has */
+    char format[40];     /* "table", "NDI", "Motive", ... */
+    char unread[200];    /* columns that say nothing to us */
+    char separator;      /* , ; tab or blank */
+    bool decimal_comma;
+} es_pose_table_info;
+/* `layout` (NULL: none) settles attributes in words: "quaternion=wxyz,unit=mm",
+ * "time=ms", "columns=time:tx:ty:tz:qw:qx:qy:qz" in place of a header, or "tum",
+ * "kitti", "ndi". Errors name file, line, column, what was found and expected:
+ * ES_FORMAT, ES_UNSUPPORTED (UTF-16, markers without a body), ES_USAGE (layout
+ * words that are unknown or contradict the header), ES_IO, ES_MEMORY. */
+es_pose_table *es_pose_table_read(const char *path, const char *layout, es_error *err);
+void es_pose_table_free(es_pose_table *table);
+const es_pose_table_info *es_pose_table_about(const es_pose_table *table);
+const es_pose_doubt *es_pose_table_doubt(const es_pose_table *table);
+/* As the table calls it; "" for the only tool of a table without names. */
+const char *es_pose_table_tool(const es_pose_table *table, int tool);
+/* NaN without time or where it is missing. */
+double es_pose_table_time(const es_pose_table *table, size_t sample);
+const char *es_pose_table_file(const es_pose_table *table, size_t sample); /* "" when none */
+/* Line of the sample in the file, for messages. */
+long es_pose_table_line(const es_pose_table *table, size_t sample);
+/* Tool to tracker in mm. False: a gap, a state that is not OK, or numbers that
+ * are no rotation under this reading. */
+bool es_pose_table_pose(const es_pose_table *table, int tool, size_t sample,
+                        const es_pose_reading *reading, es_mat4 *pose);
+/* All readings that are still possible; es_free the list. */
+bool es_pose_table_readings(const es_pose_table *table, es_pose_reading **readings, size_t *count,
+                            es_error *err);
+/* A PLUS calibration result as a recording without pixels: `part` is
+ * "CalibrationData" or "ValidationData". Frames keep their Index; each found
+ * dot is a field "Dot.<WireName>" = "u v 0", beside SegmentationStatus. */
+es_source *es_plus_results_open(const es_plus *plus, const char *part, es_error *err);
+bool es_plus_is_results(const es_plus *plus);
+
+/* ---- points ------------------------------------------------------------- */
+
+typedef struct es_point {
+    char name[ES_NAME_SIZE];
+    es_vec3 at_mm;
+} es_point;
+typedef struct es_points {
+    es_point *items;
+    size_t count, capacity;
+} es_points;
+/* Slicer's .fcsv or .mrk.json by content, in RAS, as Slicer shows them: frames
+ * that PLUS sends to Slicer have the same numbers there. At most 4 MB. */
+bool es_points_read(const char *path, es_points *points, es_error *err);
+/* PhantomDefinition/Geometry/Landmarks of a configuration, phantom mm; none is
+ * no error. */
+bool es_plus_landmarks(const es_plus *plus, es_points *landmarks, es_error *err);
+void es_points_clear(es_points *points);
 
 #ifdef __cplusplus
 }

@@ -154,6 +154,45 @@ void es_point_set_free(es_point_set *set);
 /* True when a point lies within reach_mm of p (3 floats). */
 bool es_point_set_near(const es_point_set *set, const float *p);
 
+/* ---- least squares -------------------------------------------------------- */
+
+/* The rigid motion (det +1) that takes `from` to `to` best in the least
+ * squares sense: Horn, "Closed-form solution of absolute orientation using
+ * unit quaternions", 1987. `weights` may be NULL; `scale` not NULL: also the
+ * scale (Umeyama 1991), which multiplies the 3x3 part. ES_GEOMETRY for fewer
+ * than 3 points, points on one line, or numbers that are not finite. */
+bool es_align_points(const es_vec3 *from, const es_vec3 *to, const double *weights, size_t count,
+                     double *scale, es_mat4 *motion, es_error *err);
+
+/* Eigenvalues (falling) and unit eigenvectors (columns of `vectors`, n x n
+ * row-major) of a symmetric n x n matrix by Jacobi's rotations; n <= 32. */
+void es_eigen_symmetric(const double *matrix, int n, double *values, double *vectors);
+
+/* Levenberg and Marquardt's fit through cminpack. `residuals` fills m numbers
+ * for the n parameters x; false stops the fit (its own error is kept). */
+typedef bool es_fit_fn(void *context, const double *x, double *residuals, es_error *err);
+typedef struct es_fit {
+    es_fit_fn *residuals;
+    void *context;
+    int n, m;            /* m >= n */
+    int max_evaluations; /* 0: 200 * (n + 1) */
+    double tolerance;    /* relative, of cost and x; 0: 1e-10 */
+} es_fit;
+typedef struct es_fit_result {
+    double cost; /* sum of squared residuals */
+    int evaluations;
+    bool converged;
+    double condition; /* of the scaled normal matrix; INFINITY: singular */
+} es_fit_result;
+/* x: start and result. `covariance` (n x n row-major, may be NULL): inverse
+ * normal matrix times cost / (m - n), from central differences at the result;
+ * filled with INFINITY when a parameter is not determined. */
+bool es_fit_run(const es_fit *fit, double *x, double *covariance, es_fit_result *result,
+                es_error *err);
+/* A residual r whose square is the soft L1 loss 2 s^2 (sqrt(1 + (r/s)^2) - 1),
+ * with the sign of r: large ones count linearly. */
+double es_fit_soft(double r, double scale);
+
 #ifdef __cplusplus
 }
 #endif

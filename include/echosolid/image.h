@@ -152,6 +152,24 @@ typedef struct es_fan {
 void es_fan_polar(const es_fan *fan, double u, double v, double *radius, double *angle_rad);
 bool es_fan_contains(const es_fan *fan, double u, double v);
 
+/* ---- flow: how far a picture has moved ----------------------------------- */
+
+/* Windowed phase correlation (Kuglin and Hines 1975; Hann window; the peak to
+ * a fraction of a pixel by its neighbours). Work memory for windows of `size`
+ * pixels square; a power of two, 16 to 1024. One thread at a time. */
+typedef struct es_flow_plan es_flow_plan;
+es_flow_plan *es_flow_plan_new(uint32_t size, es_error *err); /* ES_USAGE: another size */
+void es_flow_plan_free(es_flow_plan *plan);
+typedef struct es_shift {
+    double u_px, v_px; /* what lay at (u, v) in a lies at (u + u_px, v + v_px) in b */
+    double response;   /* 0..1: share of the correlation in the peak; 0: no texture */
+} es_shift;
+/* Pictures of one size, any type, grey or RGB. The window's first pixel is at
+ * (u0, v0) in both; ES_USAGE when it does not lie inside. Shifts past half the
+ * window alias. */
+bool es_flow_shift(es_flow_plan *plan, const es_image *a, const es_image *b, uint32_t u0,
+                   uint32_t v0, es_shift *shift, es_error *err);
+
 /* ---- what a detector found along the scan lines ------------------------ */
 
 /* One scan line in pixels: it starts at the transducer's face (u, v) and runs

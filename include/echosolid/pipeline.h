@@ -10,6 +10,7 @@
 #include "echosolid/bone.h"
 #include "echosolid/cad.h"
 #include "echosolid/compat.h"
+#include "echosolid/doctor.h"
 #include "echosolid/format.h"
 #include "echosolid/picture.h"
 #include "echosolid/recon.h"
@@ -51,6 +52,29 @@ bool es_placement_find(es_placement *placement, const es_frame *frame, es_mat4 *
 const char *es_placement_reason(const es_placement *placement);
 const char *es_placement_image(const es_placement *placement);
 const char *es_placement_reference(const es_placement *placement);
+
+/* ---- poses of a table beside the frames ---------------------------------- */
+
+/* What the caller says of a pose table; NULL and NaN: not said. */
+typedef struct es_pose_request {
+    const char *path;     /* of the table */
+    const char *layout;   /* as es_pose_table_read takes it */
+    const char *tools;    /* "Rigid Body 1=Probe, Ref=Reference"; one name alone is the probe */
+    double time_offset_s; /* added to the table's times */
+    double rate_hz;       /* of frames without times */
+    const es_plus *plus;  /* its ImageToProbe lets the pictures' motion judge the readings */
+} es_pose_request;
+void es_pose_request_init(es_pose_request *request);
+
+/* Takes `source`, also on failure, and gives its frames with the table's poses
+ * as <Tool>ToTracker. What the table leaves open is found in this order:
+ * header, algebra, ranges, smoothness, the motion of the pictures; every
+ * finding is a decision. ES_GEOMETRY with the open readings and the words that
+ * choose them when they stay in doubt; ES_FORMAT with both counts when frames
+ * and poses do not go together; ES_USAGE when the probe is not named among
+ * several tools. The source must rewind. */
+es_source *es_pose_join(es_source *source, const es_pose_request *request, es_decisions *decisions,
+                        es_error *err);
 
 /* ---- hole filling ---------------------------------------------------------- */
 
@@ -204,6 +228,26 @@ es_bricks *es_model_field(const es_model *model);
 /* Up to 6 frames spread over the recording with the found bone drawn in. */
 size_t es_model_example_count(const es_model *model);
 const es_image *es_model_example(const es_model *model, size_t index, int64_t *frame);
+
+/* ---- the doctor ------------------------------------------------------------- */
+
+/* What is examined: a recording, a configuration, or both. */
+typedef struct es_checkup {
+    es_source *source;                 /* NULL: the configuration alone; must rewind */
+    const es_plus *plus;               /* NULL: none */
+    const char *plus_path;             /* also looks for transforms in comments; NULL: does not */
+    const es_spacing_verdict *verdict; /* what the pictures say of the spacing; NULL: not asked */
+    const es_doctor_options *options;  /* NULL: the defaults */
+    const es_progress *progress;
+} es_checkup;
+/* Reads the whole source once (the pixels of some frames only where they pass
+ * 600 MB). The doctor is the caller's, for es_checkup_fix. A recording whose
+ * pixels end early is a finding, not an error. */
+es_doctor *es_checkup_run(const es_checkup *checkup, es_findings *findings, es_error *err);
+/* Copies the recording to `path` with what es_doctor_repair mends; *changes
+ * lists it (es_free it), "" when there was nothing to mend. */
+bool es_checkup_fix(es_doctor *doctor, es_source *source, const char *path, char **changes,
+                    es_error *err);
 
 #ifdef __cplusplus
 }

@@ -4,7 +4,7 @@
 #ifndef ECHOSOLID_SIMULATE_H
 #define ECHOSOLID_SIMULATE_H
 
-#include "echosolid/image.h"
+#include "echosolid/picture.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -92,6 +92,110 @@ es_mat4 es_simulation_scene_to_reference(const es_simulation *simulation);
  * scene axes, by frame, then by line. es_free it. */
 float *es_simulation_first_hits(const es_simulation *simulation, es_pool *pool, size_t *count,
                                 es_error *err);
+
+/* ---- a scanner's screen --------------------------------------------------------- */
+
+/* What a scanner shows, with all that spoils it, for those who must find its
+ * scale: the truth is the struct itself. Pixel centres lie at whole numbers;
+ * mm are those of the object. Nothing is drawn outside of `panel`, whose
+ * edges lie at whole numbers less a half. */
+
+/* Marks with equal steps beside the echoes, drawn at whole pixels as scanners
+ * do: mark k stands at the pixel nearest to zero_px + k * step_mm / spacing. */
+typedef struct es_screen_comb {
+    int axis;       /* 1: marks one under another (along v), 0: side by side */
+    double zero_px; /* of mark 0, along the comb */
+    int at_px;      /* column (axis 1) or row (axis 0) where the marks begin */
+    double step_mm;
+    int marks;
+    int length, major_length; /* pixels from at_px; negative: leftwards, upwards */
+    int major_every;          /* every n-th from the 0th is longer; 0: all alike */
+    int thickness;            /* pixels along the comb */
+    bool line;                /* an axis line through at_px */
+    bool numbers;             /* beside the major ones */
+    uint8_t level;
+} es_screen_comb;
+
+/* What else stands on a screen; u, v of the upper left corner. */
+typedef enum es_screen_kind {
+    ES_SCREEN_TEXT,
+    ES_SCREEN_CLOCK, /* a time of day that counts */
+    ES_SCREEN_BLINK, /* a disc of `width` that comes and goes */
+    ES_SCREEN_BAR,   /* grey scale, bright end up, width x height */
+    ES_SCREEN_BOX,   /* outline, width x height */
+    ES_SCREEN_LOGO,  /* a disc with a hole, `width` across, and the text beside it */
+    ES_SCREEN_FOCUS, /* a triangle of `width` that points left */
+} es_screen_kind;
+typedef struct es_screen_item {
+    es_screen_kind kind;
+    int u, v, width, height;
+    int scale; /* of letters, 6 x 10 pixels at 1 */
+    uint8_t level;
+    char text[32];
+} es_screen_item;
+
+/* A sector without echoes (a rib, a bubble, no contact), as shares of the
+ * field from left to right; `gain` 0: black, 1: as bright as the rest. */
+typedef struct es_screen_shadow {
+    double from, to, start_mm, gain;
+} es_screen_shadow;
+
+enum { ES_SCREEN_SHADOWS = 6, ES_SCREEN_COMBS = 2, ES_SCREEN_ITEMS = 24 };
+
+typedef struct es_screen {
+    uint32_t width, height;   /* 64 to 2048 */
+    int frames;               /* 1 to 100000 */
+    double spacing_mm[2];     /* u, v */
+    double header_spacing_mm; /* what the recording claims by a constant ImageToReference; 0: no
+                                 claim */
+    double setting_mm;        /* the depth that the scanner shows */
+    /* The array. curved: radius and half angle; else its width, and the half
+     * angle of a trapezoid (virtual convex) or 0. */
+    bool curved;
+    double radius_mm, half_angle_rad, width_mm;
+    double face_u, face_v; /* pixel of the middle of the face, on its surface */
+    double depth_mm;       /* of the lines, from the face */
+    int panel[4];          /* first column, first row, one past the last of each */
+    /* The echoes. */
+    double blank_first_mm, blank_last_mm; /* samples that are not shown */
+    double dark_left_mm, dark_right_mm;   /* no contact at the ends of the face */
+    int shadows;
+    es_screen_shadow shadow[ES_SCREEN_SHADOWS];
+    bool dark_field;       /* a few bright reflectors in black, as in water */
+    double ring_mm;        /* bright and still at the face; 0: none */
+    double haze_mm;        /* bright near field; 0: none */
+    double range_db;       /* shown from black to white */
+    double attenuation_db; /* over the depth, after the scanner's own gain */
+    double change;         /* of the echoes between frames: 0 none, 1 all */
+    double gamma;
+    uint8_t background; /* outside of the echoes */
+    /* The interface. */
+    int combs, items;
+    es_screen_comb comb[ES_SCREEN_COMBS];
+    es_screen_item item[ES_SCREEN_ITEMS];
+    /* How it was grabbed, in this order. */
+    double blur_px; /* standard deviation */
+    int jpeg;       /* quality 20 to 100; 0: none */
+    double noise;   /* standard deviation, grey */
+    uint64_t seed;  /* of speckle and noise */
+} es_screen;
+
+/* A plausible screen drawn from the seed, 8 frames. */
+void es_screen_random(uint64_t seed, es_screen *screen);
+/* "c5-2r60-a", "c5-2r60-b", "c5-2r60-c": 512 x 512 pixels of a convex probe
+ * of 60 mm radius and 60 degrees, set to 150 mm, whose recording claims 0.2
+ * mm: the setting is the height of the picture (a), counts from the middle of
+ * the face (b), the same with 30 rows of margin (c). ES_USAGE with the list. */
+bool es_screen_named(const char *name, es_screen *screen, es_error *err);
+/* The screen's frames, grey, 25 a second, with ImageToReference of
+ * header_spacing_mm if there is one. A frame is a function of the screen and
+ * its index. Can be rewound. `threads` <= 0: all the cores; never changes a
+ * byte. ES_USAGE for what cannot be drawn. */
+es_source *es_screen_open(const es_screen *screen, int threads, es_error *err);
+/* Where the echoes may be: CURVED (also a trapezoid: its radius_start is the
+ * distance from the virtual apex to the middle of the flat face), or LINEAR
+ * with its edges at fractions of pixels, before the panel and the blanks cut. */
+es_fan es_screen_fan(const es_screen *screen);
 
 #ifdef __cplusplus
 }

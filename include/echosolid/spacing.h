@@ -93,6 +93,13 @@ enum { ES_TICKS_MAX = 4 };
 bool es_ticks_find(const es_still *still, es_ticks_found found[ES_TICKS_MAX], int *count,
                    es_error *err);
 
+/* Draws what was seen over the recording's mean picture; NULL is left out. An
+ * edge that is only a bound is drawn in the ticks' colour. */
+bool es_shape_picture(const es_still *still, const es_fan_found *fan,
+                      const es_aperture_found *aperture, const es_rows_found *rows,
+                      const es_ticks_found *ticks, int tick_count, es_image *picture,
+                      es_error *err);
+
 /* ---- probes ------------------------------------------------------------------ */
 
 /* One row of the probe table; NaN where unknown. */
@@ -157,6 +164,70 @@ typedef struct es_spacing_verdict {
  * sigma < 3 % that is not a suspect. */
 bool es_spacing_resolve(const es_evidence_list *evidence, const es_spacing_hints *hints,
                         es_spacing_verdict *verdict, es_error *err);
+
+/* ---- what a file says ---------------------------------------------------------- */
+
+/* Where a constant that nobody measured comes from ("the constant of PLUS's
+ * sample configurations"), or NULL when the two numbers are no known default. */
+const char *es_spacing_default(const double spacing_mm[2]);
+/* A spacing that is written down somewhere: suspect when it is a known
+ * default. Numbers that cannot be a pixel's size (outside of .005 to 5 mm)
+ * are shown and never used. `item` comes with all but the suspicion. */
+bool es_evidence_add_written(es_evidence_list *list, es_evidence item, es_error *err);
+/* The header's spacing, and the DICOM fields that the reader left in
+ * info->fields (docs/spacing.md names them), in the order of trust. Broken
+ * fields are shown as evidence that is not used, with what is wrong. */
+bool es_header_evidence(const es_stream_info *info, es_evidence_list *list, es_error *err);
+/* Depth of Scan Field in mm, or NaN; and the name of the probe, or NULL. */
+double es_header_depth(const es_stream_info *info);
+const char *es_header_probe(const es_stream_info *info);
+/* The columns of a transform of picture pixels, such as ImageToProbe; `where`
+ * says which and from what, e.g. "ImageToProbe of rig.xml". */
+bool es_matrix_evidence(const char *where, es_mat4 matrix, es_evidence_list *list, es_error *err);
+
+/* PixelSpacingMm and micronsPerPixel of the frames, one after the other. */
+typedef struct es_frame_scale {
+    int64_t frames, changed_at; /* first frame that differs, -1: none */
+    double first_mm[2], last_mm[2];
+    char key[32];
+} es_frame_scale;
+#define ES_FRAME_SCALE_NONE                                                                        \
+    { .changed_at = -1 }
+void es_frame_scale_add(es_frame_scale *scale, const es_frame *frame);
+bool es_frame_scale_evidence(const es_frame_scale *scale, es_evidence_list *list, es_error *err);
+
+/* ---- what was seen, in millimetres ---------------------------------------------------- */
+
+typedef struct es_shapes {
+    es_fan_found fan;
+    es_aperture_found aperture;
+    es_rows_found rows;
+    es_ticks_found ticks[ES_TICKS_MAX];
+    int tick_count;
+} es_shapes;
+/* All the finders, one after the other. */
+bool es_shapes_find(const es_still *still, es_shapes *shapes, es_error *err);
+/* What a known probe or depth makes of fan, aperture and rows: "fan-radius",
+ * "fan-depth", "fan-end", "aperture", "depth-rows". */
+bool es_shape_evidence(const es_shapes *shapes, const es_spacing_hints *hints,
+                       es_evidence_list *list, es_error *err);
+
+/* ---- readings that need other evidence -------------------------------------------- */
+
+/* What the depth setting means where a fan is seen: the three readings of
+ * docs/spacing.md. Looks at what es_fan_find gave and at the items
+ * "fan-radius" and "fan-depth" of the list; adds "depth-height" and, where
+ * that reading is the true one, silences "fan-depth". */
+bool es_depth_readings(const es_fan_found *fan, const es_still *still,
+                       const es_spacing_hints *hints, es_evidence_list *list, es_error *err);
+/* A comb's step in mm from the rest of the evidence and the depth. Where that
+ * leaves several, they are named and not used. */
+bool es_ticks_evidence(const es_shapes *shapes, const es_still *still,
+                       const es_spacing_hints *hints, es_evidence_list *list, es_error *err);
+
+/* Speed of sound in water, m/s, 0 to 95 degrees C. Marczak, "Water as a
+ * standard in the measurements of speed of sound in liquids", 1997. */
+double es_water_speed(double temperature_c);
 
 #ifdef __cplusplus
 }

@@ -15,13 +15,15 @@
  * writers copy memory. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "writers assume little-endian memory");
 
+typedef struct es_scratch es_scratch; /* packer.c */
+
 /* ---- header text (header.c) ------------------------------------------- */
 
 enum {
-    ES_HEADER_LINE_LIMIT = 65536, /* bytes of a line */
-    ES_HEADER_LIMIT = 1 << 30,    /* bytes of a header */
-    ES_HEADER_FIELD_LIMIT = 4096, /* fields of the whole recording */
-    ES_FRAME_FIELD_LIMIT = 1024,  /* fields of one frame */
+    ES_HEADER_LINE_LIMIT = 1 << 21, /* bytes of a line: Slicer lists all times in one */
+    ES_HEADER_LIMIT = 1 << 30,      /* bytes of a header */
+    ES_HEADER_FIELD_LIMIT = 4096,   /* fields of the whole recording */
+    ES_FRAME_FIELD_LIMIT = 1024,    /* fields of one frame */
 };
 
 /* The text at the start of a file up to and with its last header line. */
@@ -150,6 +152,7 @@ typedef struct es_layout {
     es_type type;
     int channels;
     bool list_last;   /* the last axis counts frames */
+    bool interleaved; /* and lies first in the file: see es_frames_sort */
     bool told_kinds;  /* kinds were given */
     bool told_frames; /* an orientation mark or fields of frames were found */
     bool poses_only;
@@ -157,6 +160,9 @@ typedef struct es_layout {
     char orientation[8], image_kind[32];
     es_fields fields;
     es_frame_table frames;
+    const char *index_values; /* times of frames that have none of their own, or NULL; */
+    double index_unit_s;      /* 0: their unit is not told */
+    double frame_step_s;      /* NIfTI: between frames; 0: not told */
     es_payload payload;
     bool swap;   /* the bytes of an element are reversed */
     bool scaled; /* NIfTI: value = slope * stored + intercept */
@@ -176,18 +182,53 @@ bool es_layout_to_grid(const es_layout *layout, es_grid_info *info, es_error *er
 bool es_layout_set_axes(es_layout *layout, const double m[9], es_error *err);
 bool es_layout_add_field(es_layout *layout, const char *key, const char *value, es_error *err);
 
+/* A volume of slices that are no plain bytes of a file. */
+typedef struct es_slice_ops {
+    bool (*slice)(void *self, uint64_t z, void *out, es_error *err);
+    void (*free)(void *self);
+} es_slice_ops;
+/* Takes `self` (also on failure) and a copy of info. */
+es_grid_file *es_grid_file_of_slices(const char *path, const es_slice_ops *ops, void *self,
+                                     const es_grid_info *info, es_error *err);
+
 /* Both take the layout's contents over, also on failure. */
 es_source *es_recording_open(es_layout *layout, es_error *err);
+/* A recording in a scratch file, which is taken over, also on failure; messages
+ * call it `shown`. pixel_to_ras gets the placement of its pictures (row-major
+ * 4x4). */
+es_source *es_recording_open_scratch(const char *path, const char *shown, es_scratch *scratch,
+                                     double pixel_to_ras[16], es_error *err);
+/* Header of a recording or volume, its format by content, then by name. */
+bool es_layout_read(const char *path, es_layout *layout, es_error *err);
 es_grid_file *es_grid_file_new(es_layout *layout, es_error *err);
 
 /* ---- writing pixel bytes (packer.c) ------------------------------------- */
 
 /* A nameless file in the folder of `path`: gone when closed, however we end. */
-typedef struct es_scratch es_scratch;
 es_scratch *es_scratch_open(const char *path, es_error *err);
+es_scratch *es_scratch_temporary(es_error *err); /* in $TMPDIR or /tmp */
+/* A path by which this process can open it once more. */
+enum { ES_SCRATCH_NAME = 40 };
+void es_scratch_name(const es_scratch *scratch, char name[ES_SCRATCH_NAME]);
+/* At any place; do not mix with es_scratch_write. */
+bool es_scratch_put(es_scratch *scratch, uint64_t at, const void *bytes, size_t length,
+                    es_error *err);
+bool es_scratch_get(const es_scratch *scratch, uint64_t at, void *bytes, size_t length,
+                    es_error *err);
 bool es_scratch_write(es_scratch *scratch, const void *bytes, size_t length, es_error *err);
 bool es_scratch_copy(es_scratch *scratch, es_output *out, es_error *err);
 void es_scratch_close(es_scratch *scratch);
+
+/* Frames that lie interleaved in `steps` steps of step_bytes: each holds runs of
+ * run_bytes of frame 0, 1, ... frames - 1, again and again. */
+typedef struct es_sort_plan {
+    uint64_t steps, frames;
+    size_t step_bytes, run_bytes;
+    bool (*read)(void *self, uint64_t start, uint64_t count, void *out, es_error *err);
+    void *self;
+} es_sort_plan;
+/* All frames, one after another (sorter.c). */
+es_scratch *es_frames_sort(const es_sort_plan *plan, es_error *err);
 
 typedef enum es_packing { ES_PACK_RAW, ES_PACK_ZLIB, ES_PACK_GZIP } es_packing;
 /* Bytes, compressed or not, on their way into an output or a scratch file. */
@@ -257,6 +298,8 @@ typedef struct es_dialect {
 es_sink *es_recorder_open(const char *path, const es_stream_info *info,
                           const es_sequence_options *options, const es_dialect *dialect,
                           es_error *err);
+/* All pictures of a recording have the size and type that its info says. */
+bool es_check_picture(const es_stream_info *info, const es_image *image, es_error *err);
 /* "<prefix><key><assign><value>" and a line break. */
 bool es_write_field(es_output *out, const es_dialect *dialect, const char *prefix, const char *key,
                     const char *value, es_error *err);
@@ -271,6 +314,12 @@ typedef struct es_grid_job {
     void *context;
     es_grid_options options;
 } es_grid_job;
+/* What every format needs checked: sizes, spacing, direction. */
+bool es_grid_job_check(const es_grid_job *job, es_error *err);
+/* All slices, a few megabytes at a time, into put(to, bytes, length). */
+bool es_grid_job_pump(const es_grid_job *job,
+                      bool (*put)(void *to, const void *bytes, size_t length, es_error *err),
+                      void *to, es_error *err);
 bool es_grid_job_run(const es_grid_job *job, const es_dialect *dialect, es_error *err);
 
 /* ---- the formats ----------------------------------------------------------- */
@@ -284,7 +333,18 @@ typedef struct es_format {
     /* On failure es_layout_clear is still the caller's to call. */
     bool (*read)(const char *path, es_layout *layout, es_error *err);
     const es_dialect *dialect;
+    /* Instead of read and dialect, where pixels are no plain bytes behind a
+     * header. claims: whether a name that is no plain file is meant. */
+    const struct es_codec {
+        bool (*claims)(const char *path);
+        es_source *(*open)(const char *path, es_error *err);
+        es_grid_file *(*open_grid)(const char *path, es_error *err);
+        bool (*is_grid)(const char *path, bool *is_grid, es_error *err);
+        es_sink *(*create)(const char *path, const es_stream_info *info,
+                           const es_sequence_options *options, es_error *err);
+        bool (*write_grid)(const es_grid_job *job, es_error *err);
+    } *codec;
 } es_format;
-extern const es_format es_format_mha, es_format_nrrd, es_format_nifti;
+extern const es_format es_format_mha, es_format_nrrd, es_format_nifti, es_format_dicom;
 
 #endif

@@ -11,10 +11,13 @@ struct es_grid_file {
     es_grid_info info;
     size_t row_values; /* of one slice, channels included */
     void *stored;      /* a slice before scaling; NULL when none is needed */
+    const es_slice_ops *ops; /* set: slices come from here, not from the layout */
+    void *self;
 };
 
 void es_grid_close(es_grid_file *file) {
     if (!file) return;
+    if (file->ops) file->ops->free(file->self);
     es_layout_clear(&file->layout);
     es_grid_info_clear(&file->info);
     es_free(file->stored);
@@ -81,7 +84,27 @@ es_grid_file *es_grid_file_new(es_layout *layout, es_error *err) {
     return NULL;
 }
 
+es_grid_file *es_grid_file_of_slices(const char *path, const es_slice_ops *ops, void *self,
+                                     const es_grid_info *info, es_error *err) {
+    es_grid_file *file = es_alloc_zero(1, sizeof *file, err);
+    if (!file) {
+        ops->free(self);
+        return NULL;
+    }
+    file->ops = ops;
+    file->self = self;
+    es_payload_start(&file->layout.payload);
+    file->info = *info;
+    file->info.fields = (es_fields){0};
+    file->row_values = (size_t)(info->size[0] * info->size[1]) * (size_t)info->channels;
+    file->layout.path = es_copy_text(path, err);
+    if (file->layout.path && es_fields_copy(&info->fields, &file->info.fields, err)) return file;
+    es_grid_close(file);
+    return NULL;
+}
+
 static bool read_slice(es_grid_file *file, uint64_t z, void *out, es_error *err) {
+    if (file->ops) return file->ops->slice(file->self, z, out, err);
     es_layout *layout = &file->layout;
     size_t element = es_type_size(layout->type), bytes = file->row_values * element;
     void *to = layout->scaled ? file->stored : out;
@@ -141,8 +164,13 @@ static bool slice_bytes(const es_grid_info *info, size_t *bytes, es_error *err) 
                    (unsigned long long)info->size[2]);
 }
 
-/* All slices into the packer, a few megabytes at a time. */
-static bool pump(const es_grid_job *job, es_packer *packer, es_error *err) {
+bool es_grid_job_check(const es_grid_job *job, es_error *err) {
+    return check_info(job->info, err) || es_prefix(err, "%s", job->path);
+}
+
+bool es_grid_job_pump(const es_grid_job *job,
+                      bool (*put)(void *to, const void *bytes, size_t length, es_error *err),
+                      void *to, es_error *err) {
     enum { SLAB = 4 << 20 };
     size_t slice;
     if (!slice_bytes(job->info, &slice, err)) return false;
@@ -153,14 +181,18 @@ static bool pump(const es_grid_job *job, es_packer *packer, es_error *err) {
     for (uint64_t z = 0; ok && z < depth; z += step) {
         uint64_t count = depth - z < step ? depth - z : step;
         ok = !es_cancelled(err) && job->slab(job->context, z, count, slab, err) &&
-             es_packer_write(packer, slab, (size_t)count * slice, err);
+             put(to, slab, (size_t)count * slice, err);
     }
     es_free(slab);
     return ok;
 }
 
+static bool pack(void *packer, const void *bytes, size_t length, es_error *err) {
+    return es_packer_write(packer, bytes, length, err);
+}
+
 bool es_grid_job_run(const es_grid_job *job, const es_dialect *dialect, es_error *err) {
-    if (!check_info(job->info, err)) return es_prefix(err, "%s", job->path);
+    if (!es_grid_job_check(job, err)) return false;
     bool compress = dialect->name_decides ? es_has_suffix(job->path, ".gz") : job->options.compress;
     bool detached = dialect->detached && es_has_suffix(job->path, dialect->detached);
     es_writer_plan plan = {
@@ -174,7 +206,7 @@ bool es_grid_job_run(const es_grid_job *job, const es_dialect *dialect, es_error
     es_writer writer;
     bool ok = es_writer_start(&writer, &plan, err) &&
               dialect->grid_header(&writer, job->info, compress, err) &&
-              pump(job, &writer.packer, err) && es_writer_finish(&writer, err);
+              es_grid_job_pump(job, pack, &writer.packer, err) && es_writer_finish(&writer, err);
     es_writer_discard(&writer);
     return ok;
 }

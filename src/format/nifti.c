@@ -126,13 +126,26 @@ static bool take_sizes(es_layout *layout, const nifti_2_header *head, es_error *
     if (head->dim[0] < 2 || head->dim[0] > 7)
         return es_fail(err, ES_FORMAT, "%lld dimensions; expected 3", (long long)head->dim[0]);
     for (int i = 1; i <= head->dim[0]; i++)
-        if (head->dim[i] < 1 || (i > 3 && head->dim[i] != 1))
-            return es_fail(err, i > 3 && head->dim[i] > 1 ? ES_UNSUPPORTED : ES_FORMAT,
-                           "size %d is %lld; expected one volume of three axes", i,
-                           (long long)head->dim[i]);
-    layout->dims = 3;
-    for (int i = 0; i < 3; i++) layout->size[i] = i < head->dim[0] ? (uint64_t)head->dim[i + 1] : 1;
+        if (head->dim[i] < 1 || (i > 4 && head->dim[i] != 1))
+            return es_fail(err, i > 4 && head->dim[i] > 1 ? ES_UNSUPPORTED : ES_FORMAT,
+                           "size %d is %lld; expected one volume of three axes, or frames in time",
+                           i, (long long)head->dim[i]);
+    /* The fourth axis is time: frames, when there is more than one. */
+    layout->list_last = head->dim[0] > 3 && head->dim[4] > 1;
+    layout->dims = layout->list_last ? 4 : 3;
+    for (int i = 0; i < layout->dims; i++)
+        layout->size[i] = i < head->dim[0] ? (uint64_t)head->dim[i + 1] : 1;
     return true;
+}
+
+static void take_rate(es_layout *layout, const nifti_2_header *head) {
+    int unit = head->xyzt_units & 0x38;
+    double second = unit == NIFTI_UNITS_SEC    ? 1
+                    : unit == NIFTI_UNITS_MSEC ? 1e-3
+                    : unit == NIFTI_UNITS_USEC ? 1e-6
+                                               : 0;
+    double step = head->pixdim[4] * second;
+    if (layout->list_last && isfinite(step) && step > 0) layout->frame_step_s = step;
 }
 
 static bool take_type(es_layout *layout, const nifti_2_header *head, es_error *err) {
@@ -202,6 +215,7 @@ static bool nifti_read(const char *path, es_layout *layout, es_error *err) {
     layout->told_kinds = true;
     bool ok = read_head(layout, &head, err) && take_sizes(layout, &head, err) &&
               take_type(layout, &head, err) && take_geometry(layout, &head, err);
+    if (ok) take_rate(layout, &head);
     int64_t offset = ok ? head.vox_offset : 0;
     if (ok && (offset < HEAD_1 || offset > INT64_MAX / 4))
         ok = es_fail(err, ES_FORMAT, "voxels at byte %lld; expected at least %d", (long long)offset,

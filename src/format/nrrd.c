@@ -31,6 +31,7 @@ enum {
     LINE_SKIP_2,
     BYTE_SKIP,
     BYTE_SKIP_2,
+    UNITS,
     FIELDS
 };
 static const char *const field_names[FIELDS] = {
@@ -53,16 +54,14 @@ static const char *const field_names[FIELDS] = {
     [LINE_SKIP_2] = "lineskip",
     [BYTE_SKIP] = "byte skip",
     [BYTE_SKIP_2] = "byteskip",
+    [UNITS] = "units",
 };
 /* Fields of the format that change nothing here. */
 static const char *const unused_names[] = {
-    "axis maxs",    "axismaxs",    "axismins",
-    "centers",      "centerings",  "labels",
-    "units",        "content",     "number",
-    "min",          "max",         "old min",
-    "oldmin",       "old max",     "oldmax",
-    "blocksize",    "block size",  "thicknesses",
-    "sample units", "sampleunits", "measurement frame",
+    "axis maxs",  "axismaxs",    "axismins",     "centers",     "centerings",
+    "labels",     "content",     "number",       "min",         "max",
+    "old min",    "oldmin",      "old max",      "oldmax",      "blocksize",
+    "block size", "thicknesses", "sample units", "sampleunits", "measurement frame",
 };
 static const char orientation_key[] = "ultrasound image orientation";
 static const char kind_key[] = "ultrasound image type";
@@ -146,6 +145,11 @@ static bool take_key(es_layout *layout, char *key, char *value, es_error *err) {
         return take_text(layout->orientation, sizeof layout->orientation, key, value, err);
     if (strcasecmp(key, kind_key) == 0)
         return take_text(layout->image_kind, sizeof layout->image_kind, key, value, err);
+    /* Slicer: "axis 0 index values", "axis 3 index values" */
+    if (strncasecmp(key, "axis ", 5) == 0 && es_has_suffix(key, " index values")) {
+        layout->index_values = value;
+        return true;
+    }
     return es_layout_add_field(layout, key, value, err);
 }
 
@@ -246,10 +250,10 @@ static bool take_kinds(es_layout *layout, nrrd *n, es_error *err) {
     if (count != n->axes)
         return es_fail(err, ES_FORMAT, "kinds: expected %d words, found %d", n->axes, count);
     for (int i = 0; i < n->axes; i++) {
-        if (n->role[i] == LIST_AXIS && i != n->axes - 1 && n->size[i] > 1)
+        if (n->role[i] == LIST_AXIS && i != 0 && i != n->axes - 1 && n->size[i] > 1)
             return es_fail(err, ES_UNSUPPORTED,
-                           "kinds: the frames are interleaved (list axis %d of %d); write the file "
-                           "with the list as its last axis",
+                           "kinds: the frames are counted by axis %d of %d; expected the first "
+                           "(Slicer) or the last",
                            i + 1, n->axes);
         if (n->role[i] == CHANNEL_AXIS && i != 0)
             return es_fail(err, ES_UNSUPPORTED, "kinds: channels are read on the first axis only");
@@ -346,7 +350,7 @@ static bool take_axis_numbers(const nrrd *n, int field, double values[AXES], es_
 
 static bool take_spacings(es_layout *layout, const nrrd *n, int first, es_error *err) {
     double spacing[AXES], min[AXES];
-    int used = layout->dims < 3 ? layout->dims : 3;
+    int used = n->axes - first < 3 ? n->axes - first : 3;
     if (n->value[SPACINGS]) {
         if (!take_axis_numbers(n, SPACINGS, spacing, err)) return false;
         for (int i = 0; i < used; i++)
@@ -404,8 +408,40 @@ static bool take_geometry(es_layout *layout, nrrd *n, int first, es_error *err) 
     return true;
 }
 
+/* The unit of the times of frames: the word of the list axis in
+ * units: "" "" "" "s". */
+static bool take_index_unit(es_layout *layout, const nrrd *n, int axis) {
+    const char *at = n->value[UNITS];
+    char word[16] = "";
+    for (int i = 0; at && i <= axis; i++) {
+        const char *open = strchr(at, '"'), *close = open ? strchr(open + 1, '"') : NULL;
+        size_t length = close ? (size_t)(close - open) - 1 : 0;
+        at = close ? close + 1 : NULL;
+        word[0] = '\0';
+        if (close && length < sizeof word)
+            snprintf(word, sizeof word, "%.*s", (int)length, open + 1);
+    }
+    layout->index_unit_s = strcmp(word, "s") == 0 ? 1 : strcmp(word, "ms") == 0 ? 1e-3 : 0;
+    return layout->index_unit_s > 0 || !*word;
+}
+
+/* Slicer's way: the list comes first, the frames lie interleaved. In memory the
+ * list is the last axis. */
+static bool take_list_first(es_layout *layout, nrrd *n, es_error *err) {
+    layout->interleaved = layout->list_last = true;
+    layout->dims = n->axes;
+    if (layout->dims > 4)
+        return es_fail(err, ES_UNSUPPORTED,
+                       "dimension: five axes are read only with channels first");
+    for (int i = 1; i < n->axes; i++) layout->size[i - 1] = n->size[i];
+    layout->size[n->axes - 1] = n->size[0];
+    if (!take_index_unit(layout, n, 0)) layout->index_values = NULL;
+    return take_geometry(layout, n, 1, err);
+}
+
 static bool take_axes(es_layout *layout, nrrd *n, es_error *err) {
     if (!take_sizes(n, err) || !take_kinds(layout, n, err)) return false;
+    if (n->role[0] == LIST_AXIS && n->axes > 2) return take_list_first(layout, n, err);
     int first = n->role[0] == CHANNEL_AXIS;
     if (first) {
         if (n->size[0] > 1000)
@@ -419,6 +455,7 @@ static bool take_axes(es_layout *layout, nrrd *n, es_error *err) {
                        "dimension: five axes are read only with channels first");
     for (int i = 0; i < layout->dims; i++) layout->size[i] = n->size[first + i];
     layout->list_last = n->role[n->axes - 1] == LIST_AXIS;
+    if (!take_index_unit(layout, n, n->axes - 1)) layout->index_values = NULL;
     return take_geometry(layout, n, first, err);
 }
 

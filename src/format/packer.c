@@ -49,6 +49,47 @@ es_scratch *es_scratch_open(const char *path, es_error *err) {
     return NULL;
 }
 
+es_scratch *es_scratch_temporary(es_error *err) {
+    const char *folder = getenv("TMPDIR");
+    char path[4100];
+    if (!folder || !*folder || strlen(folder) > 4000) folder = "/tmp";
+    snprintf(path, sizeof path, "%s/echosolid", folder);
+    return es_scratch_open(path, err);
+}
+
+void es_scratch_name(const es_scratch *scratch, char name[ES_SCRATCH_NAME]) {
+    snprintf(name, ES_SCRATCH_NAME, "/proc/self/fd/%d", scratch->fd);
+}
+
+bool es_scratch_put(es_scratch *scratch, uint64_t at, const void *bytes, size_t length,
+                    es_error *err) {
+    const char *from = bytes;
+    while (length) {
+        ssize_t n = pwrite(scratch->fd, from, length, (off_t)at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return es_fail_errno(err, "%s: writing failed", scratch->path);
+        from += n;
+        at += (uint64_t)n;
+        length -= (size_t)n;
+    }
+    return true;
+}
+
+bool es_scratch_get(const es_scratch *scratch, uint64_t at, void *bytes, size_t length,
+                    es_error *err) {
+    char *to = bytes;
+    while (length) {
+        ssize_t n = pread(scratch->fd, to, length, (off_t)at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n == 0) errno = EIO; /* shorter than what was written */
+        if (n <= 0) return es_fail_errno(err, "%s: reading back failed", scratch->path);
+        to += n;
+        at += (uint64_t)n;
+        length -= (size_t)n;
+    }
+    return true;
+}
+
 bool es_scratch_write(es_scratch *scratch, const void *bytes, size_t length, es_error *err) {
     const char *at = bytes;
     while (length) {

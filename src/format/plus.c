@@ -218,7 +218,9 @@ static void keep_lines(xmlDoc *doc, const pass *p) {
 
 static bool check_root(const es_plus *plus, es_error *err) {
     const xmlNode *root = xmlDocGetRootElement(plus->doc);
-    if (root && strcmp((const char *)root->name, "PlusConfiguration") == 0) return true;
+    if (root && (strcmp((const char *)root->name, "PlusConfiguration") == 0 ||
+                 strcmp((const char *)root->name, "ProbeCalibrationResult") == 0))
+        return true;
     return es_fail(err, ES_FORMAT, "%s: the root element is <%.60s>, expected <PlusConfiguration>",
                    plus->name, root ? (const char *)root->name : "");
 }
@@ -262,6 +264,18 @@ es_plus *es_plus_read(const char *path, es_error *err) {
 es_plus *es_plus_new(es_error *err) {
     static const char empty[] = "<PlusConfiguration version=\"2.3\">\n</PlusConfiguration>\n";
     return es_plus_parse(empty, sizeof empty - 1, "new configuration", err);
+}
+
+es_plus *es_plus_copy(const es_plus *plus, es_error *err) {
+    if (!plus) return es_plus_new(err);
+    es_plus *copy = es_alloc_zero(1, sizeof *copy, err);
+    if (!copy) return NULL;
+    copy->name = es_copy_text(plus->name, err);
+    copy->doc = copy->name ? xmlCopyDoc(plus->doc, 1) : NULL;
+    if (copy->doc) return copy;
+    if (copy->name) es_fail(err, ES_MEMORY, "out of memory");
+    es_plus_free(copy);
+    return NULL;
 }
 
 void es_plus_free(es_plus *plus) {

@@ -123,8 +123,7 @@ static bool put_lines(recorder *rec, const es_frame *frame, bool image_ok, es_er
     return put_field(&to, rec->dialect->image_status, image_ok ? "OK" : "INVALID", err);
 }
 
-static bool check_image(const recorder *rec, const es_image *image, es_error *err) {
-    const es_stream_info *info = &rec->info;
+bool es_check_picture(const es_stream_info *info, const es_image *image, es_error *err) {
     if (image->width == info->width && image->height == info->height && image->type == info->type &&
         image->channels == info->channels)
         return true;
@@ -148,7 +147,7 @@ static bool recorder_put(void *self, const es_frame *frame, es_error *err) {
     if (rec->broken) return es_fail(err, ES_USAGE, "%s: a frame could not be written", rec->path);
     bool image_ok = frame->has_image && rec->frame_bytes > 0;
     rec->broken = true;
-    if ((image_ok && !check_image(rec, &frame->image, err)) ||
+    if ((image_ok && !es_check_picture(&rec->info, &frame->image, err)) ||
         !put_lines(rec, frame, image_ok, err) || !put_pixels(rec, frame, image_ok, err))
         return es_prefix(err, "%s: frame %llu", rec->path, (unsigned long long)rec->frames);
     rec->frames++;

@@ -4,6 +4,7 @@
  * its payload, both in step with the frame number. A frame that is passed
  * without asking for pixels costs no pixel work: the payload only learns of
  * positions that are really read. */
+#include <math.h>
 #include <string.h>
 
 #include "format_internal.h"
@@ -15,6 +16,9 @@ typedef struct recording {
     uint32_t width, height; /* as stored */
     size_t frame_bytes;
     void *stored;           /* a frame before it is turned; NULL when no turn is needed */
+    es_scratch *home;       /* the file itself, where it came out of an archive */
+    es_scratch *sorted;     /* the frames of an interleaved file, once they are needed */
+    double *times_s;        /* of all frames, where the file lists them; else NULL */
     es_error payload_error; /* why no pixels can be read; code ES_OK: they can */
 } recording;
 
@@ -22,10 +26,39 @@ static void recording_free(void *self) {
     recording *rec = self;
     es_layout_clear(&rec->layout);
     es_free(rec->stored);
+    es_free(rec->times_s);
+    es_scratch_close(rec->sorted);
+    es_scratch_close(rec->home);
     es_free(rec);
 }
 
 static bool is_turned(es_turn turn) { return turn.transpose || turn.flip_u || turn.flip_v; }
+
+static bool read_rows(void *self, uint64_t start, uint64_t count, void *out, es_error *err) {
+    recording *rec = self;
+    size_t row = rec->frame_bytes / rec->height * (size_t)rec->frame_count;
+    return es_payload_read(&rec->layout.payload, start * row, out, (size_t)count * row, err);
+}
+
+static bool sort_frames(recording *rec, es_error *err) {
+    es_sort_plan plan = {.steps = rec->height,
+                         .frames = (uint64_t)rec->frame_count,
+                         .step_bytes = rec->frame_bytes / rec->height * (size_t)rec->frame_count,
+                         .run_bytes = es_type_size(rec->layout.type),
+                         .read = read_rows,
+                         .self = rec};
+    rec->sorted = es_frames_sort(&plan, err);
+    return rec->sorted != NULL;
+}
+
+/* A frame as it is stored. */
+static bool read_stored(recording *rec, void *to, es_error *err) {
+    uint64_t position = (uint64_t)rec->index * rec->frame_bytes;
+    if (!rec->layout.interleaved)
+        return es_payload_read(&rec->layout.payload, position, to, rec->frame_bytes, err);
+    return (rec->sorted || sort_frames(rec, err)) &&
+           es_scratch_get(rec->sorted, position, to, rec->frame_bytes, err);
+}
 
 static bool read_pixels(recording *rec, es_image *image, es_error *err) {
     const es_layout *layout = &rec->layout;
@@ -39,8 +72,7 @@ static bool read_pixels(recording *rec, es_image *image, es_error *err) {
     if (is_turned(rec->turn) && !rec->stored && !(rec->stored = es_alloc(rec->frame_bytes, 1, err)))
         return false;
     void *to = is_turned(rec->turn) ? rec->stored : image->data;
-    uint64_t position = (uint64_t)rec->index * rec->frame_bytes;
-    if (!es_payload_read(&rec->layout.payload, position, to, rec->frame_bytes, err)) return false;
+    if (!read_stored(rec, to, err)) return false;
     size_t element = es_type_size(layout->type);
     if (layout->swap) es_swap_bytes(to, element, rec->frame_bytes / element);
     if (is_turned(rec->turn))
@@ -58,6 +90,14 @@ static bool recording_next(void *self, es_frame *frame, unsigned flags, bool *en
     bool image_ok;
     if (!es_frame_table_fill(&rec->layout.frames, rec->layout.path, frame, &image_ok, err))
         return es_prefix(err, "%s", rec->layout.path);
+    if (rec->times_s && !frame->has_time) {
+        frame->time_s = rec->times_s[rec->index];
+        frame->has_time = true;
+    }
+    if (!frame->has_time && rec->layout.frame_step_s > 0) {
+        frame->time_s = (double)rec->index * rec->layout.frame_step_s;
+        frame->has_time = true;
+    }
     if ((flags & ES_READ_PIXELS) && image_ok && !rec->layout.poses_only) {
         if (!read_pixels(rec, &frame->image, err))
             return es_prefix(err, "%s: frame %lld", rec->layout.path, (long long)rec->index);
@@ -86,6 +126,31 @@ static bool parse_mark(recording *rec, es_error *err) {
     return true;
 }
 
+/* The times that Slicer lists in one line. */
+static bool take_times(recording *rec, es_error *err) {
+    const es_layout *layout = &rec->layout;
+    if (!layout->index_values) return true;
+    rec->times_s = es_alloc((size_t)rec->frame_count, sizeof *rec->times_s, err);
+    if (!rec->times_s) return false;
+    long found = es_parse_doubles(layout->index_values, rec->times_s, (long)rec->frame_count);
+    bool usable = found == rec->frame_count;
+    double unit = layout->index_unit_s > 0 ? layout->index_unit_s : 1;
+    for (int64_t f = 0; usable && f < rec->frame_count; f++) {
+        usable = isfinite(rec->times_s[f]);
+        rec->times_s[f] *= unit;
+    }
+    if (!usable) {
+        es_log(ES_WARNING, "%s: its index values are no %lld numbers; the frames have no times",
+               layout->path, (long long)rec->frame_count);
+        es_free(rec->times_s);
+        rec->times_s = NULL;
+    } else if (layout->index_unit_s <= 0) {
+        es_log(ES_NOTE, "%s: its index values are taken as times in seconds; no unit is told",
+               layout->path);
+    }
+    return true;
+}
+
 static bool measure(recording *rec, es_error *err) {
     const es_layout *layout = &rec->layout;
     if (layout->dims == 4 && layout->size[2] > 1)
@@ -98,7 +163,16 @@ static bool measure(recording *rec, es_error *err) {
     rec->width = (uint32_t)layout->size[0];
     rec->height = (uint32_t)layout->size[1];
     rec->frame_bytes = (size_t)(layout->payload.bytes / (uint64_t)rec->frame_count);
-    if (!parse_mark(rec, err)) return false;
+    if (layout->interleaved && rec->height &&
+        rec->frame_bytes / rec->height > INT32_MAX / (uint64_t)rec->frame_count)
+        return es_fail(err, ES_UNSUPPORTED, "rows of %lld interleaved frames are too long",
+                       (long long)rec->frame_count);
+    if (layout->scaled)
+        es_log(ES_WARNING,
+               "%s: its values are to be scaled by %g and shifted by %g, which is not "
+               "done for frames",
+               layout->path, layout->slope, layout->intercept);
+    if (!parse_mark(rec, err) || !take_times(rec, err)) return false;
     if (!es_payload_check(&rec->layout.payload, &rec->payload_error))
         es_log(ES_WARNING, "%s: %s; only the poses can be read", layout->path,
                rec->payload_error.message);
@@ -124,12 +198,14 @@ static es_source *source_of(recording *rec, es_error *err) {
     return es_source_new(&ops, rec, &info, err);
 }
 
-es_source *es_recording_open(es_layout *layout, es_error *err) {
+static es_source *open_recording(es_layout *layout, es_scratch *home, es_error *err) {
     recording *rec = es_alloc_zero(1, sizeof *rec, err);
     if (!rec) {
         es_layout_clear(layout);
+        es_scratch_close(home);
         return NULL;
     }
+    rec->home = home;
     rec->layout = *layout;
     if (!measure(rec, err)) {
         es_prefix(err, "%s", rec->layout.path);
@@ -137,4 +213,38 @@ es_source *es_recording_open(es_layout *layout, es_error *err) {
         return NULL;
     }
     return source_of(rec, err);
+}
+
+es_source *es_recording_open(es_layout *layout, es_error *err) {
+    return open_recording(layout, NULL, err);
+}
+
+/* Pixel (u, v, 0) to the place Slicer shows it at. */
+static void place(const es_layout *layout, double pixel_to_ras[16]) {
+    for (int row = 0; row < 4; row++) {
+        double sign = row < 2 ? -1 : 1; /* LPS to RAS */
+        for (int i = 0; i < 3; i++)
+            pixel_to_ras[4 * row + i] =
+                row < 3 ? sign * layout->direction[3 * row + i] * layout->spacing[i] : 0;
+        pixel_to_ras[4 * row + 3] = row < 3 ? sign * layout->origin[row] : 1;
+    }
+}
+
+es_source *es_recording_open_scratch(const char *path, const char *shown, es_scratch *scratch,
+                                     double pixel_to_ras[16], es_error *err) {
+    es_layout layout;
+    if (!es_layout_read(path, &layout, err)) {
+        es_scratch_close(scratch);
+        return NULL;
+    }
+    char *name = es_copy_text(shown, err);
+    if (!name) {
+        es_layout_clear(&layout);
+        es_scratch_close(scratch);
+        return NULL;
+    }
+    es_free(layout.path);
+    layout.path = name;
+    place(&layout, pixel_to_ras);
+    return open_recording(&layout, scratch, err);
 }

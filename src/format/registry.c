@@ -5,9 +5,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "format_internal.h"
+#include "container.h"
 
-static const es_format *const formats[] = {&es_format_mha, &es_format_nrrd, &es_format_nifti};
+static const es_format *const formats[] = {&es_format_mha, &es_format_nrrd, &es_format_nifti,
+                                          &es_format_dicom};
 enum { FORMATS = sizeof formats / sizeof *formats, HEAD = 4096 };
 
 /* Whether the name ends in one of ".a .b.c". */
@@ -45,8 +46,9 @@ static const es_format *find_writer(const char *path, bool grid, es_error *err) 
             return formats[f];
     char known[200];
     list_extensions(known, sizeof known, grid);
-    es_fail(err, ES_USAGE, "%s: cannot write a %s of this name; expected one that ends in %s", path,
-            grid ? "volume" : "recording", known);
+    es_fail(err, ES_USAGE, "%s: cannot write a %s of this name; expected one that ends in %s%s",
+            path, grid ? "volume" : "recording", known,
+            grid ? "" : ", .npy, .npz, .h5, or / for a folder of PNG");
     return NULL;
 }
 
@@ -65,9 +67,18 @@ static bool read_head(const char *path, unsigned char head[HEAD], size_t *length
     return *length > 0 || es_fail(err, ES_FORMAT, "%s: is empty", path);
 }
 
+/* The format that a folder or a name of its own making belongs to, or NULL. */
+static const es_format *find_claimed(const char *path) {
+    for (int f = 0; f < FORMATS; f++)
+        if (formats[f]->codec && formats[f]->codec->claims(path)) return formats[f];
+    return NULL;
+}
+
 static const es_format *find_reader(const char *path, es_error *err) {
     unsigned char head[HEAD];
     size_t length = 0;
+    const es_format *claimed = find_claimed(path);
+    if (claimed) return claimed;
     if (!read_head(path, head, &length, err)) return NULL;
     for (int f = 0; f < FORMATS; f++)
         if (formats[f]->probe(head, length)) return formats[f];
@@ -82,11 +93,10 @@ static const es_format *find_reader(const char *path, es_error *err) {
     return NULL;
 }
 
-static bool read_layout(const char *path, es_layout *layout, es_error *err) {
+static bool read_layout(const es_format *format, const char *path, es_layout *layout,
+                        es_error *err) {
     memset(layout, 0, sizeof *layout);
     es_payload_start(&layout->payload);
-    const es_format *format = find_reader(path, err);
-    if (!format) return false;
     if (format->read(path, layout, err)) return true;
     es_layout_clear(layout);
     return false;
@@ -94,9 +104,24 @@ static bool read_layout(const char *path, es_layout *layout, es_error *err) {
 
 /* ---- recordings ----------------------------------------------------------------- */
 
+bool es_layout_read(const char *path, es_layout *layout, es_error *err) {
+    const es_format *format = find_reader(path, err);
+    if (!format) return false;
+    if (!format->codec) return read_layout(format, path, layout, err);
+    return es_fail(err, ES_UNSUPPORTED, "%s: pixels behind a header are expected here", path);
+}
+
 es_source *es_sequence_open(const char *path, es_error *err) {
+    bool container = false;
+    if (!find_claimed(path)) {
+        es_source *source = es_container_open(path, &container, err);
+        if (container) return source;
+    }
+    const es_format *format = find_reader(path, err);
+    if (!format) return NULL;
+    if (format->codec) return format->codec->open(path, err);
     es_layout layout;
-    return read_layout(path, &layout, err) ? es_recording_open(&layout, err) : NULL;
+    return read_layout(format, path, &layout, err) ? es_recording_open(&layout, err) : NULL;
 }
 
 static bool check_level(const char *path, int level, es_error *err) {
@@ -108,48 +133,66 @@ es_sink *es_sequence_create(const char *path, const es_stream_info *info,
                             const es_sequence_options *options, es_error *err) {
     static const es_sequence_options defaults = ES_SEQUENCE_DEFAULTS;
     if (!options) options = &defaults;
+    if (!check_level(path, options->level, err)) return NULL;
+    if (es_container_can_write(path)) return es_container_create(path, info, options, err);
     const es_format *format = find_writer(path, false, err);
-    if (!format || !check_level(path, options->level, err)) return NULL;
+    if (!format) return NULL;
+    if (format->codec) return format->codec->create(path, info, options, err);
     return es_recorder_open(path, info, options, format->dialect, err);
 }
 
 bool es_sequence_can_write(const char *path, es_error *err) {
-    return find_writer(path, false, err) != NULL;
+    return es_container_can_write(path) || find_writer(path, false, err) != NULL;
 }
 
 /* ---- volumes ---------------------------------------------------------------------- */
 
 es_grid_file *es_grid_open(const char *path, es_error *err) {
+    const es_format *format = find_reader(path, err);
+    if (!format) return NULL;
+    if (format->codec) return format->codec->open_grid(path, err);
     es_layout layout;
-    return read_layout(path, &layout, err) ? es_grid_file_new(&layout, err) : NULL;
+    return read_layout(format, path, &layout, err) ? es_grid_file_new(&layout, err) : NULL;
+}
+
+static bool copy_info(const es_grid_file *file, es_grid_info *info, es_error *err) {
+    const es_grid_info *from = es_grid_file_info(file);
+    es_fields fields = {0};
+    bool ok = es_fields_copy(&from->fields, &fields, err);
+    *info = *from;
+    info->fields = fields;
+    return ok;
 }
 
 bool es_grid_read(const char *path, es_grid *grid, es_error *err) {
     memset(grid, 0, sizeof *grid);
     es_grid_file *file = es_grid_open(path, err);
-    if (!file) return false;
-    const es_grid_info *info = es_grid_file_info(file);
-    es_fields fields = {0};
-    bool ok = es_fields_copy(&info->fields, &fields, err);
-    grid->info = *info;
-    grid->info.fields = fields;
-    ok = ok && es_grid_alloc(grid, err) &&
-         es_grid_file_slab(file, 0, grid->info.size[2], grid->data, err);
+    bool ok = file && copy_info(file, &grid->info, err) && es_grid_alloc(grid, err) &&
+              es_grid_file_slab(file, 0, grid->info.size[2], grid->data, err);
     if (!ok) es_grid_clear(grid);
     es_grid_close(file);
     return ok;
 }
 
-bool es_grid_read_info(const char *path, es_grid_info *info, es_error *err) {
+/* Of a plain format even where its data file is missing. */
+static bool plain_info(const es_format *format, const char *path, es_grid_info *info,
+                       es_error *err) {
     es_layout layout;
-    memset(info, 0, sizeof *info);
-    if (!read_layout(path, &layout, err)) return false;
-    bool ok = es_layout_to_grid(&layout, info, err);
-    if (!ok) {
-        es_grid_info_clear(info);
-        es_prefix(err, "%s", path);
-    }
+    if (!read_layout(format, path, &layout, err)) return false;
+    bool ok = es_layout_to_grid(&layout, info, err) || es_prefix(err, "%s", path);
     es_layout_clear(&layout);
+    return ok;
+}
+
+bool es_grid_read_info(const char *path, es_grid_info *info, es_error *err) {
+    memset(info, 0, sizeof *info);
+    const es_format *format = find_reader(path, err);
+    if (!format) return false;
+    es_grid_file *file = format->codec ? format->codec->open_grid(path, err) : NULL;
+    bool ok =
+        format->codec ? file && copy_info(file, info, err) : plain_info(format, path, info, err);
+    es_grid_close(file);
+    if (!ok) es_grid_info_clear(info);
     return ok;
 }
 
@@ -158,8 +201,9 @@ bool es_grid_write(const char *path, const es_grid_info *info, es_slab_fn *slab,
     static const es_grid_options defaults = ES_GRID_DEFAULTS;
     es_grid_job job = {path, info, slab, context, options ? *options : defaults};
     const es_format *format = find_writer(path, true, err);
-    return format && check_level(path, job.options.level, err) &&
-           es_grid_job_run(&job, format->dialect, err);
+    if (!format || !check_level(path, job.options.level, err)) return false;
+    return format->codec ? format->codec->write_grid(&job, err)
+                         : es_grid_job_run(&job, format->dialect, err);
 }
 
 bool es_grid_can_write(const char *path, es_error *err) {
@@ -167,8 +211,13 @@ bool es_grid_can_write(const char *path, es_error *err) {
 }
 
 bool es_file_is_grid(const char *path, bool *is_grid, es_error *err) {
+    *is_grid = false;
+    if (!find_claimed(path) && es_container_is(path)) return true;
+    const es_format *format = find_reader(path, err);
+    if (!format) return false;
+    if (format->codec) return format->codec->is_grid(path, is_grid, err);
     es_layout layout;
-    if (!read_layout(path, &layout, err)) return false;
+    if (!read_layout(format, path, &layout, err)) return false;
     *is_grid = es_layout_is_grid(&layout);
     es_layout_clear(&layout);
     return true;

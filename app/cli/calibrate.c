@@ -1,0 +1,56 @@
+/* What the calibrate commands share. */
+#include "calibrate.h"
+
+#include <string.h>
+
+bool calibrate_open(const common_options *common, const char *file, const char *config,
+                    const char *tool, const char *reference, calibrate_input *input,
+                    es_error *err) {
+    memset(input, 0, sizeof *input);
+    bool ok = !config || (input->plus = es_plus_read(config, err)) != NULL;
+    es_source *source = ok ? es_sequence_open(file, err) : NULL;
+    ok = source && es_pose_list_choose(source, tool, reference, input->transform, err) &&
+         es_pose_list_read(source, input->plus, input->transform, &input->poses, err);
+    es_source_free(source);
+    if (ok)
+        app_note(common, "%s: %zu of %zu frames have a valid %s", es_path_name(file),
+                 input->poses.placed, input->poses.count, input->transform);
+    else
+        calibrate_close(input);
+    return ok;
+}
+
+void calibrate_close(calibrate_input *input) {
+    es_plus_free(input->plus);
+    es_pose_list_clear(&input->poses);
+    memset(input, 0, sizeof *input);
+}
+
+bool calibrate_write(const es_plus *plus, const char *path, const char *from, const char *to,
+                     es_mat4 matrix, double error, es_error *err) {
+    if (!path) return true;
+    es_plus *copy = es_plus_copy(plus, err);
+    es_plus_transform t = {.matrix = matrix, .error = error};
+    snprintf(t.from, sizeof t.from, "%s", from);
+    snprintf(t.to, sizeof t.to, "%s", to);
+    bool ok = copy && es_plus_transform_set(copy, &t, err) && es_plus_write(copy, path, err);
+    es_plus_free(copy);
+    return ok;
+}
+
+json_t *calibrate_json_vector(es_vec3 v) {
+    return json_pack("[o, o, o]", app_json_number(v.x), app_json_number(v.y), app_json_number(v.z));
+}
+
+json_t *calibrate_json_matrix(es_mat4 m) {
+    json_t *array = json_array();
+    for (int i = 0; i < 16; i++) json_array_append_new(array, app_json_number(m.m[i]));
+    return array;
+}
+
+void calibrate_print_matrix(const char *name, es_mat4 m) {
+    printf("%s\n", name);
+    for (int r = 0; r < 4; r++)
+        printf("  %12.6f %12.6f %12.6f %12.4f\n", m.m[4 * r], m.m[4 * r + 1], m.m[4 * r + 2],
+               m.m[4 * r + 3]);
+}

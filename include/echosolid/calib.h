@@ -1,0 +1,242 @@
+/* echosolid/calib.h: calibration from evidence, each with its interval and
+ * with the reason when it cannot be done. Poses are given as lists; who reads
+ * them from where is the pipeline's business. */
+#ifndef ECHOSOLID_CALIB_H
+#define ECHOSOLID_CALIB_H
+
+#include "echosolid/picture.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Why one sample was not used; for people. */
+typedef enum es_use { ES_USED, ES_NOT_VALID, ES_OUTLIER } es_use;
+
+/* ---- pivot and spin ---------------------------------------------------------- */
+
+/* The tip of a stylus that was turned about a fixed point. Minimises
+ * |R_i t + p_i - c| over the tip t (in the marker's axes) and the fixed point
+ * c, from the best of fixed random triples of poses (Rousseeuw's least median
+ * of squares, 1984), then with the poses beyond three robust deviations left
+ * out. */
+typedef struct es_pivot_result {
+    es_vec3 tip_mm, pivot_mm;  /* in the marker's axes; in the reference */
+    double tip_ci95_mm[3];     /* half widths */
+    es_mat4 tip_to_marker;     /* z from the marker to the tip, origin at the tip */
+    double rms_mm, largest_mm; /* distance of the used poses' tips from the fixed point */
+    double range_rad;          /* largest turn of the least turned direction */
+    double condition;          /* best to worst determined direction of the tip */
+    size_t poses, used, outliers;
+} es_pivot_result;
+typedef struct es_pivot_options {
+    double min_range_rad; /* least turn of the least turned direction */
+    double max_rms_mm;    /* more than that is no fixed point; INFINITY: any */
+} es_pivot_options;
+#define ES_PIVOT_DEFAULTS                                                                          \
+    { .min_range_rad = 0.2617993877991494, .max_rms_mm = 2 }
+/* `uses` (may be NULL) gets one es_use a pose. ES_GEOMETRY with what was seen:
+ * too little turning, fewer than 10 poses, most poses disagreeing, RMS. */
+bool es_pivot_solve(const es_mat4 *marker_to_reference, size_t count,
+                    const es_pivot_options *options, es_use *uses, es_pivot_result *result,
+                    es_error *err);
+
+/* The direction about which a stylus was spun, in the marker's axes; its sign
+ * is that of `toward` (the tip's place; the zero vector: free). */
+typedef struct es_spin_result {
+    es_vec3 axis;
+    double ci95_rad;  /* half width of the direction */
+    double range_rad; /* turned about the axis, and most about any other */
+    double wobble_rad;
+    size_t poses, used, outliers;
+} es_spin_result;
+bool es_spin_solve(const es_mat4 *marker_to_reference, size_t count, es_vec3 toward,
+                   double min_range_rad, es_spin_result *result, es_error *err);
+
+/* ---- landmarks ------------------------------------------------------------------ */
+
+/* A place where the tip stood still. */
+typedef struct es_dwell {
+    double first_s, last_s;
+    es_vec3 mean_mm;
+    double spread_mm; /* RMS distance from the mean */
+    size_t samples;
+} es_dwell;
+typedef struct es_dwell_options {
+    double least_s;   /* a stop is at least this long */
+    double radius_mm; /* and stays within this of its middle (RMS) */
+    double apart_mm;  /* nearer stops that follow one another are one */
+} es_dwell_options;
+#define ES_DWELL_DEFAULTS                                                                          \
+    { .least_s = 1, .radius_mm = 1, .apart_mm = 5 }
+/* Stops of a track of tip positions, in order of time; *dwells by es_free.
+ * Samples that are not finite are gaps. */
+bool es_dwells_find(const double *times_s, const es_vec3 *tips_mm, size_t count,
+                    const es_dwell_options *options, es_dwell **dwells, size_t *found,
+                    es_error *err);
+
+enum { ES_LANDMARKS_MAX = 32 };
+typedef struct es_landmark_result {
+    es_mat4 phantom_to_reference;
+    size_t landmarks, touched;         /* touched: matched with a point */
+    int point_of[ES_LANDMARKS_MAX];    /* index of the point, -1: none */
+    double error_mm[ES_LANDMARKS_MAX]; /* FRE of each; NaN where not touched */
+    double fre_mm;                     /* RMS over the touched ones */
+    double mean_mm, fle_mm;            /* FLE = FRE / sqrt(1 - 2 / N) */
+    double tre_mm;                     /* expected at `target` of es_landmarks_solve */
+    bool in_order;                     /* the points came in the order of the definition */
+    bool mirrored;                     /* they fit only after a mirror: refused with ES_GEOMETRY */
+} es_landmark_result;
+/* Which of `points` are which landmarks, whatever was touched besides and in
+ * whatever order, then the rigid fit. At least 3, and all but one in four of
+ * the landmarks, must be found within `tolerance_mm` (NaN: 3). When the order
+ * of the points gives a fit as good as any, it is kept. The expected error at
+ * `target` (phantom, mm): Fitzpatrick, West, Maurer, "Predicting error in
+ * rigid-body point-based registration", 1998. ES_GEOMETRY names what is
+ * wrong: too few, on a line, mirrored, another phantom. */
+bool es_landmarks_solve(const es_vec3 *landmarks, size_t landmark_count, const es_vec3 *points,
+                        size_t point_count, es_vec3 target, double tolerance_mm,
+                        es_landmark_result *result, es_error *err);
+
+/* ---- a line in a picture -------------------------------------------------------- */
+
+/* A bright straight echo, like the floor of a water tank: (u, v) its middle,
+ * (du, dv) its unit direction with du > 0. */
+typedef struct es_line_found {
+    bool found;
+    double u, v, du, dv;
+    double rms_px;   /* of the columns' echoes about the line */
+    size_t columns;  /* that lie on it */
+    const char *why; /* not found: the reason, static text */
+} es_line_found;
+/* The line that most columns agree on (fixed random pairs, then least squares
+ * on the echoes' centroids). `ignore` (u8, same size, may be NULL) is not 0
+ * where nothing is looked at. */
+bool es_line_find(const es_image *picture, const es_image *ignore, es_line_found *line,
+                  es_error *err);
+
+/* ---- lag ------------------------------------------------------------------------- */
+
+/* The time between two clocks: lag = time stamp of the tracker minus time stamp
+ * of the video for one and the same event. A number seen in the picture (the
+ * height of a line; the picture's shift) is taken as linear in the probe's
+ * pose, signal(t) = a + b . pose(t + lag), and the lag is the one that leaves
+ * the least: least squares with Huber's weights. The interval is a jackknife
+ * over ten blocks of time. */
+typedef struct es_lag_options {
+    double range_s;     /* looked for in -range .. range */
+    double max_gap_s;   /* poses further apart are not bridged */
+    bool rates;         /* the signal is a rate: poses are taken as velocities */
+    double least_share; /* of the signal's variance that the poses must explain */
+} es_lag_options;
+#define ES_LAG_DEFAULTS                                                                            \
+    { .range_s = 2, .max_gap_s = 0.5, .least_share = 0.6 }
+typedef struct es_lag_result {
+    double lag_s, lag_ci95_s; /* half width */
+    double share;             /* of the variance explained at the lag */
+    double share_unshifted;   /* and at 0 */
+    double residual;          /* RMS, in the signal's unit */
+    size_t samples;           /* used */
+    double motion_mm;         /* of the probe along its main axis, standard deviation */
+    bool drifts;              /* first and second half differ by more than three deviations */
+    double half_lag_s[2];
+} es_lag_result;
+/* Signal values that are not finite are gaps. Times of poses must grow.
+ * ES_GEOMETRY with the reason: too few samples in common, no motion, no
+ * signal, unrelated, periodic (several lags fit), at the end of the range. */
+bool es_lag_solve(const double *signal_times_s, const double *signal, size_t signal_count,
+                  const double *pose_times_s, const es_mat4 *poses, size_t pose_count,
+                  const es_lag_options *options, es_lag_result *result, es_error *err);
+
+/* ---- N-wire phantom ---------------------------------------------------------------- */
+
+enum { ES_PATTERNS_MAX = 8, ES_WIRES_MAX = 3 * ES_PATTERNS_MAX };
+typedef struct es_wire {
+    char name[32];
+    es_vec3 front, back; /* phantom, mm */
+} es_wire;
+/* Patterns of three wires one after another: the first and the third parallel,
+ * the second between them aslant. */
+typedef struct es_wire_phantom {
+    es_wire wires[ES_WIRES_MAX];
+    int patterns;
+} es_wire_phantom;
+/* ES_FORMAT naming the wires when a pattern is no N: outer wires that are not
+ * parallel within a degree, a middle one that is, wires not in one plane. */
+bool es_wire_phantom_check(const es_wire_phantom *phantom, es_error *err);
+
+/* The dots of one picture, wire by wire, and where the phantom lay when. */
+typedef struct es_wire_frame {
+    int64_t index; /* of the frame in its recording */
+    double time_s;
+    bool seen[ES_WIRES_MAX];
+    double dots[ES_WIRES_MAX][2]; /* pixels u, v */
+} es_wire_frame;
+
+/* The pose of the probe in the phantom's reference, as a track in time. */
+typedef struct es_wire_poses {
+    const double *times_s;
+    const es_mat4 *probe_to_reference; /* not finite: no pose then */
+    size_t count;
+} es_wire_poses;
+
+typedef struct es_wire_options {
+    es_mat4 phantom_to_reference;
+    bool isotropic;   /* one scale for both axes */
+    bool lag_free;    /* the lag is found too */
+    double lag_s;     /* else this one: tracker's stamp minus video's */
+    double max_gap_s; /* poses further apart are not bridged */
+} es_wire_options;
+
+/* Why a frame was left out, by the step that failed. */
+typedef struct es_wire_reject {
+    int64_t index;
+    char step[24]; /* "image", "dots", "match", "pose", "fit" */
+    char reason[160];
+} es_wire_reject;
+
+/* How far the predicted wires are from the dots. */
+typedef struct es_wire_errors {
+    double m95_mm;              /* mean of the lowest 95 % of the middle wires' 3-D errors */
+    double mean_mm, largest_mm; /* of all of them */
+    double rms_2d_mm;           /* all wires, in the picture's plane */
+    size_t frames, dots;
+} es_wire_errors;
+
+typedef struct es_wire_result {
+    es_mat4 image_to_probe; /* columns: mm per pixel; the third their mean, across */
+    double spacing_mm[2], spacing_ci95_mm[2];
+    double lag_s, lag_ci95_s; /* 0 wide when given */
+    double translation_ci95_mm[3], rotation_ci95_rad[3];
+    double condition;
+    es_wire_errors calibration;
+    size_t frames_used, dots_used, dots_rejected;
+    double rotation_range_rad; /* of the probe over the phantom */
+} es_wire_result;
+/* ImageToProbe from dots: all wires' distances in the picture between the dots
+ * and where the wires cut the image plane (in mm) are least, with Huber's
+ * weights at three robust deviations; orthogonal by construction. Starts from
+ * the middle wires' places by their ratio between the outer ones (Chen et al.,
+ * "Guidance of spinal needle injections ... N-wire", after Comeau 1998). Lag:
+ * poses are taken at time + lag. `rejects` (room for frame_count, may be NULL)
+ * names frames without a pose or far off the fit. ES_GEOMETRY with the reason:
+ * too few frames, motion that does not determine the result. */
+bool es_wire_solve(const es_wire_phantom *phantom, const es_wire_frame *frames, size_t frame_count,
+                   const es_wire_poses *poses, const es_wire_options *options,
+                   es_wire_result *result, es_wire_reject *rejects, size_t *reject_count,
+                   es_error *err);
+/* The errors of a calibration on other frames. */
+bool es_wire_validate(const es_wire_phantom *phantom, const es_wire_frame *frames,
+                      size_t frame_count, const es_wire_poses *poses,
+                      const es_wire_options *options, const es_wire_result *calibration,
+                      es_wire_errors *errors, es_error *err);
+/* Where the wires cut the image plane, pixels, for a frame at time_s: NaN when
+ * parallel to it. False without a pose. */
+bool es_wire_predict(const es_wire_phantom *phantom, const es_wire_poses *poses,
+                     const es_wire_options *options, const es_wire_result *calibration,
+                     double time_s, double dots[ES_WIRES_MAX][2]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,52 @@
+/* echosolid/calibration.h: calibrations on recordings: who reads which poses
+ * and points from where for the rooms of calib. A second header of the
+ * pipeline. */
+#ifndef ECHOSOLID_CALIBRATION_H
+#define ECHOSOLID_CALIBRATION_H
+
+#include "echosolid/calib.h"
+#include "echosolid/pipeline.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One transform of every frame. Poses that are not valid are NaN. */
+typedef struct es_pose_list {
+    double *times_s; /* frame numbers when the recording has no times */
+    es_mat4 *poses;
+    bool *valid;
+    size_t count, placed, capacity;
+    bool timed;
+} es_pose_list;
+/* `transform`: "StylusToReference", found through the frame's transforms and
+ * those of `plus` (may be NULL). ES_GEOMETRY when no frame has it. */
+bool es_pose_list_read(es_source *source, const es_plus *plus, const char *transform,
+                       es_pose_list *list, es_error *err);
+void es_pose_list_clear(es_pose_list *list);
+/* The transform's name from what the first frames carry: `tool` or, when it is
+ * NULL, Stylus or the only tool; to `reference` or, when NULL, Reference if
+ * there is one, else Tracker. ES_USAGE with the tools when several are there.
+ * Rewinds the source. */
+bool es_pose_list_choose(es_source *source, const char *tool, const char *reference,
+                         char transform[2 * ES_NAME_SIZE], es_error *err);
+
+/* What the pictures of a recording show of the probe's motion, a number each. */
+typedef struct es_image_signal {
+    double *times_s, *values; /* NaN: nothing found in that picture */
+    size_t count, found, capacity;
+    char unit[40];    /* "px: height of the line in the middle column" */
+    char reason[200]; /* why the last picture without a value has none */
+} es_image_signal;
+/* The height of a straight bright echo (es_line_find) in the middle column.
+ * Pixels that are bright in all of the first pictures (text, the probe's own
+ * ring) are left out. ES_GEOMETRY without time stamps or with fewer than 30
+ * pictures that show a line. */
+bool es_line_signal_read(es_source *source, const es_progress *progress, es_image_signal *signal,
+                         es_error *err);
+void es_image_signal_clear(es_image_signal *signal);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

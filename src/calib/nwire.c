@@ -1,0 +1,574 @@
+/* ImageToProbe from the dots of an N-wire phantom. */
+#include "calib_internal.h"
+#include "echosolid/calib.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROTATION = 0, SHIFT = 3, SCALE_U = 6, SCALE_V = 7, LAG = 8, PARAMETERS = 9 };
+enum { LEAST_FRAMES = 8, ROUNDS = 5 };
+
+/* ---- poses ---------------------------------------------------------------------------- */
+
+static bool pose_at(const es_wire_poses *p, double time, double max_gap, es_mat4 *pose) {
+    size_t low = 0, high = p->count;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (p->times_s[middle] <= time)
+            low = middle;
+        else
+            high = middle;
+    }
+    if (p->count == 0 || !(time >= p->times_s[0])) return false;
+    if (p->times_s[low] == time || low + 1 == p->count) {
+        *pose = p->probe_to_reference[low];
+        return p->times_s[low] == time && es_mat4_finite(*pose);
+    }
+    double span = p->times_s[low + 1] - p->times_s[low];
+    es_mat4 a = p->probe_to_reference[low], b = p->probe_to_reference[low + 1];
+    if (span > max_gap || !es_mat4_finite(a) || !es_mat4_finite(b)) return false;
+    *pose = es_pose_interpolate(a, b, (time - p->times_s[low]) / span);
+    return true;
+}
+
+static bool phantom_in_probe(const es_wire_poses *poses, const es_wire_options *o, double time,
+                             es_mat4 *phantom_to_probe) {
+    es_mat4 probe, inverse;
+    if (!pose_at(poses, time, o->max_gap_s, &probe) || !es_mat4_invert(probe, &inverse, NULL))
+        return false;
+    *phantom_to_probe = es_mat4_multiply(inverse, o->phantom_to_reference);
+    return true;
+}
+
+/* ---- the phantom ------------------------------------------------------------------------ */
+
+static es_vec3 along(const es_wire *w) { return es_vec3_sub(w->back, w->front); }
+
+bool es_wire_phantom_check(const es_wire_phantom *phantom, es_error *err) {
+    if (phantom->patterns < 1 || phantom->patterns > ES_PATTERNS_MAX)
+        return es_fail(err, ES_FORMAT, "%d patterns of wires; expected 1 to %d", phantom->patterns,
+                       ES_PATTERNS_MAX);
+    for (int p = 0; p < phantom->patterns; p++) {
+        const es_wire *w = &phantom->wires[3 * p];
+        es_vec3 a = along(&w[0]), b = along(&w[1]), c = along(&w[2]);
+        double la = es_vec3_length(a), lb = es_vec3_length(b), lc = es_vec3_length(c);
+        if (!(la > 0) || !(lb > 0) || !(lc > 0))
+            return es_fail(err, ES_FORMAT, "a wire of pattern %d (%s, %s, %s) has no length", p + 1,
+                           w[0].name, w[1].name, w[2].name);
+        if (es_vec3_length(es_vec3_cross(a, c)) > 0.0175 * la * lc)
+            return es_fail(err, ES_FORMAT,
+                           "wires %s and %s are not parallel: the first and the third of an N are",
+                           w[0].name, w[2].name);
+        if (es_vec3_length(es_vec3_cross(a, b)) < 0.0175 * la * lb)
+            return es_fail(err, ES_FORMAT, "wire %s runs along %s: no N", w[1].name, w[0].name);
+        es_vec3 across = es_vec3_sub(w[2].front, w[0].front);
+        es_vec3 normal = es_vec3_unit(es_vec3_cross(a, across));
+        double off = es_vec3_dot(es_vec3_sub(w[1].front, w[0].front), normal);
+        double off_back = es_vec3_dot(es_vec3_sub(w[1].back, w[0].front), normal);
+        if (fabs(off) > 0.5 || fabs(off_back) > 0.5)
+            return es_fail(err, ES_FORMAT, "wires %s, %s, %s do not lie in one plane (%.1f mm off)",
+                           w[0].name, w[1].name, w[2].name, fmax(fabs(off), fabs(off_back)));
+    }
+    return true;
+}
+
+/* The place on the middle wire that divides the outer ones at `ratio`. */
+static es_vec3 middle_at(const es_wire *w, double ratio) {
+    es_vec3 d = es_vec3_unit(along(&w[0])), across = es_vec3_sub(w[2].front, w[0].front);
+    across = es_vec3_sub(across, es_vec3_scale(d, es_vec3_dot(across, d)));
+    double width = es_vec3_dot(across, across);
+    double front = es_vec3_dot(es_vec3_sub(w[1].front, w[0].front), across) / width;
+    double back = es_vec3_dot(es_vec3_sub(w[1].back, w[0].front), across) / width;
+    double t = (ratio - front) / (back - front);
+    return es_vec3_add(w[1].front, es_vec3_scale(along(&w[1]), t));
+}
+
+static double pixels_apart(const double a[2], const double b[2]) {
+    return hypot(a[0] - b[0], a[1] - b[1]);
+}
+
+static bool sees_pattern(const es_wire_frame *f, int p) {
+    return f->seen[3 * p] && f->seen[3 * p + 1] && f->seen[3 * p + 2];
+}
+
+/* The middle wire's place in the phantom, from the three dots of a pattern. */
+static es_vec3 middle_of(const es_wire_phantom *phantom, const es_wire_frame *f, int p) {
+    double ratio = pixels_apart(f->dots[3 * p], f->dots[3 * p + 1]) /
+                   pixels_apart(f->dots[3 * p], f->dots[3 * p + 2]);
+    return middle_at(&phantom->wires[3 * p], ratio);
+}
+
+/* ---- the model --------------------------------------------------------------------------- */
+
+static es_mat4 matrix_of(const double *x) {
+    es_vec3 turn = es_vec3_make(x[0], x[1], x[2]);
+    double angle = es_vec3_length(turn);
+    es_mat4 r = angle > 1e-12 ? es_mat4_rotation(turn, angle) : es_mat4_identity();
+    const double scale[3] = {x[SCALE_U], x[SCALE_V], 0.5 * (x[SCALE_U] + x[SCALE_V])};
+    for (int row = 0; row < 3; row++) {
+        for (int c = 0; c < 3; c++) r.m[4 * row + c] *= scale[c];
+        r.m[4 * row + 3] = x[SHIFT + row];
+    }
+    return r;
+}
+
+/* Where the line a..b (probe) cuts the image plane, in pixels. */
+static void cut(const es_mat4 *probe_to_image, es_vec3 a, es_vec3 b, double dot[2]) {
+    es_vec3 p = es_mat4_point(*probe_to_image, a), q = es_mat4_point(*probe_to_image, b);
+    double t = p.z / (p.z - q.z);
+    dot[0] = p.x + t * (q.x - p.x);
+    dot[1] = p.y + t * (q.y - p.y);
+}
+
+typedef struct wire_fit {
+    const es_wire_phantom *phantom;
+    const es_wire_frame *frames;
+    size_t frame_count;
+    const es_wire_poses *poses;
+    const es_wire_options *options;
+    es_mat4 *placed;    /* phantom to probe of each frame at the start's lag */
+    es_vec3 (*ends)[2]; /* of each dot's wire in the probe's axes, then */
+    double *weights;    /* of each residual pair; 0: not seen */
+    size_t dots;        /* frame_count * wires */
+    int wires;
+} wire_fit;
+
+static double *spread_parameters(const wire_fit *fit, const double *x, double full[PARAMETERS]) {
+    memcpy(full, x, 7 * sizeof *full);
+    full[SCALE_V] = fit->options->isotropic ? x[SCALE_U] : x[SCALE_V];
+    int at = fit->options->isotropic ? SCALE_V : LAG;
+    full[LAG] = fit->options->lag_free ? x[at] : fit->options->lag_s;
+    return full;
+}
+
+static int parameter_count(const es_wire_options *o) { return 7 + !o->isotropic + o->lag_free; }
+
+static void place_wires(const wire_fit *fit, size_t k, es_mat4 phantom_to_probe) {
+    for (int w = 0; w < fit->wires; w++) {
+        es_vec3 *ends = fit->ends[k * (size_t)fit->wires + (size_t)w];
+        ends[0] = es_mat4_point(phantom_to_probe, fit->phantom->wires[w].front);
+        ends[1] = es_mat4_point(phantom_to_probe, fit->phantom->wires[w].back);
+    }
+}
+
+static bool wire_residuals(void *context, const double *x, double *r, es_error *err) {
+    const wire_fit *fit = context;
+    double full[PARAMETERS], dot[2];
+    es_mat4 inverse;
+    spread_parameters(fit, x, full);
+    if (!(full[SCALE_U] > 0) || !(full[SCALE_V] > 0) ||
+        !es_mat4_invert(matrix_of(full), &inverse, NULL))
+        return es_fail(err, ES_GEOMETRY, "the fit of ImageToProbe ran away: too little motion");
+    for (size_t k = 0; k < fit->frame_count; k++) {
+        const es_wire_frame *f = &fit->frames[k];
+        es_mat4 place = fit->placed[k];
+        if (fit->options->lag_free && es_mat4_finite(place)) {
+            phantom_in_probe(fit->poses, fit->options, f->time_s + full[LAG], &place);
+            place_wires(fit, k, place);
+        }
+        for (int w = 0; w < fit->wires; w++) {
+            size_t i = k * (size_t)fit->wires + (size_t)w;
+            r[2 * i] = r[2 * i + 1] = 0;
+            if (fit->weights[i] == 0) continue;
+            cut(&inverse, fit->ends[i][0], fit->ends[i][1], dot);
+            r[2 * i] = fit->weights[i] * full[SCALE_U] * (dot[0] - f->dots[w][0]);
+            r[2 * i + 1] = fit->weights[i] * full[SCALE_V] * (dot[1] - f->dots[w][1]);
+        }
+    }
+    return true;
+}
+
+/* ---- the start: middle wires by their ratio, linearly --------------------------------------- */
+
+static es_vec3 axis_angle(es_mat4 r) {
+    es_quat q = es_quat_from_mat4(r);
+    double s = sqrt(q.x * q.x + q.y * q.y + q.z * q.z);
+    if (s < 1e-12) return es_vec3_make(0, 0, 0);
+    return es_vec3_scale(es_vec3_make(q.x, q.y, q.z), 2 * atan2(s, q.w) / s);
+}
+
+/* Normal equations of (u, v, 1) -> probe, over the pairs with weight. */
+static bool solve_affine(const double (*dots)[2], const es_vec3 *places, const bool *take, size_t n,
+                         es_vec3 columns[3]) {
+    double a[9] = {0}, values[3], v[9];
+    es_vec3 b[3] = {{0}};
+    for (size_t i = 0; i < n; i++) {
+        if (!take[i]) continue;
+        const double h[3] = {dots[i][0] / 100, dots[i][1] / 100, 1};
+        for (int r = 0; r < 3; r++) {
+            b[r] = es_vec3_add(b[r], es_vec3_scale(places[i], h[r]));
+            for (int c = 0; c < 3; c++) a[3 * r + c] += h[r] * h[c];
+        }
+    }
+    es_eigen_symmetric(a, 3, values, v);
+    if (!(values[2] > 1e-9 * values[0])) return false;
+    for (int r = 0; r < 3; r++) {
+        columns[r] = es_vec3_make(0, 0, 0);
+        for (int k = 0; k < 3; k++)
+            for (int c = 0; c < 3; c++)
+                columns[r] = es_vec3_add(
+                    columns[r], es_vec3_scale(b[c], v[3 * r + k] * v[3 * c + k] / values[k]));
+        if (r < 2) columns[r] = es_vec3_scale(columns[r], 0.01);
+    }
+    return true;
+}
+
+static double affine_miss(const es_vec3 c[3], const double dot[2], es_vec3 place) {
+    es_vec3 at = es_vec3_add(es_vec3_scale(c[0], dot[0]), es_vec3_scale(c[1], dot[1]));
+    return es_vec3_length(es_vec3_sub(es_vec3_add(at, c[2]), place));
+}
+
+/* The affine fit with what is beyond three robust deviations left out. */
+static bool robust_affine(const double (*dots)[2], const es_vec3 *places, bool *take,
+                          double *misses, size_t n, es_vec3 columns[3]) {
+    for (size_t i = 0; i < n; i++) take[i] = true;
+    for (int round = 0; round < ROUNDS; round++) {
+        if (!solve_affine(dots, places, take, n, columns)) return false;
+        for (size_t i = 0; i < n; i++) misses[i] = affine_miss(columns, dots[i], places[i]);
+        double limit = 3 * 1.4826 * calib_median(misses, n) + 1e-9;
+        for (size_t i = 0; i < n; i++) take[i] = affine_miss(columns, dots[i], places[i]) <= limit;
+    }
+    return true;
+}
+
+/* Orthogonal axes nearest to the affine ones: the angle is shared. */
+static void orthogonal(const es_vec3 c[3], double x[PARAMETERS]) {
+    double su = es_vec3_length(c[0]), sv = es_vec3_length(c[1]);
+    es_vec3 u = es_vec3_unit(c[0]), v = es_vec3_unit(c[1]);
+    es_vec3 sum = es_vec3_unit(es_vec3_add(u, v)), off = es_vec3_unit(es_vec3_sub(u, v));
+    es_vec3 a = es_vec3_unit(es_vec3_add(sum, off)), b = es_vec3_unit(es_vec3_sub(sum, off));
+    es_vec3 n = es_vec3_cross(a, b);
+    es_mat4 r = {{a.x, b.x, n.x, 0, a.y, b.y, n.y, 0, a.z, b.z, n.z, 0, 0, 0, 0, 1}};
+    es_vec3 turn = axis_angle(r);
+    const double start[PARAMETERS] = {turn.x, turn.y, turn.z, c[2].x, c[2].y, c[2].z, su, sv, 0};
+    memcpy(x, start, sizeof start);
+}
+
+static bool find_start(const wire_fit *fit, double lag, double x[PARAMETERS], double *miss,
+                       es_error *err) {
+    size_t n = 0, room = fit->frame_count * (size_t)fit->phantom->patterns;
+    double(*dots)[2] = es_alloc(room, sizeof *dots, err);
+    es_vec3 *places = es_alloc(room, sizeof *places, err), columns[3];
+    double *misses = es_alloc(room, sizeof *misses, err);
+    bool *take = es_alloc(room, sizeof *take, err);
+    bool ok = dots && places && misses && take;
+    for (size_t k = 0; k < fit->frame_count && ok; k++) {
+        const es_wire_frame *f = &fit->frames[k];
+        es_mat4 place;
+        if (!phantom_in_probe(fit->poses, fit->options, f->time_s + lag, &place)) continue;
+        for (int p = 0; p < fit->phantom->patterns; p++) {
+            if (!sees_pattern(f, p)) continue;
+            memcpy(dots[n], f->dots[3 * p + 1], sizeof dots[n]);
+            places[n++] = es_mat4_point(place, middle_of(fit->phantom, f, p));
+        }
+    }
+    if (ok && n < 12)
+        ok = es_fail(err, ES_GEOMETRY,
+                     "%zu whole patterns with a pose: ImageToProbe takes twelve or more, from "
+                     "many directions",
+                     n);
+    if (ok && !robust_affine(dots, places, take, misses, n, columns))
+        ok = es_fail(err, ES_GEOMETRY,
+                     "the middle wires' dots lie on one line in all pictures: the image plane is "
+                     "not determined; the phantom needs patterns at several depths");
+    if (ok) {
+        orthogonal(columns, x);
+        for (size_t i = 0; i < n; i++) misses[i] = affine_miss(columns, dots[i], places[i]);
+        *miss = calib_median(misses, n);
+    }
+    es_free(dots);
+    es_free(places);
+    es_free(misses);
+    es_free(take);
+    return ok;
+}
+
+/* The lag whose linear fit leaves least, on a grid. */
+static bool find_lag(const wire_fit *fit, double x[PARAMETERS], es_error *err) {
+    double best = INFINITY, miss = INFINITY, one[PARAMETERS];
+    for (double lag = -1.5; lag <= 1.5001; lag += 0.1) {
+        if (!find_start(fit, lag, one, &miss, lag < 1.45 ? NULL : err)) {
+            if (lag >= 1.45 && !isfinite(best)) return false;
+            continue;
+        }
+        if (miss >= best) continue;
+        best = miss;
+        memcpy(x, one, sizeof one);
+        x[LAG] = lag;
+    }
+    return isfinite(best) ||
+           es_fail(err, ES_GEOMETRY, "no lag between -1.5 and 1.5 s has enough frames with poses");
+}
+
+/* ---- the fit ------------------------------------------------------------------------------------
+ */
+
+/* Distance in the plane, mm, from unweighted residuals. */
+static double dot_miss(const double *r, size_t i) { return hypot(r[2 * i], r[2 * i + 1]); }
+
+static void set_weights(wire_fit *fit, double lag) {
+    for (size_t k = 0; k < fit->frame_count; k++) {
+        const es_wire_frame *f = &fit->frames[k];
+        bool placed = phantom_in_probe(fit->poses, fit->options, f->time_s + lag, &fit->placed[k]);
+        if (!placed) fit->placed[k] = es_mat4_scaling(NAN, NAN, NAN);
+        place_wires(fit, k, fit->placed[k]);
+        for (int w = 0; w < fit->wires; w++)
+            fit->weights[k * (size_t)fit->wires + (size_t)w] = placed && f->seen[w];
+    }
+}
+
+/* Huber's weights, as factors of the residuals, from a robust deviation. */
+static bool weigh(wire_fit *fit, const double *x, double *r, double *misses, es_error *err) {
+    size_t n = 0;
+    for (size_t i = 0; i < fit->dots; i++) fit->weights[i] = fit->weights[i] != 0;
+    if (!wire_residuals(fit, x, r, err)) return false;
+    for (size_t i = 0; i < fit->dots; i++)
+        if (fit->weights[i] != 0) misses[n++] = dot_miss(r, i);
+    /* the median of a Rayleigh distribution is 1.1774 deviations */
+    double limit = 3 * calib_median(misses, n) / 1.1774 + 1e-9;
+    for (size_t i = 0; i < fit->dots; i++)
+        if (fit->weights[i] != 0 && dot_miss(r, i) > limit)
+            fit->weights[i] = sqrt(limit / dot_miss(r, i));
+    return true;
+}
+
+/* The covariance speaks for the found scale of the residuals. */
+static void take_intervals(const wire_fit *fit, const double *covariance, int n, size_t unseen,
+                           es_wire_result *r) {
+    /* residuals that are not there were counted as numbers */
+    double all = 2.0 * (double)fit->dots, real = all - 2.0 * (double)unseen;
+    double factor = 1.96 * sqrt((all - n) / fmax(real - n, 1));
+    double ci[PARAMETERS] = {0};
+    for (int k = 0; k < n; k++) ci[k] = factor * sqrt(covariance[k * n + k]);
+    memcpy(r->rotation_ci95_rad, ci, sizeof r->rotation_ci95_rad);
+    memcpy(r->translation_ci95_mm, ci + SHIFT, sizeof r->translation_ci95_mm);
+    r->spacing_ci95_mm[0] = ci[SCALE_U];
+    r->spacing_ci95_mm[1] = fit->options->isotropic ? ci[SCALE_U] : ci[SCALE_V];
+    if (fit->options->lag_free) r->lag_ci95_s = ci[n - 1];
+}
+
+static bool refine(wire_fit *fit, double x[PARAMETERS], double *work, es_wire_result *result,
+                   es_error *err) {
+    int n = parameter_count(fit->options);
+    double packed[PARAMETERS], covariance[PARAMETERS * PARAMETERS], *r = work,
+                                                                    *misses = r + 2 * fit->dots;
+    es_fit_result info;
+    memcpy(packed, x, 8 * sizeof *packed);
+    if (fit->options->lag_free) packed[n - 1] = x[LAG];
+    es_fit how = {.residuals = wire_residuals,
+                  .context = fit,
+                  .n = n,
+                  .m = (int)(2 * fit->dots),
+                  .tolerance = 1e-7};
+    for (int round = 0; round < 4; round++) {
+        if (!weigh(fit, packed, r, misses, err)) return false;
+        if (!es_fit_run(&how, packed, round == 3 ? covariance : NULL, &info, err)) return false;
+    }
+    size_t unseen = 0;
+    for (size_t i = 0; i < fit->dots; i++) unseen += fit->weights[i] == 0;
+    spread_parameters(fit, packed, x);
+    result->condition = info.condition;
+    take_intervals(fit, covariance, n, unseen, result);
+    result->image_to_probe = matrix_of(x);
+    result->spacing_mm[0] = x[SCALE_U];
+    result->spacing_mm[1] = x[SCALE_V];
+    result->lag_s = x[LAG];
+    return isfinite(info.condition) ||
+           es_fail(err, ES_GEOMETRY,
+                   "the motion over the phantom does not determine ImageToProbe: turn and tilt the "
+                   "probe more");
+}
+
+/* ---- judging
+ * ------------------------------------------------------------------------------------- */
+
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void sum_up(double *misses, size_t n, double square, size_t dots, es_wire_errors *e) {
+    qsort(misses, n, sizeof *misses, by_size);
+    size_t low = (size_t)(0.95 * (double)n + 0.5);
+    for (size_t i = 0; i < n; i++) {
+        e->mean_mm += misses[i] / (double)n;
+        if (i < low) e->m95_mm += misses[i] / (double)low;
+    }
+    e->largest_mm = n ? misses[n - 1] : NAN;
+    e->rms_2d_mm = sqrt(square / (double)dots);
+    e->dots = dots;
+}
+
+bool es_wire_validate(const es_wire_phantom *phantom, const es_wire_frame *frames,
+                      size_t frame_count, const es_wire_poses *poses,
+                      const es_wire_options *options, const es_wire_result *c,
+                      es_wire_errors *errors, es_error *err) {
+    es_mat4 inverse, place;
+    size_t n = 0, dots = 0;
+    double square = 0;
+    memset(errors, 0, sizeof *errors);
+    if (!es_mat4_invert(c->image_to_probe, &inverse, err)) return false;
+    double *misses = es_alloc(frame_count * (size_t)phantom->patterns + 1, sizeof *misses, err);
+    if (!misses) return false;
+    for (size_t k = 0; k < frame_count; k++) {
+        const es_wire_frame *f = &frames[k];
+        if (!phantom_in_probe(poses, options, f->time_s + c->lag_s, &place)) continue;
+        errors->frames++;
+        for (int w = 0; w < 3 * phantom->patterns; w++) {
+            double dot[2];
+            if (!f->seen[w]) continue;
+            cut(&inverse, es_mat4_point(place, phantom->wires[w].front),
+                es_mat4_point(place, phantom->wires[w].back), dot);
+            square += pow(c->spacing_mm[0] * (dot[0] - f->dots[w][0]), 2) +
+                      pow(c->spacing_mm[1] * (dot[1] - f->dots[w][1]), 2);
+            dots++;
+        }
+        for (int p = 0; p < phantom->patterns; p++) {
+            if (!sees_pattern(f, p)) continue;
+            es_vec3 truth = es_mat4_point(place, middle_of(phantom, f, p));
+            const double *d = f->dots[3 * p + 1];
+            es_vec3 at = es_mat4_point(c->image_to_probe, es_vec3_make(d[0], d[1], 0));
+            misses[n++] = es_vec3_length(es_vec3_sub(truth, at));
+        }
+    }
+    bool ok = (n > 0 && dots > 0) ||
+              es_fail(err, ES_GEOMETRY, "no frame has both a pose and a whole pattern of dots");
+    if (ok) sum_up(misses, n, square, dots, errors);
+    es_free(misses);
+    return ok;
+}
+
+bool es_wire_predict(const es_wire_phantom *phantom, const es_wire_poses *poses,
+                     const es_wire_options *options, const es_wire_result *calibration,
+                     double time_s, double dots[ES_WIRES_MAX][2]) {
+    es_mat4 inverse, place;
+    if (!phantom_in_probe(poses, options, time_s + calibration->lag_s, &place) ||
+        !es_mat4_invert(calibration->image_to_probe, &inverse, NULL))
+        return false;
+    for (int w = 0; w < 3 * phantom->patterns; w++)
+        cut(&inverse, es_mat4_point(place, phantom->wires[w].front),
+            es_mat4_point(place, phantom->wires[w].back), dots[w]);
+    return true;
+}
+
+static void reject(es_wire_reject *rejects, size_t *count, int64_t index, const char *step,
+                   const char *reason, double number) {
+    if (!rejects) return;
+    es_wire_reject *r = &rejects[(*count)++];
+    r->index = index;
+    snprintf(r->step, sizeof r->step, "%s", step);
+    snprintf(r->reason, sizeof r->reason, reason, number);
+}
+
+/* Frames without a pose, and those whose dots are all far off. */
+static void name_rejects(const wire_fit *fit, const double *r, es_wire_reject *rejects,
+                         size_t *count, es_wire_result *result) {
+    for (size_t k = 0; k < fit->frame_count; k++) {
+        double best = INFINITY;
+        for (int w = 0; w < fit->wires; w++) {
+            size_t i = k * (size_t)fit->wires + (size_t)w;
+            if (fit->weights[i] == 0) continue;
+            result->dots_used++;
+            result->dots_rejected += fit->weights[i] < 0.7; /* twice the limit away */
+            best = fmin(best, fit->weights[i] < 0.7 ? dot_miss(r, i) : 0);
+        }
+        if (!es_mat4_finite(fit->placed[k]))
+            reject(rejects, count, fit->frames[k].index, "pose",
+                   "no valid pose of probe and reference within the allowed gap at its time", 0);
+        else if (best > 0 && isfinite(best))
+            reject(rejects, count, fit->frames[k].index, "fit",
+                   "all dots are far from where the wires should be, the nearest by %.1f mm", best);
+        else
+            result->frames_used++;
+    }
+}
+
+static double turning(const wire_fit *fit) {
+    double widest = 0;
+    es_quat first = {0};
+    bool any = false;
+    for (size_t k = 0; k < fit->frame_count; k++) {
+        if (!es_mat4_finite(fit->placed[k])) continue;
+        es_quat q = es_quat_from_mat4(fit->placed[k]);
+        if (!any) first = q, any = true;
+        double c = fabs(q.w * first.w + q.x * first.x + q.y * first.y + q.z * first.z);
+        widest = fmax(widest, 2 * acos(fmin(1, c)));
+    }
+    return widest;
+}
+
+/* A lag can be found only where poses stand on both sides of most frames. */
+static bool check_track(const wire_fit *fit, double lag, es_error *err) {
+    size_t both = 0, any = 0;
+    es_mat4 pose;
+    for (size_t k = 0; k < fit->frame_count; k++) {
+        double time = fit->frames[k].time_s + lag;
+        any += pose_at(fit->poses, time, fit->options->max_gap_s, &pose);
+        both += pose_at(fit->poses, time - 0.05, fit->options->max_gap_s, &pose) &&
+                pose_at(fit->poses, time + 0.05, fit->options->max_gap_s, &pose);
+    }
+    return 2 * both >= any ||
+           es_fail(err, ES_GEOMETRY,
+                   "poses stand before and after %zu of %zu pictures only: too sparse in time to "
+                   "find a lag; give it, as 0 if need be",
+                   both, any);
+}
+
+static bool solve(wire_fit *fit, double *work, es_wire_result *result, es_wire_reject *rejects,
+                  size_t *reject_count, es_error *err) {
+    double x[PARAMETERS] = {0}, miss;
+    bool ok = fit->options->lag_free ? find_lag(fit, x, err)
+                                     : find_start(fit, fit->options->lag_s, x, &miss, err);
+    if (!ok || (fit->options->lag_free && !check_track(fit, x[LAG], err))) return false;
+    if (fit->options->isotropic) x[SCALE_U] = 0.5 * (x[SCALE_U] + x[SCALE_V]);
+    set_weights(fit, fit->options->lag_free ? x[LAG] : fit->options->lag_s);
+    if (!refine(fit, x, work, result, err)) return false;
+    result->rotation_range_rad = turning(fit);
+    /* weights stay as of the last round; residuals without them */
+    double *r = work, *keep = work + 2 * fit->dots;
+    memcpy(keep, fit->weights, fit->dots * sizeof *keep);
+    double packed[PARAMETERS];
+    memcpy(packed, x, 8 * sizeof *packed);
+    packed[parameter_count(fit->options) - 1] =
+        fit->options->lag_free ? x[LAG] : packed[parameter_count(fit->options) - 1];
+    for (size_t i = 0; i < fit->dots; i++) fit->weights[i] = fit->weights[i] != 0;
+    if (!wire_residuals(fit, packed, r, err)) return false;
+    memcpy(fit->weights, keep, fit->dots * sizeof *keep);
+    name_rejects(fit, r, rejects, reject_count, result);
+    return es_wire_validate(fit->phantom, fit->frames, fit->frame_count, fit->poses, fit->options,
+                            result, &result->calibration, err);
+}
+
+bool es_wire_solve(const es_wire_phantom *phantom, const es_wire_frame *frames, size_t frame_count,
+                   const es_wire_poses *poses, const es_wire_options *options,
+                   es_wire_result *result, es_wire_reject *rejects, size_t *reject_count,
+                   es_error *err) {
+    size_t ignored = 0;
+    if (!reject_count) reject_count = &ignored;
+    memset(result, 0, sizeof *result);
+    *reject_count = 0;
+    if (!es_wire_phantom_check(phantom, err)) return false;
+    if (frame_count < LEAST_FRAMES)
+        return es_fail(err, ES_GEOMETRY,
+                       "%zu pictures with found wires: a calibration takes %d or more", frame_count,
+                       LEAST_FRAMES);
+    wire_fit fit = {.phantom = phantom,
+                    .frames = frames,
+                    .frame_count = frame_count,
+                    .poses = poses,
+                    .options = options,
+                    .wires = 3 * phantom->patterns};
+    fit.dots = frame_count * (size_t)fit.wires;
+    fit.placed = es_alloc(frame_count, sizeof *fit.placed, err);
+    fit.ends = es_alloc(fit.dots, sizeof *fit.ends, err);
+    fit.weights = es_alloc(fit.dots, sizeof *fit.weights, err);
+    double *work = es_alloc(4 * fit.dots, sizeof *work, err);
+    bool ok = fit.placed && fit.ends && fit.weights && work &&
+              solve(&fit, work, result, rejects, reject_count, err);
+    es_free(work);
+    es_free(fit.weights);
+    es_free(fit.ends);
+    es_free(fit.placed);
+    return ok;
+}

@@ -1,0 +1,119 @@
+/* Containers of frames: files that are no header with pixels behind it (those
+ * are es_layouts), each opened as a frame source by a reader of its own. */
+#ifndef ES_FORMAT_CONTAINER_H
+#define ES_FORMAT_CONTAINER_H
+
+#include "format_internal.h"
+#include "media_module.h"
+
+/* What is to be opened: FILE or FILE#NAME, where NAME chooses among what the
+ * file holds. */
+typedef struct es_container_name {
+    const char *given; /* for messages */
+    char *path;
+    char *choice; /* "" when there is none */
+} es_container_name;
+
+/* Whether `path` is a container: a folder, a pattern of names, or a file with
+ * the mark of one. NULL and *mine = true: it is, but it cannot be opened. */
+es_source *es_container_open(const char *path, bool *mine, es_error *err);
+bool es_container_is(const char *path);
+
+/* Writers of .npy, .npz, .h5 and folders of PNG (frames_out.c). */
+bool es_container_can_write(const char *path);
+es_sink *es_container_create(const char *path, const es_stream_info *info,
+                             const es_sequence_options *options, es_error *err);
+
+/* The readers. */
+es_source *es_stills_open(const es_container_name *name, es_error *err); /* folder, pattern, file */
+es_source *es_video_open(const es_container_name *name, es_error *err);
+es_source *es_npy_open(const es_container_name *name, es_error *err);
+es_source *es_zip_open(const es_container_name *name, es_error *err);  /* .npz, .mrb */
+es_source *es_hdf5_open(const es_container_name *name, es_error *err); /* and .mat 7.3 */
+es_source *es_matlab_open(const es_container_name *name, es_error *err);
+
+/* The module with FFmpeg (video.c); NULL when it is not installed. It stays. */
+const es_media_module *es_media_module_get(es_error *err);
+/* The choice #grey or #rgb; anything else is ES_USAGE. */
+bool es_media_colours(const es_container_name *name, int *colours, es_error *err);
+es_type es_media_type(const es_media_info *info);
+int es_media_stopped(void);
+enum { ES_MEDIA_SIDE = 16384 }; /* pixels */
+
+/* A frame without anything but its number. */
+void es_frame_begin(es_frame *frame, int64_t index);
+
+/* ---- arrays of numbers as frames (array.c) -------------------------------- */
+
+/* Frames in one array of up to four axes: N frames, H rows, W columns, C
+ * colours. Sizes are in the order of storage, slowest first. `reversed`: the
+ * file's own world counts the axes the other way (MATLAB, Fortran). */
+enum { ES_ARRAY_AXES = 4 };
+typedef struct es_array {
+    int rank;
+    uint64_t size[ES_ARRAY_AXES];
+    bool reversed;
+    es_type type;
+    bool swap;                    /* the bytes of an element are reversed */
+    char axes[ES_ARRAY_AXES + 1]; /* letters in the order of storage */
+} es_array;
+
+/* Reads what an array holds, in the order of storage. {0} reads nothing. */
+typedef struct es_array_reader {
+    /* `count` steps of the slowest axis from `start`, all of the others. */
+    bool (*read)(void *self, uint64_t start, uint64_t count, void *out, es_error *err);
+    void (*free)(void *self);
+    void *self;
+} es_array_reader;
+void es_array_reader_clear(es_array_reader *reader);
+
+/* One transform of all frames: 16 numbers each, row-major. */
+typedef struct es_array_poses {
+    char name[ES_NAME_SIZE];
+    double *matrices;
+    uint64_t count;
+} es_array_poses;
+/* What is known of each frame beside its pixels. */
+enum { ES_ARRAY_POSES = 16 };
+typedef struct es_array_extra {
+    es_array_poses poses[ES_ARRAY_POSES];
+    int pose_count;
+    double *times_s; /* NULL when absent */
+    uint64_t time_count;
+} es_array_extra;
+void es_array_extra_clear(es_array_extra *extra);
+
+/* One array among those of a file. */
+typedef struct es_array_entry {
+    char *name;
+    es_array array;
+    const char *refused; /* why it cannot be read, or NULL */
+} es_array_entry;
+
+/* A file of arrays: .npz, HDF5, .mat. */
+typedef struct es_array_file {
+    const char *given, *format;
+    const char *advice; /* how the axes are counted here: "NHW" or, in MATLAB, "HWN" */
+    es_array_entry *items;
+    size_t count, capacity;
+    /* A reader of entry `index`; the file may be closed before it is. */
+    bool (*open)(void *self, size_t index, es_array_reader *reader, es_error *err);
+    void *self;
+} es_array_file;
+/* rank above ES_ARRAY_AXES: it is listed nowhere. */
+bool es_array_file_add(es_array_file *file, const char *name, const es_array *array,
+                       const char *refused, es_error *err);
+void es_array_file_clear(es_array_file *file);
+/* Frames, poses and times among the arrays of a file, by `choice` ("NAME",
+ * "NAME,NHW", ",NHW" or ""), names and sizes; refuses, listing all, when several
+ * could be the frames. Says what it took. */
+es_source *es_array_file_open(es_array_file *file, const char *choice, es_error *err);
+
+/* ---- single formats used by others ------------------------------------------ */
+
+/* A .npy file: its header, and a reader of what follows. `scratch` (may be
+ * NULL, taken over) is where the file lies when it came out of an archive. */
+bool es_npy_read(const char *path, es_scratch *scratch, es_array *array, es_array_reader *reader,
+                 const char **refused, es_error *err);
+
+#endif

@@ -1,0 +1,522 @@
+/* The module around FFmpeg's libraries: files of video and single pictures.
+ *
+ * Opening goes over all packets of the video stream once, without decoding:
+ * that gives the exact number of frames and their times in the order of
+ * showing, also where the header announces more (a file that was cut off).
+ * Then frames are decoded as they are asked for and matched to that list by
+ * their time stamps, so that one frame that cannot be decoded does not shift
+ * the rest. Only local files are opened, by demuxers that read one file and
+ * open no others. */
+#include "media_module.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/display.h>
+#include <libavutil/imgutils.h>
+#include <libavutil/pixdesc.h>
+#include <libswscale/swscale.h>
+
+/* Left out on purpose: playlists and scripts (hls, concat, dash, image2),
+ * which name other files. */
+static const char demuxers[] =
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,gif,mpeg,mpegts,mpegvideo,flv,ogg,apng,nut,"
+    "mjpeg,h264,hevc,m4v,ivf,dv,mxf,wtv,yuv4mpegpipe,rm,swf,"
+    "png_pipe,jpeg_pipe,tiff_pipe,bmp_pipe,webp_pipe,jpegls_pipe,j2k_pipe,pgm_pipe,ppm_pipe";
+
+enum { SAMPLED = 16 }; /* frames that are looked at for colour */
+
+typedef enum layout_kind { LUMA, COLOURS, GREY16 } layout_kind;
+
+struct es_media {
+    AVFormatContext *file;
+    AVCodecContext *codec;
+    AVPacket *packet;
+    AVFrame *frame;
+    struct SwsContext *scaler;
+    int stream;
+    bool eof, has_frame; /* has_frame: `frame` is decoded and not yet given */
+    bool by_order;       /* time stamps are missing: frames are counted */
+    int64_t decoded;     /* frames so far, when counted */
+    int64_t *times;
+    size_t count, capacity;
+    int (*stopped)(void);
+    uint32_t side_limit;
+    /* what comes out */
+    int channels, bytes, rotation_deg;
+    uint32_t width, height; /* as stored */
+    uint8_t *rgb;           /* a picture before it becomes grey or is turned */
+};
+
+static int fail(char *message, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int fail(char *message, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, ES_MEDIA_MESSAGE, format, args);
+    va_end(args);
+    return ES_MEDIA_FAILED;
+}
+
+static int fail_code(char *message, const char *what, int code) {
+    char reason[AV_ERROR_MAX_STRING_SIZE] = "";
+    av_strerror(code, reason, sizeof reason);
+    return fail(message, "%s: %s", what, reason);
+}
+
+static int interrupted(void *self) {
+    const es_media *media = self;
+    return media->stopped && media->stopped();
+}
+
+/* ---- the list of frames ------------------------------------------------------- */
+
+static bool add_time(es_media *media, int64_t time) {
+    if (media->count == media->capacity) {
+        size_t capacity = media->capacity ? 2 * media->capacity : 1024;
+        int64_t *times = realloc(media->times, capacity * sizeof *times);
+        if (!times) return false;
+        media->times = times;
+        media->capacity = capacity;
+    }
+    media->times[media->count++] = time;
+    return true;
+}
+
+static int compare_times(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Some packets only feed later frames and are never shown: VP8's hidden ones
+ * say so in a bit of their first byte (RFC 6386, 9.1). */
+static bool is_shown(const es_media *media, const AVPacket *packet) {
+    if (packet->flags & AV_PKT_FLAG_DISCARD) return false;
+    enum AVCodecID codec = media->file->streams[media->stream]->codecpar->codec_id;
+    return codec != AV_CODEC_ID_VP8 || packet->size < 1 || (packet->data[0] & 0x10);
+}
+
+static bool same_times(const es_media *media) {
+    for (size_t i = 1; i < media->count; i++)
+        if (media->times[i] == media->times[i - 1]) return true;
+    return false;
+}
+
+static int list_frames(es_media *media, char *message) {
+    int code;
+    while ((code = av_read_frame(media->file, media->packet)) >= 0) {
+        bool ours = media->packet->stream_index == media->stream && media->packet->size > 0;
+        bool ok = true;
+        if (ours && is_shown(media, media->packet)) {
+            media->by_order = media->by_order || media->packet->pts == AV_NOPTS_VALUE;
+            ok = add_time(media, media->packet->pts);
+        }
+        av_packet_unref(media->packet);
+        if (!ok) return fail(message, "out of memory");
+    }
+    if (code == AVERROR_EXIT || interrupted(media)) return fail(message, "interrupted");
+    if (media->count == 0) return fail(message, "holds no frame of video");
+    qsort(media->times, media->count, sizeof *media->times, compare_times);
+    media->by_order = media->by_order || same_times(media);
+    return 0;
+}
+
+/* Times by the frame rate, in units of 1 / rate. */
+static void invent_times(es_media *media, es_media_info *info) {
+    AVStream *stream = media->file->streams[media->stream];
+    AVRational rate = av_guess_frame_rate(media->file, stream, NULL);
+    for (size_t i = 0; i < media->count; i++) media->times[i] = (int64_t)i;
+    info->time_unit_s = rate.num > 0 && rate.den > 0 ? av_q2d(av_inv_q(rate)) : 0;
+    info->invented_times = 1;
+}
+
+/* ---- opening -------------------------------------------------------------------- */
+
+static int open_file(es_media *media, const char *path, char *message) {
+    char url[4200];
+    if (snprintf(url, sizeof url, "file:%s", path) >= (int)sizeof url)
+        return fail(message, "the name is too long");
+    media->file = avformat_alloc_context();
+    if (!media->file) return fail(message, "out of memory");
+    media->file->interrupt_callback = (AVIOInterruptCB){interrupted, media};
+    media->file->max_streams = 64;
+    AVDictionary *options = NULL;
+    av_dict_set(&options, "protocol_whitelist", "file", 0);
+    av_dict_set(&options, "format_whitelist", demuxers, 0);
+    int code = avformat_open_input(&media->file, url, NULL, &options);
+    av_dict_free(&options);
+    if (code == AVERROR_INVALIDDATA)
+        return fail(message, "FFmpeg cannot read it: it is no video or picture of a known kind, or "
+                             "it was cut off before its index was written");
+    if (code < 0) return fail_code(message, "FFmpeg cannot open it", code);
+    return 0;
+}
+
+static const char *codec_name(const AVCodecParameters *par) {
+    static char text[64];
+    if (par->codec_id != AV_CODEC_ID_NONE) return avcodec_get_name(par->codec_id);
+    char tag[AV_FOURCC_MAX_STRING_SIZE];
+    snprintf(text, sizeof text, "of tag \"%s\"", av_fourcc_make_string(tag, par->codec_tag));
+    return text;
+}
+
+static int choose_stream(es_media *media, char *message) {
+    int code = avformat_find_stream_info(media->file, NULL);
+    if (code < 0) return fail_code(message, "its streams cannot be found", code);
+    media->stream = av_find_best_stream(media->file, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+    if (media->stream < 0)
+        return fail(message, "holds no stream of video (streams: %u)", media->file->nb_streams);
+    for (unsigned i = 0; i < media->file->nb_streams; i++)
+        if ((int)i != media->stream) media->file->streams[i]->discard = AVDISCARD_ALL;
+    return 0;
+}
+
+static int open_codec(es_media *media, char *message) {
+    const AVCodecParameters *par = media->file->streams[media->stream]->codecpar;
+    const AVCodec *codec = avcodec_find_decoder(par->codec_id);
+    if (!codec)
+        return fail(
+            message,
+            "the video codec %s cannot be decoded by the FFmpeg installed here; convert the "
+            "file to H.264 or FFV1 on the machine that made it",
+            codec_name(par));
+    media->codec = avcodec_alloc_context3(codec);
+    if (!media->codec) return fail(message, "out of memory");
+    int code = avcodec_parameters_to_context(media->codec, par);
+    media->codec->max_pixels = (int64_t)media->side_limit * media->side_limit / 4;
+    media->codec->pkt_timebase = media->file->streams[media->stream]->time_base;
+    media->codec->thread_count = 1; /* the same frames come out of a damaged file every time */
+    if (code >= 0) code = avcodec_open2(media->codec, codec, NULL);
+    if (code < 0) {
+        char what[100];
+        snprintf(what, sizeof what, "the decoder of %s does not start", codec->name);
+        return fail_code(message, what, code);
+    }
+    return 0;
+}
+
+static int go_to_start(es_media *media, char *message) {
+    int code = av_seek_frame(media->file, media->stream, INT64_MIN, AVSEEK_FLAG_BACKWARD);
+    if (code < 0)
+        code = avformat_seek_file(media->file, -1, INT64_MIN, 0, INT64_MAX, AVSEEK_FLAG_BYTE);
+    if (code < 0) return fail_code(message, "cannot go back to its start", code);
+    if (media->codec) avcodec_flush_buffers(media->codec);
+    media->eof = media->has_frame = false;
+    media->decoded = 0;
+    return 0;
+}
+
+/* ---- decoding --------------------------------------------------------------------- */
+
+/* The next packet into the decoder; damaged ones are passed over. */
+static void feed(es_media *media) {
+    int code;
+    while ((code = av_read_frame(media->file, media->packet)) >= 0) {
+        bool ours = media->packet->stream_index == media->stream;
+        if (ours) avcodec_send_packet(media->codec, media->packet);
+        av_packet_unref(media->packet);
+        if (ours) return;
+    }
+    media->eof = true;
+    avcodec_send_packet(media->codec, NULL);
+}
+
+/* The next frame in the order of showing, into media->frame. */
+static int decode(es_media *media, char *message) {
+    for (;;) {
+        if (interrupted(media)) return fail(message, "interrupted");
+        int code = avcodec_receive_frame(media->codec, media->frame);
+        if (code == 0) break;
+        if (code == AVERROR_EOF) return ES_MEDIA_END;
+        if (code == AVERROR(EAGAIN) && !media->eof)
+            feed(media);
+        else if (code == AVERROR(EAGAIN))
+            return ES_MEDIA_END;
+        else if (code == AVERROR(ENOMEM))
+            return fail(message, "out of memory");
+        else if (!media->eof)
+            feed(media); /* this packet is damaged */
+        else
+            return ES_MEDIA_END;
+    }
+    media->has_frame = true;
+    media->decoded++;
+    return ES_MEDIA_FRAME;
+}
+
+static layout_kind kind_of(enum AVPixelFormat format) {
+    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(format);
+    if (!d) return LUMA;
+    bool grey = d->nb_components <= 2 && !(d->flags & AV_PIX_FMT_FLAG_PAL);
+    if (grey && d->comp[0].depth > 8) return GREY16;
+    if (d->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL)) return COLOURS;
+    return LUMA;
+}
+
+static bool has_chroma(enum AVPixelFormat format) {
+    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(format);
+    return d && (d->nb_components > 2 || (d->flags & AV_PIX_FMT_FLAG_PAL));
+}
+
+/* media->frame in `format`, rows without padding. */
+static int scale(es_media *media, enum AVPixelFormat format, uint8_t *to, char *message) {
+    const AVFrame *f = media->frame;
+    media->scaler = sws_getCachedContext(
+        media->scaler, f->width, f->height, f->format, f->width, f->height, format,
+        SWS_POINT | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT, NULL, NULL, NULL);
+    if (!media->scaler)
+        return fail(message, "pixels stored as %s cannot be converted",
+                    av_get_pix_fmt_name(f->format));
+    /* The matrix of the file; swscale would take BT.601 for all. */
+    const int *matrix =
+        sws_getCoefficients(f->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_DEFAULT);
+    sws_setColorspaceDetails(media->scaler, matrix, f->color_range == AVCOL_RANGE_JPEG, matrix, 1,
+                             0, 1 << 16, 1 << 16);
+    int line = av_image_get_linesize(format, f->width, 0);
+    uint8_t *planes[4] = {to};
+    int lines[4] = {line};
+    if (sws_scale(media->scaler, (const uint8_t *const *)f->data, f->linesize, 0, f->height, planes,
+                  lines) != f->height)
+        return fail(message, "the pixels of a frame cannot be converted");
+    return 0;
+}
+
+/* Rows as they are: bytes per pixel `step`, of which the first `bytes` count. */
+static void take_first(const AVFrame *f, int step, int bytes, uint8_t *to) {
+    for (int v = 0; v < f->height; v++) {
+        const uint8_t *row = f->data[0] + (ptrdiff_t)v * f->linesize[0];
+        if (step == bytes) {
+            memcpy(to, row, (size_t)f->width * (size_t)bytes);
+        } else {
+            for (int u = 0; u < f->width; u++)
+                memcpy(to + u * bytes, row + u * step, (size_t)bytes);
+        }
+        to += (size_t)f->width * (size_t)bytes;
+    }
+}
+
+/* Grey of RGB: equal parts stay exactly what they are; otherwise the luma of
+ * ITU-R BT.601 in 16-bit fixed point, rounded. */
+static void grey_of_rgb(const uint8_t *rgb, uint8_t *grey, size_t count) {
+    for (size_t i = 0; i < count; i++, rgb += 3)
+        grey[i] = (uint8_t)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
+}
+
+static int convert(es_media *media, uint8_t *to, char *message) {
+    const AVFrame *f = media->frame;
+    size_t count = (size_t)f->width * (size_t)f->height;
+    if (media->channels == 3) return scale(media, AV_PIX_FMT_RGB24, to, message);
+    if (f->format == AV_PIX_FMT_GRAY8 || (media->bytes == 2 && f->format == AV_PIX_FMT_GRAY16LE))
+        return take_first(f, media->bytes, media->bytes, to), 0;
+    if (f->format == AV_PIX_FMT_YA8) return take_first(f, 2, 1, to), 0;
+    if (media->bytes == 2) return scale(media, AV_PIX_FMT_GRAY16LE, to, message);
+    if (kind_of(f->format) != COLOURS) return scale(media, AV_PIX_FMT_GRAY8, to, message);
+    int code = scale(media, AV_PIX_FMT_RGB24, media->rgb, message);
+    if (code == 0) grey_of_rgb(media->rgb, to, count);
+    return code;
+}
+
+/* Turned clockwise. width, height and size (bytes of a pixel) of `from`. */
+static void turn(const uint8_t *from, uint8_t *to, uint32_t width, uint32_t height, size_t size,
+                 int degrees) {
+    for (uint32_t v = 0; v < height; v++)
+        for (uint32_t u = 0; u < width; u++, from += size) {
+            size_t x = degrees == 90 ? height - 1 - v : degrees == 180 ? width - 1 - u : v;
+            size_t y = degrees == 90 ? u : degrees == 180 ? height - 1 - v : width - 1 - u;
+            memcpy(to + (y * (degrees == 180 ? width : height) + x) * size, from, size);
+        }
+}
+
+static int give(es_media *media, void *pixels, char *message) {
+    const AVFrame *f = media->frame;
+    if ((uint32_t)f->width != media->width || (uint32_t)f->height != media->height)
+        return fail(message,
+                    "the frames change their size from %u x %u to %d x %d; expected one size: cut "
+                    "the video there into two files",
+                    media->width, media->height, f->width, f->height);
+    if (!media->rotation_deg) return convert(media, pixels, message);
+    size_t size = (size_t)media->channels * (size_t)media->bytes;
+    uint8_t *upright = malloc((size_t)f->width * (size_t)f->height * size);
+    if (!upright) return fail(message, "out of memory");
+    int code = convert(media, upright, message);
+    if (code == 0) turn(upright, pixels, media->width, media->height, size, media->rotation_deg);
+    free(upright);
+    return code;
+}
+
+/* ---- what the first frames show ----------------------------------------------------- */
+
+/* Whether more than one pixel in a thousand is clearly coloured: a distance of
+ * 24 between the parts, which lossy codecs do not make out of grey. */
+static bool is_coloured(const uint8_t *rgb, size_t count) {
+    size_t coloured = 0;
+    for (size_t i = 0; i < count; i++, rgb += 3) {
+        int low = rgb[0], high = rgb[0];
+        for (int c = 1; c < 3; c++) {
+            if (rgb[c] < low) low = rgb[c];
+            if (rgb[c] > high) high = rgb[c];
+        }
+        coloured += high - low >= 24;
+    }
+    return coloured * 1000 > count;
+}
+
+static int check_size(es_media *media, char *message) {
+    const AVFrame *f = media->frame;
+    if (f->width < 1 || f->height < 1 || (uint32_t)f->width > media->side_limit ||
+        (uint32_t)f->height > media->side_limit)
+        return fail(message, "frames of %d x %d pixels; expected 1 to %u a side", f->width,
+                    f->height, media->side_limit);
+    media->width = (uint32_t)f->width;
+    media->height = (uint32_t)f->height;
+    media->rgb = malloc((size_t)f->width * (size_t)f->height * 3);
+    return media->rgb ? 0 : fail(message, "out of memory");
+}
+
+static int look(es_media *media, int most, es_media_info *info, char *message) {
+    int code = decode(media, message);
+    if (code == ES_MEDIA_END)
+        return fail(message, "no frame of it can be decoded (codec %s)", info->codec);
+    if (code || (code = check_size(media, message))) return code;
+    enum AVPixelFormat format = media->frame->format;
+    info->pixel_ratio[0] = media->frame->sample_aspect_ratio.num;
+    info->pixel_ratio[1] = media->frame->sample_aspect_ratio.den;
+    snprintf(info->pixels, sizeof info->pixels, "%s", av_get_pix_fmt_name(format));
+    media->bytes = kind_of(format) == GREY16 ? 2 : 1;
+    for (int i = 0; i < most && code == 0 && has_chroma(format) && !info->has_colour; i++) {
+        bool same = (uint32_t)media->frame->width == media->width &&
+                    (uint32_t)media->frame->height == media->height;
+        if (!same) break;
+        code = scale(media, AV_PIX_FMT_RGB24, media->rgb, message);
+        info->has_colour = is_coloured(media->rgb, (size_t)media->width * media->height);
+        if (code == 0 && !info->has_colour && i + 1 < most) code = decode(media, message);
+    }
+    return code == ES_MEDIA_END ? 0 : code;
+}
+
+/* The display matrix of phones and cameras, in degrees clockwise. */
+static void find_rotation(es_media *media, es_media_info *info) {
+    const AVStream *stream = media->file->streams[media->stream];
+    const uint8_t *matrix = NULL;
+#if LIBAVFORMAT_VERSION_MAJOR < 61
+    matrix = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
+#else
+    const AVPacketSideData *side =
+        av_packet_side_data_get(stream->codecpar->coded_side_data,
+                                stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+    if (side) matrix = side->data;
+#endif
+    double degrees = matrix ? -av_display_rotation_get((const int32_t *)matrix) : 0;
+    if (!(degrees >= -360 && degrees <= 360)) return;
+    double turned = degrees < 0 ? degrees + 360 : degrees;
+    int quarter = (int)(turned / 90 + 0.5);
+    double rest = turned - 90 * quarter;
+    if (rest < 0.5 && rest > -0.5)
+        info->rotation_deg = media->rotation_deg = quarter % 4 * 90;
+    else
+        info->odd_rotation_deg = turned;
+}
+
+static void describe(es_media *media, const es_media_request *request, es_media_info *info) {
+    const AVStream *stream = media->file->streams[media->stream];
+    bool across = media->rotation_deg % 180 != 0;
+    media->channels =
+        request->colours == ES_MEDIA_RGB || (request->colours == ES_MEDIA_AUTO && info->has_colour)
+            ? 3
+            : 1;
+    if (media->channels == 3) media->bytes = 1;
+    info->width = across ? media->height : media->width;
+    info->height = across ? media->width : media->height;
+    info->channels = media->channels;
+    info->bytes = media->bytes;
+    info->frame_count = (int64_t)media->count;
+    info->announced = stream->nb_frames > 0 ? stream->nb_frames : -1;
+    info->time_unit_s = av_q2d(stream->time_base);
+    if (media->by_order) invent_times(media, info);
+    info->times = media->times;
+}
+
+static void media_close(es_media *media) {
+    if (!media) return;
+    sws_freeContext(media->scaler);
+    av_frame_free(&media->frame);
+    av_packet_free(&media->packet);
+    avcodec_free_context(&media->codec);
+    avformat_close_input(&media->file);
+    free(media->times);
+    free(media->rgb);
+    free(media);
+}
+
+static es_media *media_open(const es_media_request *request, es_media_info *info, char *message) {
+    memset(info, 0, sizeof *info);
+    message[0] = '\0';
+    av_log_set_level(AV_LOG_QUIET);
+    es_media *media = calloc(1, sizeof *media);
+    if (!media) return fail(message, "out of memory"), NULL;
+    media->stopped = request->stopped;
+    media->side_limit = request->side_limit;
+    media->packet = av_packet_alloc();
+    media->frame = av_frame_alloc();
+    int code = media->packet && media->frame ? 0 : fail(message, "out of memory");
+    if (!code) code = open_file(media, request->path, message);
+    if (!code) code = choose_stream(media, message);
+    if (!code) {
+        const AVCodecParameters *par = media->file->streams[media->stream]->codecpar;
+        snprintf(info->container, sizeof info->container, "%s", media->file->iformat->name);
+        snprintf(info->codec, sizeof info->codec, "%.31s", codec_name(par));
+        find_rotation(media, info);
+        code = open_codec(media, message);
+    }
+    if (!code && request->still) {
+        code = add_time(media, 0) ? 0 : fail(message, "out of memory");
+        media->by_order = true;
+    } else if (!code) {
+        code = list_frames(media, message);
+        if (!code) code = go_to_start(media, message);
+    }
+    if (!code) code = look(media, request->still ? 1 : SAMPLED, info, message);
+    if (!code) describe(media, request, info);
+    if (!code && !request->still) code = go_to_start(media, message);
+    if (code) {
+        media_close(media);
+        return NULL;
+    }
+    if (request->still) media->has_frame = true;
+    return media;
+}
+
+static int media_read(es_media *media, int64_t index, void *pixels, char *message) {
+    message[0] = '\0';
+    for (;;) {
+        int code = media->has_frame ? ES_MEDIA_FRAME : decode(media, message);
+        if (code == ES_MEDIA_END) {
+            fail(message, "cannot be decoded");
+            return ES_MEDIA_DAMAGED;
+        }
+        if (code) return code;
+        int64_t place = media->by_order ? media->decoded - 1 : media->frame->best_effort_timestamp;
+        int64_t wanted = media->by_order ? index : media->times[index];
+        if (place > wanted) { /* the one that was wanted did not come out */
+            fail(message, "cannot be decoded");
+            return ES_MEDIA_DAMAGED;
+        }
+        media->has_frame = false;
+        if (place == wanted) return give(media, pixels, message);
+    }
+}
+
+const es_media_module *echosolid_media_module(void) {
+    static const es_media_module module = {
+        .version = ES_MEDIA_VERSION,
+        .description = "FFmpeg " AV_STRINGIFY(LIBAVFORMAT_VERSION),
+        .open = media_open,
+        .read = media_read,
+        .rewind = go_to_start,
+        .close = media_close,
+    };
+    return &module;
+}

@@ -1,0 +1,205 @@
+/* Evidence that has no meaning without other evidence.
+ *
+ * A depth setting counts millimetres, but from where? A convex face is an arc
+ * whose middle is its lowest point. Some pictures count from that middle (then
+ * spacing = depth / (r_out - r_in)), some show exactly the set depth from the
+ * top of the picture to its bottom (spacing = depth / rows), 4 to 7 % apart.
+ * The probe's radius tells which. Without it both stay possible where the fan
+ * fills the picture from top to bottom.
+ *
+ * A ruler's step is one of half a dozen lengths, each at least twice the one
+ * before: evidence good to 10 % tells which. */
+#include <math.h>
+#include <string.h>
+
+#include "resolve.h"
+
+static es_evidence *find_item(es_evidence_list *list, const char *source) {
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].source, source) == 0) return &list->items[i];
+    return NULL;
+}
+
+/* ---- from where the depth counts -------------------------------------------------- */
+
+typedef struct depth_case {
+    double depth_mm, rows;
+    double from_height; /* mm a pixel when the depth is the picture's height */
+    double height_sigma;
+    bool fills; /* the fan reaches from the first to the last row */
+} depth_case;
+
+static double least_angle(const es_fan *fan) {
+    return fmin(fabs(fan->angle_start_rad), fabs(fan->angle_stop_rad));
+}
+
+static depth_case make_case(const es_fan_found *found, const es_still *still, double depth_mm,
+                            double depth_sigma) {
+    const es_fan *fan = &found->fan;
+    double top = fan->apex_v + fan->radius_start * cos(least_angle(fan)) + .5;
+    double bottom = fan->apex_v + fan->radius_stop + .5;
+    double slack = 3 + 2 * found->radius_stop_sigma;
+    return (depth_case){.depth_mm = depth_mm,
+                        .rows = still->height,
+                        .from_height = depth_mm / still->height,
+                        .height_sigma = hypot(.003, depth_sigma / depth_mm),
+                        .fills = fabs(top) < slack && fabs(bottom - still->height) < slack};
+}
+
+static bool add_height(const depth_case *c, bool used, es_evidence_list *list, es_error *err) {
+    double s = c->from_height, sigma = used ? c->height_sigma : INFINITY;
+    es_evidence e = {.source = "depth-height", .group = "depth"};
+    for (int a = 0; a < 2; a++) e.spacing_mm[a] = s, e.sigma[a] = sigma;
+    snprintf(e.note, sizeof e.note,
+             used ? "the depth of %g mm is the height of the picture: %g/%g = %.4f agrees with the "
+                    "probe's radius, counting from the middle of the face does not"
+                  : "%g/%g = %.4f would hold only if %g mm were the height of the picture",
+             c->depth_mm, used ? c->depth_mm : c->rows, used ? c->rows : s, used ? s : c->depth_mm);
+    return es_evidence_add(list, &e, err);
+}
+
+/* Both readings stay: one value between them whose interval has both. */
+static void widen(es_evidence *depth, const depth_case *c) {
+    double from_face = depth->spacing_mm[1];
+    for (int a = 0; a < 2; a++) {
+        double half = fabs(log(depth->spacing_mm[a] / c->from_height)) / 2;
+        depth->spacing_mm[a] = sqrt(depth->spacing_mm[a] * c->from_height);
+        depth->sigma[a] = hypot(half / 1.8, depth->sigma[a]);
+    }
+    snprintf(depth->note, sizeof depth->note,
+             "%.4f if the depth counts from the middle of the face, %.4f if it is the height of "
+             "the picture; the name of the probe (--probe) would tell",
+             from_face, c->from_height);
+}
+
+bool es_depth_readings(const es_fan_found *found, const es_still *still,
+                       const es_spacing_hints *hints, es_evidence_list *list, es_error *err) {
+    es_evidence *depth = find_item(list, "fan-depth"), *radius = find_item(list, "fan-radius");
+    if (!found->found || !depth || !evidence_usable(depth, 1) || isnan(hints->depth_mm))
+        return true;
+    double depth_sigma = isnan(hints->depth_sigma_mm) ? .5 : hints->depth_sigma_mm;
+    depth_case c = make_case(found, still, hints->depth_mm, depth_sigma);
+    bool judged = radius && evidence_usable(radius, 1);
+    double tolerance = judged ? fmax(.015, 2.5 * hypot(radius->sigma[1], depth->sigma[1])) : 0;
+    double face = judged ? fabs(log(depth->spacing_mm[1] / radius->spacing_mm[1])) : 0;
+    double height = judged ? fabs(log(c.from_height / radius->spacing_mm[1])) : 0;
+    bool may_face = face <= tolerance, may_height = c.fills && height <= tolerance;
+    if (c.fills && (!judged || (may_face && may_height))) {
+        widen(depth, &c);
+        return true;
+    }
+    if (may_height && !may_face) {
+        depth->sigma[0] = depth->sigma[1] = INFINITY;
+        snprintf(depth->note, sizeof depth->note,
+                 "would hold if the depth counted from the middle of the face; the probe's radius "
+                 "says that it does not");
+        return add_height(&c, true, list, err);
+    }
+    return add_height(&c, false, list, err);
+}
+
+/* ---- what a ruler's step measures ---------------------------------------------------- */
+
+enum { STEPS = 6 };
+static const double steps_mm[STEPS] = {.5, 1, 2, 5, 10, 20};
+
+/* Whether an item is close enough to tell steps apart, and says this one. */
+static bool tells_step(const es_evidence *e, int axis) {
+    return evidence_usable(e, axis) && e->sigma[axis] <= .1;
+}
+
+static bool supports(const es_evidence *e, int axis, double s, double doubt) {
+    return fabs(log(s / e->spacing_mm[axis])) <= 3 * hypot(e->sigma[axis], doubt) + .01;
+}
+
+static bool bound_allows(const es_evidence *e, int axis, double s) {
+    if (e->bound == 0 || e->suspect || !(e->spacing_mm[axis] > 0)) return true;
+    return e->bound * log(s / e->spacing_mm[axis]) > -.1;
+}
+
+/* The picture shows the whole depth, and a ruler is not longer than it by more
+ * than the part of a convex face above its middle. */
+static bool depth_allows(const es_ticks_found *f, double step, double extent, double depth_mm) {
+    double s = step / f->period_px;
+    double length = (f->count - 1) * step;
+    return extent * s >= .97 * depth_mm && length <= 1.1 * depth_mm + .2 * step;
+}
+
+static bool size_allows(double extent, double s) { return extent * s >= 15 && extent * s <= 450; }
+
+/* Marks the steps that other evidence names, and says how many. A ruler along
+ * u may be one of time: it must agree within the errors with something good,
+ * or with the ruler along v. */
+static int steps_by_evidence(const es_ticks_found *f, const es_evidence_list *list,
+                             bool marked[STEPS]) {
+    int count = 0;
+    for (int k = 0; k < STEPS; k++) {
+        double s = steps_mm[k] / f->period_px;
+        bool allowed = true, named = false;
+        for (size_t i = 0; i < list->count; i++) {
+            const es_evidence *e = &list->items[i];
+            int axis = evidence_usable(e, f->axis) ? f->axis : 1 - f->axis;
+            double doubt = f->axis == 1 && axis == 0 ? .02 : 0;
+            allowed = allowed && bound_allows(e, f->axis, s);
+            if (tells_step(e, axis) && (f->axis == 1 || e->sigma[axis] <= .03))
+                named = named || supports(e, axis, s, doubt);
+        }
+        marked[k] = allowed && named;
+        count += marked[k];
+    }
+    return count;
+}
+
+static int steps_by_size(const es_ticks_found *f, double extent, const es_spacing_hints *hints,
+                         bool marked[STEPS]) {
+    int count = 0;
+    for (int k = 0; k < STEPS; k++) {
+        marked[k] = size_allows(extent, steps_mm[k] / f->period_px) &&
+                    (isnan(hints->depth_mm) || f->axis == 0 ||
+                     depth_allows(f, steps_mm[k], extent, hints->depth_mm));
+        count += marked[k];
+    }
+    return count;
+}
+
+static void describe(const es_ticks_found *f, const bool marked[STEPS], int count, bool used,
+                     es_evidence *e) {
+    char set[160] = "";
+    for (int k = 0; k < STEPS; k++)
+        if (marked[k])
+            snprintf(set + strlen(set), sizeof set - strlen(set), "%s%g mm (%.4f)",
+                     set[0] ? " or " : "", steps_mm[k], steps_mm[k] / f->period_px);
+    snprintf(e->note, sizeof e->note, "%.200s; a step is %s%s", f->why, count ? set : "unclear",
+             used ? "" : ": not used");
+}
+
+static bool add_comb(const es_ticks_found *f, const es_still *still, const es_spacing_hints *hints,
+                     es_evidence_list *list, es_error *err) {
+    bool marked[STEPS];
+    double extent = f->axis ? still->height : still->width;
+    int count = steps_by_evidence(f, list, marked);
+    bool used = count == 1;
+    if (count == 0) {
+        count = steps_by_size(f, extent, hints, marked);
+        used = count == 1 && f->axis == 1 && !isnan(hints->depth_mm);
+    }
+    es_evidence e = {.spacing_mm = {NAN, NAN}, .sigma = {INFINITY, INFINITY}};
+    snprintf(e.source, sizeof e.source, f->axis ? "ticks" : "ticks-across");
+    snprintf(e.group, sizeof e.group, f->axis ? "ticks" : "ticks-across");
+    for (int k = 0; used && k < STEPS; k++)
+        if (marked[k]) e.spacing_mm[f->axis] = steps_mm[k] / f->period_px;
+    if (used) e.sigma[f->axis] = hypot(.0015, f->period_sigma / f->period_px);
+    describe(f, marked, count, used, &e);
+    return es_evidence_add(list, &e, err);
+}
+
+bool es_ticks_evidence(const es_shapes *shapes, const es_still *still,
+                       const es_spacing_hints *hints, es_evidence_list *list, es_error *err) {
+    for (int axis = 1; axis >= 0; axis--)
+        for (int i = 0; i < shapes->tick_count; i++)
+            if (shapes->ticks[i].axis == axis) {
+                if (!add_comb(&shapes->ticks[i], still, hints, list, err)) return false;
+                break; /* the best one of this direction */
+            }
+    return true;
+}

@@ -1,0 +1,189 @@
+/* The rectangle of a linear array's echoes.
+ *
+ * Columns and rows with enough lit pixels give the rectangle; a thin lit strip
+ * beside it, apart from it by dark, is a ruler. Whether an edge is the field's
+ * own edge or only how far something shone is told by two signs: the contour
+ * begins there together over much of the edge's length, and the mean grey
+ * rises through half of the inside's level within two pixels. */
+#include "shape_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    LEAST_SIDE = 32,    /* of the rectangle, pixels */
+    MOST_GAP = 4,       /* dark columns within the echoes */
+    RULER = 6,          /* a strip this thin beside a gap is not the echoes */
+    LIT_SHARE = 2,      /* percent of its pixels that a column needs */
+    NOT_ALL_SHARE = 97, /* a mask that fills more of the picture is all noise */
+    LEAST_FILLED = 35,  /* percent of the rectangle, of a single picture */
+    LEAST_MOVING = 4    /* of a recording, whose overlay was taken out */
+};
+#define TOGETHER_PX 1.01
+#define LEAST_TOGETHER .3
+#define REACH 12 /* pixels that the grey inside an edge is taken from */
+
+/* Lit pixels of each column (axis 0) or row within the range of the other axis. */
+static void count_lines(const shape_box *b, int axis, uint32_t from, uint32_t to,
+                        uint32_t *counts) {
+    const shape_mask *m = &b->mask;
+    memset(counts, 0, (axis ? m->height : m->width) * sizeof *counts);
+    for (uint32_t v = axis ? 0 : from; v <= (axis ? m->height - 1 : to); v++)
+        for (uint32_t u = axis ? from : 0; u <= (axis ? to : m->width - 1); u++)
+            counts[axis ? v : u] += shape_lit(m, u, v, SHAPE_LARGE);
+}
+
+/* The run of lines with most lit pixels; gaps up to MOST_GAP belong to it. */
+static bool longest_run(const uint32_t *counts, uint32_t lines, uint32_t least, uint32_t *first,
+                        uint32_t *last) {
+    uint64_t best = 0, sum = 0;
+    uint32_t start = 0, end = 0, gap = MOST_GAP + 1;
+    for (uint32_t k = 0; k < lines; k++) {
+        if (counts[k] <= least) {
+            gap++;
+            continue;
+        }
+        if (gap > MOST_GAP) sum = 0, start = k;
+        gap = 0;
+        sum += counts[k];
+        end = k;
+        if (sum > best) best = sum, *first = start, *last = end;
+    }
+    return best > 0;
+}
+
+/* Takes a thin strip off an end of the run if dark parts it from the rest. */
+static void drop_ruler(const uint32_t *counts, uint32_t least, uint32_t *first, uint32_t *last) {
+    for (uint32_t k = *first; k <= *first + RULER && k < *last; k++)
+        if (counts[k] <= least) {
+            while (counts[k] <= least && k < *last) k++;
+            *first = k;
+            break;
+        }
+    for (uint32_t k = *last; k + RULER >= *last && k > *first; k--)
+        if (counts[k] <= least) {
+            while (counts[k] <= least && k > *first) k--;
+            *last = k;
+            break;
+        }
+}
+
+static bool find_run(shape_box *b, int axis, uint32_t *counts) {
+    int other = !axis;
+    uint32_t lines = axis ? b->mask.height : b->mask.width;
+    uint32_t length = b->last[other] - b->first[other] + 1, least = length * LIT_SHARE / 100;
+    count_lines(b, axis, b->first[other], b->last[other], counts);
+    if (!longest_run(counts, lines, least, &b->first[axis], &b->last[axis])) return false;
+    drop_ruler(counts, least, &b->first[axis], &b->last[axis]);
+    return b->last[axis] - b->first[axis] + 1 >= LEAST_SIDE;
+}
+
+/* Mean grey of one column or row of the rectangle. */
+static double line_grey(const shape_box *b, const es_still *still, int axis, int64_t line) {
+    int64_t lines = axis ? b->mask.height : b->mask.width;
+    if (line < 0 || line >= lines) return 0;
+    const float *high = still->high.data;
+    double sum = 0;
+    uint32_t from = b->first[!axis], to = b->last[!axis];
+    for (uint32_t k = from; k <= to; k++) {
+        size_t u = axis ? k : (size_t)line, v = axis ? (size_t)line : k;
+        sum += fmaxf(high[v * b->mask.width + u] - b->mask.dark, 0);
+    }
+    return sum / (to - from + 1);
+}
+
+/* The edge by half maximum, from `outer` (outermost lit line) inwards by `step`;
+ * NaN when it takes more than two pixels from a fifth to four fifths. */
+static double half_maximum(const shape_box *b, const es_still *still, int axis, uint32_t outer,
+                           int step) {
+    double inside = 0, values[REACH + 7], low = NAN, half = NAN, high = NAN;
+    for (int k = -3; k <= REACH; k++)
+        values[k + 3] = line_grey(b, still, axis, (int64_t)outer + (int64_t)step * k);
+    for (int k = 4; k < REACH; k++) inside += values[k + 3] / (REACH - 4);
+    for (int k = -2; k <= REACH; k++) {
+        double before = values[k + 2], here = values[k + 3], rise = here - before;
+        if (rise <= 0) continue;
+        if (isnan(low) && here > .2 * inside) low = k - (here - .2 * inside) / rise;
+        if (isnan(half) && here > .5 * inside) half = k - (here - .5 * inside) / rise;
+        if (isnan(high) && here > .8 * inside) high = k - (here - .8 * inside) / rise;
+    }
+    return high - low <= 2 ? outer + step * half : NAN;
+}
+
+/* Share of the edge's rows (or columns) whose contour begins at it. */
+static double together(const shape_box *b, shape_side side, double at) {
+    int along = side == SHAPE_LEFT || side == SHAPE_RIGHT ? 1 : 0;
+    size_t count = 0;
+    for (size_t i = b->contour.first[side]; i < b->contour.first[side + 1]; i++) {
+        const shape_point *p = &b->contour.points[i];
+        double place = along ? p->v : p->u, edge = along ? p->u : p->v;
+        if (place < b->first[along] || place > b->last[along]) continue;
+        count += fabs(edge - at) <= TOGETHER_PX;
+    }
+    return (double)count / (b->last[along] - b->first[along] + 1);
+}
+
+static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
+    int axis = side == SHAPE_LEFT || side == SHAPE_RIGHT ? 0 : 1;
+    bool low = side == SHAPE_LEFT || side == SHAPE_TOP;
+    uint32_t lines = axis ? b->mask.height : b->mask.width;
+    uint32_t outer = low ? b->first[axis] : b->last[axis];
+    shape_edge *e = &b->edge[side];
+    double lit = low ? outer - .5 : outer + .5;
+    e->border = low ? outer == 0 : outer + 1 == lines;
+    double at = half_maximum(b, still, axis, outer, low ? 1 : -1);
+    e->together = together(b, side, isnan(at) ? lit : at);
+    e->sharp = !e->border && !isnan(at) && e->together >= LEAST_TOGETHER;
+    e->at = e->sharp ? at : lit;
+}
+
+/* The rectangle in one mask; false when there is none. */
+static bool find_rectangle(shape_box *b, const es_still *still, uint32_t *counts) {
+    uint32_t w = b->mask.width, h = b->mask.height;
+    if (b->mask.count[SHAPE_LARGE] * 100 > (size_t)w * h * NOT_ALL_SHARE) {
+        snprintf(b->why, sizeof b->why, "the whole picture is lit: no edge of the echoes is in it");
+        return false;
+    }
+    b->first[0] = b->first[1] = 0;
+    b->last[0] = w - 1, b->last[1] = h - 1;
+    snprintf(b->why, sizeof b->why, "nothing lit that is as large as a field of echoes");
+    for (int k = 0; k < 2; k++)
+        if (!find_run(b, 0, counts) || !find_run(b, 1, counts)) return false;
+    size_t lit = 0, area = (size_t)(b->last[0] - b->first[0] + 1) * (b->last[1] - b->first[1] + 1);
+    for (uint32_t v = b->first[1]; v <= b->last[1]; v++)
+        for (uint32_t u = b->first[0]; u <= b->last[0]; u++)
+            lit += shape_lit(&b->mask, u, v, SHAPE_LARGE);
+    b->filled = (double)lit / (double)area;
+    if (b->filled * 100 >= (still->frames >= 4 ? LEAST_MOVING : LEAST_FILLED)) return true;
+    snprintf(b->why, sizeof b->why,
+             "only %.0f %% of the place where something is lit: text or too dark a field",
+             100 * b->filled);
+    return false;
+}
+
+bool shape_box_make(const es_still *still, shape_box *b, es_error *err) {
+    memset(b, 0, sizeof *b);
+    if (still->width < LEAST_SIDE || still->height < LEAST_SIDE) {
+        snprintf(b->why, sizeof b->why, "%u x %u pixels are too few", still->width, still->height);
+        return true;
+    }
+    uint32_t most = still->width > still->height ? still->width : still->height;
+    uint32_t *counts = es_alloc(most, sizeof *counts, err);
+    bool ok = counts != NULL;
+    for (int k = 0; ok && !b->found && k < SHAPE_LEVELS; k++) {
+        shape_mask_clear(&b->mask);
+        ok = shape_mask_make(still, shape_levels[k], &b->mask, err);
+        b->found = ok && find_rectangle(b, still, counts);
+    }
+    es_free(counts);
+    if (ok && b->found) ok = shape_contour_make(&b->mask, SHAPE_LARGE, false, &b->contour, err);
+    for (int side = 0; ok && b->found && side < 4; side++) measure_edge(b, still, side);
+    if (!ok) shape_box_clear(b);
+    return ok;
+}
+
+void shape_box_clear(shape_box *b) {
+    shape_mask_clear(&b->mask);
+    shape_contour_clear(&b->contour);
+    b->found = false;
+}

@@ -1,0 +1,422 @@
+/* The fan to a part of a pixel.
+ *
+ * Along each edge of the coarse fan, in pieces of some 14 pixels, the grey is
+ * sampled across the edge and averaged along it; the place where it rises
+ * through half of the inside's level is one edge point. Averaging along the
+ * edge keeps speckle away, and half maximum is right for hard and for smooth
+ * borders alike. Then apex, radii, angles and (where the edges insist) the
+ * aspect are fitted jointly to all edge points, soft-L1 by reweighted
+ * Gauss-Newton; a second and third round samples along the better fan. */
+#include "shape_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lapacke.h>
+
+#define SOFT_PX .5   /* scale of the soft-L1 loss */
+#define AGREE_PX 1.  /* an edge point within this supports its edge */
+#define CORNER_PX 5. /* edges are not sampled this close to a corner */
+#define STEP_PX .25  /* of the samples across an edge */
+#define FLOOR_PX .06 /* no edge is known better, whatever the fit says */
+
+enum {
+    LEFT_EDGE,
+    RIGHT_EDGE,
+    START_EDGE,
+    STOP_EDGE,
+    EDGES,
+    APEX_U = 0,
+    APEX_V,
+    R_START,
+    R_STOP,
+    ANGLE_L,
+    ANGLE_R,
+    ASPECT,
+    PARAMETERS,
+    PIECES = 64, /* an edge, at most */
+    PIECE_PX = 14,
+    ROUNDS = 3,
+    FIT_STEPS = 12,
+    ACROSS = 97 /* samples across an edge, at most: 12 px either way */
+};
+
+typedef struct edge_point {
+    double u, v;
+    int edge;
+    double residual;
+} edge_point;
+
+typedef struct refiner {
+    const es_still *still;
+    const shape_mask *mask;
+    bool flipped;
+    es_fan fan;
+    bool use[EDGES];
+    edge_point points[EDGES * PIECES];
+    int count;
+    int pieces[EDGES]; /* that lie in the picture */
+    int agree[EDGES];
+    double covariance[PARAMETERS * PARAMETERS];
+    double spread; /* robust deviation of the edge points, px */
+} refiner;
+
+float shape_sample(const es_image *grey, bool flipped, double u, double v) {
+    double w = grey->width, h = grey->height;
+    if (flipped) v = h - 1 - v;
+    if (!(u >= 0 && v >= 0 && u <= w - 1 && v <= h - 1)) return NAN;
+    uint32_t x = (uint32_t)u, y = (uint32_t)v;
+    uint32_t right = x + 1 < grey->width, below = y + 1 < grey->height ? grey->width : 0;
+    const float *g = (const float *)grey->data + (size_t)y * grey->width + x;
+    float a = (float)(u - x), b = (float)(v - y);
+    return (1 - b) * ((1 - a) * g[0] + a * g[right]) +
+           b * ((1 - a) * g[below] + a * g[below + right]);
+}
+
+/* ---- edge points ----------------------------------------------------------- */
+
+/* One piece of an edge: `at` runs along it (angle for arcs, radius for sides). */
+typedef struct piece {
+    int edge;
+    double from, to;
+    int along, across; /* samples */
+    double reach;      /* px to either side of the edge */
+} piece;
+
+/* The place `d` px inside of the edge. */
+static void place(const es_fan *fan, const piece *p, double at, double d, double *u, double *v) {
+    double x, y;
+    if (p->edge == START_EDGE || p->edge == STOP_EDGE) {
+        double r = p->edge == START_EDGE ? fan->radius_start + d : fan->radius_stop - d;
+        x = r * sin(at), y = r * cos(at);
+    } else {
+        bool left = p->edge == LEFT_EDGE;
+        double angle = left ? fan->angle_start_rad : fan->angle_stop_rad, n = left ? d : -d;
+        x = at * sin(angle) + n * cos(angle), y = at * cos(angle) - n * sin(angle);
+    }
+    *u = fan->apex_u + x / fan->aspect;
+    *v = fan->apex_v + y;
+}
+
+/* Mean profile across the piece, values capped; false when it leaves the picture. */
+static bool profile(const refiner *r, const piece *p, float cap, double out[ACROSS]) {
+    int rays = 0;
+    memset(out, 0, ACROSS * sizeof *out);
+    for (int i = 0; i < p->along; i++) {
+        double at = p->from + (p->to - p->from) * (i + .5) / p->along;
+        float values[ACROSS];
+        bool inside = true;
+        for (int k = 0; k < p->across && inside; k++) {
+            double u, v;
+            place(&r->fan, p, at, -p->reach + k * 2 * p->reach / (p->across - 1), &u, &v);
+            values[k] = shape_sample(&r->still->high, r->flipped, u, v) - r->mask->dark;
+            inside = !isnan(values[k]);
+        }
+        if (!inside) continue;
+        rays++;
+        for (int k = 0; k < p->across; k++) out[k] += fminf(fmaxf(values[k], 0), cap);
+    }
+    for (int k = 0; k < p->across && rays; k++) out[k] /= rays;
+    return rays * 3 >= p->along * 2;
+}
+
+static double mean_of(const double *values, int from, int to) {
+    double sum = 0;
+    for (int k = from; k < to; k++) sum += values[k];
+    return to > from ? sum / (to - from) : 0;
+}
+
+/* Where the profile rises through half the inside's level, next to its
+ * steepest two-pixel step; NaN without a clear step. */
+static double rise(const double *values, const piece *p, float least) {
+    double step = 2 * p->reach / (p->across - 1), best = 0, half = 0;
+    int width = (int)lrint(2 / step), at = -1;
+    for (int k = width; k + 2 * width < p->across; k++) {
+        double before = mean_of(values, k - width, k), after = mean_of(values, k, k + 2 * width);
+        if (after - before > best) best = after - before, at = k, half = (after + before) / 2;
+    }
+    if (at < 0 || best < least) return NAN;
+    double outside = mean_of(values, 0, at - width / 2),
+           inside = mean_of(values, at + 1, p->across);
+    if (outside > .5 * inside) return NAN;
+    for (int reach = 0; reach <= width; reach++)
+        for (int side = -1; side <= 1; side += 2) {
+            int k = at + side * reach;
+            if (k < 1 || k >= p->across || values[k - 1] > half || values[k] <= half) continue;
+            return -p->reach +
+                   step * (k - 1 + (half - values[k - 1]) / (values[k] - values[k - 1]));
+        }
+    return NAN;
+}
+
+static void measure_piece(refiner *r, const piece *p) {
+    double values[ACROSS];
+    if (!profile(r, p, INFINITY, values)) return;
+    r->pieces[p->edge]++;
+    int middle = p->across / 2;
+    float inside = (float)mean_of(values, middle + 1, p->across);
+    if (!profile(r, p, inside, values)) return;
+    float least = .5F * (r->mask->floor - r->mask->dark);
+    double d = rise(values, p, least);
+    if (isnan(d)) return;
+    edge_point *e = &r->points[r->count++];
+    place(&r->fan, p, (p->from + p->to) / 2, d, &e->u, &e->v);
+    e->edge = p->edge;
+}
+
+/* The stretch of an edge that is sampled, and how many px one unit of it is. */
+static double stretch(const es_fan *fan, int edge, double *from, double *to) {
+    if (edge == START_EDGE || edge == STOP_EDGE) {
+        double radius = edge == START_EDGE ? fan->radius_start : fan->radius_stop;
+        *from = fan->angle_start_rad + CORNER_PX / radius;
+        *to = fan->angle_stop_rad - CORNER_PX / radius;
+        return radius;
+    }
+    *from = fmax(fan->radius_start, 0) + CORNER_PX;
+    *to = fan->radius_stop - CORNER_PX;
+    return 1;
+}
+
+static void measure_edges(refiner *r, double reach) {
+    r->count = 0;
+    memset(r->pieces, 0, sizeof r->pieces);
+    for (int edge = 0; edge < EDGES; edge++) {
+        double from, to, scale = stretch(&r->fan, edge, &from, &to), length = (to - from) * scale;
+        if (!r->use[edge] || !(length > PIECE_PX)) continue;
+        int n = (int)fmin(length / PIECE_PX, PIECES);
+        piece p = {.edge = edge, .reach = reach};
+        p.along = (int)fmin(ceil(length / n), 60);
+        p.across = (int)fmin(2 * lrint(reach / STEP_PX) + 1, ACROSS);
+        for (int k = 0; k < n; k++) {
+            p.from = from + (to - from) * k / n;
+            p.to = from + (to - from) * (k + 1) / n;
+            measure_piece(r, &p);
+        }
+    }
+}
+
+/* ---- the joint fit ----------------------------------------------------------- */
+
+static double *parameter(es_fan *fan, int which) {
+    double *all[PARAMETERS] = {&fan->apex_u,      &fan->apex_v,          &fan->radius_start,
+                               &fan->radius_stop, &fan->angle_start_rad, &fan->angle_stop_rad,
+                               &fan->aspect};
+    return all[which];
+}
+
+/* Distance of the point from its edge and its derivative by each parameter. */
+static double edge_residual(const es_fan *fan, const edge_point *p, double jacobian[PARAMETERS]) {
+    double a = fan->aspect, du = p->u - fan->apex_u, x = a * du, y = p->v - fan->apex_v;
+    memset(jacobian, 0, PARAMETERS * sizeof *jacobian);
+    if (p->edge == START_EDGE || p->edge == STOP_EDGE) {
+        double radius = fmax(hypot(x, y), 1e-9);
+        bool start = p->edge == START_EDGE;
+        jacobian[APEX_U] = -a * x / radius;
+        jacobian[APEX_V] = -y / radius;
+        jacobian[start ? R_START : R_STOP] = -1;
+        jacobian[ASPECT] = x * du / radius;
+        return radius - (start ? fan->radius_start : fan->radius_stop);
+    }
+    bool left = p->edge == LEFT_EDGE;
+    double angle = left ? fan->angle_start_rad : fan->angle_stop_rad, c = cos(angle),
+           s = sin(angle);
+    jacobian[APEX_U] = -a * c;
+    jacobian[APEX_V] = s;
+    jacobian[left ? ANGLE_L : ANGLE_R] = -x * s - y * c;
+    jacobian[ASPECT] = du * c;
+    return x * c - y * s;
+}
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void measure_spread(refiner *r) {
+    double all[EDGES * PIECES], unused[PARAMETERS];
+    for (int i = 0; i < r->count; i++) {
+        r->points[i].residual = edge_residual(&r->fan, &r->points[i], unused);
+        all[i] = fabs(r->points[i].residual);
+    }
+    qsort(all, (size_t)r->count, sizeof *all, compare_doubles);
+    r->spread = r->count ? 1.4826 * all[r->count / 2] : INFINITY;
+}
+
+/* One step of reweighted Gauss-Newton over the free parameters; leaves the
+ * inverse of the normal matrix in r->covariance. False when it is singular. */
+static bool fit_step(refiner *r, const bool free_parameters[PARAMETERS], double *change) {
+    double normal[PARAMETERS * PARAMETERS] = {0}, right[PARAMETERS] = {0}, j[PARAMETERS];
+    for (int i = 0; i < r->count; i++) {
+        double e = edge_residual(&r->fan, &r->points[i], j);
+        double w = 1 / sqrt(1 + (e / SOFT_PX) * (e / SOFT_PX));
+        if (fabs(e) > 8 * SOFT_PX) w *= .05;
+        for (int a = 0; a < PARAMETERS; a++) {
+            if (!free_parameters[a]) j[a] = 0;
+            right[a] -= w * j[a] * e;
+        }
+        for (int a = 0; a < PARAMETERS; a++)
+            for (int b = 0; b < PARAMETERS; b++) normal[a * PARAMETERS + b] += w * j[a] * j[b];
+    }
+    for (int a = 0; a < PARAMETERS; a++)
+        if (!free_parameters[a]) normal[a * PARAMETERS + a] = 1;
+    if (LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', PARAMETERS, normal, PARAMETERS) ||
+        LAPACKE_dpotrs(LAPACK_ROW_MAJOR, 'L', PARAMETERS, 1, normal, PARAMETERS, right, 1) ||
+        LAPACKE_dpotri(LAPACK_ROW_MAJOR, 'L', PARAMETERS, normal, PARAMETERS))
+        return false;
+    memcpy(r->covariance, normal, sizeof normal);
+    *change = 0;
+    for (int a = 0; a < PARAMETERS; a++) {
+        if (!free_parameters[a]) continue;
+        *parameter(&r->fan, a) += right[a];
+        *change = fmax(*change, fabs(right[a]));
+    }
+    return isfinite(*change);
+}
+
+static bool fit(refiner *r, bool with_aspect) {
+    bool free_parameters[PARAMETERS] = {true,
+                                        true,
+                                        r->use[START_EDGE],
+                                        r->use[STOP_EDGE],
+                                        r->use[LEFT_EDGE],
+                                        r->use[RIGHT_EDGE],
+                                        with_aspect};
+    double change = 1;
+    for (int k = 0; k < FIT_STEPS && change > 1e-6; k++)
+        if (!fit_step(r, free_parameters, &change)) return false;
+    measure_spread(r);
+    return true;
+}
+
+static double sigma_of(const refiner *r, int which) {
+    double variance = r->covariance[which * PARAMETERS + which];
+    return sqrt(fmax(variance, 0)) * fmax(r->spread, 2 * FLOOR_PX);
+}
+
+/* Edges without enough points leave the fit. True when one left. */
+static bool drop_unsupported(refiner *r) {
+    bool dropped = false;
+    memset(r->agree, 0, sizeof r->agree);
+    int points[EDGES] = {0}, kept = 0;
+    for (int i = 0; i < r->count; i++) {
+        points[r->points[i].edge]++;
+        r->agree[r->points[i].edge] += fabs(r->points[i].residual) < AGREE_PX;
+    }
+    for (int e = 0; e < EDGES; e++) {
+        bool supported =
+            r->agree[e] >= 4 && r->agree[e] * 5 >= r->pieces[e] && r->agree[e] * 5 >= points[e] * 2;
+        if (r->use[e] && !supported) r->use[e] = false, dropped = true;
+    }
+    for (int i = 0; i < r->count; i++)
+        if (r->use[r->points[i].edge]) r->points[kept++] = r->points[i];
+    r->count = kept;
+    return dropped;
+}
+
+/* Enough to hold apex and a radius: two sides and an arc, a side and an arc
+ * and more, or two wide arcs. */
+static bool held(const refiner *r) {
+    int sides = r->use[LEFT_EDGE] + r->use[RIGHT_EDGE],
+        arcs = r->use[START_EDGE] + r->use[STOP_EDGE];
+    return arcs && sides + arcs >= 2 && r->count >= 12;
+}
+
+static bool rounds(refiner *r) {
+    for (int k = 0; k < ROUNDS; k++) {
+        measure_edges(r, k ? 6 : 12);
+        if (!held(r) || !fit(r, false)) return false;
+        if (drop_unsupported(r) && (!held(r) || !fit(r, false))) return false;
+    }
+    return true;
+}
+
+/* Frees the aspect; keeps it where it is not one by three sigma. */
+static double settle_aspect(refiner *r) {
+    refiner *square = r;
+    es_fan before = r->fan;
+    double covariance[PARAMETERS * PARAMETERS], spread = r->spread;
+    memcpy(covariance, r->covariance, sizeof covariance);
+    bool can = r->use[LEFT_EDGE] && r->use[RIGHT_EDGE] && r->use[STOP_EDGE];
+    if (can && fit(r, true)) {
+        double sigma = sigma_of(r, ASPECT);
+        if (fabs(r->fan.aspect - 1) > fmax(3 * sigma, .003)) return sigma;
+    }
+    square->fan = before;
+    memcpy(square->covariance, covariance, sizeof covariance);
+    r->spread = spread;
+    return can ? .001 : .01;
+}
+
+/* ---- verdict ------------------------------------------------------------------ */
+
+/* Share of the lit pixels that lie outside of the fan. */
+static double share_outside(const refiner *r, int parts) {
+    es_fan wide = r->fan;
+    wide.radius_start -= 3;
+    wide.radius_stop += 3;
+    if (!r->use[START_EDGE]) wide.radius_start = 0;
+    if (!r->use[STOP_EDGE]) wide.radius_stop = INFINITY;
+    double margin = 3 / fmax(r->fan.radius_stop, 10);
+    wide.angle_start_rad -= margin + (r->use[LEFT_EDGE] ? 0 : .2);
+    wide.angle_stop_rad += margin + (r->use[RIGHT_EDGE] ? 0 : .2);
+    size_t lit = 0, outside = 0;
+    for (uint32_t v = 0; v < r->mask->height; v += 2)
+        for (uint32_t u = 0; u < r->mask->width; u += 2) {
+            if (!shape_lit(r->mask, u, v, parts)) continue;
+            double row = r->flipped ? r->mask->height - 1. - v : v;
+            lit++;
+            outside += !es_fan_contains(&wide, u, row);
+        }
+    return lit ? (double)outside / (double)lit : 1;
+}
+
+static void tell(const refiner *r, es_fan_found *f) {
+    const es_fan *fan = &r->fan;
+    double w = r->mask->width, h = r->mask->height;
+    f->fan = *fan;
+    f->start_seen = r->use[START_EDGE];
+    f->stop_seen = r->use[STOP_EDGE];
+    f->pinned = r->use[LEFT_EDGE] && r->use[RIGHT_EDGE];
+    f->radius_start_sigma = hypot(sigma_of(r, R_START), FLOOR_PX);
+    f->radius_stop_sigma = hypot(sigma_of(r, R_STOP), FLOOR_PX);
+    f->apex_sigma = hypot(fmax(sigma_of(r, APEX_U), sigma_of(r, APEX_V)), FLOOR_PX);
+    f->cut_left = fan->apex_u + fan->radius_stop * sin(fan->angle_start_rad) / fan->aspect < -.5;
+    f->cut_right = fan->apex_u + fan->radius_stop * sin(fan->angle_stop_rad) / fan->aspect > w - .5;
+    f->cut_bottom = fan->apex_v + fan->radius_stop > h - .5;
+    f->flipped = r->flipped;
+    f->found = true;
+}
+
+bool shape_fan_refine(const es_still *still, const shape_mask *mask, int parts,
+                      const shape_fan *coarse, es_fan_found *found, es_error *err) {
+    refiner *r = es_alloc_zero(1, sizeof *r, err);
+    if (!r) return false;
+    r->still = still;
+    r->mask = mask;
+    r->flipped = coarse->flipped;
+    r->fan = coarse->fan;
+    double a = coarse->fan.aspect;
+    if (!coarse->start) r->fan.radius_start = 0;
+    if (!coarse->stop) r->fan.radius_stop = hypot(mask->width * a, mask->height);
+    /* the coarse angles are those of the picture, not of square pixels */
+    r->fan.angle_start_rad = atan(a * tan(coarse->fan.angle_start_rad));
+    r->fan.angle_stop_rad = atan(a * tan(coarse->fan.angle_stop_rad));
+    bool edges[EDGES] = {coarse->left, coarse->right, coarse->start, coarse->stop};
+    memcpy(r->use, edges, sizeof edges);
+    if (!rounds(r)) {
+        snprintf(found->why, sizeof found->why,
+                 "a shape like a fan, but its edges are not sharp enough to measure");
+    } else {
+        found->aspect_sigma = settle_aspect(r);
+        tell(r, found);
+        double outside = share_outside(r, parts);
+        if (outside > .1) {
+            found->found = false;
+            snprintf(found->why, sizeof found->why,
+                     "the best fan leaves %.0f %% of the echoes outside", 100 * outside);
+        }
+    }
+    es_free(r);
+    return true;
+}

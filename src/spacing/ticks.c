@@ -1,0 +1,303 @@
+/* Depth ticks and dots of the scanner's ruler.
+ *
+ * A ruler is a comb: marks in one column (or row) at equal steps. On a still
+ * picture (the minimum over the frames, where echoes vanish and overlays
+ * stay) the small marks are gathered, those in line are taken together, and
+ * combs are tried through pairs of marks: at most 7 marks apart and with up to
+ * 6 steps between them. A comb that is accepted has at least 5 marks, few
+ * gaps, hardly any other mark between its own, an even step to half a pixel,
+ * and a fair length. Those guards came from trials: without them one comb in
+ * twelve was wrong, most of them lines of text (docs/spacing.md).
+ *
+ * What a step measures is not said by the picture: es_ticks_evidence asks the
+ * rest of the evidence. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "marks.h"
+
+enum { GROUP_MAX = 512, PAIR_REACH = 7, DIVISORS = 6, REFITS = 6, GAP = 3 };
+static const double period_min = 9, period_max = 130;
+
+typedef struct comb {
+    double first, period, deviation, score, fill;
+    int count, others;
+    double sum_squares; /* of k about its mean */
+} comb;
+
+/* Marks in line, by growing position, one row each. */
+typedef struct group {
+    const mark *marks[GROUP_MAX];
+    int step[GROUP_MAX]; /* the tick's number in the comb, INT32_MIN: not of it */
+    int count;
+    double extent; /* of the picture along the ruler */
+} group;
+
+/* Gives each mark its number; the nearest of several wins. Returns how many
+ * belong to the comb. */
+static int number_marks(group *g, double first, double period, double tolerance, double slope) {
+    int count = 0, last = -1;
+    double last_off = 0;
+    for (int i = 0; i < g->count; i++) {
+        double k = round((g->marks[i]->at - first) / period);
+        double off = fabs(g->marks[i]->at - first - k * period);
+        g->step[i] = INT32_MIN;
+        if (off > tolerance + slope * fabs(k)) continue;
+        if (last >= 0 && g->step[last] == (int)k) {
+            if (off >= last_off) continue;
+            g->step[last] = INT32_MIN;
+            count--;
+        }
+        g->step[i] = (int)k;
+        last = i;
+        last_off = off;
+        count++;
+    }
+    return count;
+}
+
+/* Keeps the longest stretch without a gap of more than GAP steps. */
+static void keep_stretch(group *g) {
+    int best_from = 0, best_to = 0, best = 0, from = 0, n = 0, last = INT32_MIN;
+    for (int i = 0; i < g->count; i++) {
+        if (g->step[i] == INT32_MIN) continue;
+        if (last == INT32_MIN || g->step[i] - last > GAP) from = i, n = 0;
+        last = g->step[i];
+        if (++n > best) best = n, best_from = from, best_to = i;
+    }
+    for (int i = 0; i < g->count; i++)
+        if (i < best_from || i > best_to) g->step[i] = INT32_MIN;
+}
+
+/* Straight line through the numbered marks. */
+static bool fit(const group *g, comb *c) {
+    double n = 0, sk = 0, sp = 0, skk = 0, skp = 0;
+    for (int i = 0; i < g->count; i++) {
+        if (g->step[i] == INT32_MIN) continue;
+        double k = g->step[i], p = g->marks[i]->at;
+        n++, sk += k, sp += p, skk += k * k, skp += k * p;
+    }
+    c->count = (int)n;
+    c->sum_squares = n > 0 ? skk - sk * sk / n : 0;
+    if (n < 3 || !(c->sum_squares > 0)) return false;
+    c->period = (skp - sk * sp / n) / c->sum_squares;
+    c->first = (sp - c->period * sk) / n;
+    return c->period >= period_min && c->period <= period_max;
+}
+
+static void measure(const group *g, comb *c) {
+    int first = -1, last = -1;
+    double squares = 0;
+    for (int i = 0; i < g->count; i++) {
+        if (g->step[i] == INT32_MIN) continue;
+        double off = g->marks[i]->at - c->first - g->step[i] * c->period;
+        squares += off * off;
+        if (first < 0) first = i;
+        last = i;
+    }
+    int steps = g->step[last] - g->step[first] + 1;
+    c->others = last - first + 1 - c->count;
+    c->deviation = sqrt(squares / (c->count - 2));
+    c->fill = (double)c->count / steps;
+    c->first += g->step[first] * c->period;
+    c->score = c->count * c->fill - 2 * c->others - 4 * c->deviation;
+}
+
+/* The guards. One picture alone shows echoes beside the overlay: it must
+ * bring more. */
+static bool accept(const group *g, const comb *c, bool alone) {
+    double length = (c->count / c->fill - 1) * c->period;
+    return c->count >= (alone ? 7 : 5) && c->fill >= (alone ? .85 : .75) &&
+           c->others <= .2 * c->count && c->deviation <= .45 && length > .22 * g->extent;
+}
+
+static bool try_comb(group *g, double first, double period, bool alone, comb *best) {
+    comb c = {.first = first, .period = period};
+    if (number_marks(g, first, period, .8, .02) < 3) return false;
+    for (int r = 0; r < REFITS; r++) {
+        keep_stretch(g);
+        if (!fit(g, &c)) return false;
+        if (r + 1 < REFITS && number_marks(g, c.first, c.period, .8, 0) < 3) return false;
+    }
+    measure(g, &c);
+    if (!accept(g, &c, alone) || c.score <= best->score) return false;
+    *best = c;
+    return true;
+}
+
+/* True when the group has a better comb than *best. */
+static bool search_group(group *g, bool alone, comb *best) {
+    bool found = false;
+    for (int i = 0; i < g->count; i++)
+        for (int j = i + 1; j < g->count && j <= i + PAIR_REACH; j++)
+            for (int d = 1; d <= DIVISORS; d++) {
+                double period = (g->marks[j]->at - g->marks[i]->at) / d;
+                if (period < period_min) break;
+                if (period <= period_max)
+                    found |= try_comb(g, g->marks[i]->at, period, alone, best);
+            }
+    if (found) { /* number the marks of the best one again */
+        number_marks(g, best->first, best->period, .8, 0);
+        keep_stretch(g);
+    }
+    return found;
+}
+
+/* ---- long ticks ------------------------------------------------------------------- */
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Every how many ticks a longer one stands: all of those and no other. */
+static int find_majors(const group *g) {
+    static const int every[] = {2, 4, 5, 10};
+    double widths[GROUP_MAX];
+    int n = 0;
+    for (int i = 0; i < g->count; i++)
+        if (g->step[i] != INT32_MIN) widths[n++] = g->marks[i]->right - g->marks[i]->left + 1;
+    qsort(widths, (size_t)n, sizeof *widths, compare_doubles);
+    double limit = 1.3 * widths[n / 4] + 1;
+    for (size_t e = 0; e < sizeof every / sizeof *every; e++)
+        for (int rest = 0; rest < every[e]; rest++) {
+            int right = 0, wrong = 0;
+            for (int i = 0; i < g->count; i++) {
+                if (g->step[i] == INT32_MIN) continue;
+                bool longer = g->marks[i]->right - g->marks[i]->left + 1 > limit;
+                bool due = ((g->step[i] - rest) % every[e] + every[e]) % every[e] == 0;
+                right += longer && due;
+                wrong += longer != due;
+            }
+            if (right >= 2 && wrong == 0) return every[e];
+        }
+    return 0;
+}
+
+/* ---- groups of marks in line ---------------------------------------------------------- */
+
+/* Long ticks have one edge, or the middle, in line with the short ones. Ticks
+ * on an axis line are compared within one column. */
+typedef enum key_kind { KEY_LEFT, KEY_CENTRE, KEY_RIGHT, KEY_BESIDE, KEYS } key_kind;
+
+static double key_of(const mark *m, key_kind key) {
+    switch (key) {
+    case KEY_LEFT: return m->left;
+    case KEY_RIGHT: return m->right;
+    case KEY_CENTRE: return (m->left + m->right) / 2;
+    default: return m->beside - 1;
+    }
+}
+
+typedef struct keyed {
+    double key;
+    const mark *mark;
+} keyed;
+
+static int compare_keys(const void *a, const void *b) {
+    const keyed *x = a, *y = b;
+    if (x->key != y->key) return x->key < y->key ? -1 : 1;
+    return (x->mark > y->mark) - (x->mark < y->mark);
+}
+
+static int compare_positions(const void *a, const void *b) {
+    const mark *x = *(const mark *const *)a, *y = *(const mark *const *)b;
+    if (x->at != y->at) return x->at < y->at ? -1 : 1;
+    return (x > y) - (x < y);
+}
+
+/* Adds a comb to the best ones; one that is already there, seen by another
+ * edge of its ticks or on the other side of the picture, gives way or stays. */
+static void keep_best(es_ticks_found found[ES_TICKS_MAX], double score[ES_TICKS_MAX], int *count,
+                      const es_ticks_found *candidate, double its_score) {
+    for (int i = 0; i < *count; i++)
+        if (found[i].axis == candidate->axis && fabs(found[i].at - candidate->at) < 20) {
+            if (score[i] >= its_score) return;
+            (*count)--;
+            for (int k = i; k < *count; k++) found[k] = found[k + 1], score[k] = score[k + 1];
+            break;
+        }
+    int place = *count;
+    while (place > 0 && score[place - 1] < its_score) place--;
+    if (place == ES_TICKS_MAX) return;
+    if (*count < ES_TICKS_MAX) (*count)++;
+    for (int k = *count - 1; k > place; k--) found[k] = found[k - 1], score[k] = score[k - 1];
+    found[place] = *candidate;
+    score[place] = its_score;
+}
+
+typedef struct search {
+    es_ticks_found *found;
+    double score[ES_TICKS_MAX];
+    int count, axis;
+    bool alone;
+} search;
+
+static void report(search *s, const group *g, const comb *c, double at) {
+    es_ticks_found f = {.found = true, .axis = s->axis, .at = at, .first = c->first};
+    f.period_px = c->period;
+    f.period_sigma = fmax(c->deviation, .3) / sqrt(c->sum_squares);
+    f.count = c->count;
+    f.major_every = find_majors(g);
+    snprintf(f.why, sizeof f.why, "%d marks along %s at %.0f, every %.3f +- %.3f px%s%s", c->count,
+             s->axis ? "the column" : "the row", at, f.period_px, f.period_sigma,
+             f.major_every ? ", with longer ones between" : "",
+             s->alone ? "; few frames: what stands still cannot be told from echoes" : "");
+    keep_best(s->found, s->score, &s->count, &f, c->score);
+}
+
+/* Marks whose keys lie within `reach` of one another. */
+static void search_keys(search *s, const keyed *keys, size_t count, double reach, group *g) {
+    size_t from = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0 && keys[i].key == keys[i - 1].key) continue;
+        while (keys[from].key < keys[i].key - reach) from++;
+        size_t to = i;
+        while (to < count && keys[to].key <= keys[i].key + reach) to++;
+        if (to - from < 5 || to - from > GROUP_MAX) continue;
+        g->count = (int)(to - from);
+        for (size_t k = from; k < to; k++) g->marks[k - from] = keys[k].mark;
+        qsort(g->marks, to - from, sizeof *g->marks, compare_positions);
+        comb best = {.score = 0};
+        if (search_group(g, s->alone, &best)) report(s, g, &best, keys[i].key);
+    }
+}
+
+static bool search_axis(search *s, const es_still *still, float threshold, es_error *err) {
+    mark_list marks = {0};
+    group *g = es_alloc(1, sizeof *g, err);
+    bool ok = g && marks_find(&still->low, s->axis, threshold, &marks, err);
+    keyed *keys = ok ? es_alloc(marks.count, sizeof *keys, err) : NULL;
+    ok = ok && keys;
+    if (ok) g->extent = s->axis ? still->height : still->width;
+    for (key_kind key = KEY_LEFT; ok && key < KEYS; key++) {
+        size_t n = 0;
+        for (size_t i = 0; i < marks.count; i++)
+            if ((marks.items[i].beside != 0) == (key == KEY_BESIDE))
+                keys[n++] = (keyed){key_of(&marks.items[i], key), &marks.items[i]};
+        qsort(keys, n, sizeof *keys, compare_keys);
+        search_keys(s, keys, n, key == KEY_BESIDE ? 0 : 1, g);
+    }
+    es_free(keys);
+    es_free(g);
+    marks_clear(&marks);
+    return ok;
+}
+
+bool es_ticks_find(const es_still *still, es_ticks_found found[ES_TICKS_MAX], int *count,
+                   es_error *err) {
+    const float *low = still->low.data;
+    float brightest = 0;
+    size_t n = (size_t)still->width * still->height;
+    for (size_t i = 0; i < n; i++) brightest = fmaxf(brightest, low[i]);
+    memset(found, 0, ES_TICKS_MAX * sizeof *found);
+    search s = {.found = found, .alone = still->frames < 6};
+    for (s.axis = 0; s.axis < 2; s.axis++)
+        if (!search_axis(&s, still, fmaxf(40, brightest / 4), err)) return false;
+    *count = s.count;
+    if (s.count == 0)
+        snprintf(found[0].why, sizeof found[0].why,
+                 "no even row of marks stands still in the picture");
+    return true;
+}
