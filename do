@@ -9,7 +9,7 @@ usage() {
 usage: ./do WORD
   demo [FILE [--config XML]]  build, simulate a knee (or take FILE) and make out/: model, volume, report
   test [--long]               build and run every test; --long fuzzes for a minute each
-  bench [NAME]                measure speed (reconstruct, fill, accuracy)
+  bench [NAME]                measure speed (reconstruct, fill) or truth (accuracy, spacing)
   build                       leave the program at build/echosolid
   docs                        make docs/commands.md, the man page and completion again
   format                      clang-format over all sources

@@ -33,9 +33,13 @@ static const opt table[] = {{.name = "raw",
                             {.name = NULL}};
 
 static const char *const examples[] = {
-    "echosolid convert scan.igs.mha scan.igs.nrrd", "echosolid convert scan.igs.mha scan.npz",
+    "echosolid convert scan.igs.mha scan.igs.nrrd",
+    "echosolid convert scan.igs.mha scan.npz",
     "echosolid convert scan.igs.mha posed.igs.mha --poses scan.csv --config scan.xml",
-    "echosolid convert volume.mha volume.nii.gz", "echosolid convert knee.stl knee.ply", NULL};
+    "echosolid convert volume.mha volume.nii.gz",
+    "echosolid convert volume.mha volume.dcm",
+    "echosolid convert knee.stl knee.ply",
+    NULL};
 
 static int done(const convert_options *o, const char *from, const char *to, int64_t frames) {
     if (o->common.json) {
@@ -129,7 +133,7 @@ static int convert_recording(const convert_options *o, const char *const *files)
     int status = 1;
     es_source *source = NULL;
     if (es_sequence_can_write(files[1], &err))
-        source = app_open_recording_told(files[0], &o->recording, o->config, &o->common, &err);
+        source = app_open_recording_config(files[0], &o->recording, o->config, &o->common, &err);
     if (source && list_losses(source, files[1], &err))
         sink = es_sequence_create(files[1], es_source_info(source), &options, &err);
     if (sink && pump(o, source, sink, &frames, &err))
@@ -179,10 +183,10 @@ const command command_convert = {
         "The format is known by the extension of TO. Recordings: .mha, .mhd, .nrrd, .nhdr "
         "(.igs.mha and so on); every frame's transforms, times and own fields are kept, and the "
         "pictures are written in MF orientation; --poses joins a table of poses to them. Also "
-        ".npy, .npz, .h5 and, for a name that ends in /, a folder of PNG: what these cannot hold "
-        "is listed first. FROM may be anything that docs/files.md names: video, pictures, arrays, "
-        "Slicer's scenes. Volumes: .mha, .mhd, .nrrd, .nhdr, .nii, "
-        ".nii.gz. Meshes: .stl, .ply.",
+        ".dcm, .npy, .npz, .h5 and, for a name that ends in /, a folder of PNG: what these cannot "
+        "hold is listed first. FROM may be anything that docs/files.md names: DICOM files and "
+        "folders, video, pictures, arrays, Slicer's scenes. Volumes: .mha, .mhd, .nrrd, .nhdr, "
+        ".nii, .nii.gz, .dcm. Meshes: .stl, .ply.",
     .examples = examples,
     .options = table,
     .options_size = sizeof(convert_options),

@@ -2,13 +2,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "app.h"
+#include "recording.h"
 
 typedef struct doctor_options {
     common_options common;
     const char *config, *output;
     bool fix, strict;
     double elevation, speed;
+    recording_options recording;
 } doctor_options;
 
 static const opt table[] = {
@@ -48,6 +49,7 @@ static const opt table[] = {
      .value = "MM/S",
      .offset = offsetof(doctor_options, speed),
      .help = "a probe that scans is slower than this, in mm a second"},
+    RECORDING_OPTIONS(doctor_options, recording),
     {.name = NULL}};
 
 static const char *const examples[] = {
@@ -144,7 +146,9 @@ static bool examine(const doctor_options *o, const char *file, visit *v, es_erro
     options.elevation_mm = o->elevation;
     options.speed_mm_s = o->speed;
     if (o->config && !(v->plus = es_plus_read(o->config, err))) return false;
-    if (file && !(v->source = es_sequence_open(file, err))) return false;
+    if (file &&
+        !(v->source = app_open_recording_told(file, &o->recording, v->plus, &o->common, err)))
+        return false;
     es_checkup checkup = {.source = v->source,
                           .plus = v->plus,
                           .plus_path = o->config,

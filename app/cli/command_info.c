@@ -135,7 +135,7 @@ static void print_recording(const char *file, const es_stream_info *info, const 
 static int about_recording(const info_options *o, const char *file) {
     es_error err = {0};
     recording r;
-    es_source *source = app_open_recording_told(file, &o->recording, o->config, &o->common, &err);
+    es_source *source = app_open_recording_config(file, &o->recording, o->config, &o->common, &err);
     if (!source || !read_recording(source, &r, &err)) {
         es_source_free(source);
         return app_fail(&err);

@@ -177,6 +177,7 @@ typedef struct es_fit {
     int n, m;            /* m >= n */
     int max_evaluations; /* 0: 200 * (n + 1) */
     double tolerance;    /* relative, of cost and x; 0: 1e-10 */
+    double step;         /* relative, of the forward differences; 0: 1.5e-8 */
 } es_fit;
 typedef struct es_fit_result {
     double cost; /* sum of squared residuals */

@@ -134,11 +134,17 @@ typedef struct wire_fit {
     int wires;
 } wire_fit;
 
+/* The lag as a parameter: differences must step by some 0.1 ms, over which the
+ * interpolated poses move by more than their rounding. */
+static const double LAG_UNIT_S = 10;
+static double lag_of(double parameter) { return (parameter - 1) * LAG_UNIT_S; }
+static double lag_parameter(double lag_s) { return 1 + lag_s / LAG_UNIT_S; }
+
 static double *spread_parameters(const wire_fit *fit, const double *x, double full[PARAMETERS]) {
     memcpy(full, x, 7 * sizeof *full);
     full[SCALE_V] = fit->options->isotropic ? x[SCALE_U] : x[SCALE_V];
     int at = fit->options->isotropic ? SCALE_V : LAG;
-    full[LAG] = fit->options->lag_free ? x[at] : fit->options->lag_s;
+    full[LAG] = fit->options->lag_free ? lag_of(x[at]) : fit->options->lag_s;
     return full;
 }
 
@@ -345,7 +351,7 @@ static void take_intervals(const wire_fit *fit, const double *covariance, int n,
     memcpy(r->translation_ci95_mm, ci + SHIFT, sizeof r->translation_ci95_mm);
     r->spacing_ci95_mm[0] = ci[SCALE_U];
     r->spacing_ci95_mm[1] = fit->options->isotropic ? ci[SCALE_U] : ci[SCALE_V];
-    if (fit->options->lag_free) r->lag_ci95_s = ci[n - 1];
+    if (fit->options->lag_free) r->lag_ci95_s = LAG_UNIT_S * ci[n - 1];
 }
 
 static bool refine(wire_fit *fit, double x[PARAMETERS], double *work, es_wire_result *result,
@@ -355,12 +361,13 @@ static bool refine(wire_fit *fit, double x[PARAMETERS], double *work, es_wire_re
                                                                     *misses = r + 2 * fit->dots;
     es_fit_result info;
     memcpy(packed, x, 8 * sizeof *packed);
-    if (fit->options->lag_free) packed[n - 1] = x[LAG];
+    if (fit->options->lag_free) packed[n - 1] = lag_parameter(x[LAG]);
     es_fit how = {.residuals = wire_residuals,
                   .context = fit,
                   .n = n,
                   .m = (int)(2 * fit->dots),
-                  .tolerance = 1e-7};
+                  .tolerance = 1e-7,
+                  .step = 1e-5};
     for (int round = 0; round < 4; round++) {
         if (!weigh(fit, packed, r, misses, err)) return false;
         if (!es_fit_run(&how, packed, round == 3 ? covariance : NULL, &info, err)) return false;
@@ -530,8 +537,7 @@ static bool solve(wire_fit *fit, double *work, es_wire_result *result, es_wire_r
     memcpy(keep, fit->weights, fit->dots * sizeof *keep);
     double packed[PARAMETERS];
     memcpy(packed, x, 8 * sizeof *packed);
-    packed[parameter_count(fit->options) - 1] =
-        fit->options->lag_free ? x[LAG] : packed[parameter_count(fit->options) - 1];
+    if (fit->options->lag_free) packed[parameter_count(fit->options) - 1] = lag_parameter(x[LAG]);
     for (size_t i = 0; i < fit->dots; i++) fit->weights[i] = fit->weights[i] != 0;
     if (!wire_residuals(fit, packed, r, err)) return false;
     memcpy(fit->weights, keep, fit->dots * sizeof *keep);

@@ -97,9 +97,9 @@ bool es_fit_run(const es_fit *fit, double *x, double *covariance, es_fit_result 
                *parts = spare + m;
         double tolerance = fit->tolerance > 0 ? fit->tolerance : 1e-10;
         int limit = fit->max_evaluations > 0 ? fit->max_evaluations : 200 * (n + 1);
-        int info = lmdif(evaluate, &state, m, n, x, residuals, tolerance, tolerance, 0, limit, 0,
-                         parts, 1, 10, 0, &result->evaluations, work, m, pivots, parts + n,
-                         parts + 2 * n, parts + 3 * n, parts + 4 * n, spare);
+        int info = lmdif(evaluate, &state, m, n, x, residuals, tolerance, tolerance, 0, limit,
+                         fit->step * fit->step, parts, 1, 10, 0, &result->evaluations, work, m,
+                         pivots, parts + n, parts + 2 * n, parts + 3 * n, parts + 4 * n, spare);
         ok = !state.failed && evaluate(&state, m, n, x, residuals, 1) == 0;
         result->converged = info >= 1 && info <= 4;
         result->cost = cost_of(residuals, m);

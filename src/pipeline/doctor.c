@@ -88,6 +88,18 @@ static bool take_scan(const es_plus *plus, es_doctor_scan *to, es_error *err) {
     return true;
 }
 
+static bool take_clip(const es_plus *plus, double clip_px[4], es_error *err) {
+    es_plus_reconstruction recon;
+    bool present;
+    if (!es_plus_reconstruction_get(plus, &recon, &present, err)) return false;
+    if (!present || !recon.has_clip) return true;
+    for (int a = 0; a < 2; a++) {
+        clip_px[a] = recon.clip_origin[a];
+        clip_px[a + 2] = recon.clip_size[a];
+    }
+    return true;
+}
+
 static void take_stream(const es_stream_info *info, es_doctor_about *about) {
     about->frame_count = info->frame_count;
     about->width = info->width;
@@ -106,7 +118,8 @@ static bool tell(es_doctor *doctor, const es_checkup *c, const char *failure, es
     about.pixel_failure = failure;
     if (c->source) take_stream(es_source_info(c->source), &about);
     bool ok = !c->plus ||
-              (add_statics(&list, c->plus, false, err) && take_scan(c->plus, &about.scan, err));
+              (add_statics(&list, c->plus, false, err) && take_scan(c->plus, &about.scan, err) &&
+               take_clip(c->plus, about.clip_px, err));
     if (ok && c->plus && c->plus_path) ok = add_commented(&list, c->plus_path, err);
     about.transforms = list.items;
     about.transform_count = list.count;

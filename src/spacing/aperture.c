@@ -17,6 +17,16 @@ static bool refuse(es_aperture_found *found, const char *why) {
     return true;
 }
 
+static bool find_wedge(const es_still *still, const shape_box *box, es_fan_found *wedge,
+                       es_error *err) {
+    shape_fan coarse;
+    if (!shape_wedge_coarse(&box->contour, &box->mask, box->edge[SHAPE_TOP].at,
+                            box->edge[SHAPE_BOTTOM].at, &coarse, err))
+        return false;
+    return coarse.score <= 0 ||
+           shape_fan_refine(still, &box->mask, SHAPE_LARGE, &coarse, wedge, err);
+}
+
 /* A virtual convex field: straight sides that open downwards from a flat face. */
 static void take_trapezoid(const es_fan_found *fan, const shape_box *box,
                            es_aperture_found *found) {
@@ -58,12 +68,14 @@ bool es_aperture_find(const es_still *still, es_aperture_found *found, es_error 
     const shape_edge *e = box.edge;
     bool flat = e[SHAPE_TOP].together >= FLAT_FACE;
     bool upright = e[SHAPE_LEFT].sharp && e[SHAPE_RIGHT].sharp;
-    es_fan_found fan = {0};
+    es_fan_found fan = {0}, wedge = {0};
     if (!box.found) {
         refuse(found, box.why);
-    } else if (!(upright && flat) && !es_fan_find(still, &fan, err)) {
+    } else if (!(upright && flat) &&
+               (!find_wedge(still, &box, &wedge, err) ||
+                (!wedge.found && !es_fan_find(still, &fan, err)))) {
         ok = false;
-    } else if (fan.found && !(fan.pinned && !fan.start_seen && flat)) {
+    } else if (fan.found) {
         refuse(found, "the echoes form a fan, not a rectangle");
     } else if (e[SHAPE_LEFT].border && e[SHAPE_RIGHT].border) {
         refuse(found, "the echoes run into both sides of the picture: no side edge is in it");

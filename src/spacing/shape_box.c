@@ -13,6 +13,7 @@
 enum {
     LEAST_SIDE = 32,    /* of the rectangle, pixels */
     MOST_GAP = 4,       /* dark columns within the echoes */
+    GAP_SHARE = 6,      /* or this part of the run so far */
     RULER = 6,          /* a strip this thin beside a gap is not the echoes */
     LIT_SHARE = 2,      /* percent of its pixels that a column needs */
     NOT_ALL_SHARE = 97, /* a mask that fills more of the picture is all noise */
@@ -33,17 +34,17 @@ static void count_lines(const shape_box *b, int axis, uint32_t from, uint32_t to
             counts[axis ? v : u] += shape_lit(m, u, v, SHAPE_LARGE);
 }
 
-/* The run of lines with most lit pixels; gaps up to MOST_GAP belong to it. */
+/* The run of lines with most lit pixels; small gaps (a shadow) belong to it. */
 static bool longest_run(const uint32_t *counts, uint32_t lines, uint32_t least, uint32_t *first,
                         uint32_t *last) {
     uint64_t best = 0, sum = 0;
-    uint32_t start = 0, end = 0, gap = MOST_GAP + 1;
+    uint32_t start = 0, end = 0, gap = lines;
     for (uint32_t k = 0; k < lines; k++) {
         if (counts[k] <= least) {
             gap++;
             continue;
         }
-        if (gap > MOST_GAP) sum = 0, start = k;
+        if (gap > MOST_GAP && gap > (end - start + 1) / GAP_SHARE) sum = 0, start = k;
         gap = 0;
         sum += counts[k];
         end = k;
@@ -161,6 +162,10 @@ static bool find_rectangle(shape_box *b, const es_still *still, uint32_t *counts
     return false;
 }
 
+static bool runs_out(const shape_box *b) {
+    return b->first[0] == 0 && b->last[0] + 1 == b->mask.width;
+}
+
 bool shape_box_make(const es_still *still, shape_box *b, es_error *err) {
     memset(b, 0, sizeof *b);
     if (still->width < LEAST_SIDE || still->height < LEAST_SIDE) {
@@ -170,7 +175,8 @@ bool shape_box_make(const es_still *still, shape_box *b, es_error *err) {
     uint32_t most = still->width > still->height ? still->width : still->height;
     uint32_t *counts = es_alloc(most, sizeof *counts, err);
     bool ok = counts != NULL;
-    for (int k = 0; ok && !b->found && k < SHAPE_LEVELS; k++) {
+    /* noise and the halos of compression run into the borders: look higher */
+    for (int k = 0; ok && (!b->found || runs_out(b)) && k < SHAPE_LEVELS; k++) {
         shape_mask_clear(&b->mask);
         ok = shape_mask_make(still, shape_levels[k], &b->mask, err);
         b->found = ok && find_rectangle(b, still, counts);

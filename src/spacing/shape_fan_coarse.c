@@ -11,6 +11,7 @@
 #include "shape_internal.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PI 3.14159265358979323846
@@ -378,6 +379,46 @@ bool shape_fan_coarse(const shape_contour *contour, const shape_mask *mask, shap
     return ok;
 }
 
+/* ---- a trapezoid ------------------------------------------------------------------ */
+
+/* Both lines must meet above the top, and be as far apart there as the first
+ * row is wide. */
+static bool wedge_fits(const search *s, const shape_fan *f, double top) {
+    const shape_contour *c = s->contour;
+    double width = (top - f->fan.apex_v) *
+                   (tan(f->fan.angle_stop_rad) - tan(f->fan.angle_start_rad));
+    size_t flat = 0;
+    for (size_t i = c->first[SHAPE_TOP]; i < c->first[SHAPE_TOP + 1]; i++)
+        flat += fabs(c->points[i].v - top) < NEAR_PX;
+    return f->fan.apex_v < top - 10 && width > 30 && fabs((double)flat - width) < .1 * width + 3;
+}
+
+bool shape_wedge_coarse(const shape_contour *contour, const shape_mask *mask, double top,
+                        double bottom, shape_fan *best, es_error *err) {
+    search s;
+    side_line lines[2][LINES];
+    memset(best, 0, sizeof *best);
+    bool ok = search_begin(&s, contour, mask, err);
+    int counts[2] = {0};
+    if (ok) counts[0] = find_lines(&s, SHAPE_LEFT, lines[0]);
+    if (ok) counts[1] = find_lines(&s, SHAPE_RIGHT, lines[1]);
+    for (int i = 0; i < counts[0]; i++)
+        for (int j = 0; j < counts[1]; j++) {
+            shape_fan f = {.fan = {.kind = ES_FAN_CURVED, .aspect = 1}, .wedge = true};
+            f.left = f.right = true;
+            f.score = (double)(lines[0][i].points + lines[1][j].points);
+            if (f.score <= best->score || !meet(&lines[0][i], &lines[1][j], &f.fan) ||
+                !wedge_fits(&s, &f, top))
+                continue;
+            double slant = cos(fmax(-f.fan.angle_start_rad, f.fan.angle_stop_rad));
+            f.fan.radius_start = (top - f.fan.apex_v) / slant;
+            f.fan.radius_stop = (bottom - f.fan.apex_v) / slant;
+            *best = f;
+        }
+    search_end(&s);
+    return ok;
+}
+
 /* ---- over thresholds and both ways up ---------------------------------------- */
 
 static bool look(const shape_mask *mask, int parts, bool flipped, shape_fan *best, es_error *err) {
@@ -385,6 +426,8 @@ static bool look(const shape_mask *mask, int parts, bool flipped, shape_fan *bes
     if (!shape_contour_make(mask, parts, flipped, &contour, err)) return false;
     bool ok = shape_fan_coarse(&contour, mask, best, err);
     best->flipped = flipped;
+    best->cut_left = contour.cut_left;
+    best->cut_right = contour.cut_right;
     shape_contour_clear(&contour);
     return ok;
 }
@@ -392,7 +435,7 @@ static bool look(const shape_mask *mask, int parts, bool flipped, shape_fan *bes
 /* The largest part alone, and with the other large ones; both ways up. */
 static bool look_at_mask(const shape_mask *mask, shape_fan *best, int *parts, es_error *err) {
     bool several = mask->count[SHAPE_LARGE] > mask->count[SHAPE_LARGEST];
-    best->score = 0;
+    memset(best, 0, sizeof *best);
     for (int p = SHAPE_LARGEST; p <= (several ? SHAPE_LARGE : SHAPE_LARGEST); p++)
         for (int flipped = 0; flipped < 2; flipped++) {
             shape_fan fan;
@@ -414,7 +457,7 @@ bool shape_fan_search(const es_still *still, shape_fan *best, shape_mask *mask, 
         shape_fan fan;
         int p = SHAPE_LARGEST;
         if (!shape_mask_make(still, shape_levels[k], &m, err)) return false;
-        bool ok = look_at_mask(&m, &fan, &p, err), better = ok && fan.score > 1.1 * best->score;
+        bool ok = look_at_mask(&m, &fan, &p, err); if (getenv("FANDBG")) fprintf(stderr," level %g floor %g dark %g parts %d score %.0f agree %zu/%zu L%d R%d S%d E%d flip %d r %.1f %.1f apex %.1f %.1f a %.3f\n",shape_levels[k],m.floor,m.dark,p,fan.score,fan.agreeing,fan.all,fan.left,fan.right,fan.start,fan.stop,fan.flipped,fan.fan.radius_start,fan.fan.radius_stop,fan.fan.apex_u,fan.fan.apex_v,fan.fan.aspect); bool better = ok && fan.score > 1.1 * best->score;
         if (better) {
             shape_mask_clear(mask);
             *mask = m;
