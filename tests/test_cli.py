@@ -384,6 +384,24 @@ class Cli(unittest.TestCase):
                      says="stick:LENGTH")
         self.refused(*scan, "-o", self.path("r2.mha"), "--fill", "stick:400", status=2)
 
+    def test_the_bench_measures_each_kernel_and_keeps_its_names(self):
+        j = run_json("bench", "reconstruct", "--quick", "--frames", "8", "--only",
+                     "SYN0,nearest,mean,1")
+        self.assertGreater(j["bandwidth_gb_s"], 0)
+        self.assertEqual(j["rows"][0]["kernel"], "scalar")
+        for row in j["rows"]:
+            self.assertEqual((row["workload"], row["interpolation"], row["compounding"],
+                              row["threads"]), ("SYN0", "nearest", "mean", 1))
+            self.assertGreater(row["ms_per_frame"], 0)
+            self.assertGreater(row["ms_per_frame_plain"], 0)
+        j = run_json("bench", "reconstruct", "-q", "--frames", "4", "--best", "--instructions",
+                     "--only", "path-100mm")
+        self.assertEqual([row["ms_per_frame_plain"] for row in j["rows"]], [None])
+        bench = ["bench", "reconstruct", "--best", "--frames", "2"]
+        self.refused(*bench, "--only", "SYN7", status=2, says="SYN7")
+        self.refused(*bench, "--sequence", self.path("scan.igs.mha"), status=2, says="820 x 616")
+        self.refused("bench", "nothing", status=2, says="reconstruct")
+
     def test_the_compatible_mode_reproduces_the_reference_volumes(self):
         plus = DATA / "plus"
         if not plus.exists():

@@ -20,6 +20,7 @@ const command *const commands[] = {
     &command_simulate,
     &command_compare,
     &command_convert,
+    &command_bench,
     NULL,
 };
 /* clang-format on */

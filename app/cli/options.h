@@ -100,5 +100,6 @@ extern const command command_surface;
 extern const command command_simulate;
 extern const command command_compare;
 extern const command command_convert;
+extern const command command_bench;
 
 #endif

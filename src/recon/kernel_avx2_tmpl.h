@@ -131,7 +131,7 @@ static void NAME(nearest_spread)(void *state, const tile *t) {
 /* Values of a chunk's pixels; past its end whatever memory holds, unused. */
 static inline void NAME(load_values)(const chunk *c, const void *end, float value[CHUNK]) {
     PIXEL copy[CHUNK];
-    const PIXEL *pixels = whole_steps(c, end, sizeof(PIXEL), copy);
+    const PIXEL *pixels = whole_steps(c->pixels, c->count, end, sizeof(PIXEL), copy);
     for (uint32_t i = 0; i < c->count; i += LINEAR_LANES)
         _mm256_store_ps(value + i, _mm256_cvtepi32_ps(NAME(widen)(pixels + i)));
 }

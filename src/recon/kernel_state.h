@@ -73,8 +73,7 @@ static inline float importance(uint8_t weight) { return (float)weight / 255.0f; 
 #define JOIN(a, b) JOIN_(a, b)
 #define NAME(name) JOIN(name, SUFFIX)
 
-/* The inserter of one processor level, for spans that keep all their pixels;
- * NULL where the plain one is as good. */
-insert_tile_fn *find_insert_avx2(const es_recon_options *options);
+/* Puts what one processor level has in place of the plain functions. */
+void use_avx2(const es_recon_options *options, kernel *k);
 
 #endif

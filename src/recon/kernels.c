@@ -206,7 +206,6 @@ kernel kernel_find(const es_recon_options *options, es_cpu level) {
     const int kind = options->spread + 2 * (options->mask != NULL);
     kernel found = plain[options->type][options->interpolation][options->compounding][kind];
     found.insert = found.insert_kept;
-    insert_tile_fn *faster = level >= ES_CPU_AVX2 ? find_insert_avx2(options) : NULL;
-    if (faster) found.insert = faster;
+    if (level >= ES_CPU_AVX2) use_avx2(options, &found);
     return found;
 }

@@ -218,8 +218,8 @@ static void range_in_box(const placed *frame, const fixed_box *box, es_vec3 dual
             middle += along * centre[a];
             reach += fabs(along) * half[a];
         }
-        *low = fmax(*low, middle - reach);
-        *high = fmin(*high, middle + reach);
+        if (middle - reach > *low) *low = middle - reach;
+        if (middle + reach < *high) *high = middle + reach;
     }
     *low -= ROW_MARGIN;
     *high += ROW_MARGIN;

@@ -100,6 +100,8 @@ bool store_touch(store *s, const int32_t at[3], int frame, es_error *err) {
 
 void store_drop_idle(store *s) {
     size_t kept = 0, next = s->settled; /* new cells stand in the order of `touched` */
+    /* Taken back in reverse order, new cells leave no gap in other cells' way. */
+    for (size_t i = s->count; i-- > s->settled;) s->slots[find_slot(s, s->cells[i].at)] = 0;
     for (size_t i = 0; i < s->touched_count; i++) {
         size_t index = s->touched[i];
         if (s->cells[index].frames == 0) continue;
@@ -111,7 +113,7 @@ void store_drop_idle(store *s) {
     }
     s->touched_count = kept;
     s->count = next;
-    fill_slots(s);
+    for (size_t i = s->settled; i < next; i++) s->slots[find_slot(s, s->cells[i].at)] = i + 1;
 }
 
 const cell *store_find(const store *s, const int32_t at[3]) {
@@ -121,14 +123,24 @@ const cell *store_find(const store *s, const int32_t at[3]) {
 
 bool store_past_limit(const store *s) { return s->count > s->limit / s->state_bytes; }
 
+void store_clear_fresh(const store *s, cell *c) {
+    if (c->fresh) memset(c->state, 0, s->state_bytes);
+    c->fresh = false;
+}
+
 bool store_settle(store *s, const double spacing_mm[3], es_error *err) {
     if (store_past_limit(s)) return refuse(s, !store_hopeless(s), spacing_mm, err);
+    const size_t first = s->settled;
     while (s->settled < s->count) {
-        void *state = es_alloc_zero(1, s->state_bytes, err);
-        if (!state) return false;
-        s->cells[s->settled++].state = state;
+        cell *c = &s->cells[s->settled];
+        c->state = es_alloc(1, s->state_bytes, err);
+        if (!c->state) break;
+        c->fresh = true;
+        s->settled++;
     }
-    return true;
+    if (s->settled == s->count) return true;
+    for (size_t i = first; i < s->settled; i++) store_clear_fresh(s, &s->cells[i]);
+    return false;
 }
 
 bool store_hopeless(const store *s) { return s->count / 4 > s->limit / s->state_bytes; }

@@ -140,11 +140,25 @@ static bool touch_brick(void *context, const int32_t at[3], es_error *err) {
     store *s = &t->volume->store;
     fixed_box box;
     if (!pixel_range(&t->volume->options, t->frame, at, &box)) return true;
-    if (!any_pixel_in_box(&t->volume->support, t->frame, &box)) return true;
     /* Counting goes on past the limit, so that the message can say how much
      * is needed, but not for ever. */
     if (store_hopeless(s)) return store_settle(s, t->volume->options.spacing_mm, err);
     return store_touch(s, at, t->number, err);
+}
+
+/* Takes back the marks of frames that have no pixel in the brick after all. */
+static void verify_brick(void *context, size_t index, int worker) {
+    const batch *b = context;
+    const store *s = &b->volume->store;
+    cell *c = &s->cells[s->touched[index]];
+    (void)worker;
+    for (size_t f = 0; f < b->count; f++) {
+        fixed_box box;
+        if (!(c->frames >> f & 1)) continue;
+        if (!pixel_range(&b->volume->options, &b->frames[f], c->at, &box) ||
+            !any_pixel_in_box(&b->volume->support, &b->frames[f], &box))
+            c->frames &= ~((uint64_t)1 << f);
+    }
 }
 
 static bool touch_bricks(es_volume *volume, const placed *frame, int number, es_error *err) {
@@ -273,6 +287,7 @@ static void insert_brick(void *context, size_t index, int worker) {
     store *s = &b->volume->store;
     cell *c = &s->cells[s->touched[index]];
     (void)worker;
+    store_clear_fresh(s, c);
     for (size_t f = 0; f < b->count; f++)
         if (c->frames >> f & 1) insert_frame(b, f, c);
 }
@@ -361,6 +376,8 @@ static bool place_batch(batch *b, const es_mat4 *matrices, es_error *err) {
                          &b->frames[f], err) ||
             !touch_bricks(volume, &b->frames[f], (int)f, err))
             return es_prefix(err, "frame %llu", (unsigned long long)(b->first_frame + f));
+    es_pool_run(volume->pool, volume->store.touched_count, verify_brick, b);
+    store_drop_idle(&volume->store);
     return store_settle(&volume->store, o->spacing_mm, err);
 }
 
