@@ -450,6 +450,17 @@ class Cli(unittest.TestCase):
         self.assertEqual(self.path("b.igs.mha").read_bytes(), self.path("c.igs.mha").read_bytes())
         self.assertNotEqual(self.path("b.igs.mha").read_bytes(), self.path("d.igs.mha").read_bytes())
 
+    def test_a_part_of_the_pictures_can_be_converted(self):
+        run("simulate", "--screen", "c5-2r60-b", "--frames", 4, "-o", self.path("whole.igs.mha"), "-q")
+        run("convert", self.path("whole.igs.mha"), self.path("part.igs.mha"), "--crop",
+            "100,50,200,220", "--grey")
+        part = run_json("info", self.path("part.igs.mha"))
+        self.assertEqual((part["width"], part["height"]), (200, 220))
+        self.assertEqual(part["fields"]["EchosolidCropOrigin"], "100 50")
+        run("convert", self.path("whole.igs.mha"), self.path("bare.igs.mha"), "--echoes-only")
+        self.refused("convert", "whole.igs.mha", "x.igs.mha", "--crop", "500,0,200,10", status=2,
+                     says="does not lie", leaves_no="x.igs.mha")
+
     def test_a_screen_comes_with_its_truth_and_its_claim(self):
         j = run_json("simulate", "--screen", "c5-2r60-b", "--frames", 3, "-o", self.path("screen.igs.mha"))
         # 150 mm under the middle of a face that is 60 (1 - cos 30) mm high, on 512 rows.
