@@ -274,18 +274,27 @@ typedef struct es_wire_result {
     size_t frames_used, dots_used, dots_rejected;
     double rotation_range_rad; /* of the probe over the phantom */
 } es_wire_result;
+/* What happened to single frames; arrays with room for frame_count, either may
+ * be NULL. */
+typedef struct es_wire_details {
+    es_wire_reject *rejects; /* frames without a pose or far off the fit */
+    size_t reject_count;
+    double *influence_mm; /* how far the middle of all dots would move without the frame */
+} es_wire_details;
 /* ImageToProbe from dots: all wires' distances in the picture between the dots
  * and where the wires cut the image plane (in mm) are least, with Huber's
  * weights at three robust deviations; orthogonal by construction. Starts from
  * the middle wires' places by their ratio between the outer ones (Chen et al.,
  * "Guidance of spinal needle injections ... N-wire", after Comeau 1998). Lag:
- * poses are taken at time + lag. `rejects` (room for frame_count, may be NULL)
- * names frames without a pose or far off the fit. ES_GEOMETRY with the reason:
- * too few frames, motion that does not determine the result. */
+ * poses are taken at time + lag. The intervals are those of whole frames, whose
+ * dots share one pose and its error, and of errors that last for some frames:
+ * Newey and West, "A simple, positive semi-definite, heteroskedasticity and
+ * autocorrelation consistent covariance matrix", 1987. An error of
+ * PhantomToReference is in none of them. `details` may be NULL. ES_GEOMETRY
+ * with the reason: too few frames, motion that does not determine the result. */
 bool es_wire_solve(const es_wire_phantom *phantom, const es_wire_frame *frames, size_t frame_count,
                    const es_wire_poses *poses, const es_wire_options *options,
-                   es_wire_result *result, es_wire_reject *rejects, size_t *reject_count,
-                   es_error *err);
+                   es_wire_result *result, es_wire_details *details, es_error *err);
 /* The errors of a calibration on other frames. */
 bool es_wire_validate(const es_wire_phantom *phantom, const es_wire_frame *frames,
                       size_t frame_count, const es_wire_poses *poses,

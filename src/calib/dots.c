@@ -231,7 +231,8 @@ static bool near_stronger(const peak *kept, int count, const peak *p) {
     return false;
 }
 
-/* ---- the dot in the full picture --------------------------------------------------------------- */
+/* ---- the dot in the full picture ---------------------------------------------------------------
+ */
 
 typedef struct window {
     const uint8_t *pixels; /* of the whole picture */

@@ -28,7 +28,7 @@ typedef struct vec2 {
 /* The phantom across its outer wires. */
 typedef struct section {
     int patterns;
-    vec2 outer[OUTER_MAX]; /* wires 1 and 3 of each pattern, mm */
+    vec2 outer[OUTER_MAX];                              /* wires 1 and 3 of each pattern, mm */
     double low[ES_PATTERNS_MAX], high[ES_PATTERNS_MAX]; /* of the middle's ratio */
 } section;
 
@@ -44,9 +44,7 @@ static double determinant(const affine *m) { return m->a * m->d - m->b * m->c; }
 
 /* ---- the phantom ---------------------------------------------------------------------- */
 
-static es_vec3 direction(const es_wire *w) {
-    return es_vec3_unit(es_vec3_sub(w->back, w->front));
-}
+static es_vec3 direction(const es_wire *w) { return es_vec3_unit(es_vec3_sub(w->back, w->front)); }
 
 bool es_wire_match_check(const es_wire_phantom *phantom, es_error *err) {
     if (!es_wire_phantom_check(phantom, err)) return false;
@@ -103,8 +101,8 @@ static int find_rows(const es_dot *dots, int count, uint8_t rows[ROWS_MAX][2]) {
     for (int i = 0; i < count; i++)
         for (int j = i + 1; j < count; j++) {
             double length = hypot(dots[i].u - dots[j].u, dots[i].v - dots[j].v);
-            if (length < 12 || atan2(fabs(dots[i].v - dots[j].v), fabs(dots[i].u - dots[j].u)) >
-                                   MAX_ANGLE + 0.05)
+            if (length < 12 ||
+                atan2(fabs(dots[i].v - dots[j].v), fabs(dots[i].u - dots[j].u)) > MAX_ANGLE + 0.05)
                 continue;
             for (int k = 0; k < count; k++) {
                 if (k == i || k == j) continue;
@@ -222,7 +220,8 @@ static int find_middle(const search *q, const guess *g, int p) {
     return best;
 }
 
-/* ---- judging ----------------------------------------------------------------------------------- */
+/* ---- judging -----------------------------------------------------------------------------------
+ */
 
 static double strength(const es_dot *dot) { return 1 + log2(1 + dot->contrast) / 8; }
 
@@ -333,10 +332,10 @@ static void try_row(search *q, int p, int from, int to) {
     }
 }
 
-/* ---- the reason when nothing fits -------------------------------------------------------------- */
+/* ---- the reason when nothing fits --------------------------------------------------------------
+ */
 
-static bool refuse(es_wire_reject *why, const char *step, const char *format, ...)
-    ES_PRINTF(3, 4);
+static bool refuse(es_wire_reject *why, const char *step, const char *format, ...) ES_PRINTF(3, 4);
 static bool refuse(es_wire_reject *why, const char *step, const char *format, ...) {
     va_list list;
     snprintf(why->step, sizeof why->step, "%s", step);
@@ -351,19 +350,20 @@ static bool explain_refused(const search *q, es_wire_reject *why) {
     if (!isnan(q->prior->spacing_mm)) {
         double off = 100 * (m->spacing_mm / q->prior->spacing_mm - 1);
         if (fabs(off) > 100 * q->prior->spacing_spread)
-            return refuse(why, "match",
-                          "the wires fit only with a pixel spacing of %.4f mm, off by %+.1f %% from "
-                          "the other pictures' %.4f",
-                          m->spacing_mm, off, q->prior->spacing_mm);
+            return refuse(
+                why, "match",
+                "the wires fit only with a pixel spacing of %.4f mm, off by %+.1f %% from "
+                "the other pictures' %.4f",
+                m->spacing_mm, off, q->prior->spacing_mm);
     }
     if (!(q->prior->views >> m->view & 1))
-        return refuse(why, "match",
-                      "the wires fit only %s against the other pictures",
+        return refuse(why, "match", "the wires fit only %s against the other pictures",
                       m->view & ES_VIEW_MIRRORED ? "mirrored" : "turned over or mirrored");
     if (fabs(m->angle_rad) > MAX_ANGLE)
         return refuse(why, "match", "the rows stand at %.0f degrees; 75 at most",
                       fabs(m->angle_rad) * 180 / 3.14159265358979);
-    return refuse(why, "match", "the wires fit only with a pixel spacing of %.4f mm", m->spacing_mm);
+    return refuse(why, "match", "the wires fit only with a pixel spacing of %.4f mm",
+                  m->spacing_mm);
 }
 
 static bool explain(const search *q, int rows, es_wire_reject *why) {
@@ -374,10 +374,11 @@ static bool explain(const search *q, int rows, es_wire_reject *why) {
                       "collinearity: no three of the %d spots lie on a line as a row of wires does",
                       q->count);
     if (q->most_outer < 4)
-        return refuse(why, "match",
-                      "row distances: %d rows of three spots, but no two stand to each other as the "
-                      "phantom's rows do; is it the right phantom?",
-                      rows);
+        return refuse(
+            why, "match",
+            "row distances: %d rows of three spots, but no two stand to each other as the "
+            "phantom's rows do; is it the right phantom?",
+            rows);
     return refuse(why, "match",
                   "%d of the %d outer wires are there, but not the middle wires between enough of "
                   "them",
@@ -425,7 +426,8 @@ bool es_wire_match_dots(const es_wire_phantom *phantom, const es_dot *dots, int 
     return true;
 }
 
-/* ---- by expectation ------------------------------------------------------------------------------ */
+/* ---- by expectation
+ * ------------------------------------------------------------------------------ */
 
 bool es_wire_match_expected(const es_wire_phantom *phantom, const es_dot *dots, int count,
                             double expected[ES_WIRES_MAX][2], double tolerance_px,
