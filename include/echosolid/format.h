@@ -18,15 +18,14 @@ extern "C" {
  * FILE#NAME chooses among what a container holds: an array ("#frames", with its
  * axes "#frames,NHW"), a sequence, or #grey and #rgb of video and pictures.
  * What was guessed is told as notes (es_log). Video and pictures need the
- * module echosolid_ffmpeg; without it they are ES_UNSUPPORTED, saying so. Frames come in MF orientation whatever the file's mark.
- * Poses alone are read without touching the pixels: a missing or short data
- * file is a warning (es_log) here and an error at the first frame whose pixels
- * are asked for. A broken transform or time of a frame is a warning too: that
- * one becomes invalid, the rest stays of use. A transform without a status is
- * valid. Data files must lie in the folder of their header or below it: a
- * stranger's header must not make us read other files. Errors (ES_FORMAT,
- * ES_UNSUPPORTED, ES_IO, ES_MEMORY) name file, line or frame, what was found
- * and what was expected. A source belongs to one thread at a time. */
+ * module echosolid_ffmpeg; without it they are ES_UNSUPPORTED, saying so. Frames come in MF
+ * orientation whatever the file's mark. Poses alone are read without touching the pixels: a missing
+ * or short data file is a warning (es_log) here and an error at the first frame whose pixels are
+ * asked for. A broken transform or time of a frame is a warning too: that one becomes invalid, the
+ * rest stays of use. A transform without a status is valid. Data files must lie in the folder of
+ * their header or below it: a stranger's header must not make us read other files. Errors
+ * (ES_FORMAT, ES_UNSUPPORTED, ES_IO, ES_MEMORY) name file, line or frame, what was found and what
+ * was expected. A source belongs to one thread at a time. */
 es_source *es_sequence_open(const char *path, es_error *err);
 
 typedef struct es_sequence_options {

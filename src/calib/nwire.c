@@ -11,7 +11,10 @@ enum { LEAST_FRAMES = 8, ROUNDS = 5 };
 
 /* ---- poses ---------------------------------------------------------------------------- */
 
-static bool pose_at(const es_wire_poses *p, double time, double max_gap, es_mat4 *pose) {
+/* `share` is that of the later of the two neighbours. */
+static bool pose_between(const es_wire_poses *p, double time, double max_gap, es_mat4 *pose,
+                         double *share) {
+    *share = 0;
     size_t low = 0, high = p->count;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
@@ -28,8 +31,14 @@ static bool pose_at(const es_wire_poses *p, double time, double max_gap, es_mat4
     double span = p->times_s[low + 1] - p->times_s[low];
     es_mat4 a = p->probe_to_reference[low], b = p->probe_to_reference[low + 1];
     if (span > max_gap || !es_mat4_finite(a) || !es_mat4_finite(b)) return false;
-    *pose = es_pose_interpolate(a, b, (time - p->times_s[low]) / span);
+    *share = (time - p->times_s[low]) / span;
+    *pose = es_pose_interpolate(a, b, *share);
     return true;
+}
+
+static bool pose_at(const es_wire_poses *p, double time, double max_gap, es_mat4 *pose) {
+    double share;
+    return pose_between(p, time, max_gap, pose, &share);
 }
 
 static bool phantom_in_probe(const es_wire_poses *poses, const es_wire_options *o, double time,
@@ -125,11 +134,14 @@ typedef struct wire_fit {
     const es_wire_phantom *phantom;
     const es_wire_frame *frames;
     size_t frame_count;
-    const es_wire_poses *poses;
+    es_wire_poses smooth;       /* with a free lag, else as given */
+    const es_wire_poses *poses; /* = &smooth */
     const es_wire_options *options;
     es_mat4 *placed;    /* phantom to probe of each frame at the start's lag */
     es_vec3 (*ends)[2]; /* of each dot's wire in the probe's axes, then */
     double *weights;    /* of each residual pair; 0: not seen */
+    const es_mat4 *raw; /* poses before they were smoothed for the lag */
+    double pose_share;  /* of the residuals' variance that comes from the poses' noise */
     size_t dots;        /* frame_count * wires */
     int wires;
 } wire_fit;
@@ -158,6 +170,30 @@ static void place_wires(const wire_fit *fit, size_t k, es_mat4 phantom_to_probe)
     }
 }
 
+/* Variance of a mean of two smoothed poses with shares 1 - s and s, by that of
+ * one: a parabola over five poses leaves 0.486 of their variance, the mean of
+ * two neighbouring ones 0.380. */
+static double mean_gain(double share) { return 1 - 4 * (1 - 0.380 / 0.486) * share * (1 - share); }
+
+/* Halfway between two poses their noise is least, and a free lag would be
+ * drawn there: residuals are scaled to equal noise. */
+static double evening(const wire_fit *fit, double share) {
+    return 1 / sqrt(1 - fit->pose_share + fit->pose_share * mean_gain(share));
+}
+
+static double shift_wires(const wire_fit *fit, size_t k, double lag) {
+    es_mat4 probe, inverse;
+    double share;
+    if (!pose_between(fit->poses, fit->frames[k].time_s + lag, fit->options->max_gap_s, &probe,
+                      &share) ||
+        !es_mat4_invert(probe, &inverse, NULL)) {
+        place_wires(fit, k, fit->placed[k]);
+        return 1;
+    }
+    place_wires(fit, k, es_mat4_multiply(inverse, fit->options->phantom_to_reference));
+    return evening(fit, share);
+}
+
 static bool wire_residuals(void *context, const double *x, double *r, es_error *err) {
     const wire_fit *fit = context;
     double full[PARAMETERS], dot[2];
@@ -168,18 +204,16 @@ static bool wire_residuals(void *context, const double *x, double *r, es_error *
         return es_fail(err, ES_GEOMETRY, "the fit of ImageToProbe ran away: too little motion");
     for (size_t k = 0; k < fit->frame_count; k++) {
         const es_wire_frame *f = &fit->frames[k];
-        es_mat4 place = fit->placed[k];
-        if (fit->options->lag_free && es_mat4_finite(place)) {
-            phantom_in_probe(fit->poses, fit->options, f->time_s + full[LAG], &place);
-            place_wires(fit, k, place);
-        }
+        double even = 1;
+        if (fit->options->lag_free && es_mat4_finite(fit->placed[k]))
+            even = shift_wires(fit, k, full[LAG]);
         for (int w = 0; w < fit->wires; w++) {
             size_t i = k * (size_t)fit->wires + (size_t)w;
             r[2 * i] = r[2 * i + 1] = 0;
             if (fit->weights[i] == 0) continue;
             cut(&inverse, fit->ends[i][0], fit->ends[i][1], dot);
-            r[2 * i] = fit->weights[i] * full[SCALE_U] * (dot[0] - f->dots[w][0]);
-            r[2 * i + 1] = fit->weights[i] * full[SCALE_V] * (dot[1] - f->dots[w][1]);
+            r[2 * i] = even * fit->weights[i] * full[SCALE_U] * (dot[0] - f->dots[w][0]);
+            r[2 * i + 1] = even * fit->weights[i] * full[SCALE_V] * (dot[1] - f->dots[w][1]);
         }
     }
     return true;
@@ -323,15 +357,66 @@ static void set_weights(wire_fit *fit, double lag) {
     }
 }
 
+/* Variance, per axis, of the poses' noise at the middle of the picture: fourth
+ * differences hold 70 times it and next to nothing of a hand's motion. The
+ * median of a chi-squared with three degrees of freedom is 2.366. */
+static double pose_variance(const wire_fit *fit, es_vec3 middle, double *values) {
+    static const double terms[5] = {1, -4, 6, -4, 1};
+    size_t n = 0, limit = fit->dots;
+    for (size_t k = 4; k < fit->poses->count && n < limit; k++) {
+        es_vec3 sum = es_vec3_make(0, 0, 0);
+        for (size_t j = 0; j < 5; j++)
+            sum = es_vec3_add(sum, es_vec3_scale(es_mat4_point(fit->raw[k - j], middle), terms[j]));
+        double square = es_vec3_dot(sum, sum);
+        if (isfinite(square)) values[n++] = square;
+    }
+    return n >= 10 ? calib_median(values, n) / (2.366 * 70) : 0;
+}
+
+static es_vec3 middle_of_dots(const wire_fit *fit) {
+    double u = 0, v = 0, n = 0;
+    for (size_t i = 0; i < fit->dots; i++) {
+        if (fit->weights[i] == 0) continue;
+        const double *dot = fit->frames[i / (size_t)fit->wires].dots[i % (size_t)fit->wires];
+        u += dot[0], v += dot[1], n++;
+    }
+    return es_vec3_make(u / n, v / n, 0);
+}
+
+/* What part of the residuals' variance (`deviation` squared, per axis) the
+ * poses' noise makes, from what it is at the lag of x. */
+static void share_out(wire_fit *fit, const double *x, double deviation, double *work) {
+    double full[PARAMETERS], gain = 0, n = 0;
+    fit->pose_share = 0;
+    if (!fit->options->lag_free) return;
+    spread_parameters(fit, x, full);
+    for (size_t k = 0; k < fit->frame_count; k++) {
+        double share;
+        es_mat4 pose;
+        if (!pose_between(fit->poses, fit->frames[k].time_s + full[LAG], fit->options->max_gap_s,
+                          &pose, &share))
+            continue;
+        gain += mean_gain(share);
+        n++;
+    }
+    gain = n > 0 ? gain / n : 1;
+    es_vec3 middle = es_mat4_point(matrix_of(full), middle_of_dots(fit));
+    double poses = 0.486 * pose_variance(fit, middle, work);
+    double rest = fmax(deviation * deviation - poses * gain, 0);
+    if (poses + rest > 0) fit->pose_share = poses / (poses + rest);
+}
+
 /* Huber's weights, as factors of the residuals, from a robust deviation. */
 static bool weigh(wire_fit *fit, const double *x, double *r, double *misses, es_error *err) {
     size_t n = 0;
     for (size_t i = 0; i < fit->dots; i++) fit->weights[i] = fit->weights[i] != 0;
+    fit->pose_share = 0;
     if (!wire_residuals(fit, x, r, err)) return false;
     for (size_t i = 0; i < fit->dots; i++)
         if (fit->weights[i] != 0) misses[n++] = dot_miss(r, i);
     /* the median of a Rayleigh distribution is 1.1774 deviations */
-    double limit = 3 * calib_median(misses, n) / 1.1774 + 1e-9;
+    double deviation = calib_median(misses, n) / 1.1774, limit = 3 * deviation + 1e-9;
+    share_out(fit, x, deviation, misses);
     for (size_t i = 0; i < fit->dots; i++)
         if (fit->weights[i] != 0 && dot_miss(r, i) > limit)
             fit->weights[i] = sqrt(limit / dot_miss(r, i));
@@ -340,7 +425,7 @@ static bool weigh(wire_fit *fit, const double *x, double *r, double *misses, es_
 
 /* ---- intervals -------------------------------------------------------------------------- */
 
-enum { MEMORY = 4 }; /* frames over which errors are taken as related */
+enum { MEMORY = 6 }; /* frames over which errors are taken as related */
 
 typedef struct wire_spread {
     double inverse[PARAMETERS * PARAMETERS]; /* of the normal matrix */
@@ -349,12 +434,22 @@ typedef struct wire_spread {
     size_t frames;                           /* with dots */
 } wire_spread;
 
+/* How far apart poses are. The derivative by the lag is taken over twice that
+ * on both sides: over less, the poses' noise would look like speed and make
+ * the lag look surer than it is. */
+static double pose_interval(const wire_fit *fit) {
+    size_t n = fit->poses->count;
+    return n > 1 ? 2 * (fit->poses->times_s[n - 1] - fit->poses->times_s[0]) / (double)(n - 1)
+                 : 0.1;
+}
+
 /* Columns of the Jacobian by central differences; `work` has 4 dots. */
 static bool find_jacobian(wire_fit *fit, double *x, int n, double *columns, double *work,
                           es_error *err) {
     size_t m = 2 * fit->dots;
     for (int k = 0; k < n; k++) {
         double at = x[k], step = 1e-5 * fmax(fabs(at), 1e-2);
+        if (fit->options->lag_free && k == n - 1) step = pose_interval(fit) / LAG_UNIT_S;
         x[k] = at + step;
         bool ok = wire_residuals(fit, x, work, err);
         x[k] = at - step;
@@ -438,16 +533,6 @@ static void take_intervals(const wire_fit *fit, int n, const wire_spread *s, es_
     if (fit->options->lag_free) r->lag_ci95_s = LAG_UNIT_S * ci[n - 1];
 }
 
-static es_vec3 middle_of_dots(const wire_fit *fit) {
-    double u = 0, v = 0, n = 0;
-    for (size_t i = 0; i < fit->dots; i++) {
-        if (fit->weights[i] == 0) continue;
-        const double *dot = fit->frames[i / (size_t)fit->wires].dots[i % (size_t)fit->wires];
-        u += dot[0], v += dot[1], n++;
-    }
-    return es_vec3_make(u / n, v / n, 0);
-}
-
 /* One step of Newton without the frame, seen at the middle of the dots. */
 static void take_influence(const wire_fit *fit, const double *x, int n, const wire_spread *s,
                            double *influence) {
@@ -464,20 +549,41 @@ static void take_influence(const wire_fit *fit, const double *x, int n, const wi
     }
 }
 
-/* Residuals `r` at the result x with the last weights; `work` has 4 dots. */
-static bool find_spread(wire_fit *fit, double *x, const double *r, double *work,
-                        es_wire_result *result, es_wire_details *details, es_error *err) {
+/* Jacobian, inverse normal matrix and pulls at x. */
+static bool look(wire_fit *fit, double *x, double *r, double *work, wire_spread *s, es_error *err) {
     int n = parameter_count(fit->options);
+    if (!find_jacobian(fit, x, n, s->columns, work, err) || !wire_residuals(fit, x, r, err))
+        return false;
+    if (!invert_normal(s->columns, n, 2 * fit->dots, s->inverse))
+        return es_fail(err, ES_GEOMETRY,
+                       "the motion over the phantom does not determine ImageToProbe: turn and tilt "
+                       "the probe more");
+    find_pulls(fit, r, n, s);
+    return true;
+}
+
+/* One step of Gauss and Newton. With a free lag these replace the last of the
+ * fit's: its derivative by the lag sees the poses' noise, this one does not. */
+static void step_down(const wire_fit *fit, int n, const wire_spread *s, double *x) {
+    for (size_t k = 0; k < fit->frame_count; k++)
+        for (int a = 0; a < n; a++)
+            for (int b = 0; b < n; b++)
+                x[a] -= s->inverse[a * n + b] * s->pulls[k * (size_t)n + (size_t)b];
+}
+
+/* The result x, its intervals; `r` has 2 dots, `work` 4. */
+static bool find_spread(wire_fit *fit, double *x, double *r, double *work, es_wire_result *result,
+                        es_wire_details *details, es_error *err) {
+    int n = parameter_count(fit->options), steps = fit->options->lag_free ? 4 : 0;
     wire_spread s = {.frames = 0};
     s.columns = es_alloc((size_t)n * 2 * fit->dots, sizeof *s.columns, err);
     s.pulls = es_alloc((size_t)n * fit->frame_count, sizeof *s.pulls, err);
-    bool ok = s.columns && s.pulls && find_jacobian(fit, x, n, s.columns, work, err);
-    if (ok && !invert_normal(s.columns, n, 2 * fit->dots, s.inverse))
-        ok = es_fail(err, ES_GEOMETRY,
-                     "the motion over the phantom does not determine ImageToProbe: turn and tilt "
-                     "the probe more");
+    bool ok = s.columns && s.pulls && look(fit, x, r, work, &s, err);
+    for (int k = 0; k < steps && ok; k++) {
+        step_down(fit, n, &s, x);
+        ok = look(fit, x, r, work, &s, err);
+    }
     if (ok) {
-        find_pulls(fit, r, n, &s);
         take_intervals(fit, n, &s, result);
         if (details && details->influence_mm) take_influence(fit, x, n, &s, details->influence_mm);
     }
@@ -503,14 +609,14 @@ static bool refine(wire_fit *fit, double x[PARAMETERS], double *work, es_wire_re
         if (!weigh(fit, packed, r, misses, err)) return false;
         if (!es_fit_run(&how, packed, NULL, &info, err)) return false;
     }
+    if (!find_spread(fit, packed, r, work + 2 * fit->dots, result, details, err)) return false;
     spread_parameters(fit, packed, x);
     result->condition = info.condition;
     result->image_to_probe = matrix_of(x);
     result->spacing_mm[0] = x[SCALE_U];
     result->spacing_mm[1] = x[SCALE_V];
     result->lag_s = x[LAG];
-    return wire_residuals(fit, packed, r, err) &&
-           find_spread(fit, packed, r, work + 2 * fit->dots, result, details, err);
+    return true;
 }
 
 /* ---- judging ------------------------------------------------------------------------------ */
@@ -667,7 +773,8 @@ static bool solve(wire_fit *fit, double *work, es_wire_result *result, es_wire_d
     if (!wire_residuals(fit, packed, r, err)) return false;
     memcpy(fit->weights, keep, fit->dots * sizeof *keep);
     name_rejects(fit, r, details, result);
-    return es_wire_validate(fit->phantom, fit->frames, fit->frame_count, fit->poses, fit->options,
+    const es_wire_poses given = {fit->poses->times_s, fit->raw, fit->poses->count};
+    return es_wire_validate(fit->phantom, fit->frames, fit->frame_count, &given, fit->options,
                             result, &result->calibration, err);
 }
 
@@ -684,16 +791,25 @@ bool es_wire_solve(const es_wire_phantom *phantom, const es_wire_frame *frames, 
     wire_fit fit = {.phantom = phantom,
                     .frames = frames,
                     .frame_count = frame_count,
-                    .poses = poses,
+                    .smooth = *poses,
+                    .raw = poses->probe_to_reference,
                     .options = options,
                     .wires = 3 * phantom->patterns};
+    fit.poses = &fit.smooth;
     fit.dots = frame_count * (size_t)fit.wires;
     fit.placed = es_alloc(frame_count, sizeof *fit.placed, err);
     fit.ends = es_alloc(fit.dots, sizeof *fit.ends, err);
     fit.weights = es_alloc(fit.dots, sizeof *fit.weights, err);
     double *work = es_alloc(6 * fit.dots, sizeof *work, err);
-    bool ok =
-        fit.placed && fit.ends && fit.weights && work && solve(&fit, work, result, details, err);
+    es_mat4 *smooth = es_alloc(poses->count, sizeof *smooth, err);
+    if (options->lag_free && smooth) {
+        calib_smooth_track(poses->times_s, poses->probe_to_reference, poses->count,
+                           options->max_gap_s, smooth);
+        fit.smooth.probe_to_reference = smooth;
+    }
+    bool ok = fit.placed && fit.ends && fit.weights && work && smooth &&
+              solve(&fit, work, result, details, err);
+    es_free(smooth);
     es_free(work);
     es_free(fit.weights);
     es_free(fit.ends);
