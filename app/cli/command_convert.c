@@ -33,9 +33,12 @@ static const opt table[] = {{.name = "raw",
                             {.name = NULL}};
 
 static const char *const examples[] = {
-    "echosolid convert scan.igs.mha scan.igs.nrrd", "echosolid convert scan.igs.mha scan.npz",
+    "echosolid convert scan.igs.mha scan.igs.nrrd",
+    "echosolid convert scan.igs.mha scan.npz",
     "echosolid convert scan.igs.mha posed.igs.mha --poses scan.csv --config scan.xml",
-    "echosolid convert volume.mha volume.nii.gz", "echosolid convert knee.stl knee.ply", NULL};
+    "echosolid convert volume.mha volume.nii.gz",
+    "echosolid convert knee.stl knee.ply",
+    NULL};
 
 static int done(const convert_options *o, const char *from, const char *to, int64_t frames) {
     if (o->common.json) {
