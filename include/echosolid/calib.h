@@ -158,6 +158,7 @@ typedef struct es_wall_line {
 } es_wall_line;
 
 typedef struct es_wall_options {
+    double spacing_mm[2]; /* of the pixels, when it is known; 0: found */
     bool isotropic;     /* one scale for both axes */
     bool lag_free;      /* the lag is found too */
     double lag_s;       /* else this one: tracker's stamp minus video's */
@@ -197,7 +198,7 @@ typedef struct es_wall_reject {
 typedef struct es_wall_result {
     es_mat4 image_to_probe; /* columns: mm per pixel; the third their mean, across */
     double spacing_mm[2], spacing_ci95_mm[2];
-    double lag_s, lag_ci95_s; /* 0 wide when given */
+    double lag_s, lag_ci95_s; /* 0 wide when given, as the spacing's */
     double translation_ci95_mm[3], rotation_ci95_rad[3];
     es_vec3 floor_normal; /* in the reference, towards the probe */
     double floor_mm;      /* normal . p of its points */

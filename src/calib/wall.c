@@ -23,8 +23,18 @@ static const double MOST_RMS_MM = 4;
 
 /* ---- the model --------------------------------------------------------------------------- */
 
+bool wall_spacing_given(const es_wall_options *o) { return o->spacing_mm[0] > 0; }
+
+static int scale_count(const es_wall_options *o) {
+    return wall_spacing_given(o) ? 0 : o->isotropic ? 1 : 2;
+}
+
 int wall_parameter_count(const es_wall_options *o) {
-    return WALL_OPTIONAL + !o->isotropic + o->lag_free;
+    return WALL_SCALE_U + scale_count(o) + o->lag_free;
+}
+
+int wall_kind(const es_wall_options *o, int k) {
+    return k - WALL_SCALE_U < scale_count(o) ? k : WALL_LAG;
 }
 
 static es_mat4 small_turn(const double w[3]) {
@@ -43,16 +53,16 @@ static void across(es_vec3 n, es_vec3 *a, es_vec3 *b) {
 wall_state wall_moved(const wall_fit *fit, const double *x) {
     wall_state s = fit->base;
     es_vec3 a, b;
-    int at = WALL_OPTIONAL;
+    int scales = scale_count(fit->options);
     across(s.normal, &a, &b);
     s.turn = es_mat4_multiply(s.turn, small_turn(x + WALL_TURN));
     s.shift = es_vec3_add(s.shift, es_vec3_make(x[3], x[4], x[5]));
     s.normal = es_vec3_add(s.normal, es_vec3_scale(a, x[WALL_NORMAL]));
     s.normal = es_vec3_unit(es_vec3_add(s.normal, es_vec3_scale(b, x[WALL_NORMAL + 1])));
     s.distance += x[WALL_DISTANCE];
-    s.scale[0] *= exp(x[WALL_SCALE_U]);
-    s.scale[1] *= exp(fit->options->isotropic ? x[WALL_SCALE_U] : x[at++]);
-    if (fit->options->lag_free) s.lag += x[at];
+    if (scales > 0) s.scale[0] *= exp(x[WALL_SCALE_U]);
+    if (scales > 0) s.scale[1] *= exp(x[scales > 1 ? WALL_SCALE_V : WALL_SCALE_U]);
+    if (fit->options->lag_free) s.lag += x[WALL_SCALE_U + scales];
     return s;
 }
 
@@ -84,18 +94,14 @@ bool wall_pose(const wall_fit *fit, const es_wall_line *line, double lag, es_mat
 
 /* The fit's numbers are 1 + change / UNIT: forward differences, which step by
  * a share of the number, then move everything by some micrometres. */
-static const double UNIT[WALL_PARAMETERS] = {1, 1, 1, 100, 100, 100, 1, 1, 100, 1, 1, 1};
-static const double LAG_UNIT_S = 10;
+static const double UNIT[WALL_PARAMETERS] = {1, 1, 1, 100, 100, 100, 1, 1, 100, 1, 1, 10};
 /* A weak pull to the start keeps what the motion does not determine where it
  * was: 0.1 mm of residual for so much change. */
 static const double PULL[WALL_PARAMETERS] = {1, 1, 1, 300, 300, 300, 1, 1, 1000, 1, 1, 1};
 
 static void changes(const wall_fit *fit, const double *x, double change[WALL_PARAMETERS]) {
-    int n = wall_parameter_count(fit->options);
-    for (int k = 0; k < n; k++) {
-        bool lag = fit->options->lag_free && k == n - 1;
-        change[k] = (x[k] - 1) * (lag ? LAG_UNIT_S : UNIT[k]);
-    }
+    for (int k = 0; k < wall_parameter_count(fit->options); k++)
+        change[k] = (x[k] - 1) * UNIT[wall_kind(fit->options, k)];
 }
 
 static bool wall_residuals(void *context, const double *x, double *r, es_error *err) {
@@ -112,7 +118,8 @@ static bool wall_residuals(void *context, const double *x, double *r, es_error *
             *r = isfinite(miss) ? fit->weights[i] * miss : 0;
         }
     }
-    for (int k = 0; k < wall_parameter_count(fit->options); k++) *r++ = 0.1 * change[k] / PULL[k];
+    for (int k = 0; k < wall_parameter_count(fit->options); k++)
+        *r++ = 0.1 * change[k] / PULL[wall_kind(fit->options, k)];
     return true;
 }
 
@@ -180,7 +187,7 @@ static double apart(const wall_fit *fit, const wall_state *a, const wall_state *
         const double(*e)[2] = fit->lines[i].ends;
         es_vec3 px = es_vec3_make(0.5 * (e[0][0] + e[1][0]), 0.5 * (e[0][1] + e[1][1]), 0);
         es_vec3 d = es_vec3_sub(es_mat4_point(first, px), es_mat4_point(second, px));
-        sum += es_vec3_dot(d, d) / 1;
+        sum += es_vec3_dot(d, d);
     }
     return n ? sqrt(sum / (double)n) : 0;
 }

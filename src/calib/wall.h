@@ -4,14 +4,17 @@
 
 #include "echosolid/calib.h"
 
-/* The parameters as changes of a state: turns in rad, mm, shares of a scale, s. */
+/* The parameters as changes of a state: turns in rad, mm, shares of a scale, s.
+ * Those that are not free are left out, so the last ones have no fixed place
+ * in a fit's vector: wall_kind tells which parameter stands where. */
 enum {
-    WALL_TURN,           /* 3, of the image's axes about themselves */
-    WALL_SHIFT = 3,      /* 3, of the image's origin in the probe */
-    WALL_NORMAL = 6,     /* 2, of the floor's normal across itself */
-    WALL_DISTANCE = 8,   /* of the floor */
-    WALL_SCALE_U = 9,    /* both scales when isotropic */
-    WALL_OPTIONAL = 10,  /* then scale v, if free, and the lag, if free */
+    WALL_TURN,         /* 3, of the image's axes about themselves */
+    WALL_SHIFT = 3,    /* 3, of the image's origin in the probe */
+    WALL_NORMAL = 6,   /* 2, of the floor's normal across itself */
+    WALL_DISTANCE = 8, /* of the floor */
+    WALL_SCALE_U = 9,  /* both scales when isotropic */
+    WALL_SCALE_V,
+    WALL_LAG,
     WALL_PARAMETERS = ES_WALL_PARAMETERS
 };
 
@@ -33,7 +36,9 @@ typedef struct wall_fit {
     size_t stride;    /* every n-th line, for quick looks */
 } wall_fit;
 
+bool wall_spacing_given(const es_wall_options *options);
 int wall_parameter_count(const es_wall_options *options);
+int wall_kind(const es_wall_options *options, int parameter);
 /* `change` has wall_parameter_count numbers. */
 wall_state wall_moved(const wall_fit *fit, const double *change);
 es_mat4 wall_image_to_probe(const wall_state *state);

@@ -48,10 +48,8 @@ typedef struct view {
 /* Derivatives of one end's residual at the base. False when parallel. */
 static bool derive(const wall_fit *fit, double time_s, const double px[2], const es_mat4 *fixed,
                    double j[N]) {
-    int n = wall_parameter_count(fit->options);
-    for (int k = 0; k < n; k++) {
-        bool lag = fit->options->lag_free && k == n - 1;
-        double x[N] = {0}, miss[2], step = lag ? STEP[N - 1] : STEP[k];
+    for (int k = 0; k < wall_parameter_count(fit->options); k++) {
+        double x[N] = {0}, miss[2], step = STEP[wall_kind(fit->options, k)];
         for (int side = 0; side < 2; side++) {
             es_mat4 pose;
             x[k] = side ? -step : step;
@@ -148,8 +146,7 @@ static double invert(const double *a, int n, double *inverse) {
 
 static void add_prior(const view *v, double weight, double *matrix) {
     for (int k = 0; k < v->n; k++) {
-        bool lag = v->fit->options->lag_free && k == v->n - 1;
-        double prior = lag ? PRIOR[N - 1] : PRIOR[k];
+        double prior = PRIOR[wall_kind(v->fit->options, k)];
         matrix[k * v->n + k] += weight / (prior * prior);
     }
 }
@@ -196,7 +193,7 @@ static void spread_of_point(const view *v, const double *covariance, const doubl
     double j[3][N] = {{0}};
     es_vec3 p = es_vec3_make(px[0], px[1], 0);
     for (int k = 0; k < v->n; k++) {
-        double x[N] = {0}, step = k < WALL_OPTIONAL ? STEP[k] : STEP[N - 1];
+        double x[N] = {0}, step = STEP[wall_kind(v->fit->options, k)];
         x[k] = step;
         wall_state s = wall_moved(v->fit, x);
         es_vec3 high = es_mat4_point(wall_image_to_probe(&s), p);
@@ -359,13 +356,13 @@ static void name_parameters(const view *v, const double *covariance, es_wall_res
                   {"lag", "s", 0.1}};
     r->parameter_count = v->n;
     for (int k = 0; k < v->n; k++) {
-        bool lag = v->fit->options->lag_free && k == v->n - 1;
-        int word = lag ? N - 1 : k;
+        int word = wall_kind(v->fit->options, k);
         double ci = 1.96 * sqrt(covariance[k * v->n + k]);
         r->parameters[k] = (es_wall_parameter){words[word].name, words[word].unit, ci,
                                                ci <= words[word].limit};
     }
-    if (v->fit->options->isotropic) r->parameters[WALL_SCALE_U].name = "scale";
+    if (v->fit->options->isotropic && v->n > WALL_SCALE_U)
+        r->parameters[WALL_SCALE_U].name = "scale";
 }
 
 /* Between two poses their noise is averaged, so that a fit likes to be there:
@@ -393,7 +390,8 @@ static void take_intervals(const view *v, es_wall_result *r) {
         r->rotation_ci95_rad[k] = r->parameters[WALL_TURN + k].ci95;
         r->translation_ci95_mm[k] = r->parameters[WALL_SHIFT + k].ci95;
     }
-    int scale_v = v->fit->options->isotropic ? WALL_SCALE_U : WALL_OPTIONAL;
+    if (wall_spacing_given(v->fit->options)) return;
+    int scale_v = v->fit->options->isotropic ? WALL_SCALE_U : WALL_SCALE_V;
     r->spacing_ci95_mm[0] = r->spacing_mm[0] * r->parameters[WALL_SCALE_U].ci95;
     r->spacing_ci95_mm[1] = r->spacing_mm[1] * r->parameters[scale_v].ci95;
 }

@@ -91,7 +91,10 @@ static wall_state state_of(const double x[UNKNOWNS], es_vec3 n, const wall_fit *
                     .normal = n,
                     .distance = x[9],
                     .lag = lag};
-    if (fit->options->isotropic) s.scale[0] = s.scale[1] = sqrt(s.scale[0] * s.scale[1]);
+    if (wall_spacing_given(fit->options))
+        memcpy(s.scale, fit->options->spacing_mm, sizeof s.scale);
+    else if (fit->options->isotropic)
+        s.scale[0] = s.scale[1] = sqrt(s.scale[0] * s.scale[1]);
     return s;
 }
 
