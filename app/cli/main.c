@@ -14,6 +14,7 @@ const command *const commands[] = {
     &command_calibrate_spin,
     &command_calibrate_landmarks,
     &command_calibrate_lag,
+    &command_calibrate_wall,
     &command_reconstruct,
     &command_model,
     &command_surface,

@@ -209,8 +209,9 @@ typedef struct es_wall_result {
     int parameter_count;
     es_wall_motion missing[ES_WALL_MOTIONS]; /* most needed first */
     int missing_count;
-    double missing_ci95_mm; /* expected of target_ci95_mm with them */
-    double rock_rad, tilt_rad, raise_mm, slide_mm; /* ranges that the poses had */
+    double missing_ci95_mm; /* expected of target_ci95_mm with them; NaN: cannot be told */
+    double rock_rad, tilt_rad, raise_mm, slide_mm; /* ranges that the poses had, by the result */
+    double turned_rad[3]; /* standard deviations of the probe's turns about their own main axes */
     size_t frames_used, frames_rejected;
 } es_wall_result;
 /* ImageToProbe from the lines that a flat floor draws into the pictures: the

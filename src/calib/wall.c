@@ -215,8 +215,9 @@ static bool try_starts(wall_fit *fit, const wall_state *starts, size_t count, do
     fit->base = best;
     return isfinite(score[0]) ||
            es_fail(err, ES_GEOMETRY,
-                   "no place of the floor goes with the lines: are these poses of the probe, and is "
-                   "the floor still?");
+                   "the fit shrinks the picture to nothing: the probe's height over the floor hardly "
+                   "changes. Record again and also %s; and %s",
+                   es_wall_motion_text(ES_WALL_RAISE), es_wall_motion_text(ES_WALL_SLIDE));
 }
 
 /* A lag can be found only where poses stand on both sides of most lines. */
@@ -320,10 +321,9 @@ static bool judge(const wall_fit *fit, const es_wall_result *r, es_error *err) {
     list_missing(r, missing, sizeof missing);
     return es_fail(err, ES_GEOMETRY,
                    "the motion does not determine %s: a point of the picture is known within %.2g "
-                   "mm only, %g is allowed. Record again and also %s (then about %.2g mm)",
+                   "mm only, %g is allowed. Record again and also %s",
                    vague[0] ? vague : "ImageToProbe well enough", r->target_ci95_mm,
-                   fit->options->limit_mm, missing[0] ? missing : "take more pictures",
-                   r->missing_ci95_mm);
+                   fit->options->limit_mm, missing[0] ? missing : "take more pictures");
 }
 
 static bool solve(wall_fit *fit, double *misses, es_wall_result *result, es_wall_reject *rejects,

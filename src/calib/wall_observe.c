@@ -316,9 +316,42 @@ static void add_twin(es_wall_result *r, es_wall_motion motion) {
         r->missing[r->missing_count++] = twin;
 }
 
+/* The probe's turns from its first pose, as vectors: their deviations along
+ * their own main axes, whatever ImageToProbe is. */
+static void find_turns(const wall_fit *fit, double deviations[3]) {
+    double sum[3] = {0}, square[9] = {0}, values[3], vectors[9], count = 0;
+    es_mat4 first = {{0}}, pose, turn;
+    for (size_t i = 0; i < fit->count; i++) {
+        if (!wall_pose(fit, &fit->lines[i], fit->base.lag, &pose)) continue;
+        if (count++ == 0 && !es_mat4_invert(pose, &first, NULL)) return;
+        turn = es_mat4_multiply(first, pose);
+        es_quat q = es_quat_from_mat4(turn);
+        double s = sqrt(q.x * q.x + q.y * q.y + q.z * q.z);
+        double scale = s > 1e-12 ? 2 * atan2(q.w < 0 ? -s : s, fabs(q.w)) / s : 0;
+        const double v[3] = {scale * q.x, scale * q.y, scale * q.z};
+        for (int k = 0; k < 3; k++) sum[k] += v[k];
+        add_outer(square, v, 3, 1);
+    }
+    for (int k = 0; k < 9; k++) square[k] = square[k] / count - sum[k / 3] * sum[k % 3] / count / count;
+    es_eigen_symmetric(square, 3, values, vectors);
+    for (int k = 0; k < 3; k++) deviations[k] = sqrt(fmax(values[k], 0));
+}
+
+/* A fit that is far off cannot tell what is missing; the poses can, in part. */
+static bool ask_poses(const view *v, es_wall_result *r) {
+    const double far_mm = 20, least_rad = 5 * DEGREE; /* some 20 degrees both ways is 8 */
+    find_turns(v->fit, r->turned_rad);
+    if (r->target_ci95_mm < far_mm || r->turned_rad[1] > least_rad) return false;
+    r->missing[r->missing_count++] = ES_WALL_ROCK;
+    r->missing[r->missing_count++] = ES_WALL_TILT;
+    r->missing_ci95_mm = NAN;
+    return true;
+}
+
 /* Motions are added until a point is known well enough, or none helps. */
 static void find_missing(const view *v, es_wall_result *r) {
     view now = *v, tried, best = {0};
+    if (ask_poses(v, r)) return;
     r->missing_ci95_mm = r->target_ci95_mm;
     while (r->missing_ci95_mm > 1 && r->missing_count < ES_WALL_MOTIONS) {
         double least = INFINITY;

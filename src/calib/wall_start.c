@@ -98,8 +98,22 @@ static wall_state state_of(const double x[UNKNOWNS], es_vec3 n, const wall_fit *
     return s;
 }
 
+/* Of neighbouring normals only the best is kept. True: there is a better one. */
+static bool is_beaten(search *s, const wall_state *state, double score) {
+    for (size_t i = 0; i < s->found; i++) {
+        if (fabs(es_vec3_dot(s->starts[i].normal, state->normal)) < 0.94) continue; /* 20 deg */
+        if (s->scores[i] <= score) return true;
+        s->found--;
+        memmove(s->starts + i, s->starts + i + 1, (s->found - i) * sizeof *s->starts);
+        memmove(s->scores + i, s->scores + i + 1, (s->found - i) * sizeof *s->scores);
+        i--;
+    }
+    return false;
+}
+
 /* Sorted in, the best first. */
 static void keep(search *s, const wall_state *state, double score) {
+    if (is_beaten(s, state, score)) return;
     size_t at = s->found < s->room ? s->found++ : s->room;
     while (at > 0 && s->scores[at - 1] > score) {
         if (at < s->room) s->starts[at] = s->starts[at - 1], s->scores[at] = s->scores[at - 1];
