@@ -35,6 +35,7 @@ struct nearest_tree {
     bool with_sign;
     mesh_topology topology;
     float *vertex_normals; /* angle-weighted, of any length */
+    bool *rim;             /* per vertex: on the boundary */
 };
 
 /* What part of a triangle a nearest point lies on: FACE, EDGE + k, CORNER + k. */
@@ -182,6 +183,16 @@ static bool find_vertex_normals(nearest_tree *tree, es_error *err) {
     return true;
 }
 
+static bool find_rim(nearest_tree *tree, es_error *err) {
+    tree->rim = es_alloc_zero(tree->mesh->vertex_count, sizeof *tree->rim, err);
+    if (!tree->rim) return false;
+    for (size_t h = 0; h < tree->topology.half_edges; h++)
+        if (tree->topology.twin[h] == NO_TWIN)
+            tree->rim[tree->mesh->triangles[h]] =
+                tree->rim[tree->mesh->triangles[surface_next(h)]] = true;
+    return true;
+}
+
 static es_vec3 pseudo_normal(const nearest_tree *tree, const nearest_hit *hit) {
     size_t first = 3 * (size_t)hit->triangle;
     es_vec3 face = es_vec3_unit(surface_cross(tree->mesh, hit->triangle));
@@ -212,7 +223,8 @@ nearest_tree *surface_nearest_new(const es_mesh *mesh, bool with_sign, es_error 
     bool ok = tree->order && order_triangles(tree, err) && gather_corners(tree, err) &&
               build_boxes(tree, err);
     if (ok && with_sign)
-        ok = surface_topology_find(mesh, &tree->topology, err) && find_vertex_normals(tree, err);
+        ok = surface_topology_find(mesh, &tree->topology, err) && find_vertex_normals(tree, err) &&
+             find_rim(tree, err);
     if (ok) return tree;
     surface_nearest_free(tree);
     return NULL;
@@ -222,6 +234,7 @@ void surface_nearest_free(nearest_tree *tree) {
     if (!tree) return;
     surface_topology_clear(&tree->topology);
     es_free(tree->vertex_normals);
+    es_free(tree->rim);
     es_free(tree->order);
     es_free(tree->corners);
     es_free(tree->boxes);
@@ -330,4 +343,18 @@ double surface_nearest_distance(const nearest_tree *tree, es_vec3 point) {
     double distance = sqrt(best.squared);
     if (!tree->with_sign) return distance;
     return es_vec3_dot(best.way, pseudo_normal(tree, &best)) < 0 ? -distance : distance;
+}
+
+nearest_place surface_nearest_place(const nearest_tree *tree, es_vec3 point) {
+    nearest_hit best = search(tree, point);
+    size_t first = 3 * (size_t)best.triangle;
+    bool rim = false;
+    if (best.feature >= CORNER)
+        rim = tree->rim[tree->mesh->triangles[first + (size_t)(best.feature - CORNER)]];
+    else if (best.feature != FACE)
+        rim = tree->topology.twin[first + (size_t)(best.feature - EDGE)] == NO_TWIN;
+    return (nearest_place){.at = es_vec3_sub(point, best.way),
+                           .normal = es_vec3_unit(pseudo_normal(tree, &best)),
+                           .distance = sqrt(best.squared),
+                           .rim = rim};
 }

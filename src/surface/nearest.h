@@ -15,4 +15,12 @@ void surface_nearest_free(nearest_tree *tree);
  * is not finite. Safe from several threads at once. */
 double surface_nearest_distance(const nearest_tree *tree, es_vec3 point);
 
+/* The nearest point itself. Of a tree with sign. */
+typedef struct nearest_place {
+    es_vec3 at, normal; /* unit pseudo-normal, outwards */
+    double distance;
+    bool rim; /* on the boundary of an open mesh */
+} nearest_place;
+nearest_place surface_nearest_place(const nearest_tree *tree, es_vec3 point);
+
 #endif
