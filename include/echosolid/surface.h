@@ -169,20 +169,22 @@ bool es_surface_patches(const es_mesh *mesh, const es_patch_options *options, es
 es_mesh *es_mesh_split(const es_mesh *mesh, size_t *count, es_error *err);
 
 typedef struct es_decimate_options {
-    size_t triangles;       /* not fewer than this; 0: as few as the distance allows */
-    double max_distance_mm; /* from the vertices of the original; INFINITY: any */
+    size_t triangles;       /* stop at so many; 0: as few as the distance allows */
+    double max_distance_mm; /* of either surface from the other; INFINITY: any */
 } es_decimate_options;
 typedef struct es_decimate_report {
-    size_t collapsed;
-    double max_distance_mm; /* of the original's vertices to the result, as bounded */
+    size_t triangles_before;
+    es_mesh_distance to_original, from_original; /* measured on the result */
 } es_decimate_report;
 /* In place: fewer triangles by collapsing edges, the cheapest first by the
  * quadric error of Garland and Heckbert 1997; each only if the surface stays a
  * two-manifold of the same shape, no facet turns over, and every vertex of the
- * original stays within max_distance_mm of a triangle near it. Rims are kept to
- * their lines. Confidence goes with the vertices. On failure the mesh is as it
- * was. ES_GEOMETRY for bad edges, ES_USAGE for a distance not above 0. */
-bool es_mesh_decimate(es_mesh *mesh, const es_decimate_options *options,
+ * original stays near. The result is measured both ways, and made again with a
+ * smaller allowance if a sample lies further off than max_distance_mm. Rims keep
+ * to their lines. Confidence goes with the vertices. On failure the mesh is as it
+ * was. ES_GEOMETRY for bad edges or a distance that cannot be kept, ES_USAGE for
+ * a distance not above 0, or neither of the two given. */
+bool es_mesh_decimate(es_mesh *mesh, const es_decimate_options *options, es_pool *pool,
                       es_decimate_report *report, es_error *err);
 
 #ifdef __cplusplus

@@ -166,10 +166,11 @@ static uint32_t put_product(step_file *file, es_step_schema schema, const char *
     step_end(file);
     step_add(file, "PRODUCT_RELATED_PRODUCT_CATEGORY('part',$,(#%u))", product);
     uint32_t formation =
-        ap203 ? step_add(file,
-                         "PRODUCT_DEFINITION_FORMATION_WITH_SPECIFIED_SOURCE('','',#%u,.NOT_KNOWN.)",
-                         product)
-              : step_add(file, "PRODUCT_DEFINITION_FORMATION('','',#%u)", product);
+        ap203
+            ? step_add(file,
+                       "PRODUCT_DEFINITION_FORMATION_WITH_SPECIFIED_SOURCE('','',#%u,.NOT_KNOWN.)",
+                       product)
+            : step_add(file, "PRODUCT_DEFINITION_FORMATION('','',#%u)", product);
     uint32_t view =
         ap203 ? step_add(file, "DESIGN_CONTEXT('',#%u,'design')", application)
               : step_add(file, "PRODUCT_DEFINITION_CONTEXT('part definition',#%u,'design')",

@@ -38,16 +38,16 @@ static bool write_facet(facet_writer *w, uint32_t triangle, uint32_t *face, step
         corner[i] = rounded_vertex(w->mesh, k[i]);
         if (w->point[k[i]] == 0) w->point[k[i]] = step_point(w->file, "", corner[i]);
     }
-    es_vec3 cross = es_vec3_cross(es_vec3_sub(corner[1], corner[0]),
-                                  es_vec3_sub(corner[2], corner[0]));
+    es_vec3 cross =
+        es_vec3_cross(es_vec3_sub(corner[1], corner[0]), es_vec3_sub(corner[2], corner[0]));
     if (!(es_vec3_length(cross) > 0))
         return es_fail(w->file->err, ES_GEOMETRY,
                        "triangle %u has no area once rounded to 0.1 um; collapse short edges first",
                        triangle);
     add_to_sum(sum, corner, cross);
     step_file *f = w->file;
-    uint32_t loop = step_add(f, "POLY_LOOP('',(#%u,#%u,#%u))", w->point[k[0]], w->point[k[1]],
-                             w->point[k[2]]);
+    uint32_t loop =
+        step_add(f, "POLY_LOOP('',(#%u,#%u,#%u))", w->point[k[0]], w->point[k[1]], w->point[k[2]]);
     uint32_t bound = step_add(f, "FACE_OUTER_BOUND('',#%u,.T.)", loop);
     uint32_t normal = step_direction(f, es_vec3_unit(cross));
     uint32_t axes = step_add(f, "AXIS2_PLACEMENT_3D('',#%u,#%u,$)", w->point[k[0]], normal);
@@ -112,8 +112,8 @@ bool step_write_mesh(step_file *file, const es_mesh *mesh, const char *encoded, 
     step_pieces pieces = {0};
     w.point = es_alloc_zero(mesh->vertex_count, sizeof *w.point, file->err);
     w.faces = w.point ? es_alloc(mesh->triangle_count, sizeof *w.faces, file->err) : NULL;
-    bool ok = w.faces && find_pieces(mesh, &pieces, file->err) &&
-              write_pieces(&w, &pieces, encoded, sum);
+    bool ok =
+        w.faces && find_pieces(mesh, &pieces, file->err) && write_pieces(&w, &pieces, encoded, sum);
     for (size_t v = 0; ok && v < mesh->vertex_count; v++) sum->report.vertices += w.point[v] != 0;
     if (ok) sum->report.edges += 3 * mesh->triangle_count / 2;
     step_pieces_clear(&pieces);

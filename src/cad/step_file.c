@@ -93,7 +93,11 @@ char *step_real(double value, char text[STEP_REAL_SIZE]) {
 static uint32_t next_character(const unsigned char **at) {
     static const uint32_t LEAST[4] = {0, 0x80, 0x800, 0x10000};
     uint32_t first = *(*at)++;
-    int more = first < 0x80 ? 0 : first >> 5 == 6 ? 1 : first >> 4 == 14 ? 2 : first >> 3 == 30 ? 3 : -1;
+    int more = first < 0x80       ? 0
+               : first >> 5 == 6  ? 1
+               : first >> 4 == 14 ? 2
+               : first >> 3 == 30 ? 3
+                                  : -1;
     if (more < 0) return UINT32_MAX;
     uint32_t character = more == 0 ? first : first & (0x3fu >> more);
     for (int i = 0; i < more; i++, (*at)++) {

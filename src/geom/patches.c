@@ -91,7 +91,8 @@ int es_patch_side(const es_patch *patch, int k, uint32_t side[4]) {
     static const int CUBIC[4][4] = {{0, 4, 8, 12}, {12, 13, 14, 15}, {15, 11, 7, 3}, {3, 2, 1, 0}};
     static const int RULED[4][4] = {{0, 2, 4, 6}, {6, 7, 0, 0}, {7, 5, 3, 1}, {1, 0, 0, 0}};
     int count = patch->ruled && k % 2 ? 2 : 4;
-    for (int i = 0; i < count; i++) side[i] = patch->point[patch->ruled ? RULED[k][i] : CUBIC[k][i]];
+    for (int i = 0; i < count; i++)
+        side[i] = patch->point[patch->ruled ? RULED[k][i] : CUBIC[k][i]];
     return count;
 }
 
@@ -204,8 +205,9 @@ static uint32_t grid_vertex(tessellation *t, size_t patch, int i, int j) {
     int n = t->steps;
     size_t inner = (size_t)(n - 1), edges = t->edges->count * inner;
     int side = j == 0 ? 0 : i == n ? 1 : j == n ? 2 : i == 0 ? 3 : -1;
-    if (side < 0) return (uint32_t)(edges + patch * inner * inner + (size_t)(i - 1) * inner +
-                                    (size_t)(j - 1));
+    if (side < 0)
+        return (uint32_t)(edges + patch * inner * inner + (size_t)(i - 1) * inner +
+                          (size_t)(j - 1));
     uint32_t along[4];
     int count = es_patch_side(&t->patches->patches[patch], side, along);
     int step = side == 0 ? i : side == 1 ? j : side == 2 ? n - i : n - j;

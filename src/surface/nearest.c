@@ -243,9 +243,11 @@ void surface_nearest_free(nearest_tree *tree) {
 
 /* ---- searching ------------------------------------------------------------------ */
 
-/* Plain comparisons: fmax is a call, and there are no NaNs here. */
+/* Without branches: max instructions. fmax is a call, and there are no NaNs here. */
 static double outside_range(float low, double x, float high) {
-    return x < low ? low - x : x > high ? x - high : 0;
+    double below = low - x, above = x - high;
+    double most = below > above ? below : above;
+    return most > 0 ? most : 0;
 }
 
 static double box_distance_squared(const bounds *box, es_vec3 p) {
@@ -281,10 +283,8 @@ static const double THIN = 1e-24;
 
 /* When the foot of the point on the plane lies in the triangle it is the
  * nearest point, else the nearest is on a side. */
-static void offer_triangle(const float *numbers, uint32_t triangle, es_vec3 p, nearest_hit *best) {
-    es_vec3 corner[3];
-    for (int k = 0; k < 3; k++)
-        corner[k] = es_vec3_make(numbers[3 * k], numbers[3 * k + 1], numbers[3 * k + 2]);
+static void offer_triangle(const es_vec3 corner[3], uint32_t triangle, es_vec3 p,
+                           nearest_hit *best) {
     es_vec3 u = es_vec3_sub(corner[1], corner[0]), v = es_vec3_sub(corner[2], corner[0]);
     es_vec3 way = es_vec3_sub(p, corner[0]), normal = es_vec3_cross(u, v);
     double area2 = es_vec3_dot(normal, normal), height = es_vec3_dot(way, normal);
@@ -301,6 +301,12 @@ static void offer_triangle(const float *numbers, uint32_t triangle, es_vec3 p, n
     for (int k = 0; k < 3; k++) offer_side(best, corner, k, p, triangle);
 }
 
+double surface_triangle_squared(const es_vec3 corner[3], es_vec3 point, double limit) {
+    nearest_hit best = {.squared = nextafter(limit, INFINITY)};
+    offer_triangle(corner, 0, point, &best);
+    return best.squared;
+}
+
 typedef struct waiting {
     double squared;
     size_t index;
@@ -308,8 +314,12 @@ typedef struct waiting {
 } waiting;
 
 static void search_leaf(const nearest_tree *tree, size_t leaf, es_vec3 p, nearest_hit *best) {
-    for (size_t i = LEAF * leaf; i < leaf_end(tree, leaf); i++)
-        offer_triangle(tree->corners + 9 * i, tree->order[i], p, best);
+    for (size_t i = LEAF * leaf; i < leaf_end(tree, leaf); i++) {
+        const float *n = tree->corners + 9 * i;
+        const es_vec3 corner[3] = {es_vec3_make(n[0], n[1], n[2]), es_vec3_make(n[3], n[4], n[5]),
+                                   es_vec3_make(n[6], n[7], n[8])};
+        offer_triangle(corner, tree->order[i], p, best);
+    }
 }
 
 static nearest_hit search(const nearest_tree *tree, es_vec3 p) {

@@ -23,4 +23,13 @@ typedef struct nearest_place {
 } nearest_place;
 nearest_place surface_nearest_place(const nearest_tree *tree, es_vec3 point);
 
+/* es_mesh_compare with points in the triangles only, for fine meshes, and with a
+ * tree that is there. `from` must be sound and have an area of at least some
+ * sample_mm2. */
+bool surface_compare_points(const es_mesh *from, const nearest_tree *to, double sample_mm2,
+                            es_pool *pool, es_mesh_distance *distance, es_error *err);
+
+/* The squared distance of a point from one triangle, exact below `limit`. */
+double surface_triangle_squared(const es_vec3 corner[3], es_vec3 point, double limit);
+
 #endif

@@ -15,9 +15,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROUNDS = 7, STEPS_MAX = 40, QUADS_AT_ONCE = 16 };
-static const double LAMBDA[ROUNDS] = {3, 1, 0.3, 0.1, 0.05, 0.02, 0.01};
-static const double GLIDE[ROUNDS] = {1, 1, 0.3, 0.1, 0.05, 0.02, 0.02};
+enum { ROUNDS = 5, STEPS_MAX = 40, QUADS_AT_ONCE = 16 };
+static const double LAMBDA[ROUNDS] = {1, 0.2, 0.05, 0.02, 0.01};
+static const double GLIDE[ROUNDS] = {1, 0.5, 0.1, 0.03, 0.02};
 static const double SOLVED = 1e-3; /* of the first residual */
 
 typedef struct sample_target {
@@ -56,10 +56,9 @@ static void sample_patch(const fit_state *s, double p[16][3], double out[FIT_POI
                 for (int a = 0; a < 3; a++) row[j][a] += s->basis[i][k] * p[4 * k + j][a];
         for (int m = 0; m < FIT_SAMPLES; m++)
             for (int a = 0; a < 3; a++)
-                out[FIT_SAMPLES * i + m][a] = s->basis[m][0] * row[0][a] +
-                                              s->basis[m][1] * row[1][a] +
-                                              s->basis[m][2] * row[2][a] +
-                                              s->basis[m][3] * row[3][a];
+                out[FIT_SAMPLES * i + m][a] =
+                    s->basis[m][0] * row[0][a] + s->basis[m][1] * row[1][a] +
+                    s->basis[m][2] * row[2][a] + s->basis[m][3] * row[3][a];
     }
 }
 
@@ -102,8 +101,7 @@ static void force_quad(fit_state *s, size_t quad) {
         es_vec3 x = es_vec3_make(at[i][0], at[i][1], at[i][2]);
         if (s->against_targets) x = es_vec3_sub(t->at, x);
         double across = es_vec3_dot(x, t->normal);
-        x = es_vec3_scale(es_vec3_add(es_vec3_scale(t->normal, across),
-                                      es_vec3_scale(x, s->glide)),
+        x = es_vec3_scale(es_vec3_add(es_vec3_scale(t->normal, across), es_vec3_scale(x, s->glide)),
                           t->weight);
         at[i][0] = x.x;
         at[i][1] = x.y;

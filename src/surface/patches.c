@@ -7,11 +7,18 @@
 
 #include "patch_fit.h"
 
-enum { TRIES = 4, SHIFTS = 5, FIRST_PATCHES = 500, DRAWN_STEPS = 5, THICKNESS_ROUNDS = 4 };
+enum {
+    FITS = 4,
+    GRIDS = 12,
+    SHIFTS = 3,
+    FIRST_PATCHES = 500,
+    DRAWN_STEPS = 5,
+    THICKNESS_ROUNDS = 4
+};
 static const double ORDER = 2.3, CELL_MAX_MM = 10;
 /* A surface crosses 1.5 edges of a cubic grid per cell's area, over all directions. */
 static const double QUADS_PER_CELL = 1.5;
-static const double SAMPLES_WANTED = 20000;
+static const double SAMPLES_WANTED = 30000;
 
 typedef struct patch_job {
     const es_mesh *mesh;
@@ -90,8 +97,8 @@ static bool choose_patches(patch_job *job, es_patch_report *report, es_error *er
     if (!job->use) return false;
     report->patches = 0;
     for (uint32_t q = 0; q < job->quads.quad_count; q++)
-        job->use[q] = job->closed || (surface_quad_is_whole(&job->quads, q) &&
-                                      job->seen[q] > FIT_POINTS / 2);
+        job->use[q] =
+            job->closed || (surface_quad_is_whole(&job->quads, q) && job->seen[q] > FIT_POINTS / 2);
     report->dropped = job->closed ? 0 : drop_pinches(job);
     for (uint32_t q = 0; q < job->quads.quad_count; q++) report->patches += job->use[q];
     if (report->patches > 0) return true;
@@ -114,7 +121,7 @@ static bool number_points(patch_job *job, size_t *count, es_error *err) {
     }
     *count = 0;
     for (size_t r = 0; r < job->masks.rows; r++)
-        if (job->point[r]) job->point[r] = (uint32_t)++*count;
+        if (job->point[r]) job->point[r] = (uint32_t)++ * count;
     return true;
 }
 
@@ -210,8 +217,8 @@ static void add_back(es_patches *patches, size_t count) {
         es_patch *back = &patches->patches[patches->count++];
         *back = (es_patch){.ruled = false};
         for (int i = 0; i < 16; i++)
-            back->point[i] = patches->patches[p].point[4 * (i % 4) + i / 4] +
-                             (uint32_t)patches->point_count;
+            back->point[i] =
+                patches->patches[p].point[4 * (i % 4) + i / 4] + (uint32_t)patches->point_count;
     }
 }
 
@@ -306,10 +313,13 @@ static bool measure(const patch_job *job, const es_patches *patches, es_patch_re
     es_patches front = *patches;
     front.count = report->patches;
     es_mesh drawn = {0};
+    nearest_tree *tree = NULL;
     double each = job->area / SAMPLES_WANTED;
     bool ok = es_patches_mesh(&front, DRAWN_STEPS, &drawn, err) &&
-              es_mesh_compare(&drawn, job->mesh, each, job->pool, &report->to_mesh, err) &&
-              es_mesh_compare(job->mesh, &drawn, each, job->pool, &report->from_mesh, err);
+              surface_compare_points(&drawn, job->tree, each, job->pool, &report->to_mesh, err) &&
+              (tree = surface_nearest_new(&drawn, true, err)) != NULL &&
+              surface_compare_points(job->mesh, tree, each, job->pool, &report->from_mesh, err);
+    surface_nearest_free(tree);
     es_mesh_clear(&drawn);
     return ok;
 }
@@ -328,20 +338,28 @@ static long count_euler(const quad_mesh *q) {
 
 /* ---- one size of patches -------------------------------------------------------------------- */
 
-/* Another place of the grid when the surface is not two-manifold on it. */
-static bool find_grid(patch_job *job, double cell, es_error *err) {
+static bool has_shape(const patch_job *job, long euler) {
+    return job->quads.bad == 0 && job->quads.quad_count > 0 &&
+           (!job->closed || count_euler(&job->quads) == euler);
+}
+
+/* Another place of the grid when the surface is not two-manifold on it, or has
+ * other handles than the mesh: a narrow gap between two folds closes on a coarse
+ * grid. */
+static bool find_grid(patch_job *job, double cell, long euler, es_error *err) {
     for (int shift = 0; shift < SHIFTS; shift++) {
         surface_quads_clear(&job->quads);
-        double size = cell * (1 - 0.01 * shift), by = 0.17 * shift;
+        double size = cell * (1 - 0.02 * shift), by = 0.17 * shift;
         if (!surface_quads_find(job->tree, job->box, size, by, job->closed, &job->quads, err))
             return false;
-        if (job->quads.bad == 0 && job->quads.quad_count > 0) return true;
+        if (has_shape(job, euler)) return true;
     }
-    return es_fail(err, ES_GEOMETRY,
-                   "cells of %.3g mm are too coarse for the surface: %zu of their edges are not "
-                   "those of a two-manifold; take a smaller tolerance, smooth the surface, or "
-                   "write facets",
-                   cell, job->quads.bad);
+    if (job->quads.bad == 0 && job->quads.quad_count > 0 && job->options->cell_mm > 0) return true;
+    return es_fail(
+        err, ES_GEOMETRY,
+        "cells of %.3g mm are too coarse for the shape of the surface (narrow gaps, "
+        "handles, specks); take a smaller tolerance, smooth the surface, or write facets",
+        cell);
 }
 
 static bool try_cell(patch_job *job, double cell, es_patches *patches, es_patch_report *report,
@@ -350,7 +368,8 @@ static bool try_cell(patch_job *job, double cell, es_patches *patches, es_patch_
     report->cell_mm = cell;
     report->tries++;
     report->walls = report->folded = 0;
-    if (!find_grid(job, cell, err) || !surface_masks_find(&job->quads, &job->masks, err))
+    if (!find_grid(job, cell, report->mesh_euler, err) ||
+        !surface_masks_find(&job->quads, &job->masks, err))
         return false;
     job->seen = es_alloc_zero(job->quads.quad_count, 1, err);
     patch_fit fit = {job->tree, job->pool, &job->quads, &job->masks, cell, job->seen};
@@ -371,14 +390,16 @@ static bool try_cells(patch_job *job, es_patches *patches, es_patch_report *repo
     double cell = fmin(CELL_MAX_MM, sqrt(QUADS_PER_CELL * job->area / FIRST_PATCHES));
     bool found = false;
     cell = o->cell_mm > 0 ? o->cell_mm : fmax(cell, least);
-    for (int i = 0; i < TRIES; i++) {
+    for (int i = 0, fits = 0; i < GRIDS && fits < FITS; i++) {
         es_patches next = {0};
-        es_patch_report r = {.tries = report->tries, .closed = job->closed,
-                             .mesh_euler = report->mesh_euler};
+        es_patch_report r = {
+            .tries = report->tries, .closed = job->closed, .mesh_euler = report->mesh_euler};
         es_error why = {0};
         bool ok = try_cell(job, cell, &next, &r, &why);
         report->tries = r.tries;
-        if (!ok && (why.code != ES_GEOMETRY || i == TRIES - 1 || o->cell_mm > 0))
+        fits += ok;
+        if (!ok &&
+            (why.code != ES_GEOMETRY || i == GRIDS - 1 || cell <= 1.001 * least || o->cell_mm > 0))
             return found || es_fail(err, why.code, "%s", why.message);
         if (ok && (!found || worst_p95(job, &r) < worst_p95(job, report))) {
             es_patches_clear(patches);
@@ -389,13 +410,14 @@ static bool try_cells(patch_job *job, es_patches *patches, es_patch_report *repo
             es_patches_clear(&next);
         }
         if (found && (report->reached || o->cell_mm > 0 || cell <= 1.001 * least)) break;
-        double ratio = ok ? pow(o->tolerance_mm / worst_p95(job, &r), 1 / ORDER) : 0.7;
-        cell = fmax(least, cell * fmax(0.5, fmin(0.93, 0.96 * ratio)));
+        double ratio = ok ? pow(o->tolerance_mm / worst_p95(job, &r), 1 / ORDER) : 0.9;
+        cell = fmax(least, cell * fmax(0.5, fmin(0.93, 0.97 * ratio)));
     }
     return found;
 }
 
-/* ---- the door --------------------------------------------------------------------------------- */
+/* ---- the door ---------------------------------------------------------------------------------
+ */
 
 static bool check_options(const es_patch_options *o, es_error *err) {
     if (!(o->tolerance_mm > 0) || !(o->cell_mm >= 0) || isinf(o->cell_mm))

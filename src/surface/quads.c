@@ -23,8 +23,8 @@ typedef struct dual_grid {
     es_vec3 origin;
     size_t size[3], stride[3], count; /* of nodes */
     bool closed;
-    float *distance;  /* per node */
-    uint32_t *active; /* per node: cell that starts there as number + 1, or 0 */
+    float *distance;             /* per node */
+    uint32_t *active;            /* per node: cell that starts there as number + 1, or 0 */
     uint32_t (*edge_vertex)[12]; /* per active cell: vertex of its edges, UINT32_MAX: none */
     size_t active_count;
 } dual_grid;
@@ -32,8 +32,8 @@ typedef struct dual_grid {
 /* ---- distances --------------------------------------------------------------------- */
 
 static es_vec3 node_place(const dual_grid *g, size_t x, size_t y, size_t z) {
-    return es_vec3_add(g->origin, es_vec3_scale(es_vec3_make((double)x, (double)y, (double)z),
-                                                g->cell));
+    return es_vec3_add(g->origin,
+                       es_vec3_scale(es_vec3_make((double)x, (double)y, (double)z), g->cell));
 }
 
 /* A distance changes by at most a cell from node to node: where it is large,
@@ -44,7 +44,7 @@ static void fill_row(dual_grid *g, size_t y, size_t z) {
         double d = surface_nearest_distance(g->tree, node_place(g, x, y, z));
         row[x] = (float)(d == 0 ? 1e-9 * g->cell : d);
         double left = fabs(d) - g->cell;
-        for (; left > 2 * g->cell && x + 1 < g->size[0]; left -= g->cell)
+        for (; left > 1.5 * g->cell && x + 1 < g->size[0]; left -= g->cell)
             row[++x] = (float)copysign(left, d);
     }
 }
@@ -145,10 +145,10 @@ static bool group_edges(const dual_grid *g, size_t cell, int group[12]) {
 
 static es_vec3 crossing_place(const dual_grid *g, size_t node, int axis) {
     double a = g->distance[node], b = g->distance[node + g->stride[axis]], t = a / (a - b);
-    es_vec3 p = node_place(g, node % g->size[0], node / g->stride[1] % g->size[1],
-                           node / g->stride[2]);
-    return es_vec3_add(p, es_vec3_scale(es_vec3_make(axis == 0, axis == 1, axis == 2),
-                                        t * g->cell));
+    es_vec3 p =
+        node_place(g, node % g->size[0], node / g->stride[1] % g->size[1], node / g->stride[2]);
+    return es_vec3_add(p,
+                       es_vec3_scale(es_vec3_make(axis == 0, axis == 1, axis == 2), t * g->cell));
 }
 
 static void add_vertices(const dual_grid *g, size_t cell, const int group[12],
@@ -182,7 +182,8 @@ static bool is_inner(const dual_grid *g, size_t node, size_t margin) {
 static bool make_vertices(dual_grid *g, quad_mesh *quads, es_error *err) {
     int group[12];
     for (size_t n = 0; n < g->count; n++)
-        if (is_inner(g, n, 0) && group_edges(g, n, group)) g->active[n] = (uint32_t)++g->active_count;
+        if (is_inner(g, n, 0) && group_edges(g, n, group))
+            g->active[n] = (uint32_t)++g->active_count;
     size_t most = 4 * g->active_count; /* a cell has four sheets at most */
     g->edge_vertex = es_alloc(g->active_count, sizeof *g->edge_vertex, err);
     quads->vertices = g->edge_vertex ? es_alloc(most, 3 * sizeof(double), err) : NULL;
@@ -246,7 +247,8 @@ static bool pair_sides(quad_mesh *quads, es_error *err) {
     }
     qsort(sides, count, sizeof *sides, by_ends);
     for (size_t i = 0, j; i < count; i = j) {
-        for (j = i + 1; j < count && sides[j].low == sides[i].low && sides[j].high == sides[i].high;)
+        for (j = i + 1;
+             j < count && sides[j].low == sides[i].low && sides[j].high == sides[i].high;)
             j++;
         uint32_t a = sides[i].half_edge, b = j - i == 2 ? sides[i + 1].half_edge : a;
         if (j - i > 2 || (j - i == 2 && quads->quads[a] == quads->quads[b])) quads->bad++;
