@@ -22,6 +22,7 @@ BELOW["recon"].add("compat")
 BELOW["compat"] = {"base", "geom", "image", "picture", "recon"}  # a second header of recon
 BELOW["doctor"] = BELOW["spacing"] | {"spacing"}  # a second header of spacing
 BELOW["spacing"].add("doctor")
+BELOW["solid"] = {"base", "cad", "surface"}  # a second header of the pipeline
 BELOW["report"] = {"base", "geom", "image", "picture"}  # a header of the pipeline
 
 # What only one room may touch: the library beside its door.
