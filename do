@@ -21,7 +21,8 @@ BUILD_PACKAGES="gcc g++ libc6-dev cmake ninja-build pkg-config zlib1g-dev libpng
     libzip-dev libmatio-dev libhdf5-dev libopenjp2-7-dev libdcmtk-dev libavformat-dev libavcodec-dev
     libavutil-dev libswscale-dev libkissfft-dev"
 TEST_PACKAGES="libcmocka-dev clang libclang-rt-14-dev clang-format shellcheck python3 python3-vtk9
-    man-db python3-numpy python3-pydicom python3-h5py python3-scipy dcmtk libgdcm-tools ffmpeg"
+    man-db python3-numpy python3-pydicom python3-h5py python3-scipy dcmtk libgdcm-tools ffmpeg
+    libocct-data-exchange-dev"
 
 # What runs under the thread sanitizer.
 THREADED_TESTS="test_base_pool test_pipeline_setup test_recon_volume test_recon_distance
