@@ -274,9 +274,25 @@ class Cli(unittest.TestCase):
         self.assertAlmostEqual(j["duration_s"], 119 / 25, places=6)
         names = {t["name"]: t["valid"] for t in j["transforms"]}
         self.assertEqual(names["ProbeToTracker"], 120)
+        self.assertAlmostEqual(j["rate_hz"], 25, places=6)
+        self.assertGreater(j["transforms"][0]["path_mm"], 1)
+        self.assertIn(j["spacing_verdict"]["verdict"], ("known", "unknown"))
+        self.assertEqual(j["doctor"]["errors"], 0)
+        quick = run_json("info", self.path("scan.igs.mha"), "--quick")
+        self.assertEqual((quick["spacing_verdict"], quick["doctor"]), (None, None))
+        self.assertEqual(quick["frames"], 120)
         j = run_json("info", self.path("volume.mha"))
         self.assertEqual((j["kind"], len(j["size"])), ("volume", 3))
         self.assertTrue(run_json("info", self.path("knee.stl"))["check"]["closed"])
+
+    def test_info_writes_a_contact_sheet_of_a_recording_alone(self):
+        run("info", self.path("scan.igs.mha"), "--quick", "--picture", self.path("sheet.png"))
+        head = open(self.path("sheet.png"), "rb").read(24)
+        self.assertEqual(head[:8], b"\x89PNG\r\n\x1a\n")
+        width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+        # 4 x 3 cells of 240 x 240 (the frames are square), labels of 14, gaps of 6
+        self.assertEqual((width, height), (4 * 246 + 6, 3 * 260 + 6))
+        self.refused("info", "knee.stl", "--picture", "none.png", status=2, leaves_no="none.png")
 
     def test_reconstruct_json_has_the_stable_keys(self):
         j = run_json("reconstruct", self.path("scan.igs.mha"), "--config", self.path("scan.xml"),

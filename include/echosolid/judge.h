@@ -31,6 +31,8 @@ typedef struct es_judgement {
     es_evidence_list evidence;
     es_decisions decisions; /* what was taken from files as depth and probe */
     es_spacing_verdict verdict;
+    /* Without matrices and scan conversion: what those can be compared with. */
+    es_spacing_verdict without_matrices;
 } es_judgement;
 /* Reads the source to its end and rewinds it where it can. One pass. */
 bool es_judge(es_source *source, const es_judge_request *request, es_judgement *judgement,
