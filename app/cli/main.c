@@ -15,6 +15,7 @@ const command *const commands[] = {
     &command_calibrate_landmarks,
     &command_calibrate_lag,
     &command_reconstruct,
+    &command_bone,
     &command_model,
     &command_surface,
     &command_simulate,

@@ -70,6 +70,8 @@ static bool check_fan(const es_bone_options *o, es_error *err) {
 }
 
 static bool check_options(const es_bone_options *o, es_error *err) {
+    if (o->edge != ES_BONE_CREST && o->edge != ES_BONE_FRONT)
+        return es_fail(err, ES_USAGE, "%d is no edge of an echo", (int)o->edge);
     if (o->has_clip && (o->clip_size[0] <= 0 || o->clip_size[1] <= 0))
         return es_fail(err, ES_USAGE, "the clip is %d x %d pixels; expected 1 x 1 at least",
                        o->clip_size[0], o->clip_size[1]);
