@@ -12,11 +12,12 @@ BELOW = {"base": set(), "geom": {"base"}, "image": {"base", "geom"},
          "picture": {"base", "geom", "image"}}
 for room in SIBLINGS:
     BELOW[room] = {"base", "geom", "image", "picture"}
-BELOW["pipeline"] = {"base", "geom", "image", "picture", "report", "compat", "doctor", "judge",
+BELOW["pipeline"] = {"base", "geom", "image", "picture", "report", "compat", "doctor", "judge", "bone_flow",
                      "calibration"} | SIBLINGS
 BELOW["calibration"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["live"] = BELOW["pipeline"]
 BELOW["judge"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
+BELOW["bone_flow"] = BELOW["judge"]  # a third one
 BELOW["recon"].add("compat")
 BELOW["compat"] = {"base", "geom", "image", "picture", "recon"}  # a second header of recon
 BELOW["doctor"] = BELOW["spacing"] | {"spacing"}  # a second header of spacing

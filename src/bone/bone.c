@@ -138,9 +138,11 @@ bool es_bone_detect(es_bone *bone, const es_image *image, es_trace *trace, es_er
     }
     bone->detector(beams, bone->scratch, bone->map);
     if (!path_find(&bone->path, beams, bone->map, &bone->options, err)) return false;
-    float *crest = bone->scratch[0];
+    float *crest = bone->scratch[0], *tone = bone->scratch[2];
     beams_smooth(beams, beams->echo, CREST_DEPTH_MM, CREST_LINES_MM, bone->scratch[1], crest);
-    pieces_judge(beams, bone->map, crest, &bone->options, &bone->path);
+    beams_smooth(beams, beams->tone, CREST_DEPTH_MM, CREST_LINES_MM, bone->scratch[1], tone);
+    struct smoothed smooth = {.echo = crest, .tone = tone};
+    pieces_judge(beams, bone->map, &smooth, &bone->options, &bone->path);
     crest_trace(beams, crest, bone->map, &bone->path, &bone->options, trace);
     return true;
 }

@@ -89,9 +89,14 @@ void path_clear(struct path *path);
 
 /* ---- pieces.c ------------------------------------------------------------------ */
 
-/* Takes back what of the path is not believed: crossings between echoes, short
- * pieces, layers above bone. `echo` is the picture, lightly smoothed. */
-void pieces_judge(const struct beams *beams, const float *map, const float *echo,
+/* The picture, lightly smoothed: as it is, and on the fixed scale. */
+struct smoothed {
+    const float *echo, *tone;
+};
+
+/* Takes back what of the path is not believed: crossings between echoes, faint
+ * and short pieces, wires in water, layers above bone. */
+void pieces_judge(const struct beams *beams, const float *map, const struct smoothed *smooth,
                   const es_bone_options *options, struct path *path);
 
 /* The line after the last one that is joined to `first`. */
