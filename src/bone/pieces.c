@@ -61,7 +61,7 @@ static float brightest(const struct beams *beams, const float *echo) {
     float most = 0;
     for (size_t i = 0; i < beams->lines; i++)
         for (uint32_t z = beams->first[i]; z < beams->last[i]; z++)
-            most = fmaxf(most, echo[i * beams->samples + z]);
+            most = echo[i * beams->samples + z] > most ? echo[i * beams->samples + z] : most;
     return most;
 }
 
