@@ -273,7 +273,7 @@ static void insert_frame(const batch *b, size_t f, cell *c) {
             span->keep = mask ? mask + (size_t)cuts[i].v * s->width + pixels.from : NULL;
             span->count = pixels.to - pixels.from;
             __builtin_prefetch(next + offset, 0, 2);
-            __builtin_prefetch(next + offset + (pixels.to - pixels.from - 1) * pixel_bytes, 0, 2);
+            __builtin_prefetch(next + offset + (CHUNK - 1) * pixel_bytes, 0, 2);
             for (int a = 0; a < 3; a++)
                 span->at[a] = (uint64_t)(start[a] + (int64_t)cuts[i].v * frame->dv[a] +
                                          (int64_t)pixels.from * frame->du[a]);
@@ -287,7 +287,6 @@ static void insert_brick(void *context, size_t index, int worker) {
     store *s = &b->volume->store;
     cell *c = &s->cells[s->touched[index]];
     (void)worker;
-    store_clear_fresh(s, c);
     for (size_t f = 0; f < b->count; f++)
         if (c->frames >> f & 1) insert_frame(b, f, c);
 }
