@@ -223,6 +223,7 @@ static inline __attribute__((always_inline)) void insert_rows(uint64_t *voxels, 
             continue;
         }
         const uint8_t *pixels = reachable(span, t->end, copy);
+        fetch_ahead(t, span->pixels, CHUNK - 1);
         row_eight eights[2];
         for (int h = 0; h < 2; h++) {
             eights[h] = load_eight(pixels, cuts.from[h], cuts.to[h]);

@@ -154,6 +154,7 @@ typedef struct row_span {
 typedef struct tile {
     uint64_t step[3]; /* from pixel to pixel */
     const void *end;  /* of the memory that holds the pixels of all the spans */
+    uintptr_t ahead;  /* from a pixel to what is worth fetching meanwhile; 0: nothing */
     uint32_t frame;   /* 1-based number of the frame, for LATEST and MAXIMUM */
     uint32_t count;
     row_span spans[CUTS];
