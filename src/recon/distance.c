@@ -309,7 +309,6 @@ static void insert_brick(void *context, size_t index, int worker) {
     es_distance *distance = context;
     cell *c = &distance->store.cells[distance->store.touched[index]];
     (void)worker;
-    store_clear_fresh(&distance->store, c);
     for (int f = 0; f < BATCH; f++)
         if (c->frames >> f & 1)
             add_sheet(&distance->sheets[f], &distance->options, c->at, c->state);

@@ -78,16 +78,8 @@ static void make_cell_bits(void *context, size_t index, int worker) {
     if (bits->brick) j->kernels->make_bits(bits);
 }
 
-static bool settle(job *j, es_error *err) {
-    const size_t first = j->cells.settled;
-    if (!store_settle(&j->cells, es_bricks_spacing(j->seen), err)) return false;
-    for (size_t i = first; i < j->cells.settled; i++)
-        store_clear_fresh(&j->cells, &j->cells.cells[i]);
-    return true;
-}
-
 static bool make_all_bits(job *j, es_error *err) {
-    if (!settle(j, err)) return false;
+    if (!store_settle(&j->cells, es_bricks_spacing(j->seen), err)) return false;
     es_pool_run(j->pool, j->cells.count, make_cell_bits, j);
     return true;
 }
@@ -127,7 +119,7 @@ static bool plan_all(job *j, es_error *err) {
         const fill_bits *bits = j->cells.cells[i].state;
         if (bits->any && !touch_near(j, i, err)) return false;
     }
-    return settle(j, err);
+    return store_settle(&j->cells, es_bricks_spacing(j->seen), err);
 }
 
 /* What one changed brick can reach, and what those bricks look at. */

@@ -36,7 +36,8 @@ typedef struct row_planes {
     __m256d offset, inverse;  /* pixels * 2^20 = (offset - position) * inverse */
     __m256i x[2], y, z;       /* from the first plane to those after it */
     ptrdiff_t y_step, z_step; /* from voxel to voxel, where y and z change */
-    bool rises;               /* x does */
+    __m256i x_step;           /* from one plane of x to the next */
+    __m256i falls;            /* all bits set where x falls along the row */
 } row_planes;
 
 static inline __m256i plane_steps(double pixels) {
@@ -53,9 +54,11 @@ static inline row_planes make_planes(const tile *t) {
         way[a] = inverse[a] * (double)ONE_VOXEL / ONE_PIXEL;
         if (a > 0) way[a] = fmin(fabs(way[a]), FARTHEST);
     }
-    row_planes p = {.y = plane_steps(way[1]), .z = plane_steps(way[2]), .rises = way[0] > 0};
+    row_planes p = {.y = plane_steps(way[1]), .z = plane_steps(way[2])};
     p.x[0] = plane_steps(way[0]);
-    p.x[1] = _mm256_add_epi32(p.x[0], _mm256_set1_epi32((int)lrint(way[0] * ONE_PIXEL) * 8));
+    p.x_step = _mm256_set1_epi32((int)lrint(way[0] * ONE_PIXEL));
+    p.x[1] = _mm256_add_epi32(p.x[0], _mm256_slli_epi32(p.x_step, 3));
+    p.falls = _mm256_set1_epi32(way[0] > 0 ? 0 : -1);
     p.mask = _mm256_setr_epi64x(-1, ONE_VOXEL - 1, ONE_VOXEL - 1, 0);
     p.offset = _mm256_setr_pd(offset[0], offset[1], offset[2], 0);
     p.inverse = _mm256_setr_pd(inverse[0], inverse[1], inverse[2], 0);
@@ -77,7 +80,7 @@ static inline __m128i first_planes(const row_planes *p, __m256i at) {
 
 /* What is known of a row before its pixels are looked at. */
 typedef struct row_cuts {
-    __m256i x[2];                                     /* pixels before planes 1 to 16 */
+    __m256i from[2], to[2]; /* pixels before each of 16 voxels, and behind */
     _Alignas(32) uint32_t y[CROSSINGS], z[CROSSINGS]; /* where they change, then `count`s */
 } row_cuts;
 
@@ -85,9 +88,13 @@ static inline __m256i whole_pixels(__m256i planes, __m256i most) {
     return _mm256_min_epi32(_mm256_srai_epi32(planes, PIXEL_BITS), most);
 }
 
+static inline __m256i pixels_before(__m256i planes, __m256i most) {
+    return _mm256_max_epi32(whole_pixels(planes, most), _mm256_setzero_si256());
+}
+
 /* False where a plane is too close to a pixel: its fraction below twice the margin. */
 static inline bool cut_at_planes(const row_planes *p, __m256i at, uint32_t count, row_cuts *cuts) {
-    const __m256i most = _mm256_set1_epi32((int)count), none = _mm256_setzero_si256();
+    const __m256i most = _mm256_set1_epi32((int)count);
     const __m128i first = first_planes(p, at);
     const __m256i first_x = _mm256_broadcastd_epi32(first);
     const __m256i x0 = _mm256_add_epi32(first_x, p->x[0]);
@@ -96,8 +103,17 @@ static inline bool cut_at_planes(const row_planes *p, __m256i at, uint32_t count
         _mm256_add_epi32(_mm256_broadcastd_epi32(_mm_shuffle_epi32(first, 0x55)), p->y);
     const __m256i z =
         _mm256_add_epi32(_mm256_broadcastd_epi32(_mm_shuffle_epi32(first, 0xaa)), p->z);
-    cuts->x[0] = _mm256_max_epi32(whole_pixels(x0, most), none);
-    cuts->x[1] = _mm256_max_epi32(whole_pixels(x1, most), none);
+    __m256i above[2] = {x0, x1}, below[2]; /* the planes above and below each voxel */
+    for (int h = 0; h < 2; h++) {
+        below[h] = pixels_before(_mm256_sub_epi32(above[h], p->x_step), most);
+        above[h] = pixels_before(above[h], most);
+    }
+    const __m256i end = _mm256_and_si256(most, p->falls);
+    below[0] = _mm256_blend_epi32(below[0], end, 1); /* the row does not leave the brick */
+    for (int h = 0; h < 2; h++) {
+        cuts->from[h] = _mm256_blendv_epi8(below[h], above[h], p->falls);
+        cuts->to[h] = _mm256_blendv_epi8(above[h], below[h], p->falls);
+    }
     _mm256_store_si256((__m256i *)cuts->y, whole_pixels(y, most));
     _mm256_store_si256((__m256i *)cuts->z, whole_pixels(z, most));
     const int up = 32 - PIXEL_BITS;
@@ -108,77 +124,73 @@ static inline bool cut_at_planes(const row_planes *p, __m256i at, uint32_t count
     return _mm256_movemask_epi8(_mm256_cmpeq_epi32(sure, least)) == -1;
 }
 
-/* Sums and counts of the first n pixels, sum + (n << 16), from n = -7 on. */
-enum { TABLE_FIRST = 7 };
-typedef struct pair_table {
-    _Alignas(32) uint32_t pairs[TABLE_FIRST + 1 + CHUNK];
-} pair_table;
+/* Loads reach this far past the last pixel. */
+enum { LOADED = 16 };
 
-/* Always a whole chunk: what lies past its end is not looked up. */
-static inline void fill_table(const uint8_t *pixels, uint8_t flip, pair_table *table) {
-    const __m256i sixteen = _mm256_set1_epi16(16);
-    __m256i number = _mm256_setr_epi16(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16);
-    __m256i carry = _mm256_setzero_si256();
-    uint32_t *out = table->pairs + TABLE_FIRST + 1;
-    out[-1] = 0;
-#pragma GCC unroll 4
-    for (int i = 0; i < CHUNK; i += LANES) {
-        __m256i sum = next_sums(pixels + i, flip, &carry);
-        __m256i low = _mm256_unpacklo_epi16(sum, number), high = _mm256_unpackhi_epi16(sum, number);
-        _mm256_store_si256((__m256i *)(out + i), _mm256_permute2x128_si256(low, high, 0x20));
-        _mm256_store_si256((__m256i *)(out + i + 8), _mm256_permute2x128_si256(low, high, 0x31));
-        number = _mm256_add_epi16(number, sixteen);
-    }
+/* Eight voxels of a row: their up to four pixels, and eight times the numbers
+ * of pixels before and behind each. In the order 0 1 4 5 2 3 6 7, in which
+ * halves are interleaved to states in their order. */
+typedef struct row_eight {
+    __m256i pixels, from, to;
+} row_eight;
+
+static inline __m256i interleaving_order(__m256i eight) {
+    return _mm256_permute4x64_epi64(eight, 0xd8);
 }
 
-/* The table's entries before and behind each of 16 voxels of a row, per half:
- * `behind` is the larger one. */
-typedef struct row_entries {
-    __m256i before[2], behind[2];
-} row_entries;
-
-static inline row_entries look_up(const pair_table *table, const __m256i planes[2], bool rises,
-                                  uint32_t count) {
-    const __m256i turn = _mm256_setr_epi32(7, 0, 1, 2, 3, 4, 5, 6);
-    const int *pairs = (const int *)table->pairs + TABLE_FIRST;
-    __m256i upper[2], lower[2], turned[2];
-    for (int h = 0; h < 2; h++) {
-        upper[h] = _mm256_i32gather_epi32(pairs, planes[h], 4);
-        turned[h] = _mm256_permutevar8x32_epi32(upper[h], turn);
-    }
-    const __m256i end = _mm256_set1_epi32(rises ? 0 : pairs[count]);
-    lower[0] = _mm256_blend_epi32(turned[0], end, 1);
-    lower[1] = _mm256_blend_epi32(turned[1], turned[0], 1);
-    return rises ? (row_entries){{lower[0], lower[1]}, {upper[0], upper[1]}}
-                 : (row_entries){{upper[0], upper[1]}, {lower[0], lower[1]}};
+/* The pixels of four voxels lie within 16 bytes. */
+static inline row_eight load_eight(const uint8_t *pixels, __m256i from, __m256i to) {
+    const __m256i repeated = _mm256_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12, 0,
+                                              0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12);
+    const __m256i four = _mm256_set1_epi32(0x03020100);
+    const uint32_t low = (uint32_t)_mm256_cvtsi256_si32(from);
+    const uint32_t high = (uint32_t)_mm_cvtsi128_si32(_mm256_extracti128_si256(from, 1));
+    __m256i first = _mm256_sub_epi32(from, _mm256_shuffle_epi32(from, 0));
+    __m256i places = _mm256_add_epi8(_mm256_shuffle_epi8(first, repeated), four);
+    __m256i bytes = _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(pixels + low))),
+        _mm_loadu_si128((const __m128i *)(pixels + high)), 1);
+    return (row_eight){interleaving_order(_mm256_shuffle_epi8(bytes, places)),
+                       interleaving_order(_mm256_slli_epi32(from, 3)),
+                       interleaving_order(_mm256_slli_epi32(to, 3))};
 }
 
-/* Adds sum + (count << 16) of eight voxels to their states. */
-static inline void add_pairs(uint64_t *voxels, __m256i pairs) {
-    const __m256i spread =
-        _mm256_setr_epi8(0, 1, -1, -1, -1, 6, 7, -1, 8, 9, -1, -1, -1, 14, 15, -1, 0, 1, -1, -1, -1,
-                         6, 7, -1, 8, 9, -1, -1, -1, 14, 15, -1);
-    const __m256i first = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
-    const __m256i second = _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7);
-    __m256i low = _mm256_shuffle_epi8(_mm256_permutevar8x32_epi32(pairs, first), spread);
-    __m256i high = _mm256_shuffle_epi8(_mm256_permutevar8x32_epi32(pairs, second), spread);
+/* Sums and eight times the counts of voxels. */
+typedef struct row_sums {
+    __m256i sum, count;
+} row_sums;
+
+/* Of the pixels of each voxel before pixel end / 8. */
+static inline row_sums sum_before(const row_eight *v, __m256i end) {
+    __m256i count = _mm256_sub_epi32(_mm256_min_epu32(v->to, end), _mm256_min_epu32(v->from, end));
+    __m256i above = _mm256_sllv_epi32(_mm256_set1_epi32(-1), count);
+    __m256i pairs =
+        _mm256_maddubs_epi16(_mm256_andnot_si256(above, v->pixels), _mm256_set1_epi8(1));
+    return (row_sums){_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)), count};
+}
+
+/* Adds to the states of eight voxels. */
+static inline void add_sums(uint64_t *voxels, __m256i sum, __m256i count) {
+    __m256i hits = _mm256_slli_epi32(count, COUNT_SHIFT - 32 - 3);
     __m256i *at = (__m256i *)voxels;
-    _mm256_storeu_si256(at, _mm256_add_epi64(_mm256_loadu_si256(at), low));
-    _mm256_storeu_si256(at + 1, _mm256_add_epi64(_mm256_loadu_si256(at + 1), high));
+    _mm256_storeu_si256(at,
+                        _mm256_add_epi64(_mm256_loadu_si256(at), _mm256_unpacklo_epi32(sum, hits)));
+    _mm256_storeu_si256(
+        at + 1, _mm256_add_epi64(_mm256_loadu_si256(at + 1), _mm256_unpackhi_epi32(sum, hits)));
 }
 
 static inline void add_pieces(uint64_t *row, const row_planes *p, const row_cuts *cuts,
-                              const pair_table *table, uint32_t count) {
-    const row_entries e = look_up(table, cuts->x, p->rises, count);
+                              const row_eight eights[2], uint32_t count) {
     const uint32_t *y = cuts->y, *z = cuts->z;
-    __m256i done[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    const __m256i none = _mm256_setzero_si256();
+    row_sums done[2] = {{none, none}, {none, none}};
     for (uint32_t to = 0; to < count;) {
         to = *y < *z ? *y : *z;
-        const __m256i cut = _mm256_set1_epi32((int)table->pairs[TABLE_FIRST + to]);
+        const __m256i end = _mm256_set1_epi32((int)(8 * to));
         for (int h = 0; h < 2; h++) {
-            __m256i now = _mm256_sub_epi32(_mm256_min_epu32(e.behind[h], cut),
-                                           _mm256_min_epu32(e.before[h], cut));
-            add_pairs(row + 8 * h, _mm256_sub_epi32(now, done[h]));
+            const row_sums now = sum_before(&eights[h], end);
+            add_sums(row + 8 * h, _mm256_sub_epi32(now.sum, done[h].sum),
+                     _mm256_sub_epi32(now.count, done[h].count));
             done[h] = now;
         }
         const bool by_y = *y == to, by_z = *z == to;
@@ -188,14 +200,20 @@ static inline void add_pieces(uint64_t *row, const row_planes *p, const row_cuts
     }
 }
 
+/* The pixels of a span, or a copy where loads would reach past `end`. */
+static inline const uint8_t *reachable(const row_span *span, const void *end,
+                                       uint8_t copy[CHUNK + LOADED]) {
+    if ((const char *)span->pixels + span->count + LOADED <= (const char *)end) return span->pixels;
+    return memcpy(copy, span->pixels, span->count);
+}
+
 static inline __attribute__((always_inline)) void insert_rows(uint64_t *voxels, const tile *t,
                                                               const axis axes[3], uint8_t flip) {
     const row_planes p = make_planes(t);
     for (uint32_t s = 0; s < t->count; s++) {
         const row_span *span = &t->spans[s];
         const __m256i at = _mm256_loadu_si256((const __m256i *)span->at); /* and what follows */
-        uint8_t copy[CHUNK];
-        pair_table table;
+        uint8_t copy[CHUNK + LOADED];
         row_cuts cuts;
         if (span->count > CHUNK || !cut_at_planes(&p, at, span->count, &cuts)) {
             for (uint32_t first = 0; first < span->count; first += CHUNK) {
@@ -204,8 +222,14 @@ static inline __attribute__((always_inline)) void insert_rows(uint64_t *voxels, 
             }
             continue;
         }
-        fill_table(whole_steps(span->pixels, span->count, t->end, 1, copy), flip, &table);
+        const uint8_t *pixels = reachable(span, t->end, copy);
+        fetch_ahead(t, span->pixels, CHUNK - 1);
+        row_eight eights[2];
+        for (int h = 0; h < 2; h++) {
+            eights[h] = load_eight(pixels, cuts.from[h], cuts.to[h]);
+            eights[h].pixels = _mm256_xor_si256(eights[h].pixels, _mm256_set1_epi8((char)flip));
+        }
         uint64_t *row = voxels + (span->at[1] >> FRACTION << 4 | span->at[2] >> FRACTION << 8);
-        add_pieces(row, &p, &cuts, &table, span->count);
+        add_pieces(row, &p, &cuts, eights, span->count);
     }
 }

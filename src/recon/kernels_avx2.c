@@ -5,9 +5,9 @@
  * then touched once a run. The sum of a run of bytes is the difference of two
  * prefix sums, so that a pixel costs a few lanes and no instruction of its own.
  *
- * LINEAR MEAN: weights of 8 pixels are made side by side, turned so that one
- * register holds the 8 corners of one pixel, and gathered in registers until
- * the cell changes.
+ * LINEAR: weights of 8 pixels are made side by side, turned so that one register
+ * holds the 8 corners of one pixel, and gathered in registers until the cell
+ * changes.
  *
  * Positions are 64-bit as in the plain kernels; only their upper halves are
  * looked at. This file is compiled for AVX2 and BMI and is called only where
@@ -331,6 +331,94 @@ static inline void add_weighted(sums *voxels, const weighted *pixels, uint64_t e
     }
 }
 
+/* The frame in hand of the eight voxels of a cell, whose pixels are added in the
+ * order of the row, as the plain kernel does, but without going to memory. */
+typedef struct frames_cell {
+    __m256d sum[2];
+    __m256 weight, total;
+} frames_cell;
+
+static inline frames_cell load_frames(const frames *v) {
+    enum { A = RIM_ROW, B = RIM_SLICE, C = RIM_SLICE + RIM_ROW };
+    return (frames_cell){{_mm256_setr_pd(v[0].sum, v[1].sum, v[A].sum, v[A + 1].sum),
+                          _mm256_setr_pd(v[B].sum, v[B + 1].sum, v[C].sum, v[C + 1].sum)},
+                         _mm256_setr_ps(v[0].weight, v[1].weight, v[A].weight, v[A + 1].weight,
+                                        v[B].weight, v[B + 1].weight, v[C].weight, v[C + 1].weight),
+                         _mm256_setr_ps(v[0].total, v[1].total, v[A].total, v[A + 1].total,
+                                        v[B].total, v[B + 1].total, v[C].total, v[C + 1].total)};
+}
+
+static inline void store_frames(frames *v, const frames_cell *cell) {
+    _Alignas(32) float weight[8], total[8];
+    _Alignas(32) double sum[8];
+    _mm256_store_ps(weight, cell->weight);
+    _mm256_store_ps(total, cell->total);
+    _mm256_store_pd(sum, cell->sum[0]);
+    _mm256_store_pd(sum + 4, cell->sum[1]);
+    for (int k = 0; k < 8; k++) {
+        frames *s = &v[corner_step[k]];
+        s->sum = sum[k];
+        s->weight = weight[k];
+        s->total = total[k];
+    }
+}
+
+static inline frames_cell open_frames(frames *v, uint32_t frame, bool latest) {
+    uint32_t other = 0;
+    for (int k = 0; k < 8; k++) other |= v[corner_step[k]].frame ^ frame;
+    if (other)
+        for (int k = 0; k < 8; k++) start_frame(&v[corner_step[k]], frame, latest);
+    return load_frames(v);
+}
+
+static inline void add_to_frames(frames_cell *cell, const float weights[8], double value) {
+    const __m256 w = _mm256_load_ps(weights);
+    const __m256d v = _mm256_set1_pd(value);
+    __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(w));
+    __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(w, 1));
+    cell->sum[0] = _mm256_add_pd(cell->sum[0], _mm256_mul_pd(low, v));
+    cell->sum[1] = _mm256_add_pd(cell->sum[1], _mm256_mul_pd(high, v));
+    cell->weight = _mm256_add_ps(cell->weight, w);
+    cell->total = _mm256_add_ps(cell->total, w);
+}
+
+/* The same for sums with squares. */
+typedef struct spread_cell {
+    __m256d sum[2], weight[2], squares[2];
+} spread_cell;
+
+static inline spread_cell load_spread(const sums_spread *voxels) {
+    spread_cell cell;
+    for (int h = 0; h < 2; h++) {
+        const sums_spread *v = voxels + h * RIM_SLICE, *w = v + RIM_ROW;
+        cell.sum[h] = _mm256_setr_pd(v[0].sum, v[1].sum, w[0].sum, w[1].sum);
+        cell.weight[h] = _mm256_setr_pd(v[0].weight, v[1].weight, w[0].weight, w[1].weight);
+        cell.squares[h] = _mm256_setr_pd(v[0].squares, v[1].squares, w[0].squares, w[1].squares);
+    }
+    return cell;
+}
+
+static inline void store_spread(sums_spread *voxels, const spread_cell *cell) {
+    for (int h = 0; h < 2; h++) {
+        _Alignas(32) double sum[4], weight[4], squares[4];
+        _mm256_store_pd(sum, cell->sum[h]);
+        _mm256_store_pd(weight, cell->weight[h]);
+        _mm256_store_pd(squares, cell->squares[h]);
+        for (int k = 0; k < 4; k++)
+            voxels[corner_step[4 * h + k]] = (sums_spread){sum[k], weight[k], squares[k]};
+    }
+}
+
+static inline void add_to_spread(spread_cell *cell, const float weights[8], double value) {
+    const __m256d v = _mm256_set1_pd(value), square = _mm256_set1_pd(value * value);
+    for (int h = 0; h < 2; h++) {
+        const __m256d w = _mm256_cvtps_pd(_mm_load_ps(weights + 4 * h));
+        cell->sum[h] = _mm256_add_pd(cell->sum[h], _mm256_mul_pd(w, v));
+        cell->weight[h] = _mm256_add_pd(cell->weight[h], w);
+        cell->squares[h] = _mm256_add_pd(cell->squares[h], _mm256_mul_pd(w, square));
+    }
+}
+
 /* Eight pixels as 32-bit integers. */
 static inline __m256i widen_u8(const void *pixels) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(pixels));
@@ -348,7 +436,22 @@ static inline __m256i widen_i16(const void *pixels) {
 /* ---- one table per pixel type ----------------------------------------------------------- */
 
 /* What stands behind the three kinds of compounding by nearest voxels. */
-enum { NEAREST_SPREAD = 3, NEAREST_WEIGHTED, LINEAR_MEAN, LINEAR_WEIGHTED, INSERTERS };
+enum {
+    NEAREST_SPREAD = 3,
+    NEAREST_WEIGHTED,
+    LINEAR_MEAN,
+    LINEAR_WEIGHTED,
+    LINEAR_LATEST,
+    LINEAR_MAXIMUM,
+    LINEAR_SPREAD,
+    INSERTERS
+};
+
+static int linear_kind(const es_recon_options *o) {
+    if (o->compounding == ES_LATEST) return LINEAR_LATEST;
+    if (o->compounding == ES_MAXIMUM) return LINEAR_MAXIMUM;
+    return o->spread ? LINEAR_SPREAD : o->mask ? LINEAR_WEIGHTED : LINEAR_MEAN;
+}
 
 #define KERNEL_TEMPLATE "kernel_avx2_tmpl.h"
 #include "kernel_types.h"
@@ -360,10 +463,7 @@ static insert_tile_fn *find_insert(const es_recon_options *o) {
         [ES_F32] = inserters_f32, [ES_F64] = inserters_f64,
     };
     if (o->mask && o->spread) return NULL;
-    if (o->interpolation == ES_LINEAR)
-        return o->compounding != ES_MEAN || o->spread
-                   ? NULL
-                   : by_type[o->type][o->mask ? LINEAR_WEIGHTED : LINEAR_MEAN];
+    if (o->interpolation == ES_LINEAR) return by_type[o->type][linear_kind(o)];
     if (o->mask) return by_type[o->type][NEAREST_WEIGHTED];
     if (o->compounding == ES_MEAN && !o->spread && o->type == ES_U8) return nearest_mean_u8_avx2;
     if (o->compounding == ES_MEAN && !o->spread && o->type == ES_I8) return nearest_mean_i8_avx2;
