@@ -42,6 +42,11 @@ void es_judgement_clear(es_judgement *judgement);
 /* The mean picture with what was found drawn over it: fan, edges, rows, ticks. */
 bool es_judge_picture(const es_judgement *judgement, es_image *picture, es_error *err);
 
+/* Where the echoes are, as a mask (u8, 255 inside) for es_source_window: the fan
+ * or the array's rectangle that was found, two pixels wider. ES_GEOMETRY when
+ * no shape was found, with the reasons. */
+bool es_judge_mask(const es_judgement *judgement, es_image *mask, es_error *err);
+
 /* Writes the verdict into a copy of the configuration: static transforms of
  * picture pixels that are known constants or axis-aligned (their directions
  * stay), and the scan conversion's spacing. A measured calibration is left

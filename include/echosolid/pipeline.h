@@ -141,6 +141,10 @@ typedef struct es_setup {
  * frame can be placed, with the chain that was tried. */
 bool es_setup_make(es_source *source, const es_setup_request *request, es_setup *setup,
                    es_error *err);
+/* The part that looks at the picture alone, for frames that need no place:
+ * clip and fan; the rest of the setup stays empty. */
+bool es_setup_make_picture(const es_stream_info *info, const es_setup_request *request,
+                           es_setup *setup, es_error *err);
 void es_setup_clear(es_setup *setup);
 /* Bytes of the dense result and an upper bound of the bricks' memory. */
 void es_setup_memory(const es_setup *setup, uint64_t *dense_bytes, uint64_t *brick_bytes,
