@@ -283,6 +283,32 @@ static void real_recordings_have_the_findings_that_are_known(void **state) {
     }
 }
 
+/* A results file of a calibration in water: columns of .07823 and .07360. */
+static void a_calibration_result_gets_its_note_about_water(void **state) {
+    const char *folder = getenv("ES_TEST_DATA");
+    char path[1000];
+    (void)state;
+    snprintf(path, sizeof path, "%s/plus/reference/FreehandCalibration3NWires.results.xml",
+             folder ? folder : "");
+    es_error err = {0};
+    es_findings findings = {0};
+    es_plus *plus = folder ? es_plus_read(path, &err) : NULL;
+    if (!plus) {
+        print_message("skipped: ES_TEST_DATA has no plus/reference\n");
+        skip();
+    }
+    es_checkup checkup = {.plus = plus, .plus_path = path};
+    es_doctor *doctor = es_checkup_run(&checkup, &findings, &err);
+    if (!doctor) fail_msg("%s", err.message);
+    const es_finding *found = find_check(&findings, "water-calibration");
+    assert_non_null(found);
+    assert_int_equal(found->severity, ES_SEVERITY_NOTE);
+    assert_non_null(strstr(found->evidence, "0.9408"));
+    es_doctor_free(doctor);
+    es_findings_clear(&findings);
+    es_plus_free(plus);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clean_recording_gives_no_alarm),
@@ -294,6 +320,7 @@ int main(void) {
         cmocka_unit_test(wrong_use_is_refused),
         cmocka_unit_test(lack_of_memory_is_reported_wherever_it_strikes),
         cmocka_unit_test(real_recordings_have_the_findings_that_are_known),
+        cmocka_unit_test(a_calibration_result_gets_its_note_about_water),
     };
     return cmocka_run_group_tests(tests, make_recording, drop_recording);
 }

@@ -40,8 +40,10 @@ static const plus_field items[] = {
 };
 static const plus_fields fields = {items, sizeof items / sizeof *items};
 
+/* Of a configuration, or of the results file of a calibration. */
 static xmlNode *first_transform(const es_plus *plus) {
     xmlNode *parent = plus_find(plus, "CoordinateDefinitions");
+    if (!parent) parent = plus_find(plus, "CalibrationResults");
     return parent ? plus_first_child(parent, "Transform") : NULL;
 }
 
