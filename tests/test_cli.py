@@ -287,7 +287,8 @@ class Cli(unittest.TestCase):
 
     def test_info_writes_a_contact_sheet_of_a_recording_alone(self):
         run("info", self.path("scan.igs.mha"), "--quick", "--picture", self.path("sheet.png"))
-        head = open(self.path("sheet.png"), "rb").read(24)
+        with open(self.path("sheet.png"), "rb") as file:
+            head = file.read(24)
         self.assertEqual(head[:8], b"\x89PNG\r\n\x1a\n")
         width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
         # 4 x 3 cells of 240 x 240 (the frames are square), labels of 14, gaps of 6
