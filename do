@@ -9,7 +9,7 @@ usage() {
 usage: ./do WORD
   demo [FILE [--config XML]]  build, simulate a knee (or take FILE) and make out/: model, volume, report
   test [--long]               build and run every test; --long fuzzes for a minute each
-  bench [NAME]                measure speed (reconstruct) or truth (accuracy, spacing)
+  bench [NAME]                measure speed (reconstruct) or truth (accuracy, spacing, bone)
   build                       leave the program at build/echosolid
   docs                        make docs/commands.md, the man page and completion again
   format                      clang-format over all sources

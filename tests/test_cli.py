@@ -321,7 +321,7 @@ class Cli(unittest.TestCase):
                 overlay[3 * at:3 * at + 2] = b"\xff\xff"
         self.assertEqual(bone_of("lines.mha", 256, 256, bytes(overlay), 3)["surface"], [])
         write_frames(self.path("tiny.mha"), 8, 8, [bytes(64)])
-        self.refused("bone", "tiny.mha", "--spacing-mm", "0.2,0.2", says="mm across")
+        self.refused("bone", "tiny.mha", "--spacing-mm", "0.2,0.2", status=2, says="mm across")
         write_frames(self.path("huge.mha"), 4000, 3000, [bytes(4000 * 3000)])
         j = run_json("bone", self.path("huge.mha"), "--spacing-mm", "0.02,0.02")
         self.assertEqual(j["frames"][0]["surface"], [])
