@@ -177,8 +177,8 @@ class Cli(unittest.TestCase):
         run("calibrate nwire", wires, "--config", config, "--speed", "1480", "--temperature", "20",
             status=2)
         other = self.refused("calibrate nwire", wires, "--config", config, "--phantom", "fcal-2.0",
-                             "-o", "other.xml", says="wires", leaves_no="other.xml")
-        self.assertIn("step", other)
+                             "-o", "other.xml", says="wire", leaves_no="other.xml")
+        self.assertIn("phantom", other)
         # half a millisecond a pose step: a wrong lag spoils the fit, and is said
         late = ("calibrate nwire", wires, "--config", config, "--lag", "1.5", "-o", "late.xml")
         self.refused(*late, says="--force", leaves_no="late.xml")
