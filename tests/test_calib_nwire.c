@@ -381,7 +381,7 @@ static void what_cannot_be_calibrated_is_refused_by_name(void **state) {
     (void)state;
     es_bath bath;
     small_bath(&bath, "fcal-1.2", 7);
-    refused(&bath, "fcal-2.0", false, "right phantom"); /* the wrong definition */
+    refused(&bath, "fcal-2.0", false, "phantom"); /* the wrong definition */
     bath.frozen = true;
     refused(&bath, "fcal-1.2", false, "frozen");
     bath.frozen = false;

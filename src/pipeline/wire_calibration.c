@@ -448,7 +448,7 @@ static const char *worst_wire(const work *w) {
 
 static bool hides_lag(const work *w) {
     const es_wire_outcome *o = w->out;
-    return !w->options->lag_free && isfinite(o->lag_free_s) &&
+    return !w->options->lag_free && fabs(o->lag_free_s) < 1.5 && o->lag_free_m95_mm < LOST_MM &&
            fabs(o->lag_free_s - w->options->lag_s) > fmax(0.02, 2 * o->lag_free_ci95_s) &&
            o->lag_free_m95_mm < 0.85 * o->result.calibration.m95_mm;
 }
