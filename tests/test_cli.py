@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The program as people use it: the examples of every --help run, every
 option is exercised, wrong input gives one clear message, the right exit
 status, and leaves nothing under the final name."""
