@@ -8,7 +8,7 @@
 
 typedef struct simulate_options {
     common_options common;
-    const char *output, *scene, *screen;
+    const char *output, *scene, *hold, *screen;
     int probe;
     double width, radius, half_angle, depth, image_size[2], rate, pose_noise, angle_noise, lag,
         speckle, truth_spacing;
@@ -32,9 +32,15 @@ static const opt table[] = {
      .value = "NAME",
      .fallback = "knee",
      .offset = offsetof(simulate_options, scene),
-     .help = "sphere, box, cylinder, torus, knee or abdomen; or nwire: wires in a bath, to try "
-             "calibrate nwire on (the truth is printed; with --frames, --rate, the noises, --lag, "
-             "--speckle and --seed)"},
+     .help = "sphere, box, cylinder, torus, knee, abdomen or floor (of a water tank); or nwire: "
+             "wires in a bath, to try calibrate nwire on (the truth is printed; with --frames, "
+             "--rate, the noises, --lag, --speckle and --seed)"},
+    {.name = "hold",
+     .type = OPT_TEXT,
+     .value = "MOTIONS",
+     .offset = offsetof(simulate_options, hold),
+     .help = "over the floor, leave these motions out: rock, tilt, turn, raise, slide, joined by "
+             "commas"},
     {.name = "screen",
      .type = OPT_TEXT,
      .value = "NAME",
@@ -155,9 +161,29 @@ static const char *const examples[] = {
     "echosolid simulate --scene abdomen --frames 20 --speckle 0 -o abdomen.igs.mha --json",
     "echosolid simulate --screen c5-2r60-b -o screen.igs.mha", NULL};
 
+/* "rock,tilt" as ES_HOLD_ bits. */
+static bool parse_hold(const char *text, unsigned *hold, es_error *err) {
+    static const char *const words[] = {"rock", "tilt", "turn", "raise", "slide"};
+    *hold = 0;
+    while (text && *text) {
+        size_t length = strcspn(text, ","), word = 0;
+        while (word < 5 && (strlen(words[word]) != length || strncmp(text, words[word], length)))
+            word++;
+        if (word == 5)
+            return es_fail(err, ES_USAGE,
+                           "--hold %.40s: expected rock, tilt, turn, raise, slide, joined by "
+                           "commas",
+                           text);
+        *hold |= 1U << word;
+        text += length + (text[length] == ',');
+    }
+    return true;
+}
+
 /* The scene's own probe and frames, and what was given instead. */
 static bool make_simulation(const simulate_options *o, es_simulation *s, es_error *err) {
-    if (!es_simulation_preset(o->scene, s, err)) return false;
+    if (!es_simulation_preset(o->scene, s, err) || !parse_hold(o->hold, &s->hold, err))
+        return false;
     es_probe *p = &s->probe;
     bool curved = o->probe >= 0 ? o->probe == 1 : p->curved;
     if (curved != p->curved)
@@ -464,7 +490,8 @@ const command command_simulate = {
     .usage = "-o FILE.igs.mha [options]",
     .description =
         "Objects are signed distances (a knee with real dimensions, simple solids, an abdomen "
-        "phantom with a 20 mm cyst and a 30 mm ball); the probe is moved by a hand, tracked with "
+        "phantom with a 20 mm cyst and a 30 mm ball, the floor of a water tank); the probe is "
+        "moved by a hand, tracked with "
         "noise and lag. The pictures show bone edge, shadow, layers and speckle. The same options "
         "and seed give the same bytes. With --screen, a scanner's whole screen (fan or linear "
         "field, ruler, words) with a known pixel spacing, to try echosolid spacing on; the .xml "

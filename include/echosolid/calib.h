@@ -166,6 +166,88 @@ void es_dot_finder_free(es_dot_finder *finder);
  * pictures under 32 x 32. */
 bool es_dots_find(es_dot_finder *finder, const es_image *picture, const es_image *ignore,
                   es_dot dots[ES_DOTS_MAX], int *count, es_error *err);
+/* ---- a flat floor or plate -------------------------------------------------------------- */
+
+/* The floor's line in one picture, by two points on it: pixels u, v. */
+typedef struct es_wall_line {
+    int64_t index; /* of the frame in its recording */
+    double time_s;
+    double ends[2][2];
+} es_wall_line;
+
+typedef struct es_wall_options {
+    double spacing_mm[2]; /* of the pixels, when it is known; 0: found */
+    bool isotropic;       /* one scale for both axes */
+    bool lag_free;        /* the lag is found too */
+    double lag_s;         /* else this one: tracker's stamp minus video's */
+    double lag_range_s;   /* looked for in -range .. range */
+    double max_gap_s;     /* poses further apart are not bridged */
+    double limit_mm;      /* a result expected to be worse is refused; INFINITY: any */
+} es_wall_options;
+#define ES_WALL_DEFAULTS                                                                           \
+    { .lag_free = true, .lag_range_s = 1.5, .max_gap_s = 0.5, .limit_mm = 2 }
+
+/* What a hand can do over a floor; see es_wall_motion_text. */
+typedef enum es_wall_motion {
+    ES_WALL_ROCK,  /* turn in the image plane, one end of the face up */
+    ES_WALL_TILT,  /* turn out of it, about the line along the face */
+    ES_WALL_TURN,  /* about the probe's long axis */
+    ES_WALL_RAISE, /* away from the floor */
+    ES_WALL_SLIDE, /* along it */
+    ES_WALL_MOTIONS
+} es_wall_motion;
+/* "tilt the probe by 20 degrees both ways, out of the image plane" */
+const char *es_wall_motion_text(es_wall_motion motion);
+
+/* What the motion says of one parameter. */
+typedef struct es_wall_parameter {
+    const char *name, *unit; /* static text */
+    double ci95;             /* half width */
+    bool determined;         /* well enough for a picture point within some 2 mm */
+} es_wall_parameter;
+enum { ES_WALL_PARAMETERS = 12 };
+
+/* Why a frame was left out, by the step that failed. */
+typedef struct es_wall_reject {
+    int64_t index;
+    const char *step, *reason; /* static text; steps: "pose", "fit" */
+} es_wall_reject;
+
+typedef struct es_wall_result {
+    es_mat4 image_to_probe; /* columns: mm per pixel; the third their mean, across */
+    double spacing_mm[2], spacing_ci95_mm[2];
+    double lag_s, lag_ci95_s; /* 0 wide when given, as the spacing's */
+    double translation_ci95_mm[3], rotation_ci95_rad[3];
+    es_vec3 floor_normal;  /* in the reference, towards the probe */
+    double floor_mm;       /* normal . p of its points */
+    double rms_mm;         /* of the used lines' ends from the floor, in the picture */
+    double target_ci95_mm; /* of a point where the lines lie: its miss is less, 19 times of 20 */
+    double condition;
+    es_wall_parameter parameters[ES_WALL_PARAMETERS];
+    int parameter_count;
+    es_wall_motion missing[ES_WALL_MOTIONS]; /* most needed first */
+    int missing_count;
+    double missing_ci95_mm; /* expected of target_ci95_mm with them; NaN: cannot be told */
+    double rock_rad, tilt_rad, raise_mm, slide_mm; /* ranges that the poses had, by the result */
+    double turned_rad[3]; /* standard deviations of the probe's turns about their own main axes */
+    size_t frames_used, frames_rejected;
+} es_wall_result;
+/* ImageToProbe from the lines that a flat floor draws into the pictures: the
+ * floor (3), ImageToProbe (6), the scales (1 or 2) and the lag (1) that leave
+ * the least distance between the lines' ends and the floor; Huber's weights at
+ * three robust deviations, then Tukey's biweight at six.
+ * Prager, Rohling, Gee, Berman, "Rapid calibration for 3-D freehand
+ * ultrasound", 1998. The start: for directions of the floor's normal over half
+ * a sphere the rest is linear. Intervals: the sandwich estimator with frames
+ * as clusters. The missing motions are those that, added to this recording,
+ * would shrink the interval most.
+ * `poses`: probe to reference. `rejects` (room for `count`, may be NULL) names
+ * frames left out. ES_GEOMETRY with the reason: too few lines, lines that are
+ * no plane, two solutions, a motion that does not determine the result (the
+ * result is filled then all the same, and missing_count is not 0). */
+bool es_wall_solve(const es_wall_line *lines, size_t count, const es_pose_track *poses,
+                   const es_wall_options *options, es_wall_result *result, es_wall_reject *rejects,
+                   size_t *reject_count, es_error *err);
 
 /* ---- N-wire phantom ---------------------------------------------------------------- */
 

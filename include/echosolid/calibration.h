@@ -33,6 +33,34 @@ void es_pose_list_clear(es_pose_list *list);
 bool es_pose_list_choose(es_source *source, const char *tool, const char *reference,
                          char transform[2 * ES_NAME_SIZE], es_error *err);
 
+/* The straight bright echo of every picture (es_line_find). Pixels that are
+ * bright all through the recording (text, the probe's own ring) are left out. */
+typedef struct es_line_seen {
+    es_line_found line;
+    int64_t index;
+    double time_s; /* the frame's number when it has no time stamp */
+    bool has_time;
+} es_line_seen;
+typedef struct es_line_list {
+    es_line_seen *items;
+    size_t count, found, capacity;
+    uint32_t width, height;
+    bool timed; /* all of them */
+} es_line_list;
+/* ES_GEOMETRY when there are no pictures; none with a line is no error. */
+bool es_line_list_read(es_source *source, const es_progress *progress, es_line_list *list,
+                       es_error *err);
+void es_line_list_clear(es_line_list *list);
+/* Why the last picture without a line has none; "" when all have one. */
+const char *es_line_list_reason(const es_line_list *list);
+
+/* A floor's lines for es_wall_solve, and the pictures without one. Both by
+ * es_free; they have list->count at most. */
+bool es_wall_lines(const es_line_list *list, es_wall_line **lines, size_t *count,
+                   es_wall_reject **rejects, size_t *reject_count, es_error *err);
+/* Poses by time; samples whose time does not grow are left out. */
+es_pose_track *es_pose_list_track(const es_pose_list *list, es_error *err);
+
 /* What the pictures of a recording show of the probe's motion, a number each. */
 typedef struct es_image_signal {
     double *times_s, *values; /* NaN: nothing found in that picture */
@@ -40,9 +68,8 @@ typedef struct es_image_signal {
     char unit[40];    /* "px: height of the line in the middle column" */
     char reason[200]; /* why the last picture without a value has none */
 } es_image_signal;
-/* The height of a straight bright echo (es_line_find) in the middle column.
- * Pixels that are bright in all of the first pictures (text, the probe's own
- * ring) are left out. ES_GEOMETRY without time stamps or with fewer than 30
+/* The height of the line (es_line_list_read) in the middle column.
+ * ES_GEOMETRY without time stamps or with fewer than 30
  * pictures that show a line. */
 bool es_line_signal_read(es_source *source, const es_progress *progress, es_image_signal *signal,
                          es_error *err);

@@ -23,7 +23,10 @@ extern "C" {
  *   "abdomen"   a cyst of 20 mm diameter at (-24, -55, -12) and a bright ball
  *               of 30 mm at (20, -65, 12) in even speckle, skin at y = 0: grey,
  *               no bone. Its "surface" is that of the two.
- * All but the last are centred on the origin and cast shadows like bone. */
+ *   "floor"     the bottom of a water tank, a plate of 240 x 8 x 240 with its
+ *               face at y = 0, over which the hand rocks, tilts, turns, raises
+ *               and slides the probe
+ * All but the last two are centred on the origin and cast shadows like bone. */
 typedef struct es_scene es_scene;
 es_scene *es_scene_new(const char *name, es_error *err); /* unknown: ES_USAGE with the list */
 void es_scene_free(es_scene *scene);
@@ -38,6 +41,16 @@ es_box3 es_scene_box(const es_scene *scene); /* contains the surface */
  * spacing outside .01 to 100 mm or a band outside 1 to 100 voxels. */
 es_bricks *es_scene_bricks(const es_scene *scene, double spacing_mm, double band_voxels,
                            es_pool *pool, es_error *err);
+
+/* Motions over the floor that the hand does not make; bits of
+ * es_simulation.hold. */
+enum {
+    ES_HOLD_ROCK = 1,  /* in the image plane */
+    ES_HOLD_TILT = 2,  /* out of it */
+    ES_HOLD_TURN = 4,  /* about the probe's long axis */
+    ES_HOLD_RAISE = 8, /* away from the floor */
+    ES_HOLD_SLIDE = 16 /* along it */
+};
 
 /* What is left out of the picture: the thickness of the slice, refraction,
  * and speckle that lives in the body (it is drawn anew for every frame). */
@@ -63,6 +76,7 @@ typedef struct es_simulation {
     double speckle; /* 0: a plain picture without noise or layers; 1: natural */
     uint64_t seed;  /* of the hand's wobble, the tissue, the speckle and the noise */
     int threads;    /* <= 0: all the cores; never changes a byte */
+    unsigned hold;  /* ES_HOLD_ bits; scene "floor" only */
 } es_simulation;
 /* A linear 50 mm probe, 60 mm deep, over the knee. */
 #define ES_SIMULATION_DEFAULTS                                                                     \

@@ -61,22 +61,33 @@ static void draw_array(es_screen *s, dice *d) {
  * fit: sides cut (the picture filled from top to bottom), zoomed, or margins. */
 static void lay_out(es_screen *s, dice *d) {
     double sagitta = s->curved ? s->radius_mm * (1 - cos(s->half_angle_rad)) : 0;
-    bool height_is_setting = s->curved && chance(d, 0.15) && s->setting_mm > 2 * sagitta;
+    double across = s->panel[2] - s->panel[0], down = s->panel[3] - s->panel[1];
+    double margin = chance(d, 0.5) ? between(d, 0, 0.06) * down : 0;
+    /* Pictures that show the set depth from their top to their bottom are bare. */
+    bool bare = across == s->width && down == s->height;
+    bool height_is_setting = s->curved && bare && chance(d, 0.3) && s->setting_mm > 2 * sagitta;
+    if (height_is_setting) margin = 0;
     s->depth_mm = height_is_setting ? s->setting_mm - sagitta : s->setting_mm;
     double high = s->depth_mm + sagitta;
     double wide = s->curved ? 2 * (s->radius_mm + s->depth_mm) * sin(s->half_angle_rad)
                             : s->width_mm + 2 * s->depth_mm * tan(s->half_angle_rad);
-    double across = s->panel[2] - s->panel[0], down = s->panel[3] - s->panel[1];
-    double margin = chance(d, 0.5) ? between(d, 0, 0.06) * down : 0;
     double aspect = chance(d, 0.8) ? 1 : between(d, 0.94, 1.07);
     double fit_rows = high / (down - 2 * margin), fit_columns = wide / (aspect * (across - 4));
     double spacing = fmax(fit_rows, fit_columns);
-    /* Linear fields and some fans fill the height and lose their sides. */
-    if (chance(d, s->curved ? 0.35 : 0.1)) spacing = fmax(fit_rows, fit_columns * 0.65);
-    if (chance(d, 0.12)) spacing *= between(d, 0.8, 0.97); /* zoomed: the bottom is cut */
+    /* Some fields fill the height and lose their sides; some are zoomed, so
+     * that the bottom is cut. Not a linear one within a panel: nothing would
+     * tell the panel's edges from the array's. */
+    bool may_cut = s->curved || bare;
+    if (chance(d, s->curved ? 0.35 : 0.1) && may_cut) spacing = fmax(fit_rows, fit_columns * 0.65);
+    if (chance(d, 0.12) && may_cut) spacing *= between(d, 0.8, 0.97);
+    if (height_is_setting) {
+        spacing = fit_rows;
+        aspect = 1;
+    }
     s->spacing_mm[0] = spacing * aspect;
     s->spacing_mm[1] = spacing;
-    s->face_u = s->panel[0] + across / 2 - 0.5 + (chance(d, 0.2) ? between(d, -20, 20) : 0);
+    s->face_u =
+        s->panel[0] + across / 2 - 0.5 + (chance(d, 0.2) && may_cut ? between(d, -20, 20) : 0);
     s->face_v = s->panel[1] - 0.5 + margin + sagitta / spacing;
     s->header_spacing_mm = chance(d, 0.5) ? 0.2 : 0;
 }

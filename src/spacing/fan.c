@@ -11,15 +11,14 @@ enum { LEAST_SIDE = 32 };
 static void say(es_fan_found *found) {
     if (!found->found) return;
     const es_fan *f = &found->fan;
-    es_text text = {0};
-    (void)text;
     snprintf(found->why, sizeof found->why,
-             "fan of %.1f degrees, apex at %.1f %.1f, radii %.2f to %.2f px%s%s%s%s",
+             "fan of %.1f degrees, apex at %.1f %.1f, radii %.2f to %.2f px%s%s%s%s%s",
              (f->angle_stop_rad - f->angle_start_rad) * 57.29577951308232, f->apex_u, f->apex_v,
              f->radius_start, f->radius_stop,
              found->pinned ? "" : "; a side edge is not in the picture, so the arcs alone tell",
              found->start_seen ? "" : "; the transducer's face is cut off or dark",
              found->stop_seen ? "" : "; the last echoes are cut off or dark",
+             found->ring ? "; its face seen as a bright ring" : "",
              found->flipped ? "; upside down" : "");
 }
 
@@ -40,6 +39,8 @@ bool es_fan_find(const es_still *still, es_fan_found *found, es_error *err) {
                  "no straight side edges that meet and no concentric arcs");
     else
         ok = shape_fan_refine(still, &mask, parts, &coarse, found, err);
+    if (ok && !(found->found && found->start_seen))
+        ok = shape_ring_find(still, &mask, parts, found, err);
     shape_mask_clear(&mask);
     if (ok) say(found);
     return ok;

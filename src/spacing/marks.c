@@ -57,7 +57,7 @@ void marks_clear(mark_list *list) {
 
 typedef struct part {
     int low[2], high[2];
-    double weight, moment;
+    double weight, moment, pixels;
 } part;
 
 static uint32_t root_of(uint32_t *parent, uint32_t i) {
@@ -96,6 +96,7 @@ static void add_pixel(part *p, int along, int across, float value) {
     p->high[0] = along; /* pixels come in this order */
     p->low[1] = across < p->low[1] ? across : p->low[1];
     p->high[1] = across > p->high[1] ? across : p->high[1];
+    p->pixels++;
     p->weight += value;
     p->moment += (double)value * along;
 }
@@ -133,6 +134,8 @@ static bool gather_parts(const view *v, uint32_t *parent, mark_list *list, es_er
     for (size_t i = 0; ok && i < used; i++) {
         const part *p = &parts[i];
         mark found = {.at = p->moment / p->weight, .left = p->low[1], .right = p->high[1]};
+        found.level = p->weight / p->pixels;
+        found.thick = p->high[0] - p->low[0] + 1;
         if (is_tick(v, p)) ok = add_mark(list, &found, err);
     }
     es_free(parts);
@@ -179,6 +182,8 @@ static bool runs_beside(const view *v, int across, int side, mark_list *list, es
         if (a - first > LONG) continue;
         int far = reach(v, (first + a - 1) / 2, across, side);
         mark found = {.at = moment / weight, .beside = across + 1};
+        found.thick = a - first;
+        found.level = weight / found.thick;
         found.left = side < 0 ? far : across;
         found.right = side < 0 ? across : far;
         if (!add_mark(list, &found, err)) return false;

@@ -6,9 +6,10 @@
 
 /* `along` the ruler: 0 u, 1 v. Everything in pixels of the picture. */
 typedef struct mark {
-    double at;          /* centre along the ruler, weighted by brightness */
-    double left, right; /* across the ruler: first and last pixel */
-    int beside;         /* 0, or the column (plus one) beside an axis line it was cut out of */
+    double at;           /* centre along the ruler, weighted by brightness */
+    double left, right;  /* across the ruler: first and last pixel */
+    double level, thick; /* mean brightness; pixels along the ruler */
+    int beside;          /* 0, or the column (plus one) beside an axis line it was cut out of */
 } mark;
 typedef struct mark_list {
     mark *items;

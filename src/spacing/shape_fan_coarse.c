@@ -177,10 +177,17 @@ static double scaled_radius(const es_fan *fan, const shape_point *p) {
     return hypot((p->u - fan->apex_u) * fan->aspect, p->v - fan->apex_v);
 }
 
+/* How many points lie on the arc. Compared by squares: this is where the
+ * search spends its time. */
 static size_t arc_votes(const point_pool *pool, const es_fan *fan, double radius) {
+    double low = fmax(radius - NEAR_PX, 0), high = radius + NEAR_PX;
+    double least = low * low, most = high * high;
     size_t votes = 0;
-    for (size_t i = 0; i < pool->count; i++)
-        votes += fabs(scaled_radius(fan, pool->points[i]) - radius) < NEAR_PX;
+    for (size_t i = 0; i < pool->count; i++) {
+        double x = (pool->points[i]->u - fan->apex_u) * fan->aspect,
+               y = pool->points[i]->v - fan->apex_v, square = x * x + y * y;
+        votes += square > least && square < most;
+    }
     return votes;
 }
 
@@ -378,6 +385,46 @@ bool shape_fan_coarse(const shape_contour *contour, const shape_mask *mask, shap
     return ok;
 }
 
+/* ---- a trapezoid ------------------------------------------------------------------ */
+
+/* Both lines must meet above the top, and be as far apart there as the first
+ * row is wide. */
+static bool wedge_fits(const search *s, const shape_fan *f, double top) {
+    const shape_contour *c = s->contour;
+    double width =
+        (top - f->fan.apex_v) * (tan(f->fan.angle_stop_rad) - tan(f->fan.angle_start_rad));
+    size_t flat = 0;
+    for (size_t i = c->first[SHAPE_TOP]; i < c->first[SHAPE_TOP + 1]; i++)
+        flat += fabs(c->points[i].v - top) < NEAR_PX;
+    return f->fan.apex_v < top - 10 && width > 30 && fabs((double)flat - width) < .1 * width + 3;
+}
+
+bool shape_wedge_coarse(const shape_contour *contour, const shape_mask *mask, double top,
+                        double bottom, shape_fan *best, es_error *err) {
+    search s;
+    side_line lines[2][LINES];
+    memset(best, 0, sizeof *best);
+    bool ok = search_begin(&s, contour, mask, err);
+    int counts[2] = {0};
+    if (ok) counts[0] = find_lines(&s, SHAPE_LEFT, lines[0]);
+    if (ok) counts[1] = find_lines(&s, SHAPE_RIGHT, lines[1]);
+    for (int i = 0; i < counts[0]; i++)
+        for (int j = 0; j < counts[1]; j++) {
+            shape_fan f = {.fan = {.kind = ES_FAN_CURVED, .aspect = 1}, .wedge = true};
+            f.left = f.right = true;
+            f.score = (double)(lines[0][i].points + lines[1][j].points);
+            if (f.score <= best->score || !meet(&lines[0][i], &lines[1][j], &f.fan) ||
+                !wedge_fits(&s, &f, top))
+                continue;
+            double slant = cos(fmax(-f.fan.angle_start_rad, f.fan.angle_stop_rad));
+            f.fan.radius_start = (top - f.fan.apex_v) / slant;
+            f.fan.radius_stop = (bottom - f.fan.apex_v) / slant;
+            *best = f;
+        }
+    search_end(&s);
+    return ok;
+}
+
 /* ---- over thresholds and both ways up ---------------------------------------- */
 
 static bool look(const shape_mask *mask, int parts, bool flipped, shape_fan *best, es_error *err) {
@@ -385,6 +432,8 @@ static bool look(const shape_mask *mask, int parts, bool flipped, shape_fan *bes
     if (!shape_contour_make(mask, parts, flipped, &contour, err)) return false;
     bool ok = shape_fan_coarse(&contour, mask, best, err);
     best->flipped = flipped;
+    best->cut_left = contour.cut_left;
+    best->cut_right = contour.cut_right;
     shape_contour_clear(&contour);
     return ok;
 }
@@ -392,7 +441,7 @@ static bool look(const shape_mask *mask, int parts, bool flipped, shape_fan *bes
 /* The largest part alone, and with the other large ones; both ways up. */
 static bool look_at_mask(const shape_mask *mask, shape_fan *best, int *parts, es_error *err) {
     bool several = mask->count[SHAPE_LARGE] > mask->count[SHAPE_LARGEST];
-    best->score = 0;
+    memset(best, 0, sizeof *best);
     for (int p = SHAPE_LARGEST; p <= (several ? SHAPE_LARGE : SHAPE_LARGEST); p++)
         for (int flipped = 0; flipped < 2; flipped++) {
             shape_fan fan;

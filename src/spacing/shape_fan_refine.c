@@ -15,11 +15,17 @@
 
 #include <lapacke.h>
 
-#define SOFT_PX .5   /* scale of the soft-L1 loss */
-#define AGREE_PX 1.  /* an edge point within this supports its edge */
-#define CORNER_PX 5. /* edges are not sampled this close to a corner */
-#define STEP_PX .25  /* of the samples across an edge */
-#define FLOOR_PX .06 /* no edge is known better, whatever the fit says */
+#define SOFT_PX .5     /* scale of the soft-L1 loss */
+#define AGREE_PX 1.    /* an edge point within this supports its edge */
+#define CORNER_PX 5.   /* edges are not sampled this close to a corner */
+#define STEP_PX .25    /* of the samples across an edge */
+#define FLOOR_PX .06   /* no edge is known better, whatever the fit says */
+#define UNLIT_PX .5    /* the first and last samples of the lines may not be shown */
+#define RAY_STEP .0025 /* radians */
+#define MOST_EXTENSION .8
+#define THINNEST .82       /* r_in / r_out: thinner is a reflector */
+#define LEAST_STRETCH .008 /* grabbers stretch by more, or not at all */
+#define CORRELATED 2       /* neighbouring edge points share speckle: sigma times this */
 
 enum {
     LEFT_EDGE,
@@ -37,9 +43,12 @@ enum {
     PARAMETERS,
     PIECES = 64, /* an edge, at most */
     PIECE_PX = 14,
+    LEAST_PIECE_PX = 5,
+    FEW_PIECES = 9, /* a short edge is cut into this many */
     ROUNDS = 3,
     FIT_STEPS = 12,
-    ACROSS = 97 /* samples across an edge, at most: 12 px either way */
+    LEAST_RAY = 12, /* samples of a ray that are in the picture */
+    ACROSS = 97     /* samples across an edge, at most: 12 px either way */
 };
 
 typedef struct edge_point {
@@ -54,6 +63,7 @@ typedef struct refiner {
     bool flipped;
     es_fan fan;
     bool use[EDGES];
+    bool wedge;
     edge_point points[EDGES * PIECES];
     int count;
     int pieces[EDGES]; /* that lie in the picture */
@@ -184,7 +194,8 @@ static void measure_edges(refiner *r, double reach) {
     for (int edge = 0; edge < EDGES; edge++) {
         double from, to, scale = stretch(&r->fan, edge, &from, &to), length = (to - from) * scale;
         if (!r->use[edge] || !(length > PIECE_PX)) continue;
-        int n = (int)fmin(length / PIECE_PX, PIECES);
+        double size = fmin(fmax(length / FEW_PIECES, LEAST_PIECE_PX), PIECE_PX);
+        int n = (int)fmin(length / size, PIECES);
         piece p = {.edge = edge, .reach = reach};
         p.along = (int)fmin(ceil(length / n), 60);
         p.across = (int)fmin(2 * lrint(reach / STEP_PX) + 1, ACROSS);
@@ -291,7 +302,7 @@ static bool fit(refiner *r, bool with_aspect) {
 
 static double sigma_of(const refiner *r, int which) {
     double variance = r->covariance[which * PARAMETERS + which];
-    return sqrt(fmax(variance, 0)) * fmax(r->spread, 2 * FLOOR_PX);
+    return CORRELATED * sqrt(fmax(variance, 0)) * fmax(r->spread, FLOOR_PX);
 }
 
 /* Edges without enough points leave the fit. True when one left. */
@@ -304,9 +315,13 @@ static bool drop_unsupported(refiner *r) {
         r->agree[r->points[i].edge] += fabs(r->points[i].residual) < AGREE_PX;
     }
     for (int e = 0; e < EDGES; e++) {
+        if (!r->use[e]) continue;
         bool supported =
             r->agree[e] >= 4 && r->agree[e] * 5 >= r->pieces[e] && r->agree[e] * 5 >= points[e] * 2;
-        if (r->use[e] && !supported) r->use[e] = false, dropped = true;
+        if (supported) continue;
+        r->use[e] = false;
+        dropped = true;
+        if (e == START_EDGE) r->fan.radius_start = .1 * r->fan.radius_stop;
     }
     for (int i = 0; i < r->count; i++)
         if (r->use[r->points[i].edge]) r->points[kept++] = r->points[i];
@@ -319,6 +334,7 @@ static bool drop_unsupported(refiner *r) {
 static bool held(const refiner *r) {
     int sides = r->use[LEFT_EDGE] + r->use[RIGHT_EDGE],
         arcs = r->use[START_EDGE] + r->use[STOP_EDGE];
+    if (r->wedge) return sides == 2 && r->count >= 12;
     return arcs && sides + arcs >= 2 && r->count >= 12;
 }
 
@@ -331,21 +347,64 @@ static bool rounds(refiner *r) {
     return true;
 }
 
-/* Frees the aspect; keeps it where it is not one by three sigma. */
-static double settle_aspect(refiner *r) {
-    refiner *square = r;
-    es_fan before = r->fan;
-    double covariance[PARAMETERS * PARAMETERS], spread = r->spread;
-    memcpy(covariance, r->covariance, sizeof covariance);
-    bool can = r->use[LEFT_EDGE] && r->use[RIGHT_EDGE] && r->use[STOP_EDGE];
-    if (can && fit(r, true)) {
-        double sigma = sigma_of(r, ASPECT);
-        if (fabs(r->fan.aspect - 1) > fmax(3 * sigma, .003)) return sigma;
+/* ---- past a black sector -------------------------------------------------------- */
+
+/* Share of what is lit along the ray at `angle`; NaN when too little of it is
+ * in the picture. */
+static double ray_lit(const refiner *r, double angle) {
+    int lit = 0, all = 0;
+    double from = r->fan.radius_start + CORNER_PX, to = r->fan.radius_stop - CORNER_PX;
+    for (double radius = from; radius < to; radius += 2) {
+        float g = shape_sample(&r->still->high, r->flipped,
+                               r->fan.apex_u + radius * sin(angle) / r->fan.aspect,
+                               r->fan.apex_v + radius * cos(angle));
+        if (isnan(g)) continue;
+        all++;
+        lit += g > r->mask->floor;
     }
-    square->fan = before;
-    memcpy(square->covariance, covariance, sizeof covariance);
-    r->spread = spread;
-    return can ? .001 : .01;
+    return all >= LEAST_RAY ? (double)lit / all : NAN;
+}
+
+/* A black sector can take the place of a side edge: are there lit rays beyond
+ * it? Then the outermost of them is the edge. */
+static bool extend_side(refiner *r, int edge) {
+    double *angle = edge == LEFT_EDGE ? &r->fan.angle_start_rad : &r->fan.angle_stop_rad;
+    double step = (edge == LEFT_EDGE ? -1 : 1) * RAY_STEP, found = 0;
+    int run = 0;
+    if (!r->use[START_EDGE] || !r->use[STOP_EDGE]) return false;
+    for (double t = *angle + 4 * step; fabs(t - *angle) < MOST_EXTENSION && fabs(t) < 1.5;
+         t += step) {
+        run = ray_lit(r, t) > .6 ? run + 1 : 0;
+        if (run >= 4) found = t;
+    }
+    if (found == 0) return false;
+    *angle = found + step / 2;
+    r->use[edge] = true;
+    return true;
+}
+
+static bool extend(refiner *r) {
+    refiner before = *r;
+    bool left = extend_side(r, LEFT_EDGE), right = extend_side(r, RIGHT_EDGE);
+    if (!left && !right) return true;
+    if (rounds(r) && r->use[LEFT_EDGE] >= before.use[LEFT_EDGE] &&
+        r->use[RIGHT_EDGE] >= before.use[RIGHT_EDGE])
+        return true;
+    *r = before;
+    return true;
+}
+
+/* Frees the aspect; keeps it where it is clearly not one. */
+static double settle_aspect(refiner *r) {
+    refiner square = *r;
+    bool can = r->use[LEFT_EDGE] && r->use[RIGHT_EDGE] && r->use[STOP_EDGE];
+    double sigma = .02;
+    if (can && fit(r, true)) {
+        sigma = sigma_of(r, ASPECT);
+        if (fabs(r->fan.aspect - 1) > fmax(4 * sigma, LEAST_STRETCH)) return sigma;
+    }
+    *r = square;
+    return fmin(fmax(sigma, .001), .02);
 }
 
 /* ---- verdict ------------------------------------------------------------------ */
@@ -376,16 +435,51 @@ static void tell(const refiner *r, es_fan_found *f) {
     double w = r->mask->width, h = r->mask->height;
     f->fan = *fan;
     f->start_seen = r->use[START_EDGE];
-    f->stop_seen = r->use[STOP_EDGE];
+    f->stop_seen = r->use[STOP_EDGE] && r->agree[STOP_EDGE] * 5 >= r->pieces[STOP_EDGE] * 2;
     f->pinned = r->use[LEFT_EDGE] && r->use[RIGHT_EDGE];
-    f->radius_start_sigma = hypot(sigma_of(r, R_START), FLOOR_PX);
-    f->radius_stop_sigma = hypot(sigma_of(r, R_STOP), FLOOR_PX);
+    f->radius_start_sigma = hypot(sigma_of(r, R_START), UNLIT_PX);
+    f->radius_stop_sigma = hypot(sigma_of(r, R_STOP), UNLIT_PX);
     f->apex_sigma = hypot(fmax(sigma_of(r, APEX_U), sigma_of(r, APEX_V)), FLOOR_PX);
     f->cut_left = fan->apex_u + fan->radius_stop * sin(fan->angle_start_rad) / fan->aspect < -.5;
     f->cut_right = fan->apex_u + fan->radius_stop * sin(fan->angle_stop_rad) / fan->aspect > w - .5;
     f->cut_bottom = fan->apex_v + fan->radius_stop > h - .5;
     f->flipped = r->flipped;
     f->found = true;
+}
+
+/* A trapezoid's first row passes for an arc where only few pieces count. */
+static bool flat_face(const refiner *r) {
+    double flat = 0, curved = 0, mean = 0, n = 0;
+    for (int i = 0; i < r->count; i++)
+        if (r->points[i].edge == START_EDGE) mean += r->points[i].v, n++;
+    if (n < 1) return false;
+    mean /= n;
+    for (int i = 0; i < r->count; i++)
+        if (r->points[i].edge == START_EDGE) {
+            flat += fabs(r->points[i].v - mean);
+            curved += fabs(r->points[i].residual);
+        }
+    return flat < curved;
+}
+
+/* Refuses what looks like a fan by chance. */
+static void judge(const refiner *r, const shape_fan *coarse, int parts, es_fan_found *f) {
+    double outside = share_outside(r, parts);
+    const char *why = NULL;
+    if (outside > .1)
+        why = "it leaves a tenth of the echoes outside";
+    else if (f->start_seen && f->stop_seen && r->fan.radius_start > THINNEST * r->fan.radius_stop)
+        why = "it is as thin as a reflector";
+    else if (!(r->use[LEFT_EDGE] || coarse->cut_left) || !(r->use[RIGHT_EDGE] || coarse->cut_right))
+        why = "a side edge is neither seen nor cut off by the picture";
+    else if (f->start_seen && !f->stop_seen && flat_face(r))
+        why = "its face is flat";
+    else if (sigma_of(r, f->stop_seen ? R_STOP : R_START) > .02 * r->fan.radius_stop)
+        why = "its edges fix it too loosely";
+    if (!why) return;
+    f->found = false;
+    snprintf(f->why, sizeof f->why, "the best fan (radii %.0f to %.0f px) is refused: %s",
+             r->fan.radius_start, r->fan.radius_stop, why);
 }
 
 bool shape_fan_refine(const es_still *still, const shape_mask *mask, int parts,
@@ -397,25 +491,21 @@ bool shape_fan_refine(const es_still *still, const shape_mask *mask, int parts,
     r->flipped = coarse->flipped;
     r->fan = coarse->fan;
     double a = coarse->fan.aspect;
-    if (!coarse->start) r->fan.radius_start = 0;
-    if (!coarse->stop) r->fan.radius_stop = hypot(mask->width * a, mask->height);
+    r->wedge = coarse->wedge;
+    if (!coarse->start && !r->wedge) r->fan.radius_start = 0;
+    if (!coarse->stop && !r->wedge) r->fan.radius_stop = hypot(mask->width * a, mask->height);
     /* the coarse angles are those of the picture, not of square pixels */
     r->fan.angle_start_rad = atan(a * tan(coarse->fan.angle_start_rad));
     r->fan.angle_stop_rad = atan(a * tan(coarse->fan.angle_stop_rad));
     bool edges[EDGES] = {coarse->left, coarse->right, coarse->start, coarse->stop};
     memcpy(r->use, edges, sizeof edges);
-    if (!rounds(r)) {
+    if (!rounds(r) || !extend(r)) {
         snprintf(found->why, sizeof found->why,
                  "a shape like a fan, but its edges are not sharp enough to measure");
     } else {
         found->aspect_sigma = settle_aspect(r);
         tell(r, found);
-        double outside = share_outside(r, parts);
-        if (outside > .1) {
-            found->found = false;
-            snprintf(found->why, sizeof found->why,
-                     "the best fan leaves %.0f %% of the echoes outside", 100 * outside);
-        }
+        judge(r, coarse, parts, found);
     }
     es_free(r);
     return true;

@@ -22,6 +22,19 @@ static inline bool shape_lit(const shape_mask *mask, uint32_t u, uint32_t v, int
     uint8_t label = mask->label[(size_t)v * mask->width + u];
     return label && label <= largest;
 }
+/* A flood fill with its own stack: visits all places marked 1 in `inside` that
+ * join (u, v), clears them, and leaves them in stack[0 .. count). */
+typedef struct shape_flood {
+    uint32_t width, height;
+    uint8_t *inside;
+    uint32_t *stack;
+    size_t count;
+    uint32_t u0, u1, v0, v1; /* box of the part */
+} shape_flood;
+bool shape_flood_make(uint32_t width, uint32_t height, shape_flood *flood, es_error *err);
+void shape_flood_fill(shape_flood *flood, size_t from);
+void shape_flood_clear(shape_flood *flood);
+
 /* The thresholds to try, from a clean digital surround to a noisy one. */
 enum { SHAPE_LEVELS = 4 };
 extern const float shape_levels[SHAPE_LEVELS];
@@ -48,12 +61,17 @@ void shape_contour_clear(shape_contour *contour);
 typedef struct shape_fan {
     es_fan fan;
     bool left, right, start, stop; /* which edges were found */
+    bool wedge;                    /* flat ends instead of arcs: only the side edges count */
+    bool cut_left, cut_right;      /* the contour has a straight cut on that side */
     double score;
     bool flipped;
     size_t agreeing, all; /* contour points */
 } shape_fan;
 bool shape_fan_coarse(const shape_contour *contour, const shape_mask *mask, shape_fan *best,
                       es_error *err);
+/* Two straight sides that open downwards from a flat first row, `top`. */
+bool shape_wedge_coarse(const shape_contour *contour, const shape_mask *mask, double top,
+                        double bottom, shape_fan *best, es_error *err);
 /* Refines to a part of a pixel; fills sigmas, seen flags, pinned. */
 bool shape_fan_refine(const es_still *still, const shape_mask *mask, int parts,
                       const shape_fan *coarse, es_fan_found *found, es_error *err);
@@ -62,6 +80,11 @@ bool shape_fan_refine(const es_still *still, const shape_mask *mask, int parts,
  * was seen in (the caller clears it) and *parts how much of it. score 0: none. */
 bool shape_fan_search(const es_still *still, shape_fan *best, shape_mask *mask, int *parts,
                       es_error *err);
+
+/* The transducer's bright ring, where the field is dark. With a found fan that
+ * lacks its start, the ring gives it; else a bright still arc is looked for. */
+bool shape_ring_find(const es_still *still, const shape_mask *mask, int parts, es_fan_found *found,
+                     es_error *err);
 
 /* The rectangle around the echoes of a linear array. An edge is sharp when the
  * rows (or columns) begin together there and the grey rises within two pixels;
@@ -82,6 +105,11 @@ typedef struct shape_box {
 } shape_box;
 bool shape_box_make(const es_still *still, shape_box *box, es_error *err);
 void shape_box_clear(shape_box *box);
+
+/* Aperture and rows from what was found before: a fan is searched for once. */
+bool shape_aperture(const es_still *still, const shape_box *box, const es_fan_found *fan,
+                    es_aperture_found *found, es_error *err);
+void shape_rows(const shape_box *box, const es_fan_found *fan, es_rows_found *found);
 
 /* Bilinear grey; NaN outside. `flipped`: rows counted from the bottom. */
 float shape_sample(const es_image *grey, bool flipped, double u, double v);

@@ -12,39 +12,88 @@
 #include <string.h>
 
 const float shape_levels[SHAPE_LEVELS] = {.5F, 4, 12, 28};
+#define NOISE_SIGMAS 5
+#define MOST_RANGE 3 /* more is no grabber's noise but dark echoes */
 
 enum {
-    BLOCK = 4,            /* parts are joined over gaps of up to a block */
-    LEAST_FILLED = 2,     /* lit pixels that make a block part of something */
-    LARGE_SHARE = 10,     /* a large part has this percentage of the largest one */
-    STILL_FRAMES = 4,     /* fewer cannot tell overlay from echoes */
-    OVERLAY_AREA = 600,   /* pixels of an unchanging part that is overlay by its size */
-    OVERLAY_THICKNESS = 5 /* or by its thickness */
+    DARK = 64,          /* the surround is darker than this */
+    DARK_RANGE = 16,    /* around it, noise included */
+    QUIET = 3,          /* above its commonest grey: surely the surround */
+    BLOCK = 4,          /* parts are joined over gaps of up to a block */
+    LEAST_FILLED = 2,   /* lit pixels that make a block part of something */
+    LARGE_SHARE = 10,   /* a large part has this percentage of the largest one */
+    STILL_FRAMES = 4,   /* fewer cannot tell overlay from echoes */
+    OVERLAY_AREA = 600, /* pixels of an unchanging part that is overlay by its size */
+    DRAWN_ABOVE = 12,   /* grey of overlay over the surround, at least */
+    BAR_LENGTH = 4,     /* times its width */
+    HALO = 3,           /* pixels around overlay that blur and compression light */
+    CORE_SHARE = 8      /* percent: a part with less of a core is lines */
 };
 
-static float surround(const es_still *still) {
-    size_t bins[64] = {0}, n = (size_t)still->width * still->height;
+/* The commonest dark grey, and how much grabbing has shaken it. */
+typedef struct surround {
+    float grey;
+    float noise; /* median difference of neighbours */
+    float range; /* what high - low rarely exceeds */
+} surround;
+
+static float commonest(const es_still *still) {
+    size_t bins[DARK] = {0}, n = (size_t)still->width * still->height;
     const float *high = still->high.data;
-    for (size_t i = 0; i < n; i++) {
-        int bin = (int)lrintf(high[i]);
-        if (bin >= 0 && bin < 64) bins[bin]++;
-    }
+    for (size_t i = 0; i < n; i++)
+        if (high[i] >= 0 && high[i] < DARK - 1) bins[(int)(high[i] + .5F)]++;
     int best = 0;
-    for (int b = 1; b < 64; b++)
+    for (int b = 1; b < DARK; b++)
         if (bins[b] > bins[best]) best = b;
     return (float)best;
 }
 
-/* A flood fill with its own stack; visits `from` and all that `inside` marks. */
-typedef struct flood {
-    uint32_t width, height;
-    uint8_t *inside; /* 1: to visit; cleared while visiting */
-    uint32_t *stack;
-    size_t count;
-    uint32_t u0, u1, v0, v1; /* box of the part */
-} flood;
+enum { BINS = 256 };
+static const float per_bin = 1 / 8.F;
 
-static void flood_push(flood *f, uint32_t u, uint32_t v) {
+static void count(size_t bins[BINS], float value) {
+    int bin = (int)(fabsf(value) / per_bin);
+    bins[bin < BINS ? bin : BINS - 1]++;
+}
+
+static float quantile(const size_t bins[BINS], int percent) {
+    size_t all = 0, sum = 0;
+    for (int b = 0; b < BINS; b++) all += bins[b];
+    for (int b = 0; b < BINS; b++)
+        if ((sum += bins[b]) * 100 > all * (size_t)percent) return (float)b * per_bin;
+    return 0;
+}
+
+static surround measure_surround(const es_still *still) {
+    size_t differences[BINS] = {0}, ranges[BINS] = {0}, n = (size_t)still->width * still->height;
+    const float *high = still->high.data, *low = still->low.data;
+    surround s = {.grey = commonest(still)};
+    float most = s.grey + DARK_RANGE;
+    for (size_t i = 1; i < n; i++) {
+        if (high[i] > most || high[i - 1] > most) continue;
+        count(differences, high[i] - high[i - 1]);
+        if (high[i] <= s.grey + QUIET) count(ranges, high[i] - low[i]);
+    }
+    s.noise = quantile(differences, 50);
+    s.range = fminf(quantile(ranges, 75), MOST_RANGE);
+    return s;
+}
+
+bool shape_flood_make(uint32_t width, uint32_t height, shape_flood *f, es_error *err) {
+    size_t n = (size_t)width * height;
+    *f = (shape_flood){.width = width, .height = height};
+    f->inside = es_alloc_zero(n, 1, err);
+    f->stack = es_alloc(n, sizeof *f->stack, err);
+    return f->inside && f->stack;
+}
+
+void shape_flood_clear(shape_flood *f) {
+    es_free(f->inside);
+    es_free(f->stack);
+    memset(f, 0, sizeof *f);
+}
+
+static void push(shape_flood *f, uint32_t u, uint32_t v) {
     size_t i = (size_t)v * f->width + u;
     if (!f->inside[i]) return;
     f->inside[i] = 0;
@@ -55,49 +104,89 @@ static void flood_push(flood *f, uint32_t u, uint32_t v) {
     if (v > f->v1) f->v1 = v;
 }
 
-/* After this stack[0 .. count) are all places of the part. */
-static void flood_fill(flood *f, uint32_t u, uint32_t v) {
+void shape_flood_fill(shape_flood *f, size_t from) {
     f->count = 0;
     f->u0 = f->v0 = UINT32_MAX;
     f->u1 = f->v1 = 0;
-    flood_push(f, u, v);
+    push(f, (uint32_t)(from % f->width), (uint32_t)(from / f->width));
     for (size_t done = 0; done < f->count; done++) {
         uint32_t x = f->stack[done] % f->width, y = f->stack[done] / f->width;
-        for (uint32_t b = y ? y - 1 : 0; b <= y + 1 && b < f->height; b++)
-            for (uint32_t a = x ? x - 1 : 0; a <= x + 1 && a < f->width; a++) flood_push(f, a, b);
+        uint32_t right = x + 1 < f->width ? x + 1 : x, below = y + 1 < f->height ? y + 1 : y;
+        for (uint32_t b = y ? y - 1 : 0; b <= below; b++)
+            for (uint32_t a = x ? x - 1 : 0; a <= right; a++) push(f, a, b);
     }
 }
 
-/* Takes small and thin unchanging parts out of the mask. */
-static bool drop_overlay(const es_still *still, shape_mask *mask, es_error *err) {
-    size_t n = (size_t)mask->width * mask->height, lit = 0, unchanging = 0;
-    const float *low = still->low.data, *high = still->high.data;
-    flood f = {mask->width,
-               mask->height,
-               es_alloc(n, 1, err),
-               es_alloc(n, sizeof(uint32_t), err),
-               0,
-               0,
-               0,
-               0,
-               0};
-    bool ok = f.inside && f.stack;
+/* What of the recording does not change, as far as grabbing lets it. */
+typedef struct unchanging {
+    const shape_mask *mask;
+    const float *low, *high;
+    float range;
+} unchanging;
+
+static bool is_still(const unchanging *s, size_t i) {
+    return s->mask->label[i] && s->high[i] - s->low[i] <= s->range;
+}
+
+/* Overlay is drawn to be read: brighter than the halo around it. */
+static bool is_drawn(const unchanging *s, size_t i) {
+    return is_still(s, i) && s->high[i] > s->mask->dark + DRAWN_ABOVE;
+}
+
+/* A grey bar: an upright rectangle, filled. Unchanging echoes, such as a
+ * saturated near field, lie along the face. */
+static bool is_bar(const shape_flood *f) {
+    size_t width = f->u1 - f->u0 + 1, height = f->v1 - f->v0 + 1;
+    return height > BAR_LENGTH * width && f->count * 10 >= width * height * 9;
+}
+
+/* Letters and lines: small, or hardly a pixel that is two or more away from
+ * the part's border. */
+static bool is_overlay(const unchanging *s, const shape_flood *f) {
+    if (f->count <= OVERLAY_AREA || is_bar(f)) return true;
+    size_t core = 0;
+    for (size_t k = 0; k < f->count; k++) {
+        uint32_t i = f->stack[k], u = i % f->width, v = i / f->width;
+        if (u < 2 || v < 2 || u + 2 >= f->width || v + 2 >= f->height) continue;
+        core += is_drawn(s, i - 2) && is_drawn(s, i + 2) && is_drawn(s, i - 2 * f->width) &&
+                is_drawn(s, i + 2 * f->width);
+    }
+    return core * 100 < f->count * CORE_SHARE;
+}
+
+/* Takes a place out of the mask, and what does not change around it. */
+static void clear_around(const unchanging *s, shape_mask *mask, uint32_t i) {
+    uint32_t u = i % mask->width, v = i / mask->width;
+    uint32_t u0 = u > HALO ? u - HALO : 0, v0 = v > HALO ? v - HALO : 0;
+    mask->label[i] = 0;
+    for (uint32_t b = v0; b <= v + HALO && b < mask->height; b++)
+        for (uint32_t a = u0; a <= u + HALO && a < mask->width; a++) {
+            size_t k = (size_t)b * mask->width + a;
+            if (is_still(s, k) && !is_drawn(s, k)) mask->label[k] = 0;
+        }
+}
+
+/* Takes letters and lines that do not change out of the mask. */
+static bool drop_overlay(const es_still *still, float range, shape_mask *mask, es_error *err) {
+    size_t n = (size_t)mask->width * mask->height, lit = 0, at_rest = 0;
+    unchanging s = {mask, still->low.data, still->high.data, range};
+    shape_flood f = {0};
+    if (still->frames < STILL_FRAMES) return true;
+    bool ok = shape_flood_make(mask->width, mask->height, &f, err);
     for (size_t i = 0; ok && i < n; i++) {
-        f.inside[i] = mask->label[i] && high[i] - low[i] < .5F;
+        f.inside[i] = is_drawn(&s, i);
         lit += mask->label[i];
-        unchanging += f.inside[i];
+        at_rest += f.inside[i];
     }
     /* a recording of a probe at rest says nothing */
-    bool tells = ok && still->frames >= STILL_FRAMES && unchanging * 5 < lit * 4;
+    bool tells = ok && at_rest * 5 < lit * 4;
     for (size_t i = 0; tells && i < n; i++) {
         if (!f.inside[i]) continue;
-        flood_fill(&f, (uint32_t)(i % f.width), (uint32_t)(i / f.width));
-        uint32_t wide = f.u1 - f.u0 + 1, tall = f.v1 - f.v0 + 1, length = wide > tall ? wide : tall;
-        if (f.count > OVERLAY_AREA && f.count > (size_t)OVERLAY_THICKNESS * length) continue;
-        for (size_t k = 0; k < f.count; k++) mask->label[f.stack[k]] = 0;
+        shape_flood_fill(&f, i);
+        if (!is_overlay(&s, &f)) continue;
+        for (size_t k = 0; k < f.count; k++) clear_around(&s, mask, f.stack[k]);
     }
-    es_free(f.inside);
-    es_free(f.stack);
+    shape_flood_clear(&f);
     return ok;
 }
 
@@ -107,7 +196,7 @@ typedef struct blocks {
     uint16_t *filled;
     uint32_t *part;
     size_t *lit; /* of each part */
-    flood flood;
+    shape_flood flood;
 } blocks;
 
 static bool blocks_make(const shape_mask *mask, blocks *b, es_error *err) {
@@ -117,10 +206,8 @@ static bool blocks_make(const shape_mask *mask, blocks *b, es_error *err) {
     b->filled = es_alloc_zero(n, sizeof *b->filled, err);
     b->part = es_alloc_zero(n, sizeof *b->part, err);
     b->lit = es_alloc_zero(n + 1, sizeof *b->lit, err);
-    b->flood = (flood){
-        b->width, b->height, es_alloc(n, 1, err), es_alloc(n, sizeof(uint32_t), err), 0, 0, 0,
-        0,        0};
-    if (!b->filled || !b->part || !b->lit || !b->flood.inside || !b->flood.stack) return false;
+    if (!b->filled || !b->part || !b->lit || !shape_flood_make(b->width, b->height, &b->flood, err))
+        return false;
     for (uint32_t v = 0; v < mask->height; v++)
         for (uint32_t u = 0; u < mask->width; u++)
             b->filled[(size_t)(v / BLOCK) * b->width + u / BLOCK] +=
@@ -133,8 +220,7 @@ static void blocks_clear(blocks *b) {
     es_free(b->filled);
     es_free(b->part);
     es_free(b->lit);
-    es_free(b->flood.inside);
-    es_free(b->flood.stack);
+    shape_flood_clear(&b->flood);
 }
 
 /* Numbers the parts; returns the one with most lit pixels, 0 when none is. */
@@ -143,7 +229,7 @@ static uint32_t number_parts(blocks *b) {
     size_t n = (size_t)b->width * b->height;
     for (size_t i = 0; i < n; i++) {
         if (!b->flood.inside[i]) continue;
-        flood_fill(&b->flood, (uint32_t)(i % b->width), (uint32_t)(i / b->width));
+        shape_flood_fill(&b->flood, i);
         for (size_t k = 0; k < b->flood.count; k++) {
             b->part[b->flood.stack[k]] = next;
             b->lit[next] += b->filled[b->flood.stack[k]];
@@ -184,12 +270,13 @@ bool shape_mask_make(const es_still *still, float above, shape_mask *mask, es_er
     size_t n = (size_t)still->width * still->height;
     const float *high = still->high.data;
     *mask = (shape_mask){.width = still->width, .height = still->height};
-    mask->dark = surround(still);
-    mask->floor = mask->dark + above;
+    surround s = measure_surround(still);
+    mask->dark = s.grey;
+    mask->floor = s.grey + NOISE_SIGMAS * s.noise + above;
     mask->label = es_alloc(n, 1, err);
     if (!mask->label) return false;
     for (size_t i = 0; i < n; i++) mask->label[i] = high[i] > mask->floor;
-    if (drop_overlay(still, mask, err) && join_parts(mask, err)) return true;
+    if (drop_overlay(still, 4 * s.range + .5F, mask, err) && join_parts(mask, err)) return true;
     shape_mask_clear(mask);
     return false;
 }

@@ -244,7 +244,7 @@ bool es_matrix_evidence(const char *where, es_mat4 matrix, es_evidence_list *lis
         snprintf(e.note, sizeof e.note,
                  "columns of %.150s are not perpendicular (%.2f): a broken calibration, not used",
                  where, skew);
-    } else if (!typed && ratio > .93 && ratio < .985) {
+    } else if (!typed && ratio > .909 && ratio < .987) {
         e.sigma[1] = INFINITY;
         snprintf(e.note, sizeof e.note,
                  "columns of %.120s: down is %.3f of across, what a calibration in water of %.0f "

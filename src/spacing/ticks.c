@@ -104,10 +104,11 @@ static void measure(const group *g, comb *c) {
     c->score = c->count * c->fill - 2 * c->others - 4 * c->deviation;
 }
 
-/* The guards. One picture alone shows echoes beside the overlay: it must
- * bring more. */
+/* The guards. Where echoes may stand among the marks there must be more. */
 static bool accept(const group *g, const comb *c, bool alone) {
     double length = (c->count / c->fill - 1) * c->period;
+    int missing = (int)lround(c->count / c->fill) - c->count;
+    if (missing > c->count / 6) return false; /* every other line of a menu */
     return c->count >= (alone ? 7 : 5) && c->fill >= (alone ? .85 : .75) &&
            c->others <= .2 * c->count && c->deviation <= .45 && length > .22 * g->extent;
 }
@@ -144,12 +145,48 @@ static bool search_group(group *g, bool alone, comb *best) {
     return found;
 }
 
-/* ---- long ticks ------------------------------------------------------------------- */
+/* ---- marks alike ------------------------------------------------------------------- */
 
 static int compare_doubles(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
+
+typedef enum measure_kind { MARK_WIDTH, MARK_THICKNESS, MARK_LEVEL } measure_kind;
+
+static double measure_mark(const mark *m, measure_kind kind) {
+    return kind == MARK_WIDTH       ? m->right - m->left + 1
+           : kind == MARK_THICKNESS ? m->thick
+                                    : m->level;
+}
+
+/* Share of the comb's marks within `slack` of the lower quarter or of the upper
+ * tenth, which long ticks make. */
+static double share_alike(const group *g, measure_kind kind, double slack, bool relative) {
+    double values[GROUP_MAX];
+    int n = 0, alike = 0;
+    for (int i = 0; i < g->count; i++)
+        if (g->step[i] != INT32_MIN) values[n++] = measure_mark(g->marks[i], kind);
+    if (n == 0) return 0;
+    qsort(values, (size_t)n, sizeof *values, compare_doubles);
+    double common[2] = {values[n / 4], values[n - 1 - n / 10]};
+    for (int i = 0; i < n; i++)
+        for (int c = 0; c < 2; c++)
+            if (fabs(values[i] - common[c]) <= (relative ? slack * common[c] : slack)) {
+                alike++;
+                break;
+            }
+    return (double)alike / n;
+}
+
+/* A ruler's ticks are drawn alike; letters and echoes are not. */
+static bool are_alike(const group *g) {
+    return share_alike(g, MARK_WIDTH, 1, false) >= .8 &&
+           share_alike(g, MARK_THICKNESS, 1, false) >= .8 &&
+           share_alike(g, MARK_LEVEL, .25, true) >= .8;
+}
+
+/* ---- long ticks ------------------------------------------------------------------- */
 
 /* Every how many ticks a longer one stands: all of those and no other. */
 static int find_majors(const group *g) {
@@ -231,10 +268,62 @@ typedef struct search {
     es_ticks_found *found;
     double score[ES_TICKS_MAX];
     int count, axis;
-    bool alone;
+    bool alone; /* echoes may stand among the marks */
+    bool few;   /* frames */
+    const es_image *low;
 } search;
 
+/* ---- faint marks between ------------------------------------------------------------- */
+
+/* The brightest pixel within one pixel of `along`, over the marks' width. */
+static float brightest_at(const es_image *still, int axis, double along, const int across[2]) {
+    int size[2] = {(int)still->width, (int)still->height}, centre = (int)lround(along);
+    float best = 0;
+    for (int a = centre - 1; a <= centre + 1; a++)
+        for (int c = across[0]; c <= across[1]; c++) {
+            int u = axis ? c : a, v = axis ? a : c;
+            if (u < 0 || v < 0 || u >= size[0] || v >= size[1]) continue;
+            best = fmaxf(best, ((const float *)still->data)[(size_t)v * still->width + (size_t)u]);
+        }
+    return best;
+}
+
+/* True where most places that cut the steps into `parts` are brighter than
+ * those halfway between them. */
+static bool divided(const search *s, const comb *c, const int across[2], int parts) {
+    static const float contrast = 5;
+    double part = c->period / parts;
+    int steps = (int)lround((c->count / c->fill - 1) * parts), seen = 0, all = 0;
+    if (part < 5) return false;
+    for (int k = 0; k < steps; k++) {
+        if (k % parts == 0) continue;
+        double at = c->first + k * part;
+        float here = brightest_at(s->low, s->axis, at, across);
+        float beside = fmaxf(brightest_at(s->low, s->axis, at - part / 2, across),
+                             brightest_at(s->low, s->axis, at + part / 2, across));
+        seen += here > beside + contrast;
+        all++;
+    }
+    return seen >= .8 * all;
+}
+
+/* Long ticks alone, whose short ones between are too faint to be marks: their
+ * step may be 2.5 mm, which no ruler's list has. Better no comb than that. */
+static bool is_coarse(const search *s, const group *g, const comb *c) {
+    static const int parts[] = {2, 5, 10};
+    int across[2] = {INT32_MAX, 0};
+    for (int i = 0; i < g->count; i++) {
+        if (g->step[i] == INT32_MIN) continue;
+        across[0] = (int)fmin(across[0], g->marks[i]->left - 1);
+        across[1] = (int)fmax(across[1], g->marks[i]->right + 1);
+    }
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (divided(s, c, across, parts[i])) return true;
+    return false;
+}
+
 static void report(search *s, const group *g, const comb *c, double at) {
+    if (!are_alike(g) || is_coarse(s, g, c)) return;
     es_ticks_found f = {.found = true, .axis = s->axis, .at = at, .first = c->first};
     f.period_px = c->period;
     f.period_sigma = fmax(c->deviation, .3) / sqrt(c->sum_squares);
@@ -243,7 +332,7 @@ static void report(search *s, const group *g, const comb *c, double at) {
     snprintf(f.why, sizeof f.why, "%d marks along %s at %.0f, every %.3f +- %.3f px%s%s", c->count,
              s->axis ? "the column" : "the row", at, f.period_px, f.period_sigma,
              f.major_every ? ", with longer ones between" : "",
-             s->alone ? "; few frames: what stands still cannot be told from echoes" : "");
+             s->few ? "; few frames: what stands still cannot be told from echoes" : "");
     keep_best(s->found, s->score, &s->count, &f, c->score);
 }
 
@@ -264,10 +353,10 @@ static void search_keys(search *s, const keyed *keys, size_t count, double reach
     }
 }
 
-static bool search_axis(search *s, const es_still *still, float threshold, es_error *err) {
+static bool search_axis(search *s, const es_image *still, float threshold, es_error *err) {
     mark_list marks = {0};
     group *g = es_alloc(1, sizeof *g, err);
-    bool ok = g && marks_find(&still->low, s->axis, threshold, &marks, err);
+    bool ok = g && marks_find(still, s->axis, threshold, &marks, err);
     keyed *keys = ok ? es_alloc(marks.count, sizeof *keys, err) : NULL;
     ok = ok && keys;
     if (ok) g->extent = s->axis ? still->height : still->width;
@@ -285,19 +374,49 @@ static bool search_axis(search *s, const es_still *still, float threshold, es_er
     return ok;
 }
 
-bool es_ticks_find(const es_still *still, es_ticks_found found[ES_TICKS_MAX], int *count,
-                   es_error *err) {
-    const float *low = still->low.data;
+/* ---- the still to look at ------------------------------------------------------------- */
+
+static float find_brightest(const es_image *still) {
+    const float *grey = still->data;
     float brightest = 0;
     size_t n = (size_t)still->width * still->height;
-    for (size_t i = 0; i < n; i++) brightest = fmaxf(brightest, low[i]);
+    for (size_t i = 0; i < n; i++) brightest = fmaxf(brightest, grey[i]);
+    return brightest;
+}
+
+/* Only what hardly changes: takes bright echoes from around a ruler that is
+ * drawn over them. The limit is what compression and noise of a grabber do. */
+static bool keep_unchanged(const es_still *still, es_image *unchanged, es_error *err) {
+    static const float limit = 8;
+    if (!es_image_copy(&still->low, unchanged, err)) return false;
+    const float *deviation = still->deviation.data;
+    float *grey = unchanged->data;
+    size_t n = (size_t)still->width * still->height;
+    for (size_t i = 0; i < n; i++)
+        if (deviation[i] > limit) grey[i] = 0;
+    return true;
+}
+
+bool es_ticks_find(const es_still *still, es_ticks_found found[ES_TICKS_MAX], int *count,
+                   es_error *err) {
     memset(found, 0, ES_TICKS_MAX * sizeof *found);
-    search s = {.found = found, .alone = still->frames < 6};
-    for (s.axis = 0; s.axis < 2; s.axis++)
-        if (!search_axis(&s, still, fmaxf(40, brightest / 4), err)) return false;
+    const bool alone = still->frames < 6;
+    search s = {.found = found, .alone = alone, .few = alone, .low = &still->low};
+    float threshold = fmaxf(40, find_brightest(&still->low) / 4);
+    es_image unchanged = {0};
+    bool ok = alone || keep_unchanged(still, &unchanged, err);
+    for (s.axis = 0; ok && s.axis < 2; s.axis++) {
+        int before = s.count;
+        ok = search_axis(&s, &still->low, threshold, err);
+        if (!ok || alone || s.count != before) continue;
+        s.alone = true; /* islands of echoes that happen to stand still are many */
+        ok = search_axis(&s, &unchanged, threshold, err);
+        s.alone = false;
+    }
+    es_image_clear(&unchanged);
     *count = s.count;
     if (s.count == 0)
         snprintf(found[0].why, sizeof found[0].why,
                  "no even row of marks stands still in the picture");
-    return true;
+    return ok;
 }

@@ -133,15 +133,39 @@ static double disagreement(const resolution *r, const es_evidence *e) {
     const es_spacing_verdict *v = r->verdict;
     double worst = 0;
     for (int a = 0; a < 2; a++) {
+        if (!(e->spacing_mm[a] > 0) || !isfinite(e->sigma[a])) continue;
         double off = log(e->spacing_mm[a] / v->spacing_mm[a]);
         double half = log(v->ci95_mm[a][1] / v->ci95_mm[a][0]) / 2;
-        double sigma = isfinite(e->sigma[a]) ? e->sigma[a] : 0;
-        if (!(off * e->bound <= 0) && e->bound) off = off * e->bound < 0 ? 0 : off;
         if (e->bound && off * e->bound <= 0) continue; /* a bound that holds */
-        if (fabs(off) > fmax(1.5 * hypot(half, 2 * sigma), .003) && fabs(off) > fabs(worst))
+        if (fabs(off) > fmax(1.5 * hypot(half, 2 * e->sigma[a]), .003) && fabs(off) > fabs(worst))
             worst = off;
     }
     return 100 * (exp(worst) - 1);
+}
+
+/* The two precise voices that are farthest apart. */
+static void say_contradiction(const resolution *r, char *summary, size_t size) {
+    const es_evidence_list *list = r->evidence;
+    const es_evidence *one = NULL, *other = NULL;
+    double worst = 0, a_value = 0, b_value = 0;
+    for (size_t i = 0; r->contradicted && i < list->count; i++)
+        for (size_t k = 0; k < list->count; k++)
+            for (int a = 0; a < 2; a++) {
+                const es_evidence *e = &list->items[i], *f = &list->items[k];
+                if (!evidence_usable(e, a) || !evidence_usable(f, a)) continue;
+                double z =
+                    log(f->spacing_mm[a] / e->spacing_mm[a]) / hypot(e->sigma[a], f->sigma[a]);
+                if (z <= worst) continue;
+                worst = z, one = e, other = f;
+                a_value = e->spacing_mm[a], b_value = f->spacing_mm[a];
+            }
+    if (!one) return;
+    bool written = strcmp(one->group, "calibration") == 0; /* rather than seen */
+    char text[400];
+    snprintf(text, sizeof text, "%s says %.4f where %s says %.4f (%+.1f %%). Likely: %s.",
+             one->source, a_value, other->source, b_value, 100 * (b_value / a_value - 1),
+             likely_cause(written ? one : other, written ? a_value / b_value : b_value / a_value));
+    say(summary, size, text);
 }
 
 static void say_others(const resolution *r, char *summary, size_t size) {
@@ -149,11 +173,11 @@ static void say_others(const resolution *r, char *summary, size_t size) {
     for (size_t i = 0; i < r->evidence->count; i++) {
         const es_evidence *e = &r->evidence->items[i];
         double s = isnan(e->spacing_mm[1]) ? e->spacing_mm[0] : e->spacing_mm[1];
-        if (isnan(s) || !e->note[0]) continue;
+        if (isnan(s)) continue;
         double off = r->verdict->known ? disagreement(r, e) : 0;
         if (e->suspect || strcmp(e->source, "depth-height") == 0)
             snprintf(text, sizeof text, "%s.", e->note);
-        else if (off != 0 && (evidence_usable(e, 0) || evidence_usable(e, 1) || e->bound))
+        else if (off != 0)
             snprintf(text, sizeof text, "%s says %.4g (%+.1f %%): %s.", e->source, s, off,
                      likely_cause(e, s / r->verdict->spacing_mm[isnan(e->spacing_mm[1]) ? 0 : 1]));
         else
@@ -186,6 +210,14 @@ bool resolve_words(resolution *r, es_error *err) {
     v->summary[0] = 0;
     say_answer(r, text, sizeof text);
     say(v->summary, sizeof v->summary, text);
+    say_contradiction(r, v->summary, sizeof v->summary);
+    if (r->width_apart > 0) {
+        snprintf(text, sizeof text,
+                 "Across, only the array's width speaks, %.1f %% above what is measured down: a "
+                 "dark end of the array, or oblong pixels.",
+                 100 * expm1(r->width_apart));
+        say(v->summary, sizeof v->summary, text);
+    }
     say_used(r, v->summary, sizeof v->summary);
     for (int a = 0; a < 2; a++)
         if (r->borrowed[a] && v->known) {
