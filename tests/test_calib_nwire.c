@@ -318,7 +318,7 @@ static void small_bath(es_bath *bath, const char *phantom, uint64_t seed) {
     bath->height = 267;
     bath->spacing_mm[0] = 0.18;
     bath->spacing_mm[1] = 0.1725;
-    bath->frames = 60;
+    bath->frames = 48;
 }
 
 static void pictures_with_text_floor_and_dropped_poses_give_the_truth(void **state) {
@@ -456,7 +456,7 @@ static void running_out_of_memory_is_an_error_and_leaks_nothing(void **state) {
     bath.width = bath.height = 192;
     bath.spacing_mm[0] = bath.spacing_mm[1] = 0.28;
     bool failed = true;
-    for (long n = 0; n < 200; n += 19) {
+    for (long n = 0; n < 200; n += 37) {
         es_wire_outcome out;
         es_error err = {0};
         es_alloc_fail_after(n);
