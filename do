@@ -80,13 +80,13 @@ demo() {
     if [ $# -gt 0 ]; then
         file=$1
         shift
-        build/echosolid model "$file" "$@" -o out/model.stl --sheet out/sheet.stl \
+        build/echosolid model "$file" "$@" -o out/model.stl -o out/model.step --sheet out/sheet.stl \
             --volume out/volume.mha --report out/report.html
     else
         build/echosolid simulate --scene knee --pose-noise 0.3mm \
             --angle-noise 0.3deg -o out/knee.igs.mha
         build/echosolid model out/knee.igs.mha --config out/knee.xml --truth out/knee.seen.ply \
-            -o out/knee.stl --sheet out/knee-sheet.stl --volume out/knee-volume.mha \
+            -o out/knee.stl -o out/knee.step --sheet out/knee-sheet.stl --volume out/knee-volume.mha \
             --report out/report.html
     fi
     echo "open out/report.html in a browser. Research software: not for diagnosis or planning."
