@@ -9,7 +9,7 @@ usage() {
 usage: ./do WORD
   demo [FILE [--config XML]]  build, simulate a knee (or take FILE) and make out/: model, volume, report
   test [--long]               build and run every test; --long fuzzes for a minute each
-  bench [NAME]                measure speed (reconstruct, fill) or truth (accuracy, spacing)
+  bench [NAME]                measure speed (reconstruct, fill) or truth (accuracy, spacing, bone)
   build                       leave the program at build/echosolid
   docs                        make docs/commands.md, the man page and completion again
   format                      clang-format over all sources
@@ -80,13 +80,13 @@ demo() {
     if [ $# -gt 0 ]; then
         file=$1
         shift
-        build/echosolid model "$file" "$@" -o out/model.stl --sheet out/sheet.stl \
+        build/echosolid model "$file" "$@" -o out/model.stl -o out/model.step --sheet out/sheet.stl \
             --volume out/volume.mha --report out/report.html
     else
         build/echosolid simulate --scene knee --pose-noise 0.3mm \
             --angle-noise 0.3deg -o out/knee.igs.mha
         build/echosolid model out/knee.igs.mha --config out/knee.xml --truth out/knee.seen.ply \
-            -o out/knee.stl --sheet out/knee-sheet.stl --volume out/knee-volume.mha \
+            -o out/knee.stl -o out/knee.step --sheet out/knee-sheet.stl --volume out/knee-volume.mha \
             --report out/report.html
     fi
     echo "open out/report.html in a browser. Research software: not for diagnosis or planning."

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The include arrows of the design: a room knows only the rooms below it, and
 siblings never include one another."""
 import os

@@ -318,7 +318,7 @@ static void small_bath(es_bath *bath, const char *phantom, uint64_t seed) {
     bath->height = 267;
     bath->spacing_mm[0] = 0.18;
     bath->spacing_mm[1] = 0.1725;
-    bath->frames = 60;
+    bath->frames = 48;
 }
 
 static void pictures_with_text_floor_and_dropped_poses_give_the_truth(void **state) {
@@ -381,7 +381,7 @@ static void what_cannot_be_calibrated_is_refused_by_name(void **state) {
     (void)state;
     es_bath bath;
     small_bath(&bath, "fcal-1.2", 7);
-    refused(&bath, "fcal-2.0", false, "step match"); /* the wrong definition */
+    refused(&bath, "fcal-2.0", false, "phantom"); /* the wrong definition */
     bath.frozen = true;
     refused(&bath, "fcal-1.2", false, "frozen");
     bath.frozen = false;
@@ -456,7 +456,7 @@ static void running_out_of_memory_is_an_error_and_leaks_nothing(void **state) {
     bath.width = bath.height = 192;
     bath.spacing_mm[0] = bath.spacing_mm[1] = 0.28;
     bool failed = true;
-    for (long n = 0; n < 200; n += 9) {
+    for (long n = 0; n < 200; n += 37) {
         es_wire_outcome out;
         es_error err = {0};
         es_alloc_fail_after(n);

@@ -46,7 +46,8 @@ typedef struct es_bone es_bone;
 es_bone *es_bone_new(const es_bone_options *options, es_error *err);
 void es_bone_free(es_bone *bone);
 
-/* Traces the bone in a grey or RGB image of any size and type. The result
+/* Traces the bone in a grey or RGB image of any size and type; of RGB the least
+ * channel counts, so that coloured graphics and flow are no echoes. The result
  * depends on this image and the options alone, not on earlier frames; gain
  * and gamma of the picture matter little.
  *

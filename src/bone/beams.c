@@ -58,6 +58,25 @@ static bool readable_area(const es_bone_options *o, const es_image *image, struc
     return true;
 }
 
+/* Grey of any picture. Echoes are grey, or tinted all alike; what is coloured
+ * is graphics or flow. So the least channel counts: it follows the grey of a
+ * tint, and is black in a pure colour. */
+static bool take_grey(const es_image *image, es_image *grey, es_error *err) {
+    if (image->channels == 1) return es_image_to_f32(image, grey, err);
+    if (!es_image_resize(grey, ES_F32, 1, image->width, image->height, err)) return false;
+    float *out = grey->data;
+    size_t count = (size_t)image->width * image->height;
+    for (size_t i = 0; i < count; i++) {
+        double least = es_type_get(image->type, image->data, 3 * i);
+        for (size_t c = 1; c < 3; c++) {
+            double other = es_type_get(image->type, image->data, 3 * i + c);
+            least = other < least || isnan(other) ? other : least;
+        }
+        out[i] = (float)least;
+    }
+    return true;
+}
+
 /* ---- the lit part of a picture whose fan is unknown ------------------------ */
 
 /* The brightest pixel of the area; ES_FORMAT when one is not finite or huge. */
@@ -363,7 +382,7 @@ bool beams_from_image(struct beams *beams, const es_bone_options *options, const
     float most;
     if (!check_size(image, err)) return false;
     if (!readable_area(options, image, &area, err) || !check_fan(&options->fan, image, err) ||
-        !es_image_to_f32(image, &beams->grey, err) || !brightest(&beams->grey, area, &most, err))
+        !take_grey(image, &beams->grey, err) || !brightest(&beams->grey, area, &most, err))
         return false;
     es_fan fan = fan_of(options, &beams->grey, area, most);
     if (!choose_steps(beams, &fan, options->spacing_mm, err) || !make_room(beams, err))

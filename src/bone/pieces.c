@@ -22,6 +22,7 @@
 #define FAINT 0.08f       /* of the frame's brightest echo: bone reflects more */
 #define WATER_TONE 0.04f  /* mean tone above and below: nothing there echoes */
 #define WATER_MM 10.0     /* shorter pieces prove nothing in water, ... */
+#define NEAR_MM 0.8       /* as far as the crest may lie from the path */
 #define WATER_ECHO 0.5f   /* ... nor do those dimmer than this share of the brightest echo */
 
 /* From the line before, in mm, along the path. */
@@ -107,6 +108,26 @@ static float mean_along(const struct beams *beams, const struct path *path, cons
     return sum / (float)(last - first);
 }
 
+/* Mean over the lines of a piece of the brightest within NEAR_MM of the path,
+ * which may run a little beside an echo whose map is saturated. */
+static float mean_brightest(const struct beams *beams, const struct path *path, const float *echo,
+                            size_t first, size_t last) {
+    int32_t near = (int32_t)lround(NEAR_MM / beams->depth_step_mm);
+    float sum = 0;
+    for (size_t i = first; i < last; i++) {
+        int32_t low = path->sample[i] - near, high = path->sample[i] + near;
+        if (low < 0) low = 0;
+        if (high >= (int32_t)beams->samples) high = (int32_t)beams->samples - 1;
+        float most = 0;
+        for (int32_t z = low; z <= high; z++) {
+            float here = echo[i * beams->samples + (size_t)z];
+            most = here > most ? here : most;
+        }
+        sum += most;
+    }
+    return sum / (float)(last - first);
+}
+
 /* A shadow is darkness where there would be echoes. In water all is dark, so
  * it proves nothing there; what is left is that bone is long and bright. */
 static void drop_in_water(const struct beams *beams, const float *echo, float most,
@@ -115,7 +136,7 @@ static void drop_in_water(const struct beams *beams, const float *echo, float mo
         last = piece_end(path, i);
         if (path->sample[i] < 0 || surroundings(beams, path, i, last) >= WATER_TONE) continue;
         if (piece_mm(beams, path, i, last) < WATER_MM ||
-            mean_along(beams, path, echo, i, last) < WATER_ECHO * most)
+            mean_brightest(beams, path, echo, i, last) < WATER_ECHO * most)
             forget(path, i, last);
     }
 }

@@ -30,6 +30,7 @@ struct es_dot_finder {
     es_image grey, bytes; /* of pictures that are not u8 grey */
     es_image clean;       /* without what is ignored */
     uint16_t *small, *mean;
+    uint16_t *dark; /* a row of zeros */
     int16_t *response;
     uint8_t *radius;
     uint32_t *columns, *running;
@@ -49,12 +50,15 @@ void es_dot_finder_free(es_dot_finder *finder) {
     es_image_clear(&finder->clean);
     es_free(finder->small);
     es_free(finder->mean);
+    es_free(finder->dark);
     es_free(finder->response);
     es_free(finder->radius);
     es_free(finder->columns);
     es_free(finder->running);
     es_free(finder);
 }
+
+static inline int max_int(int a, int b) { return a > b ? a : b; }
 
 /* ---- the picture as bytes, reduced ------------------------------------------------------- */
 
@@ -105,11 +109,13 @@ static bool make_room(es_dot_finder *f, uint32_t width, uint32_t height, es_erro
     f->capacity = 0;
     if (!es_resize(&f->small, n, sizeof *f->small, err) ||
         !es_resize(&f->mean, n, sizeof *f->mean, err) ||
+        !es_resize(&f->dark, n, sizeof *f->dark, err) ||
         !es_resize(&f->response, n, sizeof *f->response, err) ||
         !es_resize(&f->radius, n, sizeof *f->radius, err) ||
         !es_resize(&f->columns, n, sizeof *f->columns, err) ||
         !es_resize(&f->running, n + 1, sizeof *f->running, err))
         return false;
+    memset(f->dark, 0, n * sizeof *f->dark);
     f->capacity = n;
     return true;
 }
@@ -160,31 +166,48 @@ static void box_means(const es_dot_finder *f, int r) {
     }
 }
 
-static inline int max_int(int a, int b) { return a > b ? a : b; }
+/* Brightness over the brightest of the four neighbours, in a row from first to
+ * last; the best of all sizes so far is kept with its radius. */
+typedef struct rows_seen {
+    const uint16_t *here, *up, *down;
+    int16_t *best;
+    uint8_t *radius;
+} rows_seen;
 
-/* Brightness over the brightest of the four neighbours; the best of all sizes
- * so far is kept with its radius. Neighbours outside of the picture are dark. */
+static void add_row(const rows_seen *s, int first, int last, int du, int r) {
+    const uint16_t *here = s->here, *up = s->up, *down = s->down;
+    for (int u = first; u < last; u++) {
+        int sides = max_int(here[u - du], here[u + du]), ends = max_int(up[u], down[u]);
+        int contrast = here[u] - max_int(sides, ends), before = s->best[u];
+        s->best[u] = (int16_t)max_int(contrast, before);
+        s->radius[u] = contrast > before ? (uint8_t)r : s->radius[u];
+    }
+}
+
+/* Near the sides of the picture: what lies outside is dark. */
+static void add_edge(const rows_seen *s, int first, int last, int du, int width, int r) {
+    for (int u = first; u < last; u++) {
+        int left = u >= du ? s->here[u - du] : 0, right = u + du < width ? s->here[u + du] : 0;
+        int around = max_int(max_int(left, right), max_int(s->up[u], s->down[u]));
+        if (s->here[u] - around <= s->best[u]) continue;
+        s->best[u] = (int16_t)(s->here[u] - around);
+        s->radius[u] = (uint8_t)r;
+    }
+}
+
 static void add_responses(const es_dot_finder *f, int r) {
     int width = (int)f->width, height = (int)f->height, du = 4 * r + 2, dv = 3 * r + 1;
-    static const uint16_t dark[1] = {0};
     for (int v = 0; v < height; v++) {
-        const uint16_t *here = f->mean + (size_t)v * f->width;
-        const uint16_t *up = v >= dv ? here - (size_t)dv * f->width : NULL;
-        const uint16_t *down = v + dv < height ? here + (size_t)dv * f->width : NULL;
-        int16_t *best = f->response + (size_t)v * f->width;
-        uint8_t *radius = f->radius + (size_t)v * f->width;
-        for (int u = 0; u < width; u++) {
-            int left = u >= du ? here[u - du] : dark[0];
-            int right = u + du < width ? here[u + du] : dark[0];
-            int around = max_int(left, right);
-            if (up) around = max_int(around, up[u]);
-            if (down) around = max_int(around, down[u]);
-            int contrast = here[u] - around;
-            if (contrast > best[u]) {
-                best[u] = (int16_t)contrast;
-                radius[u] = (uint8_t)r;
-            }
-        }
+        size_t at = (size_t)v * f->width, step = (size_t)dv * f->width;
+        rows_seen s = {.here = f->mean + at,
+                       .up = v >= dv ? f->mean + at - step : f->dark,
+                       .down = v + dv < height ? f->mean + at + step : f->dark,
+                       .best = f->response + at,
+                       .radius = f->radius + at};
+        int low = du < width ? du : width, high = width - du > low ? width - du : low;
+        add_edge(&s, 0, low, du, width, r);
+        add_row(&s, low, high, du, r);
+        add_edge(&s, high, width, du, width, r);
     }
 }
 

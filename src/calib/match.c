@@ -92,7 +92,7 @@ static double ratio_between(const es_dot *a, const es_dot *b, const es_dot *p) {
 
 static double off_line(const es_dot *a, const es_dot *b, const es_dot *p) {
     double du = b->u - a->u, dv = b->v - a->v;
-    return fabs((p->u - a->u) * dv - (p->v - a->v) * du) / hypot(du, dv);
+    return fabs((p->u - a->u) * dv - (p->v - a->v) * du) / sqrt(du * du + dv * dv);
 }
 
 /* Pairs of dots with a third between them and on their line. */
@@ -183,11 +183,16 @@ static bool fit_affine(const search *q, const int *outer, affine *m) {
     return true;
 }
 
+static double square_distance(const es_dot *dot, vec2 at) {
+    double du = dot->u - at.x, dv = dot->v - at.y;
+    return du * du + dv * dv;
+}
+
 static int nearest(const search *q, vec2 at, double reach_px) {
     int best = -1;
     double least = reach_px * reach_px;
     for (int k = 0; k < q->count; k++) {
-        double du = q->dots[k].u - at.x, dv = q->dots[k].v - at.y, square = du * du + dv * dv;
+        double square = square_distance(&q->dots[k], at);
         if (square < least) least = square, best = k;
     }
     return best;
@@ -228,7 +233,8 @@ static double strength(const es_dot *dot) { return 1 + log2(1 + dot->contrast) /
 /* Singular values of the map: pixels per mm in its best and worst direction. */
 static void measure(guess *g) {
     const affine *m = &g->map;
-    double e = hypot(m->a + m->d, m->c - m->b), f = hypot(m->a - m->d, m->c + m->b);
+    double p = m->a + m->d, q = m->c - m->b, r = m->a - m->d, s = m->c + m->b;
+    double e = sqrt(p * p + q * q), f = sqrt(r * r + s * s);
     double most = 0.5 * (e + f), least = 0.5 * fabs(e - f);
     g->match.stretch = least > 0 ? most / least : INFINITY;
     g->match.spacing_mm = 1 / sqrt(fabs(determinant(m)));
@@ -292,6 +298,8 @@ static void try_three(search *q, const int wires[3], const int dots[3]) {
     for (int i = 0; i < OUTER_MAX; i++) g.outer[i] = -1;
     for (int k = 0; k < 3; k++) g.outer[wires[k]] = dots[k];
     if (!fit_affine(q, g.outer, &g.map)) return;
+    measure(&g);
+    if (g.match.stretch > 1.2 * MAX_STRETCH) return;
     int n = assign(q, &g.map, OUTER_MM, g.outer);
     if (n < 4 || !fit_affine(q, g.outer, &g.map)) return;
     n = assign(q, &g.map, FITTED_MM, g.outer);
@@ -324,10 +332,10 @@ static void try_row(search *q, int p, int from, int to) {
         }
         vec2 o = q->s.outer[2 * p], e = q->s.outer[2 * p + 1], t = q->s.outer[third];
         double dx = t.x - 0.5 * (o.x + e.x), dy = t.y - 0.5 * (o.y + e.y);
-        double reach = LOOSE * hypot(dx, dy) * sqrt(fabs(determinant(&m)));
+        double reach = LOOSE * LOOSE * (dx * dx + dy * dy) * fabs(determinant(&m));
         vec2 at = map(&m, t);
         for (int k = 0; k < q->count; k++)
-            if (k != from && k != to && hypot(q->dots[k].u - at.x, q->dots[k].v - at.y) < reach)
+            if (k != from && k != to && square_distance(&q->dots[k], at) < reach)
                 try_three(q, (int[3]){2 * p, 2 * p + 1, third}, (int[3]){from, to, k});
     }
 }

@@ -517,8 +517,12 @@ static void find_meat(const wire_fit *fit, int n, const wire_spread *s, double *
 static void take_intervals(const wire_fit *fit, int n, const wire_spread *s, es_wire_result *r) {
     double meat[PARAMETERS * PARAMETERS], ci[PARAMETERS] = {0};
     find_meat(fit, n, s, meat);
-    double frames = (double)s->frames;
-    double factor = 1.96 * sqrt(frames / fmax(frames - n, 1));
+    /* with this share of the frames as memory 1.96 becomes more: Kiefer and
+     * Vogelsang, "A new asymptotic theory for heteroskedasticity-autocorrelation
+     * robust tests", 2005 (Bartlett's kernel) */
+    double frames = (double)s->frames, memory = fmin(MEMORY / fmax(frames, 1), 1);
+    double quantile = 1.96 + memory * (2.9694 + memory * (0.416 - 0.5324 * memory));
+    double factor = quantile * sqrt(frames / fmax(frames - n, 1));
     for (int p = 0; p < n; p++) {
         double variance = 0;
         for (int a = 0; a < n; a++)

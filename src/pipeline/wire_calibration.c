@@ -305,7 +305,10 @@ static void look_for_two_lags(work *w) {
     }
     double apart = fabs(half[0].lag_s - half[1].lag_s);
     for (int h = 0; h < 2; h++) w->out->half_lag_s[h] = half[h].lag_s;
-    w->out->two_lags = apart > fmax(TWO_LAGS_S, 2 * hypot(half[0].lag_ci95_s, half[1].lag_ci95_s));
+    bool sure = fmax(half[0].lag_ci95_s, half[1].lag_ci95_s) < TWO_LAGS_S &&
+                fmax(fabs(half[0].lag_s), fabs(half[1].lag_s)) < 1.5;
+    w->out->two_lags =
+        sure && apart > fmax(TWO_LAGS_S, 2 * hypot(half[0].lag_ci95_s, half[1].lag_ci95_s));
 }
 
 /* The solution with a free lag, whatever was asked for; false when there is none. */
@@ -319,7 +322,8 @@ static bool first_solution(work *w, es_wire_result *first, es_error *err) {
         look_for_two_lags(w);
         return true;
     }
-    return why.code != ES_MEMORY && solve_all(w, false, first, err);
+    if (why.code == ES_MEMORY) return es_fail(err, why.code, "%s", why.message);
+    return solve_all(w, false, first, err);
 }
 
 /* ---- the solution and its judges
@@ -444,7 +448,7 @@ static const char *worst_wire(const work *w) {
 
 static bool hides_lag(const work *w) {
     const es_wire_outcome *o = w->out;
-    return !w->options->lag_free && isfinite(o->lag_free_s) &&
+    return !w->options->lag_free && fabs(o->lag_free_s) < 1.5 && o->lag_free_m95_mm < LOST_MM &&
            fabs(o->lag_free_s - w->options->lag_s) > fmax(0.02, 2 * o->lag_free_ci95_s) &&
            o->lag_free_m95_mm < 0.85 * o->result.calibration.m95_mm;
 }
@@ -459,8 +463,21 @@ static void say(es_wire_outcome *o, const char *format, ...) {
 
 static double widest(const double v[3]) { return fmax(v[0], fmax(v[1], v[2])); }
 
+/* The pattern seen in the fewest pictures, and in how many. */
+static size_t rarest_pattern(const work *w, int *pattern) {
+    size_t least = SIZE_MAX;
+    for (int p = 0; p < w->phantom->patterns; p++) {
+        size_t count = 0;
+        for (size_t k = 0; k < w->out->frame_count; k++) count += w->out->frames[k].seen[3 * p];
+        if (count < least) least = count, *pattern = p;
+    }
+    return least;
+}
+
 static void choose_next(work *w) {
     es_wire_outcome *o = w->out;
+    int rare = 0;
+    size_t seen = rarest_pattern(w, &rare);
     const char *wire = worst_wire(w);
     double strongest = 0;
     for (size_t k = 0; k < o->frame_count; k++) strongest = fmax(strongest, o->influence_mm[k]);
@@ -479,6 +496,12 @@ static void choose_next(work *w) {
             "Dots of wire %s are far worse than the others': check the phantom's version and how "
             "this wire is threaded.",
             wire);
+    else if (4 * seen < o->frame_count)
+        say(o,
+            "The row of wires %s to %s is in %zu of %zu pictures only: is this the right phantom "
+            "definition?",
+            w->phantom->wires[3 * rare].name, w->phantom->wires[3 * rare + 2].name, seen,
+            o->frame_count);
     else if (o->validation.m95_mm > 2)
         say(o, "Dots and poses do not fit together: check that the tool is the probe, that the "
                "phantom's definition is the right one, and where the phantom lies (calibrate "
@@ -501,7 +524,7 @@ static void choose_next(work *w) {
 }
 
 static bool too_vague(const es_wire_result *r) {
-    return widest(r->translation_ci95_mm) > 5 || widest(r->rotation_ci95_rad) > 0.06;
+    return widest(r->translation_ci95_mm) > 5 || widest(r->rotation_ci95_rad) > 0.1;
 }
 
 /* ---- the whole
@@ -539,12 +562,14 @@ bool es_wire_calibrate(const es_wire_phantom *phantom, es_wire_recording *calibr
     w.dropped = es_alloc_zero(calibration->count, sizeof *w.dropped, err);
     bool ok = w.dropped && es_wire_match_check(phantom, err) && find_wires(&w, err) &&
               solve_final(&w, err);
-    if (ok && too_vague(&outcome->result))
+    if (ok && too_vague(&outcome->result)) {
+        choose_next(&w);
         ok = es_fail(err, ES_GEOMETRY,
-                     "the motion does not determine ImageToProbe: +-%.1f mm and +-%.1f degrees; "
-                     "turn and tilt the probe more, over all patterns",
+                     "dots and poses do not determine ImageToProbe: it is sure to +-%.1f mm and "
+                     "+-%.1f degrees only. %s",
                      widest(outcome->result.translation_ci95_mm),
-                     widest(outcome->result.rotation_ci95_rad) * 57.29578);
+                     widest(outcome->result.rotation_ci95_rad) * 57.29578, outcome->next);
+    }
     ok = ok && (validation ? validate(&w, err) : cross_validate(&w, err));
     if (ok) {
         qsort(outcome->rejects, outcome->reject_count, sizeof *outcome->rejects, by_index);
