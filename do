@@ -9,7 +9,7 @@ usage() {
 usage: ./do WORD
   demo [FILE [--config XML]]  build, simulate a knee (or take FILE) and make out/: model, volume, report
   test [--long]               build and run every test; --long fuzzes for a minute each
-  bench [NAME]                measure speed (reconstruct, fill) or truth (accuracy, spacing)
+  bench [NAME]                measure speed (reconstruct, fill) or truth (accuracy, spacing, bone)
   build                       leave the program at build/echosolid
   docs                        make docs/commands.md, the man page and completion again
   format                      clang-format over all sources
@@ -21,7 +21,8 @@ BUILD_PACKAGES="gcc g++ libc6-dev cmake ninja-build pkg-config zlib1g-dev libpng
     libzip-dev libmatio-dev libhdf5-dev libopenjp2-7-dev libdcmtk-dev libavformat-dev libavcodec-dev
     libavutil-dev libswscale-dev libkissfft-dev"
 TEST_PACKAGES="libcmocka-dev clang libclang-rt-14-dev clang-format shellcheck python3 python3-vtk9
-    man-db python3-numpy python3-pydicom python3-h5py python3-scipy dcmtk libgdcm-tools ffmpeg"
+    man-db python3-numpy python3-pydicom python3-h5py python3-scipy dcmtk libgdcm-tools ffmpeg
+    libocct-data-exchange-dev"
 
 # What runs under the thread sanitizer.
 THREADED_TESTS="test_base_pool test_pipeline_setup test_recon_volume test_recon_distance
@@ -79,13 +80,13 @@ demo() {
     if [ $# -gt 0 ]; then
         file=$1
         shift
-        build/echosolid model "$file" "$@" -o out/model.stl --sheet out/sheet.stl \
+        build/echosolid model "$file" "$@" -o out/model.stl -o out/model.step --sheet out/sheet.stl \
             --volume out/volume.mha --report out/report.html
     else
         build/echosolid simulate --scene knee --pose-noise 0.3mm \
             --angle-noise 0.3deg -o out/knee.igs.mha
         build/echosolid model out/knee.igs.mha --config out/knee.xml --truth out/knee.seen.ply \
-            -o out/knee.stl --sheet out/knee-sheet.stl --volume out/knee-volume.mha \
+            -o out/knee.stl -o out/knee.step --sheet out/knee-sheet.stl --volume out/knee-volume.mha \
             --report out/report.html
     fi
     echo "open out/report.html in a browser. Research software: not for diagnosis or planning."

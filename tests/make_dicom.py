@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Writes DICOM files with known pixels for the tests: make_dicom.py FOLDER.
 
 Nothing here comes from a scanner. The pictures are made from a seed, so that a

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The program as people use it: the examples of every --help run, every
 option is exercised, wrong input gives one clear message, the right exit
 status, and leaves nothing under the final name."""
@@ -61,6 +61,9 @@ class Cli(unittest.TestCase):
         run("simulate", "--scene", "knee", "--frames", "120", "--image-size", "256,256", "--seed", 3,
             "--threads", 2, "--truth-spacing", "1.5mm", "-o", "scan.igs.mha", "-q", cwd=cls.folder)
         write_calibration_inputs(cls.folder)
+        for name, seed in (("wires", 1), ("check", 2)):
+            run("simulate", "--scene", "nwire", "--frames", "60", "--lag", "60ms", "--pose-noise",
+                "0.1mm", "--seed", seed, "-o", f"{name}.igs.mha", "-q", cwd=cls.folder)
         run("reconstruct", "scan.igs.mha", "--config", "scan.xml", "-o", "volume.mha", "-q",
             cwd=cls.folder)
         run("model", "scan.igs.mha", "--config", "scan.xml", "--truth", "scan.seen.ply", "-o",
@@ -135,6 +138,55 @@ class Cli(unittest.TestCase):
                 self.assertAlmostEqual(value, 1.0 if k % 5 == 0 else 0.0, places=6)
         run("calibrate landmarks", "--points", self.folder / "touched.fcsv", status=2)
         run("calibrate landmarks", "--config", config, status=2)
+
+    def test_a_simulated_wire_phantom_gives_its_image_to_probe(self):
+        folder = self.folder
+        truth = run_json("simulate", "--scene", "nwire", "--frames", "2", "-o",
+                         folder / "truth.igs.mha")
+        found = run_json("calibrate nwire", folder / "wires.igs.mha", "--validation",
+                         folder / "check.igs.mha", "--config", folder / "wires.xml", "--lag", "free",
+                         "-o", folder / "wired.xml", "--report", folder / "wired.html", "--picture",
+                         folder / "wired.png", "--temperature", "20", "--max-gap", "0.4s", "--tool",
+                         "Probe", "--reference", "Reference")
+        # 0.1 mm of pose noise leave less than this at the picture's corner
+        for k in range(12):
+            weight = 300 if k % 4 < 2 else 1
+            self.assertAlmostEqual(found["image_to_probe"][k], truth["image_to_probe"][k],
+                                   delta=2 if k % 4 == 2 else 0.8 / weight)
+        self.assertAlmostEqual(found["lag_s"], 0.06, delta=0.03)
+        self.assertLess(found["validation_m95_mm"], 0.5)
+        self.assertLess(found["validation_2d_rms_mm"], 0.5)
+        self.assertGreaterEqual(found["frames_used"], 50)
+        self.assertFalse(found["bath_speed_assumed"])
+        self.assertIn('From="Image"', (folder / "wired.xml").read_text())
+        page = (folder / "wired.html").read_text()
+        for word in ("Speed of sound", "Frames used", "data:image/png", "<svg"):
+            self.assertIn(word, page)
+        self.assertEqual((folder / "wired.png").read_bytes()[:4], b"\x89PNG")
+
+    def test_a_wire_calibration_says_what_is_wrong(self):
+        folder, wires = self.folder, self.folder / "wires.igs.mha"
+        config = folder / "wires.xml"
+        same = run_json("calibrate nwire", wires, "--phantom", "fcal-1.2", "--phantom-to-reference",
+                        config, "--isotropic", "--lag", "0.06", "--speed", "1500")
+        self.assertEqual(same["spacing_mm"][0], same["spacing_mm"][1])
+        self.assertTrue(same["cross_validated"])
+        run("calibrate nwire", wires, status=2)
+        run("calibrate nwire", wires, "--phantom", "fcal-1.2", status=2)
+        run("calibrate nwire", wires, "--config", config, "--phantom", "nobody", status=2)
+        run("calibrate nwire", wires, "--config", config, "--lag", "soon", status=2)
+        run("calibrate nwire", wires, "--config", config, "--speed", "1480", "--temperature", "20",
+            status=2)
+        other = self.refused("calibrate nwire", wires, "--config", config, "--phantom", "fcal-2.0",
+                             "-o", "other.xml", says="wire", leaves_no="other.xml")
+        self.assertIn("phantom", other)
+        self.refused("calibrate nwire", wires, "--config", config, "--lag", "1.5", "-o", "late.xml",
+                     says="--lag free", leaves_no="late.xml")
+        run("calibrate nwire", wires, "--config", config, "--lag", "0.06", "--force", "-o",
+            folder / "forced.xml")
+        self.assertTrue((folder / "forced.xml").exists())
+        self.refused("calibrate nwire", "touches.igs.mha", "--config", config, "--tool", "Stylus",
+                     "--reference", "Tracker", status=1)
 
     def test_the_examples_of_every_help_run(self):
         folder = str(self.folder) + "-examples"
@@ -216,15 +268,171 @@ class Cli(unittest.TestCase):
 
     # ---- stable JSON
 
+    # ---- bone
+
+    def test_bone_json_has_the_stable_keys(self):
+        j = run_json("bone", self.path("scan.igs.mha"), "--config", self.path("scan.xml"),
+                     "--frames", "3,10-30/10", "--threads", 2)
+        self.assertEqual([f["index"] for f in j["frames"]], [3, 10, 20, 30])
+        for frame in j["frames"]:
+            self.assertLessEqual({"index", "surface", "confidence", "agreement"}, set(frame))
+            self.assertEqual(len(frame["surface"]), len(frame["surface_confidence"]))
+            self.assertTrue(0 <= frame["confidence"] <= 1 and 0 <= frame["agreement"] <= 1)
+            for line in frame["surface"]:
+                for u, v in line:
+                    self.assertTrue(-1 <= u <= 256 and -1 <= v <= 256)
+        self.assertTrue(any(f["surface"] for f in j["frames"]))
+        self.assertEqual((j["method"], j["edge"], j["frames_read"]), ("shadow", "crest", 4))
+        self.assertEqual(len(j["spacing_mm"]), 2)
+
+    def test_bone_options_do_what_they_say(self):
+        scan, config = self.path("scan.igs.mha"), ["--config", self.path("scan.xml")]
+        few = ["--frames", "50-60/10"]
+        plain = run_json("bone", scan, *config, *few)["frames"]
+        def depths(*words):
+            frames = run_json("bone", scan, *config, *few, *words)["frames"]
+            return [v for f in frames for line in f["surface"] for _, v in line]
+        rows = [v for f in plain for line in f["surface"] for _, v in line]
+        mean = sum(rows) / len(rows)
+        j = run_json("bone", scan, *config, *few)
+        pixel = j["spacing_mm"][1]
+        deeper = depths("--offset", "1mm")
+        self.assertAlmostEqual(sum(deeper) / len(deeper) - mean, 1 / pixel, delta=0.1)
+        front = depths("--edge", "front")
+        self.assertLess(sum(front) / len(front), mean)
+        both = depths("--method", "both")
+        self.assertLessEqual(len(both), len(rows))
+        self.assertGreater(len(depths("--method", "foroughi")), len(rows) // 2)
+        self.assertEqual(depths("--min-depth", "55mm"), [])
+        self.assertEqual(depths("--min-length", "500mm"), [])
+        self.assertEqual(depths("--bone-threshold", "1"), [])
+        spacing = f"{j['spacing_mm'][0]},{j['spacing_mm'][1]}"
+        given = run_json("bone", scan, "--spacing-mm", spacing, *few)["frames"]
+        points = sum(len(line) for f in given for line in f["surface"])
+        self.assertAlmostEqual(points, len(rows), delta=0.2 * len(rows))
+
+    def test_bone_writes_frames_pictures_and_json(self):
+        scan, config = self.path("scan.igs.mha"), ["--config", self.path("scan.xml")]
+        few = ["--frames", "0-99/9", "-q"]
+        run("bone", scan, *config, *few, "-o", self.path("bone.igs.mha"), "--overlay",
+            f"{self.path('overlay')}/", "--picture", self.path("sheet.png"))
+        info = run_json("info", self.path("bone.igs.mha"))
+        self.assertEqual((info["frames"], info["channels"]), (12, 1))
+        self.assertEqual(transforms(self.path("bone.igs.mha"), "ProbeToTracker")[1],
+                         transforms(scan, "ProbeToTracker")[9])
+        self.assertEqual(len(list(self.path("overlay").glob("*.png"))), 12)
+        self.assertTrue(self.path("sheet.png").read_bytes().startswith(b"\x89PNG"))
+        run("bone", scan, *config, *few, "-o", self.path("beside.igs.mha"), "--original")
+        self.assertEqual(run_json("info", self.path("beside.igs.mha"))["channels"], 3)
+        run("bone", scan, *config, *few, "-o", self.path("bone.json"))
+        saved = json.loads(self.path("bone.json").read_text())
+        printed = run_json("bone", scan, *config, *few)
+        self.assertEqual(saved["frames"], printed["frames"])
+
+    def test_threads_do_not_change_the_bone(self):
+        scan, config = self.path("scan.igs.mha"), ["--config", self.path("scan.xml")]
+        one, three = (run_json("bone", scan, *config, "--threads", n)["frames"] for n in (1, 3))
+        self.assertEqual(one, three)
+
+    def test_bone_takes_a_table_of_poses(self):
+        run("bone", self.path("scan.igs.mha"), "--config", self.path("scan.xml"), "--frames", "0",
+            "--poses", self.path("scan.csv"), "--pose-tool", "Probe=Probe,Reference=Reference",
+            "--pose-layout", "unit=mm", "--time-offset", "0s", status=None)
+        self.refused("bone", "scan.igs.mha", "--fps", "25", status=2, says="--poses")
+
+    def test_bone_is_asked_rightly(self):
+        scan = "scan.igs.mha"
+        self.refused("bone", scan, says=("pixel spacing", "--spacing-mm", "--config"))
+        for words, says in ((["--frames", "3-1"], "--frames"), (["--frames", "x"], "--frames"),
+                            (["--frames", ""], "--frames"), (["--frames", "1,,2"], "--frames"),
+                            (["--frames", "9999"], "--frames"), (["--original"], "--original"),
+                            (["--picture", "a.jpg"], ".png"), (["-o", "a.xyz"], "a.xyz"),
+                            (["-o", "b.json", "--original"], "--original"),
+                            (["--method", "magic"], "magic")):
+            self.refused("bone", scan, "--spacing-mm", "0.2,0.2", *words, status=None, says=says)
+        self.refused("bone", scan, "--spacing-mm", "0,0.2", status=2)
+        self.refused("bone", scan, "--config", "none.xml", says="none.xml")
+        self.refused("reconstruct", scan, "--config", "scan.xml", "--detector", "shadow", "-o",
+                     "v.mha", status=2, says="--channel bone")
+        self.refused("reconstruct", scan, "--config", "scan.xml", "--channel", "bone", "--compat",
+                     "igsio", "-o", "v.mha", status=2, says="--compat")
+
+    def test_frames_that_cannot_show_bone_have_none(self):
+        def bone_of(name, width, height, frame, channels=1, mark="MF"):
+            write_frames(self.path(name), width, height, [frame], channels, mark)
+            return run_json("bone", self.path(name), "--spacing-mm", "0.2,0.2")["frames"][0]
+        for grey in (0, 255):
+            frame = bone_of("even.mha", 256, 256, bytes([grey]) * 256 * 256)
+            self.assertEqual((frame["surface"], frame["confidence"], frame["agreement"]),
+                             ([], 0, 1))
+        overlay = bytearray(3 * 256 * 256)  # a green and a yellow line, thick as echoes, on black
+        for k in range(256):
+            for at in range(128 * 256 + k, 132 * 256 + k, 256):
+                overlay[3 * at + 1] = 255
+            for at in range(200 * 256 + k, 204 * 256 + k, 256):
+                overlay[3 * at:3 * at + 2] = b"\xff\xff"
+        self.assertEqual(bone_of("lines.mha", 256, 256, bytes(overlay), 3)["surface"], [])
+        write_frames(self.path("tiny.mha"), 8, 8, [bytes(64)])
+        self.refused("bone", "tiny.mha", "--spacing-mm", "0.2,0.2", status=2, says="mm across")
+        write_frames(self.path("huge.mha"), 4000, 3000, [bytes(4000 * 3000)])
+        j = run_json("bone", self.path("huge.mha"), "--spacing-mm", "0.02,0.02")
+        self.assertEqual(j["frames"][0]["surface"], [])
+
+    def test_places_are_those_of_the_picture_as_stored(self):
+        """The same echo, stored as MF, upside down, mirrored and on its side."""
+        side, rows = 200, []
+        for v in range(side):
+            for u in range(side):
+                tissue = 90 + 25 * ((u * 7919 + v * 104729) % 13 > 6)
+                below = v > 120 + u // 8
+                echo = abs(v - 120 - u / 8) < 2
+                rows.append(250 if echo else 6 if below else tissue)
+        at = lambda u, v: rows[v * side + u]
+        last = side - 1
+        stored = {"MF": (lambda x, y: (x, y)), "UN": (lambda x, y: (last - x, last - y)),
+                  "FM": (lambda x, y: (y, x)), "NU": (lambda x, y: (last - y, last - x))}
+        for mark, to_mf in stored.items():
+            frame = bytes(at(*to_mf(x, y)) for y in range(side) for x in range(side))
+            write_frames(self.path("turned.mha"), side, side, [frame], mark=mark)
+            j = run_json("bone", self.path("turned.mha"), "--spacing-mm", "0.2,0.2")
+            points = [p for line in j["frames"][0]["surface"] for p in line]
+            self.assertGreater(len(points), 60)
+            for x, y in points:
+                u, v = to_mf(x, y)
+                self.assertAlmostEqual(v, 120 + u / 8, delta=2)
+
+    def test_bone_as_a_channel_of_the_volume(self):
+        run("reconstruct", self.path("scan.igs.mha"), "--config", self.path("scan.xml"),
+            "--channel", "bone", "--detector", "foroughi", "--skip", 4, "-o",
+            self.path("bone-volume.nrrd"), "-q")
+        info = run_json("info", self.path("bone-volume.nrrd"))
+        self.assertEqual(info["type"], "u8")
+
     def test_info_json_has_the_stable_keys(self):
         j = run_json("info", self.path("scan.igs.mha"))
         self.assertEqual((j["frames"], j["width"], j["height"]), (120, 256, 256))
         self.assertAlmostEqual(j["duration_s"], 119 / 25, places=6)
         names = {t["name"]: t["valid"] for t in j["transforms"]}
         self.assertEqual(names["ProbeToTracker"], 120)
+        self.assertAlmostEqual(j["rate_hz"], 25, places=6)
+        self.assertGreater(j["transforms"][0]["path_mm"], 1)
+        self.assertIn(j["spacing_verdict"]["verdict"], ("known", "unknown"))
+        self.assertEqual(j["doctor"]["errors"], 0)
+        quick = run_json("info", self.path("scan.igs.mha"), "--quick")
+        self.assertEqual((quick["spacing_verdict"], quick["doctor"]), (None, None))
+        self.assertEqual(quick["frames"], 120)
         j = run_json("info", self.path("volume.mha"))
         self.assertEqual((j["kind"], len(j["size"])), ("volume", 3))
         self.assertTrue(run_json("info", self.path("knee.stl"))["check"]["closed"])
+
+    def test_info_writes_a_contact_sheet_of_a_recording_alone(self):
+        run("info", self.path("scan.igs.mha"), "--quick", "--picture", self.path("sheet.png"))
+        head = open(self.path("sheet.png"), "rb").read(24)
+        self.assertEqual(head[:8], b"\x89PNG\r\n\x1a\n")
+        width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+        # 4 x 3 cells of 240 x 240 (the frames are square), labels of 14, gaps of 6
+        self.assertEqual((width, height), (4 * 246 + 6, 3 * 260 + 6))
+        self.refused("info", "knee.stl", "--picture", "none.png", status=2, leaves_no="none.png")
 
     def test_reconstruct_json_has_the_stable_keys(self):
         j = run_json("reconstruct", self.path("scan.igs.mha"), "--config", self.path("scan.xml"),
@@ -450,6 +658,17 @@ class Cli(unittest.TestCase):
         self.assertEqual(self.path("b.igs.mha").read_bytes(), self.path("c.igs.mha").read_bytes())
         self.assertNotEqual(self.path("b.igs.mha").read_bytes(), self.path("d.igs.mha").read_bytes())
 
+    def test_a_part_of_the_pictures_can_be_converted(self):
+        run("simulate", "--screen", "c5-2r60-b", "--frames", 4, "-o", self.path("whole.igs.mha"), "-q")
+        run("convert", self.path("whole.igs.mha"), self.path("part.igs.mha"), "--crop",
+            "100,50,200,220", "--grey")
+        part = run_json("info", self.path("part.igs.mha"))
+        self.assertEqual((part["width"], part["height"]), (200, 220))
+        self.assertEqual(part["fields"]["EchosolidCropOrigin"], "100 50")
+        run("convert", self.path("whole.igs.mha"), self.path("bare.igs.mha"), "--echoes-only")
+        self.refused("convert", "whole.igs.mha", "x.igs.mha", "--crop", "500,0,200,10", status=2,
+                     says="does not lie", leaves_no="x.igs.mha")
+
     def test_a_screen_comes_with_its_truth_and_its_claim(self):
         j = run_json("simulate", "--screen", "c5-2r60-b", "--frames", 3, "-o", self.path("screen.igs.mha"))
         # 150 mm under the middle of a face that is 60 (1 - cos 30) mm high, on 512 rows.
@@ -653,6 +872,15 @@ def turn(axis, angle):
 def about_tip(rows, tip, fixed):
     """The pose that turns by `rows` and keeps the tip at `fixed`."""
     return [row + [f - sum(r * t for r, t in zip(row, tip))] for row, f in zip(rows, fixed)]
+
+
+def write_frames(path, width, height, frames, channels=1, mark="MF"):
+    """A recording of plain frames, in the orientation that the mark names."""
+    head = ("ObjectType = Image\nNDims = 3\nBinaryData = True\nDimSize = %d %d %d\n"
+            "ElementType = MET_UCHAR\nElementNumberOfChannels = %d\nKinds = domain domain list\n"
+            "UltrasoundImageOrientation = %s\nElementDataFile = LOCAL\n"
+            % (width, height, len(frames), channels, mark))
+    pathlib.Path(path).write_bytes(head.encode() + b"".join(frames))
 
 
 def write_stylus(path, poses, rate=20):

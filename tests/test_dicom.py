@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """DICOM in and out through the program, against the pictures that the files were
 made from and against other people's readers (pydicom, GDCM, DCMTK)."""
 import json

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Video, pictures, arrays and scenes as recordings: what ffmpeg, numpy, scipy,
 h5py and zipfile wrote comes back pixel by pixel, and what is broken or hostile
 is refused in words. The files are read by `echosolid convert`, the results by

@@ -73,7 +73,7 @@ typedef struct es_aperture_found {
 bool es_aperture_find(const es_still *still, es_aperture_found *found, es_error *err);
 
 /* First and last row of the echoes (edges, in rows). `exact` false: nothing
- * shows where the field ends, the sigma says so. */
+ * shows where the field ends, and what is lit is the least that it can have. */
 typedef struct es_rows_found {
     bool found;
     double top, bottom, sigma;

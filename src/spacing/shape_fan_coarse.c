@@ -177,10 +177,17 @@ static double scaled_radius(const es_fan *fan, const shape_point *p) {
     return hypot((p->u - fan->apex_u) * fan->aspect, p->v - fan->apex_v);
 }
 
+/* How many points lie on the arc. Compared by squares: this is where the
+ * search spends its time. */
 static size_t arc_votes(const point_pool *pool, const es_fan *fan, double radius) {
+    double low = fmax(radius - NEAR_PX, 0), high = radius + NEAR_PX;
+    double least = low * low, most = high * high;
     size_t votes = 0;
-    for (size_t i = 0; i < pool->count; i++)
-        votes += fabs(scaled_radius(fan, pool->points[i]) - radius) < NEAR_PX;
+    for (size_t i = 0; i < pool->count; i++) {
+        double x = (pool->points[i]->u - fan->apex_u) * fan->aspect,
+               y = pool->points[i]->v - fan->apex_v, square = x * x + y * y;
+        votes += square > least && square < most;
+    }
     return votes;
 }
 

@@ -435,7 +435,7 @@ static void tell(const refiner *r, es_fan_found *f) {
     double w = r->mask->width, h = r->mask->height;
     f->fan = *fan;
     f->start_seen = r->use[START_EDGE];
-    f->stop_seen = r->use[STOP_EDGE];
+    f->stop_seen = r->use[STOP_EDGE] && r->agree[STOP_EDGE] * 5 >= r->pieces[STOP_EDGE] * 2;
     f->pinned = r->use[LEFT_EDGE] && r->use[RIGHT_EDGE];
     f->radius_start_sigma = hypot(sigma_of(r, R_START), UNLIT_PX);
     f->radius_stop_sigma = hypot(sigma_of(r, R_STOP), UNLIT_PX);

@@ -106,6 +106,11 @@ typedef struct shape_box {
 bool shape_box_make(const es_still *still, shape_box *box, es_error *err);
 void shape_box_clear(shape_box *box);
 
+/* Aperture and rows from what was found before: a fan is searched for once. */
+bool shape_aperture(const es_still *still, const shape_box *box, const es_fan_found *fan,
+                    es_aperture_found *found, es_error *err);
+void shape_rows(const shape_box *box, const es_fan_found *fan, es_rows_found *found);
+
 /* Bilinear grey; NaN outside. `flipped`: rows counted from the bottom. */
 float shape_sample(const es_image *grey, bool flipped, double u, double v);
 

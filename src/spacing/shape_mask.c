@@ -25,6 +25,7 @@ enum {
     STILL_FRAMES = 4,   /* fewer cannot tell overlay from echoes */
     OVERLAY_AREA = 600, /* pixels of an unchanging part that is overlay by its size */
     DRAWN_ABOVE = 12,   /* grey of overlay over the surround, at least */
+    BAR_LENGTH = 4,     /* times its width */
     HALO = 3,           /* pixels around overlay that blur and compression light */
     CORE_SHARE = 8      /* percent: a part with less of a core is lines */
 };
@@ -132,10 +133,17 @@ static bool is_drawn(const unchanging *s, size_t i) {
     return is_still(s, i) && s->high[i] > s->mask->dark + DRAWN_ABOVE;
 }
 
+/* A grey bar: an upright rectangle, filled. Unchanging echoes, such as a
+ * saturated near field, lie along the face. */
+static bool is_bar(const shape_flood *f) {
+    size_t width = f->u1 - f->u0 + 1, height = f->v1 - f->v0 + 1;
+    return height > BAR_LENGTH * width && f->count * 10 >= width * height * 9;
+}
+
 /* Letters and lines: small, or hardly a pixel that is two or more away from
  * the part's border. */
 static bool is_overlay(const unchanging *s, const shape_flood *f) {
-    if (f->count <= OVERLAY_AREA) return true;
+    if (f->count <= OVERLAY_AREA || is_bar(f)) return true;
     size_t core = 0;
     for (size_t k = 0; k < f->count; k++) {
         uint32_t i = f->stack[k], u = i % f->width, v = i / f->width;

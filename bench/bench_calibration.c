@@ -1,0 +1,299 @@
+/* bench_calibration: every figure of the calibrations, against simulated
+ * truths and, where ES_TEST_DATA names the folder, recordings. `--json` for
+ * programs, `--runs N` (50) simulated N-wire recordings. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "../tests/wire_scene.h"
+
+static bool as_json;
+static int printed;
+
+static void show(const char *name, double value, const char *unit, const char *aim) {
+    if (as_json)
+        printf("%s\n  \"%s\": {\"value\": %.6g, \"unit\": \"%s\", \"aim\": \"%s\"}",
+               printed++ ? "," : "{", name, value, unit, aim);
+    else
+        printf("%-44s %10.4g %-4s  aim %s\n", name, value, unit, aim);
+}
+
+/* Processor time: the machine may be busy. */
+static double seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int n) {
+    qsort(values, (size_t)n, sizeof *values, compare);
+    return n ? values[n / 2] : NAN;
+}
+
+/* ---- pivot -------------------------------------------------------------------------- */
+
+static double pivot_miss(uint64_t seed, double noise_mm, double noise_deg) {
+    enum { POSES = 200 };
+    static es_mat4 poses[POSES];
+    es_random r = es_random_new(seed, 0);
+    es_vec3 tip = es_vec3_make(0, 0, -200);
+    for (int k = 0; k < POSES; k++) {
+        double around = 6.2831853 * es_random_uniform(&r),
+               lean = 0.5236 * sqrt(es_random_uniform(&r));
+        es_mat4 turn = es_mat4_rotation(es_vec3_make(cos(around), sin(around), 0), lean);
+        es_vec3 at = es_mat4_point(turn, tip);
+        es_vec3 axis =
+            es_vec3_make(es_random_normal(&r), es_random_normal(&r), es_random_normal(&r));
+        double angle = noise_deg * 0.0174533 * es_vec3_length(axis);
+        double gross = k % 20 == 0 ? 20 : noise_mm; /* 5 % */
+        poses[k] = angle > 0 ? es_mat4_multiply(turn, es_mat4_rotation(axis, angle)) : turn;
+        poses[k].m[3] = -at.x + gross * es_random_normal(&r);
+        poses[k].m[7] = -at.y + gross * es_random_normal(&r);
+        poses[k].m[11] = -at.z + gross * es_random_normal(&r);
+    }
+    es_pivot_options o = ES_PIVOT_DEFAULTS;
+    es_pivot_result result;
+    if (!es_pivot_solve(poses, POSES, &o, NULL, &result, NULL)) return INFINITY;
+    return es_vec3_length(es_vec3_sub(result.tip_mm, tip));
+}
+
+static void bench_pivot(void) {
+    double fine[100], coarse[100];
+    for (int k = 0; k < 100; k++) {
+        fine[k] = pivot_miss((uint64_t)k, 0.2, 0.02);
+        coarse[k] = pivot_miss((uint64_t)k, 0.2, 0.2);
+    }
+    show("pivot, tip miss at 0.2 mm 0.02 deg", median(fine, 100), "mm", "<= 0.20");
+    show("pivot, tip miss at 0.2 mm 0.2 deg", median(coarse, 100), "mm", "printed");
+}
+
+/* ---- N-wire, simulated ---------------------------------------------------------------- */
+
+static void bench_tracks(int runs, bool lag_free) {
+    double *miss = malloc((size_t)runs * sizeof *miss), spent = 0, lags = 0;
+    int held = 0, asked = 0, lag_held = 0, n = 0;
+    for (int k = 0; k < runs; k++) {
+        es_bath bath;
+        es_wire_phantom phantom;
+        wire_scene_track t;
+        es_wire_options o = wire_scene_options(lag_free);
+        es_wire_result r;
+        int one;
+        wire_scene_bath(&bath, "fcal-1.2", (uint64_t)k + 1);
+        es_wire_phantom_named("fcal-1.2", &phantom, NULL);
+        bath.pose_noise_mm = 0.3;
+        bath.dot_noise_px = 1;
+        bath.lag_s = lag_free ? 0.12 : 0;
+        bath.text = false;
+        if (!wire_scene_track_make(&bath, &t, NULL)) exit(1);
+        es_wire_poses poses = {t.times, t.poses, t.count};
+        double start = seconds();
+        bool ok = es_wire_solve(&phantom, t.frames, t.count, &poses, &o, &r, NULL, NULL);
+        spent += seconds() - start;
+        wire_scene_track_clear(&t);
+        if (!ok) continue;
+        bool lag = fabs(r.lag_s - bath.lag_s) <= r.lag_ci95_s;
+        miss[n++] = wire_scene_miss(&bath, r.image_to_probe);
+        held += wire_scene_covered(&bath, &r, &one) - lag;
+        asked += one - 1;
+        lag_held += lag;
+        lags += fabs(r.lag_s - bath.lag_s);
+    }
+    const char *name = lag_free ? "lag free" : "lag held";
+    char text[80];
+    snprintf(text, sizeof text, "nwire simulated, %s, miss at 50 mm", name);
+    show(text, median(miss, n), "mm", "<= 0.4");
+    snprintf(text, sizeof text, "nwire simulated, %s, covered", name);
+    show(text, 100.0 * held / asked, "%", "86 .. 100");
+    snprintf(text, sizeof text, "nwire solve, %s", name);
+    show(text, 1e3 * spent / runs, "ms", lag_free ? "<= 1000" : "<= 50");
+    if (lag_free) {
+        show("nwire simulated, lag covered", 100.0 * lag_held / n, "%", "86 .. 100");
+        show("nwire simulated, lag off", 1e3 * lags / n, "ms", "printed");
+    }
+    free(miss);
+}
+
+static void bench_pictures(void) {
+    enum { RUNS = 4 };
+    double miss[RUNS];
+    int n = 0;
+    for (int k = 0; k < RUNS; k++) {
+        es_bath bath;
+        es_wire_phantom phantom;
+        es_wire_options o = wire_scene_options(true);
+        es_wire_recording recording;
+        es_wire_outcome out;
+        wire_scene_bath(&bath, "fcal-1.2", (uint64_t)k + 1);
+        es_wire_phantom_named("fcal-1.2", &phantom, NULL);
+        bath.pose_noise_mm = 0.3;
+        bath.lag_s = 0.12;
+        if (!wire_scene_run(&bath, &phantom, &o, &recording, &out, NULL)) continue;
+        miss[n++] = wire_scene_miss(&bath, out.result.image_to_probe);
+        es_wire_outcome_clear(&out);
+        es_wire_recording_clear(&recording);
+    }
+    show("nwire simulated pictures, miss at 50 mm", median(miss, n), "mm", "<= 0.4");
+}
+
+/* ---- recordings --------------------------------------------------------------------------- */
+
+static es_source *open_in(const char *folder, const char *name) {
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return es_sequence_open(path, NULL);
+}
+
+static es_plus *plus_in(const char *folder, const char *name) {
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return es_plus_read(path, NULL);
+}
+
+typedef struct pair {
+    es_plus *plus;
+    es_wire_phantom phantom;
+    es_wire_options options;
+    es_wire_recording calibration, validation;
+} pair;
+
+static bool read_pair(pair *p, es_source *calibration, es_source *validation) {
+    es_graph *graph = es_graph_new(NULL);
+    p->options = (es_wire_options){.max_gap_s = 0.5};
+    bool ok = p->plus && calibration && validation && es_plus_to_graph(p->plus, graph, NULL) &&
+              es_graph_find(graph, "Phantom", "Reference", &p->options.phantom_to_reference, NULL,
+                            NULL) &&
+              es_wire_phantom_read(p->plus, &p->phantom, NULL) &&
+              es_wire_recording_read(calibration, p->plus, "ProbeToReference", &p->phantom, NULL,
+                                     &p->calibration, NULL) &&
+              es_wire_recording_read(validation, p->plus, "ProbeToReference", &p->phantom, NULL,
+                                     &p->validation, NULL);
+    es_graph_free(graph);
+    es_source_free(calibration);
+    es_source_free(validation);
+    return ok;
+}
+
+static void judge_pair(pair *p, const char *name, bool lag_free, const char *aim) {
+    es_wire_outcome out;
+    char text[80];
+    p->options.lag_free = lag_free;
+    if (!es_wire_calibrate(&p->phantom, &p->calibration, &p->validation, &p->options, &out, NULL))
+        return;
+    snprintf(text, sizeof text, "%s, %s, validation M95", name, lag_free ? "lag free" : "lag 0");
+    show(text, out.validation.m95_mm, "mm", aim);
+    if (lag_free) {
+        snprintf(text, sizeof text, "%s, 2-D RMS", name);
+        show(text, out.validation.rms_2d_mm, "mm", "<= 0.45 (fCal)");
+        snprintf(text, sizeof text, "%s, lag", name);
+        show(text, out.result.lag_s, "s", "0.43 +- 0.06 (fCal)");
+        snprintf(text, sizeof text, "%s, half width of the lag's interval", name);
+        show(text, out.result.lag_ci95_s, "s", "printed");
+    }
+    es_wire_outcome_clear(&out);
+}
+
+static void time_dots(const char *folder) {
+    es_source *source = open_in(folder, "sequences/fCal_Test_Validation_3NWires.igs.mha");
+    es_dot_finder *finder = es_dot_finder_new(NULL);
+    es_frame frame = {0};
+    es_dot dots[ES_DOTS_MAX];
+    bool end = false;
+    double spent = 0;
+    int n = 0, count;
+    while (source && finder && es_source_next(source, &frame, ES_READ_PIXELS, &end, NULL) && !end) {
+        double start = seconds();
+        es_dots_find(finder, &frame.image, NULL, dots, &count, NULL);
+        spent += seconds() - start;
+        n++;
+    }
+    if (n) show("dots of a picture of 820 x 616", 1e3 * spent / n, "ms", "<= 5");
+    es_frame_clear(&frame);
+    es_dot_finder_free(finder);
+    es_source_free(source);
+}
+
+static void bench_recordings(const char *folder) {
+    pair fcal = {.plus =
+                     plus_in(folder, "config/PlusDeviceSet_fCal_Sim_SpatialCalibration_1.2.xml")};
+    if (read_pair(&fcal, open_in(folder, "sequences/fCal_Test_Calibration_3NWires.igs.mha"),
+                  open_in(folder, "sequences/fCal_Test_Validation_3NWires.igs.mha"))) {
+        judge_pair(&fcal, "fCal 1.2", false, "<= 1.25");
+        judge_pair(&fcal, "fCal 1.2", true, "<= 0.75");
+    }
+    pair deep = {.plus = plus_in(folder, "config/PlusDeviceSet_IPEA_OptimizationMethod.xml")};
+    es_plus *results = plus_in(folder, "reference/IPEA_OptimizationMethod_Calibration.results.xml");
+    if (results && read_pair(&deep, es_plus_results_open(results, "CalibrationData", NULL),
+                             es_plus_results_open(results, "ValidationData", NULL)))
+        judge_pair(&deep, "depth 15 points", false, "<= 1.19");
+    es_plus_free(results);
+    pair *both[] = {&fcal, &deep};
+    for (int k = 0; k < 2; k++) {
+        es_wire_recording_clear(&both[k]->calibration);
+        es_wire_recording_clear(&both[k]->validation);
+        es_plus_free(both[k]->plus);
+    }
+    time_dots(folder);
+}
+
+/* ---- lag of the water tank ------------------------------------------------------------------ */
+
+static void judge_lag(const char *name, const es_image_signal *s, const es_pose_list *p,
+                      size_t first, size_t count, double shift, const char *aim) {
+    es_lag_options o = ES_LAG_DEFAULTS;
+    es_lag_result r;
+    double *times = malloc(count * sizeof *times);
+    for (size_t k = 0; k < count; k++) times[k] = s->times_s[first + k] - shift;
+    bool ok =
+        es_lag_solve(times, s->values + first, count, p->times_s, p->poses, p->count, &o, &r, NULL);
+    show(name, ok ? r.lag_s - shift : NAN, "s", aim);
+    free(times);
+}
+
+static void bench_lag(const char *folder) {
+    es_source *video = open_in(folder, "sequences/WaterTankBottomTranslationVideoBuffer.igs.mha"),
+              *tracker =
+                  open_in(folder, "sequences/WaterTankBottomTranslationTrackerBuffer.igs.mha");
+    es_image_signal signal = {.count = 0};
+    es_pose_list poses = {.count = 0};
+    char transform[2 * ES_NAME_SIZE];
+    if (video && tracker && es_line_signal_read(video, NULL, &signal, NULL) &&
+        es_pose_list_choose(tracker, "Probe", NULL, transform, NULL) &&
+        es_pose_list_read(tracker, NULL, transform, &poses, NULL)) {
+        size_t n = signal.count;
+        judge_lag("water tank, lag", &signal, &poses, 0, n, 0, "-0.0648 +- 0.005");
+        judge_lag("water tank, shifted by 0.1 s, less it", &signal, &poses, 0, n, 0.1,
+                  "-0.0648 +- 0.005");
+        for (size_t k = 0; k < 3; k++) {
+            char name[60];
+            snprintf(name, sizeof name, "water tank, third %zu, lag", k + 1);
+            judge_lag(name, &signal, &poses, k * n / 3, n / 3, 0, "-0.0648 +- 0.020");
+        }
+    }
+    es_image_signal_clear(&signal);
+    es_pose_list_clear(&poses);
+    es_source_free(video);
+    es_source_free(tracker);
+}
+
+int main(int argc, char **argv) {
+    int runs = 50;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0) as_json = true;
+        if (strcmp(argv[i], "--runs") == 0 && i + 1 < argc) runs = atoi(argv[++i]);
+    }
+    if (runs < 1 || runs > 100000) return 2;
+    bench_pivot();
+    bench_tracks(runs, false);
+    bench_tracks(runs, true);
+    bench_pictures();
+    const char *folder = getenv("ES_TEST_DATA");
+    if (folder) {
+        bench_recordings(folder);
+        bench_lag(folder);
+    } else
+        fprintf(stderr, "ES_TEST_DATA is not set: no recordings\n");
+    if (as_json) printf("\n}\n");
+    return 0;
+}
