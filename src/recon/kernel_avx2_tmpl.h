@@ -160,10 +160,10 @@ static inline void NAME(frames_chunk)(frames *voxels, const chunk *c, const line
     uint64_t ends = weigh(c, axes, false, &at);
     FOR_EACH_RUN(ends) {
         frames *voxel = voxels + at.cell[last];
-        frames_cell cell = open_frames(voxel, frame, latest);
+        frames_cell held = open_frames(voxel, frame, latest);
         for (uint32_t i = from; i <= last; i++)
-            add_to_frames(&cell, at.corner[i], (double)pixels[i]);
-        store_frames(voxel, &cell);
+            add_to_frames(&held, at.corner[i], (double)pixels[i]);
+        store_frames(voxel, &held);
     }
 }
 
@@ -174,10 +174,10 @@ static inline void NAME(linear_spread_chunk)(sums_spread *voxels, const chunk *c
     uint64_t ends = weigh(c, axes, false, &at);
     FOR_EACH_RUN(ends) {
         sums_spread *voxel = voxels + at.cell[last];
-        spread_cell cell = load_spread(voxel);
+        spread_cell held = load_spread(voxel);
         for (uint32_t i = from; i <= last; i++)
-            add_to_spread(&cell, at.corner[i], (double)pixels[i]);
-        store_spread(voxel, &cell);
+            add_to_spread(&held, at.corner[i], (double)pixels[i]);
+        store_spread(voxel, &held);
     }
 }
 
