@@ -16,9 +16,9 @@
 #include "collapse.h"
 #include "nearest.h"
 
-enum { MEASURED_TRIES = 4 };
+enum { MEASURED_TRIES = 5 };
 static const double RIM_WEIGHT = 1e2, TURN_LEAST = 0.2; /* cosine; 78 degrees at one collapse */
-static const double SAFETY = 0.8, SAMPLES = 50000;
+static const double SAFETY = 0.65, SAMPLES = 50000;
 
 /* x'Ax + 2b'x + c; A by rows of its upper half. */
 typedef struct quadric {
@@ -383,7 +383,7 @@ bool es_mesh_decimate(es_mesh *mesh, const es_decimate_options *o, es_pool *pool
              measure(&fewer, &whole, pool, report, err);
         last = fmax(report->to_original.max_mm, report->from_original.max_mm);
         near = ok && last <= o->max_distance_mm;
-        allowed *= fmin(0.9, 0.9 * o->max_distance_mm / last);
+        allowed *= 0.75 * fmin(1, o->max_distance_mm / last);
     }
     if (ok && !near)
         ok = es_fail(err, ES_GEOMETRY,
