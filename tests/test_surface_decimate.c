@@ -27,7 +27,9 @@ static void the_distance_is_kept_both_ways_and_the_volume_too(void **state) {
     es_mesh fewer = reduced(&mesh, (es_decimate_options){.max_distance_mm = 0.05}, &r);
     assert_two_manifold(&fewer, true);
     assert_int_equal(inspect(&fewer).euler, 0);
-    assert_true(fewer.triangle_count < mesh.triangle_count / 3);
+    /* Triangles of equal sides L have a sagitta of L^2 / 24 R': 0.05 mm on a tube of 6 mm needs
+     * 2.7 mm; those of the mesh have 0.5. Ten times fewer leaves room for uneven ones. */
+    assert_true(fewer.triangle_count < mesh.triangle_count / 5);
     /* Other samples than the ones it measured itself: a tenth over the bound may hide there. */
     assert_true(es_mesh_compare(&fewer, &mesh, 0.01, NULL, &to, NULL));
     assert_true(es_mesh_compare(&mesh, &fewer, 0.01, NULL, &from, NULL));
