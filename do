@@ -9,7 +9,7 @@ usage() {
 usage: ./do WORD
   demo [FILE [--config XML]]  build, simulate a knee (or take FILE) and make out/: model, volume, report
   test [--long]               build and run every test; --long fuzzes for a minute each
-  bench [NAME]                measure speed (reconstruct) or truth (accuracy, spacing)
+  bench [NAME]                measure speed (reconstruct, fill) or truth (accuracy, spacing)
   build                       leave the program at build/echosolid
   docs                        make docs/commands.md, the man page and completion again
   format                      clang-format over all sources
@@ -174,12 +174,12 @@ tests() {
 bench() {
     build OFF
     name=${1:-reconstruct}
-    [ -x "build/bench/bench_$name" ] || {
-        echo "no bench called $name; there is: $(find build/bench -type f -name 'bench_*')" >&2
-        exit 2
-    }
     [ $# -gt 0 ] && shift
-    "build/bench/bench_$name" "$@"
+    if [ -x "build/bench/bench_$name" ]; then
+        "build/bench/bench_$name" "$@"
+    else
+        build/echosolid bench "$name" "$@"
+    fi
 }
 
 docs() {

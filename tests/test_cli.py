@@ -61,10 +61,14 @@ class Cli(unittest.TestCase):
         run("simulate", "--scene", "knee", "--frames", "120", "--image-size", "256,256", "--seed", 3,
             "--threads", 2, "--truth-spacing", "1.5mm", "-o", "scan.igs.mha", "-q", cwd=cls.folder)
         write_calibration_inputs(cls.folder)
+        for name, seed in (("wires", 1), ("check", 2)):
+            run("simulate", "--scene", "nwire", "--frames", "60", "--lag", "60ms", "--pose-noise",
+                "0.1mm", "--seed", seed, "-o", f"{name}.igs.mha", "-q", cwd=cls.folder)
         run("reconstruct", "scan.igs.mha", "--config", "scan.xml", "-o", "volume.mha", "-q",
             cwd=cls.folder)
         run("model", "scan.igs.mha", "--config", "scan.xml", "--truth", "scan.seen.ply", "-o",
             "knee.stl", "--sheet", "knee-sheet.stl", "-q", cwd=cls.folder)
+        write_ndi_log(cls.folder / "scan.igs.mha", cls.folder / "scan.csv")
         for name in ("igs.mha", "xml", "truth.ply", "seen.ply"):
             shutil.copy(cls.folder / f"scan.{name}", cls.folder / f"knee.{name}")
         write_distance_sphere(cls.folder / "distance.mha", 10, 1.0)
@@ -134,6 +138,55 @@ class Cli(unittest.TestCase):
                 self.assertAlmostEqual(value, 1.0 if k % 5 == 0 else 0.0, places=6)
         run("calibrate landmarks", "--points", self.folder / "touched.fcsv", status=2)
         run("calibrate landmarks", "--config", config, status=2)
+
+    def test_a_simulated_wire_phantom_gives_its_image_to_probe(self):
+        folder = self.folder
+        truth = run_json("simulate", "--scene", "nwire", "--frames", "2", "-o",
+                         folder / "truth.igs.mha")
+        found = run_json("calibrate nwire", folder / "wires.igs.mha", "--validation",
+                         folder / "check.igs.mha", "--config", folder / "wires.xml", "--lag", "free",
+                         "-o", folder / "wired.xml", "--report", folder / "wired.html", "--picture",
+                         folder / "wired.png", "--temperature", "20", "--max-gap", "0.4s", "--tool",
+                         "Probe", "--reference", "Reference")
+        # 0.1 mm of pose noise leave less than this at the picture's corner
+        for k in range(12):
+            weight = 300 if k % 4 < 2 else 1
+            self.assertAlmostEqual(found["image_to_probe"][k], truth["image_to_probe"][k],
+                                   delta=2 if k % 4 == 2 else 0.8 / weight)
+        self.assertAlmostEqual(found["lag_s"], 0.06, delta=0.03)
+        self.assertLess(found["validation_m95_mm"], 0.5)
+        self.assertLess(found["validation_2d_rms_mm"], 0.5)
+        self.assertGreaterEqual(found["frames_used"], 50)
+        self.assertFalse(found["bath_speed_assumed"])
+        self.assertIn('From="Image"', (folder / "wired.xml").read_text())
+        page = (folder / "wired.html").read_text()
+        for word in ("Speed of sound", "Frames used", "data:image/png", "<svg"):
+            self.assertIn(word, page)
+        self.assertEqual((folder / "wired.png").read_bytes()[:4], b"\x89PNG")
+
+    def test_a_wire_calibration_says_what_is_wrong(self):
+        folder, wires = self.folder, self.folder / "wires.igs.mha"
+        config = folder / "wires.xml"
+        same = run_json("calibrate nwire", wires, "--phantom", "fcal-1.2", "--phantom-to-reference",
+                        config, "--isotropic", "--lag", "0.06", "--speed", "1500")
+        self.assertEqual(same["spacing_mm"][0], same["spacing_mm"][1])
+        self.assertTrue(same["cross_validated"])
+        run("calibrate nwire", wires, status=2)
+        run("calibrate nwire", wires, "--phantom", "fcal-1.2", status=2)
+        run("calibrate nwire", wires, "--config", config, "--phantom", "nobody", status=2)
+        run("calibrate nwire", wires, "--config", config, "--lag", "soon", status=2)
+        run("calibrate nwire", wires, "--config", config, "--speed", "1480", "--temperature", "20",
+            status=2)
+        other = self.refused("calibrate nwire", wires, "--config", config, "--phantom", "fcal-2.0",
+                             "-o", "other.xml", says="wires", leaves_no="other.xml")
+        self.assertIn("step", other)
+        # half a millisecond a pose step: a wrong lag spoils the fit, and is said
+        late = ("calibrate nwire", wires, "--config", config, "--lag", "1.5", "-o", "late.xml")
+        self.refused(*late, says="--force", leaves_no="late.xml")
+        run(*late, "--force", cwd=folder)
+        self.assertTrue((folder / "late.xml").exists())
+        self.refused("calibrate nwire", "touches.igs.mha", "--config", config, "--tool", "Stylus",
+                     "--reference", "Tracker", status=1)
 
     def test_the_examples_of_every_help_run(self):
         folder = str(self.folder) + "-examples"
@@ -221,9 +274,25 @@ class Cli(unittest.TestCase):
         self.assertAlmostEqual(j["duration_s"], 119 / 25, places=6)
         names = {t["name"]: t["valid"] for t in j["transforms"]}
         self.assertEqual(names["ProbeToTracker"], 120)
+        self.assertAlmostEqual(j["rate_hz"], 25, places=6)
+        self.assertGreater(j["transforms"][0]["path_mm"], 1)
+        self.assertIn(j["spacing_verdict"]["verdict"], ("known", "unknown"))
+        self.assertEqual(j["doctor"]["errors"], 0)
+        quick = run_json("info", self.path("scan.igs.mha"), "--quick")
+        self.assertEqual((quick["spacing_verdict"], quick["doctor"]), (None, None))
+        self.assertEqual(quick["frames"], 120)
         j = run_json("info", self.path("volume.mha"))
         self.assertEqual((j["kind"], len(j["size"])), ("volume", 3))
         self.assertTrue(run_json("info", self.path("knee.stl"))["check"]["closed"])
+
+    def test_info_writes_a_contact_sheet_of_a_recording_alone(self):
+        run("info", self.path("scan.igs.mha"), "--quick", "--picture", self.path("sheet.png"))
+        head = open(self.path("sheet.png"), "rb").read(24)
+        self.assertEqual(head[:8], b"\x89PNG\r\n\x1a\n")
+        width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+        # 4 x 3 cells of 240 x 240 (the frames are square), labels of 14, gaps of 6
+        self.assertEqual((width, height), (4 * 246 + 6, 3 * 260 + 6))
+        self.refused("info", "knee.stl", "--picture", "none.png", status=2, leaves_no="none.png")
 
     def test_reconstruct_json_has_the_stable_keys(self):
         j = run_json("reconstruct", self.path("scan.igs.mha"), "--config", self.path("scan.xml"),
@@ -304,6 +373,43 @@ class Cli(unittest.TestCase):
         self.assertGreater(j["truth_within_1mm"], 0.8)
         self.assertTrue(run_json("info", self.path("demo.stl"))["check"]["closed"])
 
+    # ---- poses of a table
+
+    def test_a_table_of_poses_stands_in_for_those_of_the_recording(self):
+        scan = self.path("scan.igs.mha")
+        poses = self.path("scan.csv")
+        for command in (["info"], ["info", "--config", self.path("scan.xml")]):
+            done = run(*command, scan, "--poses", poses)
+            self.assertIn("valid in 120 of 120", done.stdout)
+            self.assertIn("row by row", done.stderr)
+        run("convert", scan, self.path("posed.igs.mha"), "--poses", poses, "--config",
+            self.path("scan.xml"), "--pose-tool", "Probe=Probe,Reference=Reference", "-q")
+        before = transforms(scan, "ProbeToTracker")
+        after = transforms(self.path("posed.igs.mha"), "ProbeToTracker")
+        worst = max(abs(a - b) for x, y in zip(before, after) for a, b in zip(x, y))
+        self.assertLess(worst, 1e-4)  # the digits of the table
+        for command in ("reconstruct", "model"):
+            j = run_json(command, scan, "--config", self.path("scan.xml"), "--poses", poses,
+                         "--pose-layout", "unit=mm", "--pose-tool", "Probe=Probe", "--dry-run")
+            self.assertEqual(j["frames_placed"], 120)
+            self.assertTrue(any("poses" in d["what"] for d in j["decisions"]))
+
+    def test_words_of_pose_tables_are_checked(self):
+        self.refused("info", "scan.igs.mha", "--pose-layout", "tum", status=2, says="--poses")
+        self.refused("info", "scan.igs.mha", "--poses", "none.csv", says="none.csv")
+        self.refused("info", "scan.igs.mha", "--poses", "scan.csv", "--pose-layout", "unit=m",
+                     status=2, says="unit=m")
+        lines = self.path("scan.csv").read_text().splitlines()
+        self.path("short.csv").write_text("\n".join(lines[:-6]))
+        self.refused("convert", "scan.igs.mha", "s.igs.mha", "--poses", "short.csv",
+                     says=("120 frames", "117 poses"), leaves_no="s.igs.mha")
+        for command in ("info", "convert", "reconstruct", "model", "spacing", "doctor"):
+            arguments = [command, "scan.igs.mha"] + (["z.igs.mha"] if command == "convert" else [])
+            arguments += ["-o", "z.stl"] if command == "model" else []
+            arguments += ["-o", "z.mha"] if command == "reconstruct" else []
+            self.refused(*arguments, "--poses", "short.csv", "--time-offset", "3s", "--fps", "25",
+                         "--pose-tool", "Probe", "--pose-layout", "unit=mm", says="clock")
+
     def test_every_model_option_changes_or_keeps_the_result_as_it_says(self):
         scan = ["model", self.path("scan.igs.mha"), "--config", self.path("scan.xml"), "--quiet"]
         sheet = run_json(*scan, "--open", "--output", self.path("o.stl"), "--detector", "foroughi",
@@ -357,6 +463,24 @@ class Cli(unittest.TestCase):
         self.refused(*scan, "-o", self.path("r2.mha"), "--fill", "magic:3", status=2,
                      says="stick:LENGTH")
         self.refused(*scan, "-o", self.path("r2.mha"), "--fill", "stick:400", status=2)
+
+    def test_the_bench_measures_each_kernel_and_keeps_its_names(self):
+        j = run_json("bench", "reconstruct", "--quick", "--frames", "8", "--only",
+                     "SYN0,nearest,mean,1")
+        self.assertGreater(j["bandwidth_gb_s"], 0)
+        self.assertEqual(j["rows"][0]["kernel"], "scalar")
+        for row in j["rows"]:
+            self.assertEqual((row["workload"], row["interpolation"], row["compounding"],
+                              row["threads"]), ("SYN0", "nearest", "mean", 1))
+            self.assertGreater(row["ms_per_frame"], 0)
+            self.assertGreater(row["ms_per_frame_plain"], 0)
+        j = run_json("bench", "reconstruct", "-q", "--frames", "4", "--best", "--instructions",
+                     "--only", "path-100mm")
+        self.assertEqual([row["ms_per_frame_plain"] for row in j["rows"]], [None])
+        bench = ["bench", "reconstruct", "--best", "--frames", "2"]
+        self.refused(*bench, "--only", "SYN7", status=2, says="SYN7")
+        self.refused(*bench, "--sequence", self.path("scan.igs.mha"), status=2, says="820 x 616")
+        self.refused("bench", "nothing", status=2, says="reconstruct")
 
     def test_the_compatible_mode_reproduces_the_reference_volumes(self):
         plus = DATA / "plus"
@@ -430,13 +554,24 @@ class Cli(unittest.TestCase):
         self.assertEqual(self.path("b.igs.mha").read_bytes(), self.path("c.igs.mha").read_bytes())
         self.assertNotEqual(self.path("b.igs.mha").read_bytes(), self.path("d.igs.mha").read_bytes())
 
+    def test_a_part_of_the_pictures_can_be_converted(self):
+        run("simulate", "--screen", "c5-2r60-b", "--frames", 4, "-o", self.path("whole.igs.mha"), "-q")
+        run("convert", self.path("whole.igs.mha"), self.path("part.igs.mha"), "--crop",
+            "100,50,200,220", "--grey")
+        part = run_json("info", self.path("part.igs.mha"))
+        self.assertEqual((part["width"], part["height"]), (200, 220))
+        self.assertEqual(part["fields"]["EchosolidCropOrigin"], "100 50")
+        run("convert", self.path("whole.igs.mha"), self.path("bare.igs.mha"), "--echoes-only")
+        self.refused("convert", "whole.igs.mha", "x.igs.mha", "--crop", "500,0,200,10", status=2,
+                     says="does not lie", leaves_no="x.igs.mha")
+
     def test_a_screen_comes_with_its_truth_and_its_claim(self):
-        j = run_json("simulate", "--screen", "c5-2r60-b", "--frames", 3, "-o", self.path("s.igs.mha"))
+        j = run_json("simulate", "--screen", "c5-2r60-b", "--frames", 3, "-o", self.path("screen.igs.mha"))
         # 150 mm under the middle of a face that is 60 (1 - cos 30) mm high, on 512 rows.
         self.assertAlmostEqual(j["spacing_mm"][1], 158.0385 / 512, places=5)
         self.assertEqual((j["claimed_mm"], j["depth_mm"], j["radius_mm"]), (0.2, 150, 60))
-        self.assertIn('Matrix="0.2 0 0 0  0 0.2 0 0', self.path("s.xml").read_text())
-        info = run_json("info", self.path("s.igs.mha"))
+        self.assertIn('Matrix="0.2 0 0 0  0 0.2 0 0', self.path("screen.xml").read_text())
+        info = run_json("info", self.path("screen.igs.mha"))
         self.assertEqual((info["frames"], info["width"], info["height"]), (3, 512, 512))
         for threads in (1, 2):
             run("simulate", "--screen", 7, "-o", self.path(f"s{threads}.igs.mha"), "--threads", threads)
@@ -445,6 +580,29 @@ class Cli(unittest.TestCase):
                      leaves_no="u.igs.mha")
         self.refused("simulate", "--screen", "c5-2r60-a", "--depth", "80mm", "-o", "u.igs.mha",
                      status=2, says="leave out", leaves_no="u.igs.mha")
+
+    def test_the_doctor_finds_and_mends_metres(self):
+        clean = run_json("doctor", self.path("scan.igs.mha"), "--config", self.path("scan.xml"),
+                         "--elevation", "20mm", "--speed", 1000)
+        for finding in clean["findings"]:
+            self.assertLessEqual({"check", "severity", "evidence", "fix"}, set(finding))
+            self.assertEqual(finding["severity"], "note")
+        text = pathlib.Path(self.path("scan.igs.mha")).read_bytes()
+        head, mark, pixels = text.partition(b"ElementDataFile")
+        metres = re.sub(rb"(TrackerTransform = )(.*)", lambda m: m[1] + b" ".join(
+            b"%.17g" % (float(n) / 1000) if i in (3, 7, 11) else n
+            for i, n in enumerate(m[2].split())), head)
+        pathlib.Path(self.path("metres.igs.mha")).write_bytes(metres + mark + pixels)
+        before = run_json("doctor", self.path("metres.igs.mha"))
+        self.assertIn("metres-for-millimetres", [f["check"] for f in before["findings"]])
+        run("doctor", self.path("metres.igs.mha"), "--strict", status=1)
+        run("doctor", self.path("metres.igs.mha"), "--fix", "--output", self.path("mended.igs.mha"))
+        after = run_json("doctor", self.path("mended.igs.mha"))
+        self.assertNotIn("metres-for-millimetres", [f["check"] for f in after["findings"]])
+        run("doctor", self.path("metres.igs.mha"), "--fix", status=2)
+        run("doctor", self.path("metres.igs.mha"), "--fix", "-o", self.path("metres.igs.mha"),
+            status=2)
+        run("doctor", status=2)
 
     def test_converting_there_and_back_changes_no_pixel(self):
         run("convert", self.path("volume.mha"), self.path("x.nrrd"), "--raw")
@@ -669,6 +827,36 @@ def write_calibration_inputs(folder):
     (folder / "touched.fcsv").write_text(
         "# Markups fiducial file version = 4.11\n# CoordinateSystem = LPS\n" + "".join(
             f"p{k},{-x},{-y},{z},0,0,0,1,1,1,0,L{k},,\r\n" for k, (x, y, z) in enumerate(LANDMARKS)))
+
+
+def transforms(path, name):
+    """The matrices of a transform, 16 numbers a frame."""
+    text = path.read_bytes().split(b"ElementDataFile")[0].decode()
+    return [[float(n) for n in line.split()]
+            for line in re.findall(rf"Seq_Frame\d+_{name}Transform = (.*)", text)]
+
+
+def quaternion(m):
+    """w x y z of a rotation, by the eigenvector of the largest eigenvalue."""
+    import numpy
+    r = numpy.array(m).reshape(4, 4)[:3, :3]
+    k = numpy.array([[r[0, 0] - r[1, 1] - r[2, 2], 0, 0, 0],
+                     [r[0, 1] + r[1, 0], r[1, 1] - r[0, 0] - r[2, 2], 0, 0],
+                     [r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], r[2, 2] - r[0, 0] - r[1, 1], 0],
+                     [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], numpy.trace(r)]])
+    x, y, z, w = numpy.linalg.eigh(k)[1][:, 3]
+    return w, x, y, z
+
+
+def write_ndi_log(recording, path):
+    """The recording's poses as NDI's tools log them, a row a tool."""
+    rows = ["Tools,Port,Frame,State,Q0,Qx,Qy,Qz,Tx,Ty,Tz,Error"]
+    pairs = zip(transforms(recording, "ProbeToTracker"), transforms(recording, "ReferenceToTracker"))
+    for frame, pair in enumerate(pairs):
+        for name, m in zip(("Probe", "Reference"), pair):
+            numbers = [*quaternion(m), m[3], m[7], m[11]]
+            rows.append(f"2,{name},{frame},OK," + ",".join(f"{n:.7f}" for n in numbers) + ",0.1")
+    path.write_text("\n".join(rows) + "\n")
 
 
 def write_distance_sphere(path, radius, spacing):

@@ -2,10 +2,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "echosolid/bone_flow.h"
 #include "grey.h"
 #include "model_run.h"
-
-static const char *const detector_words[] = {"shadow", "foroughi", NULL};
 
 static const opt table[] = {
     STEP_OPTIONS(model_options),
@@ -46,7 +45,7 @@ static const opt table[] = {
      .help = "of the solid behind the seen sheet"},
     {.name = "detector",
      .type = OPT_WORD,
-     .words = detector_words,
+     .words = es_bone_method_names,
      .offset = offsetof(model_options, detector),
      .help = "how bone is found in a picture"},
     {.name = "bone-threshold",

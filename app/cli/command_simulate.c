@@ -4,10 +4,11 @@
 #include <string.h>
 
 #include "app.h"
+#include "simulate_wires.h"
 
 typedef struct simulate_options {
     common_options common;
-    const char *output, *scene, *screen;
+    const char *output, *scene, *hold, *screen;
     int probe;
     double width, radius, half_angle, depth, image_size[2], rate, pose_noise, angle_noise, lag,
         speckle, truth_spacing;
@@ -31,7 +32,15 @@ static const opt table[] = {
      .value = "NAME",
      .fallback = "knee",
      .offset = offsetof(simulate_options, scene),
-     .help = "sphere, box, cylinder, torus, knee or abdomen"},
+     .help = "sphere, box, cylinder, torus, knee, abdomen or floor (of a water tank); or nwire: "
+             "wires in a bath, to try calibrate nwire on (the truth is printed; with --frames, "
+             "--rate, the noises, --lag, --speckle and --seed)"},
+    {.name = "hold",
+     .type = OPT_TEXT,
+     .value = "MOTIONS",
+     .offset = offsetof(simulate_options, hold),
+     .help = "over the floor, leave these motions out: rock, tilt, turn, raise, slide, joined by "
+             "commas"},
     {.name = "screen",
      .type = OPT_TEXT,
      .value = "NAME",
@@ -152,9 +161,29 @@ static const char *const examples[] = {
     "echosolid simulate --scene abdomen --frames 20 --speckle 0 -o abdomen.igs.mha --json",
     "echosolid simulate --screen c5-2r60-b -o screen.igs.mha", NULL};
 
+/* "rock,tilt" as ES_HOLD_ bits. */
+static bool parse_hold(const char *text, unsigned *hold, es_error *err) {
+    static const char *const words[] = {"rock", "tilt", "turn", "raise", "slide"};
+    *hold = 0;
+    while (text && *text) {
+        size_t length = strcspn(text, ","), word = 0;
+        while (word < 5 && (strlen(words[word]) != length || strncmp(text, words[word], length)))
+            word++;
+        if (word == 5)
+            return es_fail(err, ES_USAGE,
+                           "--hold %.40s: expected rock, tilt, turn, raise, slide, joined by "
+                           "commas",
+                           text);
+        *hold |= 1U << word;
+        text += length + (text[length] == ',');
+    }
+    return true;
+}
+
 /* The scene's own probe and frames, and what was given instead. */
 static bool make_simulation(const simulate_options *o, es_simulation *s, es_error *err) {
-    if (!es_simulation_preset(o->scene, s, err)) return false;
+    if (!es_simulation_preset(o->scene, s, err) || !parse_hold(o->hold, &s->hold, err))
+        return false;
     es_probe *p = &s->probe;
     bool curved = o->probe >= 0 ? o->probe == 1 : p->curved;
     if (curved != p->curved)
@@ -390,6 +419,32 @@ static int run_screen(const simulate_options *o) {
     return status;
 }
 
+/* ---- wires in a bath ------------------------------------------------------------ */
+
+static int run_wires(const simulate_options *o) {
+    static const char phantom[] = "fcal-1.2";
+    es_error err = {0};
+    es_bath bath;
+    char *config = NULL;
+    bool ok = es_sequence_can_write(o->output, &err) && wires_bath(phantom, &bath, &err) &&
+              (config = app_sibling(o->output, ".xml", &err));
+    if (ok) {
+        if (o->frames) bath.frames = (int)o->frames;
+        bath.rate_hz = o->rate;
+        bath.pose_noise_mm = o->pose_noise;
+        bath.pose_noise_rad = o->angle_noise * DEGREE;
+        bath.lag_s = o->lag;
+        bath.speckle = o->speckle;
+        bath.seed = (uint64_t)o->seed;
+    }
+    ok = ok && write_frames(o, es_bath_open(&bath, &err), &err) &&
+         wires_write_config(phantom, config, &err);
+    app_progress_end();
+    int status = ok ? wires_print(&o->common, o->output, config, &bath) : app_fail(&err);
+    es_free(config);
+    return status;
+}
+
 /* ---- the command ---------------------------------------------------------------- */
 
 static bool check(const simulate_options *o, es_error *err) {
@@ -408,6 +463,7 @@ static int run(const void *options, const char *const *files, int count) {
         return app_fail(&err);
     }
     if (o->screen) return run_screen(o);
+    if (strcmp(o->scene, "nwire") == 0) return run_wires(o);
     es_simulation s;
     truth t = {{0}, {0}, 0, 0};
     names n = {0};
@@ -434,7 +490,8 @@ const command command_simulate = {
     .usage = "-o FILE.igs.mha [options]",
     .description =
         "Objects are signed distances (a knee with real dimensions, simple solids, an abdomen "
-        "phantom with a 20 mm cyst and a 30 mm ball); the probe is moved by a hand, tracked with "
+        "phantom with a 20 mm cyst and a 30 mm ball, the floor of a water tank); the probe is "
+        "moved by a hand, tracked with "
         "noise and lag. The pictures show bone edge, shadow, layers and speckle. The same options "
         "and seed give the same bytes. With --screen, a scanner's whole screen (fan or linear "
         "field, ruler, words) with a known pixel spacing, to try echosolid spacing on; the .xml "

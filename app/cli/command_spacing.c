@@ -2,14 +2,15 @@
 #include <math.h>
 #include <string.h>
 
-#include "app.h"
 #include "echosolid/judge.h"
+#include "recording.h"
 
 typedef struct spacing_options {
     common_options common;
     double depth_mm, depth_error_mm, speed, scanner_speed, temperature;
     const char *probe, *probes, *config, *picture, *out;
     bool write;
+    recording_options recording;
 } spacing_options;
 
 static const opt table[] = {
@@ -84,6 +85,7 @@ static const opt table[] = {
      .value = "OUT",
      .offset = offsetof(spacing_options, out),
      .help = "the copy that --write makes"},
+    RECORDING_OPTIONS(spacing_options, recording),
     {.name = NULL}};
 
 static const char *const examples[] = {"echosolid spacing scan.igs.mha --config scan.xml",
@@ -201,7 +203,7 @@ static bool read_all(spacing_run *r, es_error *err) {
     request.probes = o->probes;
     request.scanner_speed_m_s = o->scanner_speed;
     request.true_speed_m_s = isnan(o->temperature) ? o->speed : es_water_speed(o->temperature);
-    r->source = es_sequence_open(r->file, err);
+    r->source = app_open_recording_told(r->file, &o->recording, r->plus, &o->common, err);
     return r->source && es_judge(r->source, &request, &r->judgement, err);
 }
 

@@ -95,11 +95,15 @@ extern const command command_calibrate_pivot;
 extern const command command_calibrate_spin;
 extern const command command_calibrate_landmarks;
 extern const command command_calibrate_lag;
+extern const command command_calibrate_nwire;
+extern const command command_calibrate_wall;
 extern const command command_reconstruct;
+extern const command command_bone;
 extern const command command_model;
 extern const command command_surface;
 extern const command command_simulate;
 extern const command command_compare;
 extern const command command_convert;
+extern const command command_bench;
 
 #endif

@@ -24,14 +24,22 @@ es_source *app_open_recording(const char *file, const recording_options *o, cons
     return es_pose_join(source, &request, decisions, err);
 }
 
-es_source *app_open_recording_told(const char *file, const recording_options *o, const char *config,
-                                   const common_options *common, es_error *err) {
+es_source *app_open_recording_told(const char *file, const recording_options *o,
+                                   const es_plus *plus, const common_options *common,
+                                   es_error *err) {
     es_decisions found = {0};
-    es_source *source = NULL;
-    es_plus *plus = config ? es_plus_read(config, err) : NULL;
-    if (plus || !config) source = app_open_recording(file, o, plus, &found, err);
+    es_source *source = app_open_recording(file, o, plus, &found, err);
     app_decisions(common, &found);
     es_decisions_clear(&found);
+    return source;
+}
+
+es_source *app_open_recording_config(const char *file, const recording_options *o,
+                                     const char *config, const common_options *common,
+                                     es_error *err) {
+    es_plus *plus = config ? es_plus_read(config, err) : NULL;
+    es_source *source =
+        plus || !config ? app_open_recording_told(file, o, plus, common, err) : NULL;
     es_plus_free(plus);
     return source;
 }

@@ -51,9 +51,14 @@ typedef struct recording_options {
 es_source *app_open_recording(const char *file, const recording_options *options,
                               const es_plus *plus, es_decisions *decisions, es_error *err);
 
-/* The same for commands without a session: reads the configuration `config`
- * (may be NULL) and tells the decisions on standard error. */
+/* The same, and tells the decisions on standard error. */
 es_source *app_open_recording_told(const char *file, const recording_options *options,
-                                   const char *config, const common_options *common, es_error *err);
+                                   const es_plus *plus, const common_options *common,
+                                   es_error *err);
+/* The same for commands that need the configuration (may be NULL) for the
+ * poses only. */
+es_source *app_open_recording_config(const char *file, const recording_options *options,
+                                     const char *config, const common_options *common,
+                                     es_error *err);
 
 #endif

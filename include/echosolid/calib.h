@@ -148,6 +148,107 @@ bool es_lag_solve(const double *signal_times_s, const double *signal, size_t sig
                   const double *pose_times_s, const es_mat4 *poses, size_t pose_count,
                   const es_lag_options *options, es_lag_result *result, es_error *err);
 
+/* ---- wire dots in a picture ------------------------------------------------------ */
+
+enum { ES_DOTS_MAX = 32 };
+typedef struct es_dot {
+    double u, v;                /* pixels */
+    double contrast;            /* grey levels (of 255) over its surroundings */
+    double width_px, height_px; /* four standard deviations would be the whole of it; this is two */
+} es_dot;
+/* Work memory; one thread at a time. */
+typedef struct es_dot_finder es_dot_finder;
+es_dot_finder *es_dot_finder_new(es_error *err);
+void es_dot_finder_free(es_dot_finder *finder);
+/* Small bright spots, strongest first, at any zoom; a picture of any type
+ * (other than bytes: scaled by its brightest pixel). `ignore` (u8, same size,
+ * may be NULL) is not 0 where text and other things stand still. ES_USAGE for
+ * pictures under 32 x 32. */
+bool es_dots_find(es_dot_finder *finder, const es_image *picture, const es_image *ignore,
+                  es_dot dots[ES_DOTS_MAX], int *count, es_error *err);
+/* ---- a flat floor or plate -------------------------------------------------------------- */
+
+/* The floor's line in one picture, by two points on it: pixels u, v. */
+typedef struct es_wall_line {
+    int64_t index; /* of the frame in its recording */
+    double time_s;
+    double ends[2][2];
+} es_wall_line;
+
+typedef struct es_wall_options {
+    double spacing_mm[2]; /* of the pixels, when it is known; 0: found */
+    bool isotropic;       /* one scale for both axes */
+    bool lag_free;        /* the lag is found too */
+    double lag_s;         /* else this one: tracker's stamp minus video's */
+    double lag_range_s;   /* looked for in -range .. range */
+    double max_gap_s;     /* poses further apart are not bridged */
+    double limit_mm;      /* a result expected to be worse is refused; INFINITY: any */
+} es_wall_options;
+#define ES_WALL_DEFAULTS                                                                           \
+    { .lag_free = true, .lag_range_s = 1.5, .max_gap_s = 0.5, .limit_mm = 2 }
+
+/* What a hand can do over a floor; see es_wall_motion_text. */
+typedef enum es_wall_motion {
+    ES_WALL_ROCK,  /* turn in the image plane, one end of the face up */
+    ES_WALL_TILT,  /* turn out of it, about the line along the face */
+    ES_WALL_TURN,  /* about the probe's long axis */
+    ES_WALL_RAISE, /* away from the floor */
+    ES_WALL_SLIDE, /* along it */
+    ES_WALL_MOTIONS
+} es_wall_motion;
+/* "tilt the probe by 20 degrees both ways, out of the image plane" */
+const char *es_wall_motion_text(es_wall_motion motion);
+
+/* What the motion says of one parameter. */
+typedef struct es_wall_parameter {
+    const char *name, *unit; /* static text */
+    double ci95;             /* half width */
+    bool determined;         /* well enough for a picture point within some 2 mm */
+} es_wall_parameter;
+enum { ES_WALL_PARAMETERS = 12 };
+
+/* Why a frame was left out, by the step that failed. */
+typedef struct es_wall_reject {
+    int64_t index;
+    const char *step, *reason; /* static text; steps: "pose", "fit" */
+} es_wall_reject;
+
+typedef struct es_wall_result {
+    es_mat4 image_to_probe; /* columns: mm per pixel; the third their mean, across */
+    double spacing_mm[2], spacing_ci95_mm[2];
+    double lag_s, lag_ci95_s; /* 0 wide when given, as the spacing's */
+    double translation_ci95_mm[3], rotation_ci95_rad[3];
+    es_vec3 floor_normal;  /* in the reference, towards the probe */
+    double floor_mm;       /* normal . p of its points */
+    double rms_mm;         /* of the used lines' ends from the floor, in the picture */
+    double target_ci95_mm; /* of a point where the lines lie: its miss is less, 19 times of 20 */
+    double condition;
+    es_wall_parameter parameters[ES_WALL_PARAMETERS];
+    int parameter_count;
+    es_wall_motion missing[ES_WALL_MOTIONS]; /* most needed first */
+    int missing_count;
+    double missing_ci95_mm; /* expected of target_ci95_mm with them; NaN: cannot be told */
+    double rock_rad, tilt_rad, raise_mm, slide_mm; /* ranges that the poses had, by the result */
+    double turned_rad[3]; /* standard deviations of the probe's turns about their own main axes */
+    size_t frames_used, frames_rejected;
+} es_wall_result;
+/* ImageToProbe from the lines that a flat floor draws into the pictures: the
+ * floor (3), ImageToProbe (6), the scales (1 or 2) and the lag (1) that leave
+ * the least distance between the lines' ends and the floor; Huber's weights at
+ * three robust deviations, then Tukey's biweight at six.
+ * Prager, Rohling, Gee, Berman, "Rapid calibration for 3-D freehand
+ * ultrasound", 1998. The start: for directions of the floor's normal over half
+ * a sphere the rest is linear. Intervals: the sandwich estimator with frames
+ * as clusters. The missing motions are those that, added to this recording,
+ * would shrink the interval most.
+ * `poses`: probe to reference. `rejects` (room for `count`, may be NULL) names
+ * frames left out. ES_GEOMETRY with the reason: too few lines, lines that are
+ * no plane, two solutions, a motion that does not determine the result (the
+ * result is filled then all the same, and missing_count is not 0). */
+bool es_wall_solve(const es_wall_line *lines, size_t count, const es_pose_track *poses,
+                   const es_wall_options *options, es_wall_result *result, es_wall_reject *rejects,
+                   size_t *reject_count, es_error *err);
+
 /* ---- N-wire phantom ---------------------------------------------------------------- */
 
 enum { ES_PATTERNS_MAX = 8, ES_WIRES_MAX = 3 * ES_PATTERNS_MAX };
@@ -195,6 +296,48 @@ typedef struct es_wire_reject {
     char reason[160];
 } es_wire_reject;
 
+/* ---- which dot is which wire -------------------------------------------------------- */
+
+/* How the phantom stands in the picture: seen from its front or its back, and
+ * upright or on its head. One recording has one view of the four, and from the
+ * dots alone nobody can tell a phantom that was turned about from a picture
+ * that was mirrored: the poses tell. */
+enum { ES_VIEW_MIRRORED = 1, ES_VIEW_REVERSED = 2, ES_VIEWS = 4 };
+
+/* What is known before the dots are matched. */
+typedef struct es_wire_prior {
+    unsigned views;        /* bit v: view v may be */
+    double spacing_mm;     /* NaN: anything between 0.01 and 2 mm */
+    double spacing_spread; /* allowed ratio to it less 1, 0.1 */
+} es_wire_prior;
+
+typedef struct es_wire_match {
+    int view;
+    double score;      /* more is better; a whole row counts about 6 */
+    double spacing_mm; /* mean over the directions, from the outer wires */
+    double stretch;    /* largest to smallest spacing: tilt, or pixels that are not square */
+    double angle_rad;  /* of the rows, to the picture's rows */
+    double error_mm;   /* RMS of the outer wires */
+    int rows;          /* whole patterns */
+} es_wire_match;
+
+/* Outer wires are parallel, so however the picture cuts them, their dots are
+ * an affine image of their places across the wires: found from a row (two
+ * outer dots with a middle one between) and a third outer dot, judged by the
+ * rest, in any of the allowed views. Whole rows are given as seen: all of them,
+ * or two at least when one is out of the picture. False: `why` has step
+ * ("dots" or "match") and reason. Errors of the phantom: es_wire_match_check. */
+bool es_wire_match_dots(const es_wire_phantom *phantom, const es_dot *dots, int count,
+                        const es_wire_prior *prior, es_wire_frame *frame, es_wire_match *match,
+                        es_wire_reject *why);
+/* The dots nearest to where the wires are expected (es_wire_predict), whole
+ * rows only; false when fewer than two rows (or the only one) are there. */
+bool es_wire_match_expected(const es_wire_phantom *phantom, const es_dot *dots, int count,
+                            double expected[ES_WIRES_MAX][2], double tolerance_px,
+                            es_wire_frame *frame, es_wire_reject *why);
+/* es_wire_phantom_check, and that the patterns are parallel to one another. */
+bool es_wire_match_check(const es_wire_phantom *phantom, es_error *err);
+
 /* How far the predicted wires are from the dots. */
 typedef struct es_wire_errors {
     double m95_mm;              /* mean of the lowest 95 % of the middle wires' 3-D errors */
@@ -213,18 +356,27 @@ typedef struct es_wire_result {
     size_t frames_used, dots_used, dots_rejected;
     double rotation_range_rad; /* of the probe over the phantom */
 } es_wire_result;
+/* What happened to single frames; arrays with room for frame_count, either may
+ * be NULL. */
+typedef struct es_wire_details {
+    es_wire_reject *rejects; /* frames without a pose or far off the fit */
+    size_t reject_count;
+    double *influence_mm; /* how far the middle of all dots would move without the frame */
+} es_wire_details;
 /* ImageToProbe from dots: all wires' distances in the picture between the dots
  * and where the wires cut the image plane (in mm) are least, with Huber's
  * weights at three robust deviations; orthogonal by construction. Starts from
  * the middle wires' places by their ratio between the outer ones (Chen et al.,
  * "Guidance of spinal needle injections ... N-wire", after Comeau 1998). Lag:
- * poses are taken at time + lag. `rejects` (room for frame_count, may be NULL)
- * names frames without a pose or far off the fit. ES_GEOMETRY with the reason:
- * too few frames, motion that does not determine the result. */
+ * poses are taken at time + lag. The intervals are those of whole frames, whose
+ * dots share one pose and its error, and of errors that last for some frames:
+ * Newey and West, "A simple, positive semi-definite, heteroskedasticity and
+ * autocorrelation consistent covariance matrix", 1987. An error of
+ * PhantomToReference is in none of them. `details` may be NULL. ES_GEOMETRY
+ * with the reason: too few frames, motion that does not determine the result. */
 bool es_wire_solve(const es_wire_phantom *phantom, const es_wire_frame *frames, size_t frame_count,
                    const es_wire_poses *poses, const es_wire_options *options,
-                   es_wire_result *result, es_wire_reject *rejects, size_t *reject_count,
-                   es_error *err);
+                   es_wire_result *result, es_wire_details *details, es_error *err);
 /* The errors of a calibration on other frames. */
 bool es_wire_validate(const es_wire_phantom *phantom, const es_wire_frame *frames,
                       size_t frame_count, const es_wire_poses *poses,

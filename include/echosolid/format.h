@@ -17,17 +17,24 @@ extern "C" {
  * JPEG, TIFF, BMP); arrays in .npy, .npz, .mat and HDF5; Slicer's scenes, .mrb.
  * FILE#NAME chooses among what a container holds: an array ("#frames", with its
  * axes "#frames,NHW"), a sequence, or #grey and #rgb of video and pictures.
+ * DICOM ultrasound, cut to its one tissue region (field DicomCropOrigin): a
+ * file, a folder or a DICOMDIR; FOLDER#3 takes the series of that number where
+ * there are several (else ES_USAGE lists them), FILE#whole leaves all pixels.
+ * Its fields (Dicom...) hold what bears on the spacing, nothing of a person.
  * What was guessed is told as notes (es_log). Video and pictures need the
- * module echosolid_ffmpeg; without it they are ES_UNSUPPORTED, saying so. Frames come in MF orientation whatever the file's mark.
- * Poses alone are read without touching the pixels: a missing or short data
- * file is a warning (es_log) here and an error at the first frame whose pixels
- * are asked for. A broken transform or time of a frame is a warning too: that
- * one becomes invalid, the rest stays of use. A transform without a status is
- * valid. Data files must lie in the folder of their header or below it: a
- * stranger's header must not make us read other files. Errors (ES_FORMAT,
- * ES_UNSUPPORTED, ES_IO, ES_MEMORY) name file, line or frame, what was found
- * and what was expected. A source belongs to one thread at a time. */
+ * module echosolid_ffmpeg; without it they are ES_UNSUPPORTED, saying so. Frames come in MF
+ * orientation whatever the file's mark. Poses alone are read without touching the pixels: a missing
+ * or short data file is a warning (es_log) here and an error at the first frame whose pixels are
+ * asked for. A broken transform or time of a frame is a warning too: that one becomes invalid, the
+ * rest stays of use. A transform without a status is valid. Data files must lie in the folder of
+ * their header or below it: a stranger's header must not make us read other files. Errors
+ * (ES_FORMAT, ES_UNSUPPORTED, ES_IO, ES_MEMORY) name file, line or frame, what was found and what
+ * was expected. A source belongs to one thread at a time. */
 es_source *es_sequence_open(const char *path, es_error *err);
+
+/* A place in a frame of the source (MF) as a place in the picture as the file
+ * stores it, by its orientation mark and, for DICOM, where it was cut out. */
+bool es_stored_place(const es_stream_info *info, double *u, double *v, es_error *err);
 
 typedef struct es_sequence_options {
     bool compress; /* zlib (MetaImage), gzip (NRRD) */
@@ -39,7 +46,9 @@ typedef struct es_sequence_options {
 /* Creates a recording by the name's extension: .mha, .mhd, .nrrd, .nhdr; .npy
  * (pictures alone), .npz and .h5 (with a [N, 4, 4] array a transform, NaN where
  * invalid, and timestamps); a name that ends in / or is a folder becomes a
- * folder of PNG. See es_sequence_keeps for what is lost. The frame count need not be
+ * folder of PNG; .dcm (uncompressed, at most 4 GiB) becomes ultrasound
+ * multi-frame where the spacing is known, else secondary capture. See
+ * es_sequence_keeps for what is lost. The frame count need not be
  * known. Per-frame and header fields are written as they are; frames without
  * an image keep their place (zeros, status INVALID). info->orientation ""
  * means that nobody knows how the frames lie, and no mark is written; any other
@@ -59,9 +68,13 @@ enum {
 };
 unsigned es_sequence_keeps(const char *path);
 
-/* Volumes by extension: .mha, .mhd, .nrrd, .nhdr, .nii, .nii.gz, (read and
+/* Volumes by extension: .mha, .mhd, .nrrd, .nhdr, .nii, .nii.gz, .dcm (read and
  * write). In memory LPS; NIfTI is converted at the door. NIfTI-2 is chosen
- * when a side passes 32767. */
+ * when a side passes 32767. DICOM is read from Enhanced US Volumes, multi-frame
+ * files with functional groups, and folders of slices with places: ES_GEOMETRY
+ * when these make no even stack. Writing name.dcm gives a multi-frame secondary
+ * capture with functional groups (u8, u16, u8 RGB) and, for u8 grey, an
+ * Enhanced US Volume name.eus.dcm beside it; that name gives it alone. */
 bool es_grid_read(const char *path, es_grid *grid, es_error *err);
 /* The same slab by slab: a volume larger than memory works. es_grid_file_slab
  * is an es_slab_fn (context = es_grid_file *), so that one file can be written
@@ -85,7 +98,8 @@ bool es_grid_write(const char *path, const es_grid_info *info, es_slab_fn *slab,
 bool es_grid_can_write(const char *path, es_error *err);
 bool es_sequence_can_write(const char *path, es_error *err);
 /* True when the file is a 3-D volume rather than a recording: no Seq_Frame
- * fields or mark, or kinds that say so; three space axes. */
+ * fields or mark, or kinds that say so; three space axes. DICOM: two slices or
+ * more that stand in one even stack. */
 bool es_file_is_grid(const char *path, bool *is_grid, es_error *err);
 
 /* ---- PLUS device-set configuration ------------------------------------- */

@@ -126,7 +126,8 @@ static bool open_entry_array(zip_t *zip, size_t index, es_array *array, es_array
     es_scratch *scratch = es_archive_unpack(zip, index, err);
     if (!scratch) return false;
     es_scratch_name(scratch, path);
-    return es_npy_read(path, scratch, array, reader, refused, err);
+    return es_npy_read(path, scratch, array, reader, refused, err) ||
+           es_blame(err, path, es_archive_entry(zip, index));
 }
 
 static bool open_array(void *self, size_t index, es_array_reader *reader, es_error *err) {
@@ -156,8 +157,9 @@ static bool look_at(zip_t *zip, size_t index, es_array *array, const char **refu
         return false;
     }
     es_scratch_name(scratch, path);
-    ok = es_npy_read(path, scratch, array, &reader, refused, err);
+    ok = es_npy_read(path, NULL, array, &reader, refused, err);
     es_array_reader_clear(&reader);
+    es_scratch_close(scratch);
     return ok;
 }
 

@@ -146,8 +146,10 @@ static bool stack_next(void *self, es_frame *frame, unsigned flags, bool *end, e
         frame->has_time = isfinite(frame->time_s);
     }
     if (flags & ES_READ_PIXELS) {
-        if (!read_pixels(s, &frame->image, err))
+        if (!read_pixels(s, &frame->image, err)) {
+            es_blame(err, s->given, "");
             return es_prefix(err, "%s: frame %llu", s->given, (unsigned long long)s->index);
+        }
         frame->has_image = true;
     }
     s->index++;

@@ -128,11 +128,12 @@ es_source *es_container_open(const char *path, bool *mine, es_error *err) {
     return source;
 }
 
-bool es_container_is(const char *path) {
+bool es_container_is(const char *path, bool *is, es_error *err) {
     es_container_name name = {0};
-    bool is = split(path, &name, NULL) && find_reader(name.path) != NULL;
+    bool ok = split(path, &name, err);
+    *is = ok && find_reader(name.path) != NULL;
     clear(&name);
-    return is;
+    return ok;
 }
 
 void es_frame_begin(es_frame *frame, int64_t index) {
@@ -140,4 +141,14 @@ void es_frame_begin(es_frame *frame, int64_t index) {
     frame->has_image = frame->has_time = frame->has_unfiltered_time = false;
     frame->transform_count = 0;
     es_fields_clear(&frame->fields);
+}
+
+bool es_blame(es_error *err, const char *scratch, const char *shown) {
+    size_t length = strlen(scratch);
+    if (err && strncmp(err->message, scratch, length) == 0) {
+        const char *rest = err->message + length;
+        while (*rest == ':' || *rest == ' ') rest++;
+        memmove(err->message, rest, strlen(rest) + 1);
+    }
+    return *shown && es_prefix(err, "%s", shown);
 }

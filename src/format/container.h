@@ -17,7 +17,7 @@ typedef struct es_container_name {
 /* Whether `path` is a container: a folder, a pattern of names, or a file with
  * the mark of one. NULL and *mine = true: it is, but it cannot be opened. */
 es_source *es_container_open(const char *path, bool *mine, es_error *err);
-bool es_container_is(const char *path);
+bool es_container_is(const char *path, bool *is, es_error *err);
 
 /* Writers of .npy, .npz, .h5 and folders of PNG (frames_out.c). */
 bool es_container_can_write(const char *path);
@@ -39,6 +39,10 @@ bool es_media_colours(const es_container_name *name, int *colours, es_error *err
 es_type es_media_type(const es_media_info *info);
 int es_media_stopped(void);
 enum { ES_MEDIA_SIDE = 16384 }; /* pixels */
+
+/* A scratch file's name at the start of a message says nothing to a person: puts
+ * `shown` there instead ("": nothing). Returns false. */
+bool es_blame(es_error *err, const char *scratch, const char *shown);
 
 /* A frame without anything but its number. */
 void es_frame_begin(es_frame *frame, int64_t index);

@@ -225,7 +225,8 @@ bool load(es_dicom *dicom, es_error *err) {
     if (deflated ? !read_deflated(dicom, end, err)
                  : !read_data(dicom, dicom->path.c_str(), false, err))
         return false;
-    if (dicom->syntax.empty()) dicom->syntax = DcmXfer(dicom->data()->getOriginalXfer()).getXferID();
+    if (dicom->syntax.empty())
+        dicom->syntax = DcmXfer(dicom->data()->getOriginalXfer()).getXferID();
     return find_pixels(dicom, err);
 }
 
@@ -274,6 +275,32 @@ OFString value_of(const es_dicom *dicom, const char *path) {
     return text.substr(first, last - first);
 }
 
+OFCondition decode(es_dicom *dicom, Uint32 frame, void *samples, size_t bytes) {
+    OFString colours;
+    const Uint32 first = frame < dicom->starts.size() ? dicom->starts[frame] : 1;
+    Uint32 fragment = first;
+    memset(samples, 0, bytes); // a stream of fewer rows leaves the rest alone
+    const OFCondition status =
+        dicom->pixels->getUncompressedFrame(dicom->data(), frame, fragment, samples,
+                                            static_cast<Uint32>(bytes), colours, &dicom->cache);
+    // The streams that have been used go back to the file.
+    DcmPixelItem *piece = nullptr;
+    for (Uint32 i = first; i < fragment; i++)
+        if (dicom->fragments->getItem(piece, i).good()) piece->compact();
+    return status;
+}
+
+// Doubles as they are: DCMTK's own way to text and back loses the last digit.
+long binary_numbers(DcmElement *element, double *values, long limit) {
+    Float64 *from = nullptr;
+    if (element->getLengthField() > Uint32{value_limit} || element->getFloat64Array(from).bad() ||
+        !from)
+        return 0;
+    const auto found = static_cast<long>(element->getLength() / sizeof *from);
+    memcpy(values, from, sizeof *from * static_cast<size_t>(found < limit ? found : limit));
+    return found;
+}
+
 } // namespace
 
 extern "C" {
@@ -313,6 +340,8 @@ bool es_dicom_text(const es_dicom *dicom, const char *path, char *text, size_t s
 
 long es_dicom_numbers(const es_dicom *dicom, const char *path, double *values, long limit) {
     const long count = guarded(nullptr, [&]() -> long {
+        DcmElement *element = find(dicom, path);
+        if (element && element->ident() == EVR_FD) return binary_numbers(element, values, limit);
         const OFString value = value_of(dicom, path);
         long found = 0;
         for (size_t at = 0; at < value.length();) {
@@ -335,9 +364,9 @@ long es_dicom_words(const es_dicom *dicom, const char *path, uint16_t *values, l
         Uint16 *words = nullptr;
         Sint16 *shorts = nullptr;
         if (!element || element->getLengthField() > Uint32{value_limit}) return 0;
-        const void *from = element->getUint16Array(words).good()   ? static_cast<void *>(words)
+        const void *from = element->getUint16Array(words).good()    ? static_cast<void *>(words)
                            : element->getSint16Array(shorts).good() ? shorts
-                                                                     : nullptr;
+                                                                    : nullptr;
         const auto found = static_cast<long>(element->getLength() / 2);
         if (!from) return 0;
         memcpy(values, from, 2 * static_cast<size_t>(found < limit ? found : limit));
@@ -347,10 +376,11 @@ long es_dicom_words(const es_dicom *dicom, const char *path, uint16_t *values, l
 }
 
 long es_dicom_items(const es_dicom *dicom, const char *path) {
-    return guarded(nullptr, [&]() -> long {
-               auto *sequence = dynamic_cast<DcmSequenceOfItems *>(find(dicom, path));
-               return sequence ? static_cast<long>(sequence->card()) + 1 : 0;
-           }) -
+    return guarded(nullptr,
+                   [&]() -> long {
+                       auto *sequence = dynamic_cast<DcmSequenceOfItems *>(find(dicom, path));
+                       return sequence ? static_cast<long>(sequence->card()) + 1 : 0;
+                   }) -
            1;
 }
 
@@ -366,17 +396,15 @@ long es_dicom_streams(const es_dicom *dicom) { return static_cast<long>(dicom->s
 
 bool es_dicom_frame(es_dicom *dicom, uint32_t frame, void *samples, size_t bytes, es_error *err) {
     return guarded(err, [&]() -> bool {
-        OFString colours;
-        Uint32 fragment = frame < dicom->starts.size() ? dicom->starts[frame] : 0;
-        memset(samples, 0, bytes); // a stream of fewer rows leaves the rest alone
-        const OFCondition status = dicom->pixels->getUncompressedFrame(
-            dicom->data(), frame, fragment, samples, static_cast<Uint32>(bytes), colours,
-            &dicom->cache);
-        // The streams that have been used go back to the file.
-        const Uint32 first = frame < dicom->starts.size() ? dicom->starts[frame] : 1;
-        DcmPixelItem *piece = nullptr;
-        for (Uint32 i = first; dicom->fragments && i < fragment; i++)
-            if (dicom->fragments->getItem(piece, i).good()) piece->compact();
+        OFCondition status;
+        if (!dicom->fragments) {
+            const uint64_t offset = uint64_t{frame} * bytes;
+            status = dicom->pixels->getPartialValue(samples, static_cast<Uint32>(offset),
+                                                    static_cast<Uint32>(bytes), &dicom->cache,
+                                                    gLocalByteOrder);
+        } else {
+            status = decode(dicom, frame, samples, bytes + bytes % 2);
+        }
         return status.good() || es_fail(err, ES_FORMAT, "cannot be decoded: %s", status.text());
     });
 }

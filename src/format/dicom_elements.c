@@ -22,8 +22,7 @@ void es_put_head(es_elements *to, uint32_t tag, const char *vr, uint32_t length)
     put_number(to, length, to->implicit || wide ? 4 : 2);
 }
 
-void es_put_bytes(es_elements *to, uint32_t tag, const char *vr, const void *bytes,
-                  size_t length) {
+void es_put_bytes(es_elements *to, uint32_t tag, const char *vr, const void *bytes, size_t length) {
     bool zero = strcmp(vr, "UI") == 0 || vr[0] == 'O';
     es_put_head(to, tag, vr, (uint32_t)(length + length % 2));
     es_text_add_bytes(&to->bytes, bytes, length);
@@ -95,7 +94,7 @@ void es_put_sequence_end(es_elements *to) { put_mark(to, 0xfffee0dd, 0); }
 
 char *es_make_uid(const uint64_t digest[2], unsigned salt, char uid[ES_UID_SIZE]) {
     XXH128_hash_t hash = XXH3_128bits_withSeed(digest, 16, salt);
-    uint64_t high = (hash.high64 & ~(uint64_t)0xf000) | 0x8000;       /* version 8 */
+    uint64_t high = (hash.high64 & ~(uint64_t)0xf000) | 0x8000;             /* version 8 */
     uint64_t low = (hash.low64 & ~((uint64_t)3 << 62)) | (uint64_t)2 << 62; /* variant */
     uint32_t limbs[4] = {(uint32_t)(high >> 32), (uint32_t)high, (uint32_t)(low >> 32),
                          (uint32_t)low};

@@ -19,7 +19,7 @@ void es_put_word(es_elements *to, uint32_t tag, uint16_t word);
 void es_put_longs(es_elements *to, uint32_t tag, const char *vr, const uint32_t *values,
                   size_t count); /* UL, SL */
 void es_put_long(es_elements *to, uint32_t tag, const char *vr, uint32_t value);
-void es_put_doubles(es_elements *to, uint32_t tag, const double *values, size_t count); /* FD */
+void es_put_doubles(es_elements *to, uint32_t tag, const double *values, size_t count);  /* FD */
 void es_put_decimals(es_elements *to, uint32_t tag, const double *values, size_t count); /* DS */
 void es_put_tag(es_elements *to, uint32_t tag, uint32_t value);                          /* AT */
 void es_put_bytes(es_elements *to, uint32_t tag, const char *vr, const void *bytes, size_t length);

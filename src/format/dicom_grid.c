@@ -62,6 +62,8 @@ static bool frame_plane(const es_dicom *dicom, int64_t frame, double position[3]
             group_value(dicom, frame, "0020,930F[0]/0020,9302", orientation, 6));
 }
 
+static const char unplaced[] = "has no place in space";
+
 /* The place of slice i, wherever it is written. */
 static bool find_plane(grid *g, size_t i, double orientation[6], es_error *err) {
     plane *p = &g->planes[i];
@@ -75,7 +77,7 @@ static bool find_plane(grid *g, size_t i, double orientation[6], es_error *err) 
         return true;
     }
     return (!several && frame_plane(g->reader.dicom, p->frame, p->position, orientation)) ||
-           es_fail(err, ES_GEOMETRY, "%s %zu has no place in space", several ? "file" : "frame", i);
+           es_fail(err, ES_GEOMETRY, "%s %zu %s", several ? "file" : "frame", i, unplaced);
 }
 
 static void cross(const double a[3], const double b[3], double out[3]) {
@@ -120,7 +122,8 @@ static bool find_planes(grid *g, es_error *err) {
 static int compare_planes(const void *left, const void *right) {
     const plane *a = left, *b = right;
     if (a->depth != b->depth) return a->depth < b->depth ? -1 : 1;
-    return a->file != b->file ? (a->file < b->file ? -1 : 1) : (a->frame > b->frame) - (a->frame < b->frame);
+    return a->file != b->file ? (a->file < b->file ? -1 : 1)
+                              : (a->frame > b->frame) - (a->frame < b->frame);
 }
 
 /* ---- geometry ----------------------------------------------------------------------- */
@@ -265,6 +268,8 @@ bool es_dicom_is_grid(const char *path, bool *is_grid, es_error *err) {
     es_grid_file *file = es_dicom_grid(path, &why);
     *is_grid = file != NULL && es_grid_file_info(file)->size[2] > 1;
     es_grid_close(file);
+    if (why.code == ES_GEOMETRY && !strstr(why.message, unplaced))
+        es_log(ES_NOTE, "%s; it is taken as single pictures", why.message);
     if (file || why.code == ES_GEOMETRY) return true;
     if (err) *err = why;
     return false;

@@ -65,10 +65,13 @@ static bool take_colour(const es_dicom *dicom, es_dicom_samples *s, es_error *er
         es_dicom_colour colour;
         int channels;
     } known[] = {
-        {"MONOCHROME2", ES_DICOM_GREY, 1}, {"MONOCHROME1", ES_DICOM_GREY_INVERSE, 1},
-        {"RGB", ES_DICOM_RGB, 3},          {"YBR_FULL", ES_DICOM_YBR, 3},
+        {"MONOCHROME2", ES_DICOM_GREY, 1},
+        {"MONOCHROME1", ES_DICOM_GREY_INVERSE, 1},
+        {"RGB", ES_DICOM_RGB, 3},
+        {"YBR_FULL", ES_DICOM_YBR, 3},
         {"YBR_RCT", ES_DICOM_RGB, 3}, /* JPEG 2000 undoes these two itself */
-        {"YBR_ICT", ES_DICOM_RGB, 3},      {"YBR_FULL_422", ES_DICOM_YBR, 3},
+        {"YBR_ICT", ES_DICOM_RGB, 3},
+        {"YBR_FULL_422", ES_DICOM_YBR, 3},
         {"PALETTE COLOR", ES_DICOM_PALETTE, 1},
     };
     char name[32];
@@ -124,7 +127,7 @@ static bool check_amount(const es_dicom *dicom, es_dicom_samples *s, es_error *e
     if (bytes > FRAME_LIMIT)
         return es_fail(err, ES_MEMORY, "frames of %u x %u pixels; %d MiB a frame are the limit",
                        s->columns, s->rows, FRAME_LIMIT >> 20);
-    s->frame_bytes = (size_t)(bytes + bytes % 2);
+    s->frame_bytes = (size_t)bytes;
     if (es_dicom_is_encapsulated(dicom)) {
         long streams = es_dicom_streams(dicom);
         return streams >= s->frames ||

@@ -28,8 +28,9 @@ static bool inflate_block(inflater *it, bool *end, es_error *err) {
         if (status != Z_OK && !*end && status != Z_BUF_ERROR)
             return es_fail(err, ES_FORMAT, "its deflated data are broken");
         if (it->made > LIMIT)
-            return es_fail(err, ES_MEMORY, "its deflated data hold more than 2 GiB; inflate it "
-                                           "first (dcmconv +te)");
+            return es_fail(err, ES_MEMORY,
+                           "its deflated data hold more than 2 GiB; inflate it "
+                           "first (dcmconv +te)");
         if (fwrite(it->output, 1, made, it->out) != made)
             return es_fail_errno(err, "its deflated data need room in the temporary folder");
     } while (!*end && it->stream.avail_out == 0);

@@ -31,7 +31,7 @@ typedef struct es_dicom_samples {
     int shift;
     bool is_signed, planar;
     es_dicom_colour colour;
-    size_t frame_bytes; /* decoded, before conversion; even */
+    size_t frame_bytes; /* decoded, before conversion */
 } es_dicom_samples;
 
 /* An ultrasound region (PS3.3 C.8.5.5), as written. */
@@ -55,8 +55,8 @@ bool es_dicom_header_read(const es_dicom *dicom, bool whole, es_dicom_header *he
                           es_error *err);
 /* What others want to know of it: spacing evidence, the machine, the crop. No
  * names, dates or numbers of persons. */
-bool es_dicom_header_fields(const es_dicom *dicom, const es_dicom_header *header,
-                            es_fields *fields, es_error *err);
+bool es_dicom_header_fields(const es_dicom *dicom, const es_dicom_header *header, es_fields *fields,
+                            es_error *err);
 /* When each frame was taken, seconds from the first; false when the file does
  * not say. `times` has room for all frames; `how` names what was used. */
 bool es_dicom_frame_times(const es_dicom *dicom, int64_t frames, double *times, const char **how);

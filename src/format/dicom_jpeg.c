@@ -25,8 +25,7 @@ static void read_segment(jpeg_marks *marks, int marker, const unsigned char *bod
     if (start_of_frame) {
         marks->frame = true;
         marks->lossless = marker % 4 == 3; /* C3, C7, CB, CF */
-        marks->rgb_names =
-            length >= 15 && body[6] == 'R' && body[9] == 'G' && body[12] == 'B';
+        marks->rgb_names = length >= 15 && body[6] == 'R' && body[9] == 'G' && body[12] == 'B';
     }
 }
 

@@ -52,10 +52,9 @@ static bool check_picture(const opj_image_t *image, const es_dicom_samples *expe
     uint32_t width = image->x1 - image->x0, height = image->y1 - image->y0;
     if (width != expected->columns || height != expected->rows ||
         (int)image->numcomps != expected->channels)
-        return es_fail(err, ES_FORMAT,
-                       "its JPEG 2000 stream is %u x %u x %u, the header says %u x %u x %d", width,
-                       height, image->numcomps, expected->columns, expected->rows,
-                       expected->channels);
+        return es_fail(
+            err, ES_FORMAT, "its JPEG 2000 stream is %u x %u x %u, the header says %u x %u x %d",
+            width, height, image->numcomps, expected->columns, expected->rows, expected->channels);
     for (OPJ_UINT32 c = 0; c < image->numcomps; c++) {
         const opj_image_comp_t *part = &image->comps[c];
         if (part->dx != 1 || part->dy != 1 || part->w != width || part->h != height ||
@@ -68,6 +67,12 @@ static bool check_picture(const opj_image_t *image, const es_dicom_samples *expe
     return true;
 }
 
+/* Lossy streams may overshoot the bits that count. */
+static OPJ_INT32 clamp(OPJ_INT32 value, const es_dicom_samples *s) {
+    OPJ_INT32 high = (1 << (s->stored - s->is_signed)) - 1, low = s->is_signed ? -high - 1 : 0;
+    return value < low ? low : value > high ? high : value;
+}
+
 static bool put_samples(const opj_image_t *image, const es_dicom_samples *expected, void *out,
                         es_error *err) {
     size_t pixels = (size_t)expected->columns * expected->rows, channels = image->numcomps;
@@ -77,9 +82,9 @@ static bool put_samples(const opj_image_t *image, const es_dicom_samples *expect
         uint8_t *bytes = out;
         uint16_t *words = out;
         for (size_t i = 0; expected->allocated == 8 && i < pixels; i++)
-            bytes[channels * i + c] = (uint8_t)from[i];
+            bytes[channels * i + c] = (uint8_t)clamp(from[i], expected);
         for (size_t i = 0; expected->allocated == 16 && i < pixels; i++)
-            words[channels * i + c] = (uint16_t)from[i];
+            words[channels * i + c] = (uint16_t)clamp(from[i], expected);
     }
     return true;
 }
@@ -95,8 +100,7 @@ bool es_jpeg2000_decode(const unsigned char *bytes, size_t length, const es_dico
     opj_set_default_decoder_parameters(&parameters);
     bool ok = stream && codec;
     if (!ok) es_fail(err, ES_MEMORY, "out of memory");
-    if (ok && (!opj_setup_decoder(codec, &parameters) ||
-               !opj_read_header(stream, codec, &image)))
+    if (ok && (!opj_setup_decoder(codec, &parameters) || !opj_read_header(stream, codec, &image)))
         ok = es_fail(err, ES_FORMAT, "its JPEG 2000 stream has no whole header");
     ok = ok && check_picture(image, expected, err);
     if (ok && !opj_decode(codec, stream, image))

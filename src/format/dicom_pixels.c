@@ -67,8 +67,8 @@ static int32_t sample_at(const es_dicom_samples *s, const void *raw, size_t i) {
 static void palette_row(const es_dicom_reader *reader, size_t first, uint8_t *out) {
     size_t channels = (size_t)reader->channels;
     for (uint32_t u = 0; u < reader->header.crop[2]; u++, out += channels) {
-        long at = sample_at(&reader->header.samples, reader->raw, first + u) -
-                  reader->palette_first;
+        long at =
+            sample_at(&reader->header.samples, reader->raw, first + u) - reader->palette_first;
         at = at < 0 ? 0 : at >= reader->palette_count ? reader->palette_count - 1 : at;
         memcpy(out, reader->palette + 3 * at, channels);
     }
@@ -148,9 +148,9 @@ bool es_dicom_reader_frame(es_dicom_reader *reader, int64_t frame, es_image *pic
                            es_error *err) {
     const es_dicom_header *h = &reader->header;
     bool ybr;
-    if (!reader->raw && !(reader->raw = es_alloc(h->samples.frame_bytes, 1, err))) return false;
-    if (!find_ybr(reader, (uint32_t)frame, &ybr, err) ||
-        !decode(reader, (uint32_t)frame, err) ||
+    size_t even = h->samples.frame_bytes + h->samples.frame_bytes % 2;
+    if (!reader->raw && !(reader->raw = es_alloc(even, 1, err))) return false;
+    if (!find_ybr(reader, (uint32_t)frame, &ybr, err) || !decode(reader, (uint32_t)frame, err) ||
         !es_image_resize(picture, reader->type, reader->channels, h->crop[2], h->crop[3], err))
         return false;
     size_t row = (size_t)h->crop[2] * (size_t)reader->channels * es_type_size(reader->type);
@@ -185,8 +185,9 @@ static bool read_table(es_dicom_reader *reader, int colour, uint16_t *words, es_
     bool wide = false; /* 16-bit entries that fit 8 bits are 8-bit ones, written carelessly */
     for (long i = 0; i < count && told[2] == 16 && !packed; i++) wide = wide || words[i] > 255;
     for (long i = 0; i < count; i++)
-        reader->palette[3 * i + colour] =
-            (uint8_t)(packed ? words[i / 2] >> (8 * (i % 2)) : wide ? words[i] >> 8 : words[i]);
+        reader->palette[3 * i + colour] = (uint8_t)(packed ? words[i / 2] >> (8 * (i % 2))
+                                                    : wide ? words[i] >> 8
+                                                           : words[i]);
     return true;
 }
 

@@ -102,6 +102,7 @@ bool es_dicom_claims(const char *path) {
     struct stat status;
     const char *asked;
     bool found = false;
+    if (stat(path, &status) == 0 && !S_ISDIR(status.st_mode)) return false;
     char *plain = plain_path(path, &asked, NULL);
     if (plain && stat(plain, &status) == 0) {
         if (S_ISDIR(status.st_mode))
@@ -220,9 +221,7 @@ static bool add_folder(es_dicom_series *series, const char *folder, es_error *er
     return ok;
 }
 
-static bool is_dicomdir(const char *path) {
-    return strcmp(es_path_name(path), "DICOMDIR") == 0;
-}
+static bool is_dicomdir(const char *path) { return strcmp(es_path_name(path), "DICOMDIR") == 0; }
 
 /* ---- one series of several ------------------------------------------------------------ */
 

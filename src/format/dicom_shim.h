@@ -41,8 +41,8 @@ uint64_t es_dicom_pixel_bytes(const es_dicom *dicom);
 /* Streams of encapsulated pixel data: at most one for each frame. */
 long es_dicom_streams(const es_dicom *dicom);
 /* Frame `frame` as native samples in the byte order of this machine; `bytes`
- * is what its size is by the header, rounded up to an even number. Samples of
- * encapsulated frames come pixel by pixel, in the colours they were coded. */
+ * is its size by the header, and `samples` has room for an even number. Those
+ * of encapsulated frames come pixel by pixel, in the colours they were coded. */
 bool es_dicom_frame(es_dicom *dicom, uint32_t frame, void *samples, size_t bytes, es_error *err);
 /* The coded stream of a frame, or its first `limit` bytes; es_free it. */
 bool es_dicom_stream(es_dicom *dicom, uint32_t frame, size_t limit, unsigned char **bytes,

@@ -56,9 +56,9 @@ enum { SALT_INSTANCE = 16, SALT_STUDY = 1, SALT_SERIES = 32 }; /* the latter two
 static const char *class_of(const es_dicom_document *d) {
     if (d->kind == ES_DICOM_CINE) return "1.2.840.10008.5.1.4.1.1.3.1";
     if (d->kind == ES_DICOM_US_VOLUME) return "1.2.840.10008.5.1.4.1.1.6.2";
-    return d->frames->channels == 3     ? "1.2.840.10008.5.1.4.1.1.7.4"
+    return d->frames->channels == 3    ? "1.2.840.10008.5.1.4.1.1.7.4"
            : d->frames->type == ES_U16 ? "1.2.840.10008.5.1.4.1.1.7.3"
-                                        : "1.2.840.10008.5.1.4.1.1.7.2";
+                                       : "1.2.840.10008.5.1.4.1.1.7.2";
 }
 
 static void put_meta(es_elements *to, const es_dicom_document *d) {

@@ -47,8 +47,7 @@ static bool put_frame(cine *c, const es_frame *frame, es_error *err) {
         if (!c->blank && !(c->blank = es_alloc_zero(c->frame_bytes, 1, err))) return false;
         pixels = c->blank;
     }
-    return add_time(c, frame, err) &&
-           es_dicom_frames_put(&c->frames, pixels, c->frame_bytes, err);
+    return add_time(c, frame, err) && es_dicom_frames_put(&c->frames, pixels, c->frame_bytes, err);
 }
 
 static bool cine_put(void *self, const es_frame *frame, es_error *err) {
@@ -122,10 +121,23 @@ static void put_region(es_elements *to, const cine *c) {
 }
 
 /* 1 x 1 is how a recording says that it does not know. */
-static bool is_scaled(const cine *c) {
+static bool knows_spacing(const cine *c) {
     const double *mm = c->info.spacing_mm;
     return isfinite(mm[0]) && isfinite(mm[1]) && mm[0] > 0 && mm[1] > 0 &&
-           (mm[0] != 1 || mm[1] != 1) && c->info.type == ES_U8;
+           (mm[0] != 1 || mm[1] != 1);
+}
+
+static bool is_scaled(const cine *c) { return knows_spacing(c) && c->info.type == ES_U8; }
+
+static void tell_scale(const cine *c) {
+    const double *mm = c->info.spacing_mm;
+    if (is_scaled(c))
+        es_log(ES_NOTE, "%s: the recording's pixel size, %g x %g mm, becomes the region's scale",
+               c->frames.path, mm[0], mm[1]);
+    else if (knows_spacing(c))
+        es_log(ES_WARNING,
+               "%s: pixels of 16 bits make a secondary capture, without their size of %g x %g mm",
+               c->frames.path, mm[0], mm[1]);
 }
 
 static void put_acquisition(es_elements *to, const void *context) {
@@ -172,10 +184,10 @@ es_sink *es_dicom_create(const char *path, const es_stream_info *info,
                                   .height = info->height,
                                   .type = info->type,
                                   .channels = info->channels};
-    if (es_stream_info_copy(info, &c->info, err) &&
-        es_dicom_frames_start(&c->frames, path, err)) {
-        c->frame_bytes = (size_t)info->width * info->height * (size_t)info->channels *
-                         es_type_size(info->type);
+    if (es_stream_info_copy(info, &c->info, err) && es_dicom_frames_start(&c->frames, path, err)) {
+        c->frame_bytes =
+            (size_t)info->width * info->height * (size_t)info->channels * es_type_size(info->type);
+        tell_scale(c);
         return es_sink_new(&ops, c, err);
     }
     cine_free(c);

@@ -168,30 +168,36 @@ static char *beside(const char *path, es_error *err) {
     return NULL;
 }
 
+static bool holds_us_volume(const es_grid_info *info) {
+    return info->type == ES_U8 && info->channels == 1;
+}
+
+static bool is_us_volume_name(const char *path) { return es_has_suffix(path, ".eus.dcm"); }
+
 static bool write_files(const es_grid_job *job, const es_dicom_frames *frames, es_error *err) {
     es_output *outs[2] = {NULL, NULL};
     size_t count = 0;
-    bool only = es_has_suffix(job->path, ".eus.dcm"), ok = true;
-    bool fits = job->info->type == ES_U8 && job->info->channels == 1;
-    if (only && !fits)
-        return es_fail(err, ES_UNSUPPORTED,
-                       "%s: an Enhanced US Volume is 8-bit grey; write name.dcm", job->path);
+    bool only = is_us_volume_name(job->path);
     char *name = only ? es_copy_text(job->path, err) : beside(job->path, err);
-    ok = name != NULL;
+    bool ok = name != NULL;
     if (ok && !only)
         ok = (outs[count++] = write_kind(job, frames, ES_DICOM_CAPTURE, job->path, err)) != NULL;
-    if (ok && fits)
+    if (ok && holds_us_volume(job->info))
         ok = (outs[count++] = write_kind(job, frames, ES_DICOM_US_VOLUME, name, err)) != NULL;
     if (ok)
         ok = es_output_commit_all(outs, count, err);
     else
         for (size_t i = 0; i < count; i++) es_output_discard(outs[i]);
+    if (ok && count == 2) es_log(ES_NOTE, "%s: the same as an Enhanced US Volume", name);
     es_free(name);
     return ok;
 }
 
 bool es_dicom_grid_write(const es_grid_job *job, es_error *err) {
     es_dicom_frames frames = {0};
+    if (is_us_volume_name(job->path) && !holds_us_volume(job->info))
+        return es_fail(err, ES_UNSUPPORTED,
+                       "%s: an Enhanced US Volume is 8-bit grey; write name.dcm", job->path);
     bool ok = es_grid_job_check(job, err) && take_frames(job, &frames, err) &&
               write_files(job, &frames, err);
     es_dicom_frames_clear(&frames);

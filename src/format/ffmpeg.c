@@ -41,6 +41,7 @@ struct es_media {
     int stream;
     bool eof, has_frame; /* has_frame: `frame` is decoded and not yet given */
     bool by_order;       /* time stamps are missing: frames are counted */
+    int64_t first;       /* time stamp of the first packet, 0 when it has none */
     int64_t decoded;     /* frames so far, when counted */
     int64_t *times;
     size_t count, capacity;
@@ -110,6 +111,8 @@ static int list_frames(es_media *media, char *message) {
     while ((code = av_read_frame(media->file, media->packet)) >= 0) {
         bool ours = media->packet->stream_index == media->stream && media->packet->size > 0;
         bool ok = true;
+        if (ours && media->count == 0 && media->packet->pts != AV_NOPTS_VALUE)
+            media->first = media->packet->pts;
         if (ours && is_shown(media, media->packet)) {
             media->by_order = media->by_order || media->packet->pts == AV_NOPTS_VALUE;
             ok = add_time(media, media->packet->pts);
@@ -199,9 +202,9 @@ static int open_codec(es_media *media, char *message) {
 }
 
 static int go_to_start(es_media *media, char *message) {
-    int code = av_seek_frame(media->file, media->stream, INT64_MIN, AVSEEK_FLAG_BACKWARD);
-    if (code < 0)
-        code = avformat_seek_file(media->file, -1, INT64_MIN, 0, INT64_MAX, AVSEEK_FLAG_BYTE);
+    int code = av_seek_frame(media->file, media->stream, media->first, AVSEEK_FLAG_BACKWARD);
+    if (code < 0) code = avformat_seek_file(media->file, -1, INT64_MIN, 0, INT64_MAX, 0);
+    if (code < 0) code = av_seek_frame(media->file, -1, 0, AVSEEK_FLAG_BYTE);
     if (code < 0) return fail_code(message, "cannot go back to its start", code);
     if (media->codec) avcodec_flush_buffers(media->codec);
     media->eof = media->has_frame = false;

@@ -343,7 +343,7 @@ typedef struct es_format {
         es_sink *(*create)(const char *path, const es_stream_info *info,
                            const es_sequence_options *options, es_error *err);
         bool (*write_grid)(const es_grid_job *job, es_error *err);
-    } *codec;
+    } * codec;
 } es_format;
 extern const es_format es_format_mha, es_format_nrrd, es_format_nifti, es_format_dicom;
 

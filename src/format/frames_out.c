@@ -549,6 +549,7 @@ es_sink *es_container_create(const char *path, const es_stream_info *info,
 }
 
 unsigned es_sequence_keeps(const char *path) {
+    if (es_has_suffix(path, ".dcm")) return ES_KEEPS_TIMES | ES_KEEPS_SPACING;
     if (!es_container_can_write(path)) return ES_KEEPS_ALL;
     if (is_folder(path) || es_has_suffix(path, ".npy")) return 0;
     return ES_KEEPS_POSES | ES_KEEPS_TIMES;

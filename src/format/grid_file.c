@@ -9,8 +9,8 @@
 struct es_grid_file {
     es_layout layout;
     es_grid_info info;
-    size_t row_values; /* of one slice, channels included */
-    void *stored;      /* a slice before scaling; NULL when none is needed */
+    size_t row_values;       /* of one slice, channels included */
+    void *stored;            /* a slice before scaling; NULL when none is needed */
     const es_slice_ops *ops; /* set: slices come from here, not from the layout */
     void *self;
 };

@@ -83,6 +83,26 @@ static bool open_variable(void *self, size_t index, es_array_reader *reader, es_
     return es_fail(err, ES_FORMAT, "cannot be read; the file was cut off or is damaged");
 }
 
+/* Whether the pieces of a file of version 5 reach to its end: matio fills what
+ * was cut off with nothing and does not tell. */
+static bool is_whole(const char *path, uint64_t size) {
+    unsigned char head[128], tag[8];
+    FILE *file = fopen(path, "rb");
+    bool ok = file && fread(head, 1, sizeof head, file) == sizeof head;
+    bool version5 = ok && (memcmp(head + 126, "IM", 2) == 0 || memcmp(head + 126, "MI", 2) == 0);
+    uint64_t at = sizeof head;
+    while (version5 && ok && at < size) {
+        ok = fseeko(file, (off_t)at, SEEK_SET) == 0 && fread(tag, 1, 8, file) == 8;
+        if (ok && head[126] == 'M') es_swap_bytes(tag, 4, 2);
+        uint32_t numbers[2] = {0};
+        memcpy(numbers, tag, sizeof tag);
+        at += 8 + (uint64_t)numbers[1];
+        ok = ok && at <= size;
+    }
+    if (file) fclose(file);
+    return ok;
+}
+
 static void say_nothing(int level, char *message) {
     (void)level;
     (void)message;
@@ -96,11 +116,14 @@ es_source *es_matlab_open(const es_container_name *name, es_error *err) {
                           .advice = "HWN",
                           .open = open_variable,
                           .self = &names};
+    if (stat(name->path, &status) != 0 || !is_whole(name->path, (uint64_t)status.st_size)) {
+        es_fail(err, ES_FORMAT, "%s: is no MATLAB file, or was cut off", name->path);
+        return NULL;
+    }
     Mat_LogInitFunc("echosolid", say_nothing);
     names.file = &file;
     names.mat = Mat_Open(name->path, MAT_ACC_RDONLY);
-    if (!names.mat || stat(name->path, &status) != 0) {
-        if (names.mat) Mat_Close(names.mat);
+    if (!names.mat) {
         es_fail(err, ES_FORMAT, "%s: is no MATLAB file, or damaged", name->path);
         return NULL;
     }

@@ -150,6 +150,8 @@ static bool take_header(FILE *file, es_array *array, const char **refused, uint6
     char *text = read_header(file, data_at, err);
     if (!text) return false;
     bool parsed = parse(text, &h);
+    for (char *at = text; *at; at++)
+        if (iscntrl((unsigned char)*at)) *at = ' '; /* it is shown */
     if (!parsed && h.structured)
         es_fail(err, ES_UNSUPPORTED, "holds records, not plain numbers; save one field of them");
     else if (!parsed)
@@ -189,7 +191,7 @@ static bool npy_read(void *self, uint64_t start, uint64_t count, void *out, es_e
 
 static bool plan(npy *n, const char *path, const es_array *array, uint64_t data_at, es_error *err) {
     size_t bytes = es_type_size(array->type);
-    bool fits = array->rank <= ES_ARRAY_AXES;
+    bool fits = true;
     for (int i = array->rank - 1; i > 0 && fits; i--)
         fits = es_multiply(bytes, (size_t)array->size[i], &bytes);
     n->step_bytes = bytes;
@@ -210,7 +212,9 @@ bool es_npy_read(const char *path, es_scratch *scratch, es_array *array, es_arra
     if (!file) es_fail_errno(err, "cannot be opened");
     ok = ok && take_header(file, array, refused, &data_at, err);
     if (file) fclose(file);
-    if (ok && !*refused) ok = plan(n, path, array, data_at, err);
+    bool usable = ok && !*refused && array->rank >= 1 && array->rank <= ES_ARRAY_AXES;
+    if (usable) ok = plan(n, path, array, data_at, err);
+    if (usable && ok && scratch) ok = es_payload_check(&n->payload, err);
     if (ok) {
         n->scratch = scratch;
         *reader = (es_array_reader){npy_read, npy_free, n};
@@ -245,14 +249,16 @@ es_source *es_npy_open(const es_container_name *name, es_error *err) {
     es_error payload_error = {0};
     npy *n = reader.self;
     if (!refused && !es_payload_check(&n->payload, &payload_error))
-        es_log(ES_WARNING, "%s: %s", name->path, payload_error.message);
+        es_log(ES_WARNING, "%s", payload_error.message);
     es_source *source = NULL;
-    if (array.rank < 1 || array.rank > ES_ARRAY_AXES)
+    if (refused)
+        es_fail(err, ES_UNSUPPORTED, "%s: %s", name->path, refused);
+    else if (array.rank < 1 || array.rank > ES_ARRAY_AXES)
         es_fail(err, ES_UNSUPPORTED,
                 "%s: an array of %d axes; expected [N, H, W], [H, W] or "
                 "[N, H, W, 3]",
                 name->path, array.rank);
-    else if (es_array_file_add(&file, "array", &array, refused, err))
+    else if (es_array_file_add(&file, "array", &array, NULL, err))
         source = es_array_file_open(&file, name->choice, err);
     es_array_file_clear(&file);
     es_array_reader_clear(&reader);

@@ -159,6 +159,14 @@ static pose_style style_of(const pose_cells *cells, int turn) {
     return turn == 0 ? cells->style : others[turn - 1];
 }
 
+/* Cells of a header line; rows that end in a separator have one more. */
+static size_t count_names(const pose_cells *cells, char **names, size_t count) {
+    char *last = cells->text + cells->cells[cells->columns - 1];
+    if (count + 1 == cells->columns && *last == '\0') names[count++] = last;
+    while (count > cells->columns && count <= POSE_COLUMN_LIMIT && !names[count - 1][0]) count--;
+    return count;
+}
+
 /* The line as names of columns, when it has as many words as rows have cells. */
 static bool names_in(const pose_cells *cells, const char *line, bool any_style,
                      pose_columns *columns, bool *found, es_error *err) {
@@ -168,9 +176,7 @@ static bool names_in(const pose_cells *cells, const char *line, bool any_style,
     for (int turn = 0; ok && !*found && turn < (any_style ? 4 : 1); turn++) {
         strcpy(copy, line);
         size_t count = pose_line_cut(copy, style_of(cells, turn), names, POSE_COLUMN_LIMIT);
-        while (count > cells->columns && count <= POSE_COLUMN_LIMIT && !names[count - 1][0])
-            count--;
-        if (count != cells->columns) continue;
+        if (count_names(cells, names, count) != cells->columns) continue;
         pose_columns trial = *columns;
         ok = pose_columns_by_name(cells, names, &trial, found, err);
         if (*found) *columns = trial;

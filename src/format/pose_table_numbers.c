@@ -98,6 +98,8 @@ static int fits(const pose_cells *cells, size_t row, const form *f, int column) 
     int count = pose_rotation_numbers(f->rotation);
     for (int i = 0; i < 3; i++) p[i] = pose_cell(cells, row, column + f->position[i]);
     for (int i = 0; i < count; i++) n[i] = pose_cell(cells, row, column + f->order[i]);
+    for (int i = 0; i < 3; i++)
+        if (isnan(p[i])) return -1;
     for (int i = 0; i < count; i++)
         if (isnan(n[i])) return -1;
     for (int i = 0; i < 4 && f->bottom >= 0; i++)
@@ -183,7 +185,8 @@ static bool try_form(const pose_cells *cells, const form *f, int words, int extr
     int left = (int)cells->columns - words - extra;
     int tools = left / f->numbers;
     if (left <= 0 || left % f->numbers || tools > POSE_TOOL_LIMIT) return false;
-    if (f->rotation == ES_POSE_IS_EULER && tools > 1) return false;
+    /* Nothing marks angles: no second tool, and no time that one row cannot show. */
+    if (f->rotation == ES_POSE_IS_EULER && (tools > 1 || (extra && cells->rows < 2))) return false;
     for (int i = words; i < words + extra; i++)
         if (!grows(cells, i)) return false;
     for (int t = 0; t < tools; t++)

@@ -139,19 +139,38 @@ typedef struct line_count {
     size_t cells, numbers, gaps;
 } line_count;
 
-/* Counts on a copy: the line stays as it is. */
-static bool count_cells(const char *line, pose_style style, char **cells, line_count *count,
+/* Lines are counted on a copy and stay as they are. */
+typedef struct scratch {
+    char *line;
+    size_t room;
+    char **cells; /* POSE_COLUMN_LIMIT */
+} scratch;
+
+static bool start_scratch(scratch *s, es_error *err) {
+    *s = (scratch){.cells = es_alloc(POSE_COLUMN_LIMIT, sizeof *s->cells, err)};
+    return s->cells != NULL;
+}
+
+static void end_scratch(scratch *s) {
+    es_free(s->line);
+    es_free(s->cells);
+}
+
+static bool count_cells(scratch *s, const char *line, pose_style style, line_count *count,
                         es_error *err) {
-    char *copy = es_copy_text(line, err);
-    if (!copy) return false;
-    *count = (line_count){.cells = pose_line_cut(copy, style, cells, POSE_COLUMN_LIMIT)};
+    size_t length = strlen(line) + 1;
+    if (length > s->room) {
+        if (!es_resize(&s->line, 2 * length, 1, err)) return false;
+        s->room = 2 * length;
+    }
+    memcpy(s->line, line, length);
+    *count = (line_count){.cells = pose_line_cut(s->line, style, s->cells, POSE_COLUMN_LIMIT)};
     double number;
     for (size_t i = 0; i < count->cells && i < POSE_COLUMN_LIMIT; i++) {
-        bool gap = pose_is_gap(cells[i]);
+        bool gap = pose_is_gap(s->cells[i]);
         count->gaps += gap;
-        count->numbers += !gap && pose_number(cells[i], style.decimal_comma, &number);
+        count->numbers += !gap && pose_number(s->cells[i], style.decimal_comma, &number);
     }
-    es_free(copy);
     return true;
 }
 
@@ -161,7 +180,7 @@ static bool holds_pose(line_count n) {
 
 /* ---- the style ----------------------------------------------------------------- */
 
-static bool find_style(pose_cells *c, char **cells, es_error *err) {
+static bool find_style(pose_cells *c, scratch *work, es_error *err) {
     static const pose_style styles[] = {{'\t', false}, {'\t', true}, {';', false}, {';', true},
                                         {',', false},  {',', true},  {' ', false}, {' ', true}};
     size_t best = 0;
@@ -169,7 +188,7 @@ static bool find_style(pose_cells *c, char **cells, es_error *err) {
         size_t good = 0;
         for (size_t i = 0; i < c->line_count && i < SAMPLE_LINES; i++) {
             line_count n;
-            if (!count_cells(c->lines[i].text, styles[s], cells, &n, err)) return false;
+            if (!count_cells(work, c->lines[i].text, styles[s], &n, err)) return false;
             good += holds_pose(n);
         }
         if (good <= best) continue;
@@ -184,15 +203,15 @@ static bool find_style(pose_cells *c, char **cells, es_error *err) {
 }
 
 /* The first line with a pose, then back over lines of gaps above it. */
-static bool find_first(pose_cells *c, char **cells, es_error *err) {
+static bool find_first(pose_cells *c, scratch *work, es_error *err) {
     line_count n = {0}, above;
     for (c->first = 0; c->first < c->line_count; c->first++) {
-        if (!count_cells(c->lines[c->first].text, c->style, cells, &n, err)) return false;
+        if (!count_cells(work, c->lines[c->first].text, c->style, &n, err)) return false;
         if (holds_pose(n)) break;
     }
     c->columns = n.cells;
     for (; c->first > 0; c->first--) {
-        if (!count_cells(c->lines[c->first - 1].text, c->style, cells, &above, err)) return false;
+        if (!count_cells(work, c->lines[c->first - 1].text, c->style, &above, err)) return false;
         if (above.cells != n.cells || above.numbers == 0 || above.gaps < POSE_NEEDED) break;
     }
     return true;
@@ -239,27 +258,36 @@ static bool cut_rows(pose_cells *c, char **row, bool short_rows, es_error *err) 
     return true;
 }
 
-bool pose_text_cut(pose_cells *c, const char *path, size_t first, bool short_rows, es_error *err) {
-    char **row = es_alloc(POSE_COLUMN_LIMIT, sizeof *row, err);
-    line_count n = {0};
+/* A known format says where its rows start, and how wide they are at least. */
+static bool take_first(pose_cells *c, size_t first, scratch *work, es_error *err) {
+    line_count n;
+    c->first = first;
+    if (first >= c->line_count) return es_fail(err, ES_FORMAT, "no rows behind the header");
+    if (!count_cells(work, c->lines[first].text, c->style, &n, err)) return false;
+    if (c->columns < n.cells) c->columns = n.cells;
+    return true;
+}
+
+static bool make_room(pose_cells *c, es_error *err) {
     size_t total = 0;
-    bool ok = row != NULL;
-    if (ok && first == SIZE_MAX)
-        ok = find_style(c, row, err) && find_first(c, row, err);
-    else if (ok) {
-        c->first = first;
-        ok = (first < c->line_count || es_fail(err, ES_FORMAT, "no rows behind the header")) &&
-             count_cells(c->lines[first].text, c->style, row, &n, err);
-        if (c->columns < n.cells) c->columns = n.cells;
-    }
-    if (ok && c->columns > POSE_COLUMN_LIMIT)
-        ok = es_fail(err, ES_FORMAT, "line %ld: %zu columns; %d are the limit",
-                     c->lines[c->first].number, c->columns, POSE_COLUMN_LIMIT);
+    if (c->columns > POSE_COLUMN_LIMIT)
+        return es_fail(err, ES_FORMAT, "line %ld: %zu columns; %d are the limit",
+                       c->lines[c->first].number, c->columns, POSE_COLUMN_LIMIT);
     c->rows = c->line_count - c->first;
-    ok = ok && (es_multiply(c->rows, c->columns, &total) || es_fail(err, ES_MEMORY, "too large")) &&
-         (c->cells = es_alloc(total, sizeof *c->cells, err)) &&
-         (c->numbers = es_alloc(total, sizeof *c->numbers, err)) &&
-         cut_rows(c, row, short_rows, err);
-    es_free(row);
+    if (!es_multiply(c->rows, c->columns, &total))
+        return es_fail(err, ES_MEMORY, "%zu rows of %zu columns are too many", c->rows, c->columns);
+    return (c->cells = es_alloc(total, sizeof *c->cells, err)) &&
+           (c->numbers = es_alloc(total, sizeof *c->numbers, err));
+}
+
+bool pose_text_cut(pose_cells *c, const char *path, size_t first, bool short_rows, es_error *err) {
+    scratch work;
+    bool ok = start_scratch(&work, err);
+    if (ok && first == SIZE_MAX)
+        ok = find_style(c, &work, err) && find_first(c, &work, err);
+    else
+        ok = ok && take_first(c, first, &work, err);
+    ok = ok && make_room(c, err) && cut_rows(c, work.cells, short_rows, err);
+    end_scratch(&work);
     return ok || es_prefix(err, "%s", path);
 }

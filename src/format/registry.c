@@ -8,7 +8,7 @@
 #include "container.h"
 
 static const es_format *const formats[] = {&es_format_mha, &es_format_nrrd, &es_format_nifti,
-                                          &es_format_dicom};
+                                           &es_format_dicom};
 enum { FORMATS = sizeof formats / sizeof *formats, HEAD = 4096 };
 
 /* Whether the name ends in one of ".a .b.c". */
@@ -55,6 +55,8 @@ static const es_format *find_writer(const char *path, bool grid, es_error *err) 
 static bool read_head(const char *path, unsigned char head[HEAD], size_t *length, es_error *err) {
     struct stat status;
     if (stat(path, &status) != 0) return es_fail_errno(err, "%s: cannot be opened", path);
+    if (S_ISDIR(status.st_mode))
+        return es_fail(err, ES_FORMAT, "%s: is a folder without DICOM files", path);
     if (!S_ISREG(status.st_mode))
         return es_fail(err, ES_IO,
                        "%s: is not a plain file; give the name of a recording or a volume", path);
@@ -88,8 +90,10 @@ static const es_format *find_reader(const char *path, es_error *err) {
             return formats[f];
     char known[200];
     list_extensions(known, sizeof known, true);
-    es_fail(err, ES_UNSUPPORTED, "%s: is no recording or volume of a known format (%s)", path,
-            known);
+    es_fail(err, ES_UNSUPPORTED,
+            "%s: is no recording or volume of a known format (%s; video, pictures, .npy, .npz, "
+            ".mat, .h5, .mrb)",
+            path, known);
     return NULL;
 }
 
@@ -211,8 +215,10 @@ bool es_grid_can_write(const char *path, es_error *err) {
 }
 
 bool es_file_is_grid(const char *path, bool *is_grid, es_error *err) {
+    bool container = false;
     *is_grid = false;
-    if (!find_claimed(path) && es_container_is(path)) return true;
+    if (!find_claimed(path) && !es_container_is(path, &container, err)) return false;
+    if (container) return true;
     const es_format *format = find_reader(path, err);
     if (!format) return false;
     if (format->codec) return format->codec->is_grid(path, is_grid, err);

@@ -275,17 +275,6 @@ static bool read_transform_frames(scene *s, const char *path, es_error *err) {
     return ok;
 }
 
-/* A scratch file's name in a message says nothing to a person. */
-static bool blame(es_error *err, const char *scratch, const char *file) {
-    size_t length = strlen(scratch);
-    if (err && strncmp(err->message, scratch, length) == 0) {
-        const char *rest = err->message + length;
-        while (*rest == ':' || *rest == ' ') rest++;
-        memmove(err->message, rest, strlen(rest) + 1);
-    }
-    return es_prefix(err, "%s", file);
-}
-
 static bool read_transforms(scene *s, zip_t *zip, const char *file, const char *name,
                             es_error *err) {
     char path[ES_SCRATCH_NAME];
@@ -303,7 +292,7 @@ static bool read_transforms(scene *s, zip_t *zip, const char *file, const char *
         ok = read_transform_frames(s, path, err);
     }
     es_scratch_close(scratch);
-    return ok || blame(err, path, file);
+    return ok || es_blame(err, path, file);
 }
 
 /* ---- the sequences of a scene ------------------------------------------------------- */
@@ -359,7 +348,7 @@ static bool open_frames(scene *s, zip_t *zip, const char *file, es_error *err) {
     if (!scratch) return es_prefix(err, "%s", file);
     es_scratch_name(scratch, path);
     s->frames = es_recording_open_scratch(path, file, scratch, s->pixel_to_ras.m, err);
-    return s->frames || blame(err, path, file);
+    return s->frames || es_blame(err, path, file);
 }
 
 static bool open_sequences(scene *s, const es_container_name *name, zip_t *zip, const xmlDoc *doc,

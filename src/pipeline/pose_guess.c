@@ -1,7 +1,7 @@
 /* Which of the possible readings of a pose table is the right one.
  *
  * Header and algebra have had their say when the readings come here. What a
- * hand and a tracker can do removes more: a probe that is 40 m away, that
+ * hand and a tracker can do removes more: a probe that is 300 m away, that
  * flies, or that turns a quarter between two rows. Smoothness can do no more:
  * permuted quaternions and transposed rotations move just as smoothly. The
  * pictures can: a reading foretells how each place of the picture moves
@@ -14,8 +14,11 @@
 
 #include "pose_internal.h"
 
-/* What is possible for a hand-held probe before a tracker. */
-static const double FAR_MM = 4000, FAST_MM_S = 1000, STEP_MM = 100, STILL_MM = 1, TURN_RAD = 0.35;
+/* What is impossible for a hand-held probe before a tracker: further off than
+ * a hall of cameras is long, faster, and stiller than any tracker's noise. A
+ * true reading must never fall to these, so they are wide. */
+static const double FAR_MM = 20000, FAST_MM_S = 1000, STEP_MM = 100, STILL_MM = 0.1,
+                    TURN_RAD = 0.35;
 /* What the pictures must say. */
 static const double EXPLAINED = 0.35; /* residual against motion, RMS */
 static const double WORSE = 1.5;      /* RMS of the next against the best */

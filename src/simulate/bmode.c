@@ -19,6 +19,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "floor.h"
 #include "shapes.h"
 #include "tissue.h"
 
@@ -406,6 +407,7 @@ static void add_bone(const bmode *b, bmode_scratch *s, int i) {
     int row = (int)shape_clamp(line->bone_mm / b->geometry.row_mm, 0, b->geometry.rows - 1);
     double smear = fmin(line->slope, 3) * b->lateral_mm[row] * b->speckle;
     double sigma = hypot(b->axial_mm, smear);
+    if (b->model->water) sigma = hypot(sigma, b->speckle * floor_slice_smear_mm(line));
     amplitude *= sqrt(b->axial_mm / sigma); /* part of the sound is spread, part lost */
     add_mirror(b, s->echo, i, line->bone_mm, sigma, amplitude);
     if (line->cartilage_mm > 0)
@@ -468,6 +470,20 @@ static void show_tissue(const bmode *b, bmode_scratch *s, es_mat4 face_to_scene)
     for (int i = 0; i < fibres; i++) add_fibre(b, s, &s->fibres[i]);
 }
 
+/* A little dirt, the face's own ringing, and the floor's echo that goes to
+ * and fro once more. */
+static void show_water(const bmode *b, bmode_scratch *s) {
+    const float dirt = from_db(-62);
+    for (int i = 0; i < b->geometry.lines; i++) {
+        const tissue_line *line = &s->lines[i];
+        fill_depths(b, s->level, i, 0, HUGE_VAL, dirt * b->speckle);
+        add_mirror(b, s->echo, i, 0, 0.4, 0.5 * b->speckle);
+        if (!isfinite(line->bone_mm)) continue;
+        add_mirror(b, s->echo, i, 2 * line->bone_mm, 2 * b->axial_mm,
+                   0.12 * b->speckle * pow(line->cos_incidence, 6));
+    }
+}
+
 void bmode_render(const bmode *b, bmode_scratch *s, int64_t index, es_mat4 face_to_scene,
                   uint8_t *pixels) {
     const probe_geometry *g = &b->geometry;
@@ -477,7 +493,10 @@ void bmode_render(const bmode *b, bmode_scratch *s, int64_t index, es_mat4 face_
     if (b->model->bone) {
         tissue_trace_bone(b->model, g, face_to_scene, b->seed, s->lines);
         tissue_find_layers(g, face_to_scene, b->seed, s->lines);
-        if (b->speckle > 0) show_tissue(b, s, face_to_scene);
+        if (b->model->water)
+            show_water(b, s);
+        else if (b->speckle > 0)
+            show_tissue(b, s, face_to_scene);
         cast_shadow(b, s);
         for (int i = 0; i < g->lines; i++) add_bone(b, s, i);
     } else {

@@ -10,6 +10,7 @@
 
 #include <math.h>
 
+#include "floor.h"
 #include "shapes.h"
 
 #define ARC_RADIUS_MM 60.0 /* at which an arc's length is reckoned */
@@ -207,6 +208,7 @@ static double spline(const double *values, size_t count, double at) {
 }
 
 es_mat4 motion_face_to_scene(const motion *m, double time_s) {
+    if (m->model->water) return floor_face_to_scene(&m->options, progress(m, time_s));
     double at = progress(m, time_s) * (double)(m->knots - 1);
     double azimuth = spline(m->azimuth_rad, m->knots, at);
     double reach = spline(m->reach_mm, m->knots, at) + 0.6 * wobble(m, 0, at);

@@ -31,11 +31,16 @@ static double abdomen_field(es_vec3 p) {
                 shape_sphere(p, ball->centre, ball->radius_mm));
 }
 
+static double floor_field(es_vec3 p) {
+    return shape_box(es_vec3_make(p.x, p.y + 4, p.z), es_vec3_make(120, 4, 120));
+}
+
 static double sphere_skin(es_vec3 p) { return sphere_field(p) - 12; }
 static double box_skin(es_vec3 p) { return box_field(p) - 12; }
 static double cylinder_skin(es_vec3 p) { return cylinder_field(p) - 12; }
 static double torus_skin(es_vec3 p) { return torus_field(p) - 12; }
 static double abdomen_skin(es_vec3 p) { return p.y; }
+static double floor_skin(es_vec3 p) { return p.y - 40; }
 
 static const scene_model models[] = {
     {.name = "sphere",
@@ -83,12 +88,20 @@ static const scene_model models[] = {
      .balls = abdomen_balls,
      .ball_count = ABDOMEN_BALLS,
      .hand = {{0, -60, 0}, 1, {0}, -34, 40, 110}},
+    {.name = "floor",
+     .bone = true,
+     .water = true,
+     .field = floor_field,
+     .skin = floor_skin,
+     .box = {{-120, -8, -120}, {120, 0, 120}},
+     .safe_step = 1,
+     .hand = {{0, 0, 0}, 1, {0}, -40, 40, 300}},
 };
 enum { MODELS = sizeof models / sizeof *models };
 
 const char *const *es_scene_names(void) {
     static const char *const names[MODELS + 1] = {"sphere", "box",  "cylinder",
-                                                  "torus",  "knee", "abdomen"};
+                                                  "torus",  "knee", "abdomen", "floor"};
     return names;
 }
 

@@ -26,6 +26,7 @@ typedef struct scene_hand {
 typedef struct scene_model {
     const char *name;
     bool bone;                      /* a hard surface with a shadow, or balls in tissue */
+    bool water;                     /* nothing but water over the surface; see floor.h */
     double (*field)(es_vec3 p);     /* a distance within about 20 % near the surface */
     double (*skin)(es_vec3 p);      /* positive outside the body */
     double (*cartilage)(es_vec3 p); /* mm over the surface at p; may be NULL */

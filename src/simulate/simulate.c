@@ -37,6 +37,9 @@ static bool lay_out(const es_simulation *simulation, motion *m, es_error *err) {
     probe_geometry geometry;
     const scene_model *model = scene_model_find(simulation->scene, err);
     if (!model || !check_options(simulation, err)) return false;
+    if (simulation->hold && !model->water)
+        return es_fail(err, ES_USAGE, "motions can be held over the floor only, not over the %s",
+                       model->name);
     if (!probe_geometry_make(&simulation->probe, &geometry, err)) return false;
     return motion_make(simulation, model, &geometry, m, err);
 }
@@ -47,6 +50,9 @@ bool es_simulation_preset(const char *scene, es_simulation *simulation, es_error
     *simulation = (es_simulation)ES_SIMULATION_DEFAULTS;
     simulation->scene = model->name;
     simulation->frames = model->hand.frames;
+    if (model->water)
+        simulation->probe =
+            (es_probe){.width_mm = 50, .depth_mm = 100, .image_size = {512, 512}};
     if (!model->bone)
         simulation->probe = (es_probe){.curved = true,
                                        .radius_mm = 60,

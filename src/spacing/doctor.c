@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_THUMBS = 256, MOST_STILLS = 48 };
+enum { MOST_THUMBS = 256, MOST_STILLS = 24 };
 
 static const char *const checks[] = {"mirrored-matrix",
                                      "not-rigid",
@@ -94,7 +94,8 @@ void doctor_say(char *field, size_t size, const char *format, ...) {
 /* ---- made and told ------------------------------------------------------------ */
 
 void es_doctor_about_init(es_doctor_about *about) {
-    *about = (es_doctor_about){.frame_count = -1, .spacing_mm = {NAN, NAN}};
+    *about = (es_doctor_about){
+        .frame_count = -1, .spacing_mm = {NAN, NAN}, .clip_px = {NAN, NAN, NAN, NAN}};
     about->scan = (es_doctor_scan){.spacing_mm = {NAN, NAN},
                                    .depth_mm = NAN,
                                    .width_mm = NAN,
@@ -327,8 +328,7 @@ static void first_picture(es_doctor *d, const es_image *image) {
 }
 
 static bool add_picture(es_doctor *d, const es_image *image, es_error *err) {
-    enum { LEAST_SIDE = 16 }; /* smaller ones are placeholders of pose-only files */
-    if (image->width < LEAST_SIDE || image->height < LEAST_SIDE) return true;
+    if (!doctor_is_size(image->width, image->height)) return true;
     if (!d->pictures) first_picture(d, image);
     if (image->width != d->picture_width || image->height != d->picture_height) {
         if (!d->changed_field[0])
@@ -429,4 +429,10 @@ bool doctor_is_picture(const char *from) {
 
 double doctor_column_length(const es_mat4 *m, int column) {
     return es_vec3_length(es_mat4_column(*m, column));
+}
+
+/* Smaller ones are placeholders of files with poses alone. */
+bool doctor_is_size(double width, double height) {
+    enum { LEAST_SIDE = 16 };
+    return width >= LEAST_SIDE && height >= LEAST_SIDE;
 }

@@ -11,8 +11,8 @@
 #include <math.h>
 #include <string.h>
 
-#define AGREES 0.2      /* right poses give .3 to .7 */
-#define BETTER 0.12     /* than the reading at hand */
+#define AGREES 0.15     /* right poses give .3 to .7 */
+#define BETTER 0.1      /* than the reading at hand */
 #define LAG_BETTER 0.03 /* the curve over the lag is smooth: less is enough */
 #define LAG_S 0.04
 #define LONGEST_LAG_S 1.0
@@ -319,6 +319,15 @@ static bool judge_path(es_doctor *d, es_error *err) {
     return true;
 }
 
+/* Pictures that agree refute what the poses alone made suspect. */
+static void withdraw_angles(es_doctor *d) {
+    size_t kept = 0;
+    for (size_t i = 0; i < d->findings.count; i++)
+        if (strcmp(d->findings.items[i].check, "degrees-radians") != 0)
+            d->findings.items[kept++] = d->findings.items[i];
+    d->findings.count = kept;
+}
+
 /* Findings that make the pictures disagree by themselves. */
 static bool spoiled(const es_doctor *d) {
     static const char *const by[] = {"mirrored-matrix", "degrees-radians", "reference-swapped"};
@@ -337,6 +346,7 @@ bool doctor_check_agreement(es_doctor *d, es_error *err) {
         lag_look look = look_for_lag(d, &c, interval);
         double lag = fabs((double)look.frames + look.shift) * interval;
         known = look.best.r >= AGREES && look.best.pairs >= LEAST_PAIRS;
+        if (known) withdraw_angles(d);
         if (!known && !spoiled(d))
             ok = judge_readings(d, &c, &look, &claimed, err);
         else if (known && look.frames && lag > LAG_S && look.best.r > look.now.r + LAG_BETTER)

@@ -158,7 +158,8 @@ static bool static_names(const es_doctor *d, const char *node) {
 static bool missing(es_doctor *d, const es_error *why, es_error *err) {
     bool poses = false;
     for (int i = 0; i < d->track_count; i++) poses |= d->tracks[i].splits && d->tracks[i].valid;
-    if (!d->pictures && !d->about.width) return true; /* a tracker alone: no picture to place */
+    if (!doctor_is_size(d->about.width, d->about.height))
+        return true; /* a tracker alone: no picture to place */
     if (!poses)
         return say_missing(d, ES_SEVERITY_NOTE, "the frames carry no poses",
                            "give poses with the pictures where a volume is wanted", err);

@@ -4,9 +4,16 @@
 #include "doctor_internal.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MOVED_MM 0.05
+#define STILL_DEVIATION 1.5F /* grey: burnt-in pixels do not change, beyond a grabber's noise */
+
+static bool is_burnt(const es_still *still, size_t i) {
+    return ((const float *)still->low.data)[i] >= 60 &&
+           ((const float *)still->deviation.data)[i] <= STILL_DEVIATION;
+}
 
 /* ---- raw data ---------------------------------------------------------------------- */
 
@@ -31,24 +38,64 @@ static bool raw_data(es_doctor *d, es_error *err) {
 
 /* ---- the face -------------------------------------------------------------------------- */
 
-/* Mean of the least grey that each pixel of the rows ever had: high where a
- * face or a skin line never moves. */
+#define LIT_GREY 8.0F
+#define STILL_GREY 20.0F
+
+/* The mean of the least grey that each lit pixel of a row ever had; 0 where
+ * less than half of them are always bright, or where they do not hang together
+ * (a line of writing does not). */
+static double static_row(const es_still *still, uint32_t v) {
+    const float *low = (const float *)still->low.data + (size_t)v * still->width;
+    const float *high = (const float *)still->high.data + (size_t)v * still->width;
+    double sum = 0;
+    uint32_t lit = 0, bright = 0, first = 0, last = 0, run = 0, longest = 0;
+    for (uint32_t u = 0; u < still->width; u++) {
+        if (high[u] <= LIT_GREY) continue;
+        if (!lit) first = u;
+        run = lit && u - last <= 2 ? run + u - last : 1;
+        longest = run > longest ? run : longest;
+        last = u;
+        lit++;
+        sum += low[u];
+        bright += low[u] > STILL_GREY;
+    }
+    bool whole = lit * 5 > still->width && longest * 10 > (last - first) * 6;
+    return whole && bright * 2 > lit ? sum / lit : 0;
+}
+
 static double static_level(const es_still *still, double from, double to) {
-    const float *low = still->low.data, *high = still->high.data;
     double best = 0;
     uint32_t first = (uint32_t)(from * still->height), last = (uint32_t)(to * still->height);
-    for (uint32_t v = first; v < last && v < still->height; v++) {
-        double sum = 0;
-        size_t lit = 0;
-        for (uint32_t u = 0; u < still->width; u++) {
-            size_t i = (size_t)v * still->width + u;
-            if (high[i] <= 8) continue;
-            sum += low[i];
-            lit++;
-        }
-        if (lit * 5 > still->width) best = fmax(best, sum / (double)lit);
-    }
+    for (uint32_t v = first; v < last && v < still->height; v++)
+        best = fmax(best, static_row(still, v));
     return best;
+}
+
+/* Straight line through the first or last lit pixel of each row; false when
+ * the edge is not straight. */
+static bool edge_slope(const es_still *still, uint32_t from, uint32_t to, bool right,
+                       double *slope) {
+    double n = 0, sv = 0, su = 0, svv = 0, suv = 0, suu = 0;
+    for (uint32_t v = from; v < to; v++) {
+        const float *high = (const float *)still->high.data + (size_t)v * still->width;
+        uint32_t u = right ? still->width - 1 : 0;
+        while (u < still->width && high[u] <= LIT_GREY) u += right ? -1u : 1u;
+        if (u >= still->width) return false;
+        n++, sv += v, su += u, svv += (double)v * v, suv += (double)u * v, suu += (double)u * u;
+    }
+    if (n < 16) return false;
+    double vv = svv - sv * sv / n, uv = suv - su * sv / n, uu = suu - su * su / n;
+    *slope = uv / vv;
+    return (uu - uv * uv / vv) / n < 1.5 * 1.5;
+}
+
+/* The side edges of a fan meet above its face. */
+static bool narrows_downward(const es_still *still, double from, double to) {
+    double left, right, high = to - from;
+    uint32_t first = (uint32_t)((from + 0.25 * high) * still->height);
+    uint32_t last = (uint32_t)((from + 0.7 * high) * still->height);
+    return edge_slope(still, first, last, false, &left) &&
+           edge_slope(still, first, last, true, &right) && left > 0.1 && right < -0.1;
 }
 
 /* The share of the height that the lit rows cover, to look just inside it. */
@@ -57,7 +104,8 @@ static bool lit_rows(const es_still *still, double *from, double *to) {
     int64_t first = -1, last = -1;
     for (uint32_t v = 0; v < still->height; v++) {
         size_t lit = 0;
-        for (uint32_t u = 0; u < still->width; u++) lit += high[(size_t)v * still->width + u] > 8;
+        for (uint32_t u = 0; u < still->width; u++)
+            lit += high[(size_t)v * still->width + u] > LIT_GREY;
         if (lit * 5 <= still->width) continue;
         if (first < 0) first = v;
         last = v;
@@ -73,13 +121,20 @@ static bool face_side(es_doctor *d, es_error *err) {
     double band = 0.12 * (to - from);
     double top = static_level(&d->still, from, from + band);
     double bottom = static_level(&d->still, to - band, to);
-    if (!(bottom > 3 * top + 20)) return true;
+    bool face = bottom > 3 * top + 20, fan = narrows_downward(&d->still, from, to);
+    if (!face && !fan) return true;
     es_finding *f = finding_add(d, "orientation-mark", ES_SEVERITY_ERROR, "", err);
     if (!f) return false;
-    SAY(f->evidence,
-        "the still, bright rows of the transducer's face are at the bottom of the picture (grey "
-        "%.0f against %.0f at the top), the mark is '%s'",
-        bottom, top, d->about.orientation);
+    if (face)
+        SAY(f->evidence,
+            "the still, bright rows of the transducer's face are at the bottom of the picture "
+            "(grey %.0f against %.0f at the top), the mark is '%s'",
+            bottom, top, d->about.orientation);
+    else
+        SAY(f->evidence,
+            "the sides of the fan meet below the picture, so the transducer's face is at the "
+            "bottom; the mark is '%s'",
+            d->about.orientation);
     SAY(f->cause, "the mark is wrong, or a viewer that ignores it wrote the file (PLUS: "
                   "PortUsImageOrientation; F: the face at the top, N: at the bottom)");
     SAY(f->fix, "correct the mark's second letter (F against N)");
@@ -128,19 +183,19 @@ static bool frozen(es_doctor *d, es_error *err) {
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
-#define STILL_DEVIATION 1.5F  /* grey: burnt-in pixels do not change, beyond a grabber's noise */
-#define MOVING_DEVIATION 4.0F /* echoes do */
-enum { MOST_SIDE = 60, LEAST_AREA = 5, RING = 4, LEAST_PIECES = 3, LEAST_PIXELS = 40 };
+enum {
+    MOST_SIDE = 48,
+    LEAST_HEIGHT = 4,
+    LEAST_AREA = 5,
+    RING = 4,
+    LEAST_LETTERS = 4,
+    MOST_LETTERS = 512
+};
 
 typedef struct piece {
     int32_t u0, v0, u1, v1;
     int32_t area;
 } piece;
-
-static bool is_burnt(const es_still *still, size_t i) {
-    return ((const float *)still->low.data)[i] >= 60 &&
-           ((const float *)still->deviation.data)[i] <= STILL_DEVIATION;
-}
 
 /* Collects the pixels that hang together with `start`; marks them seen. */
 static piece collect(const es_still *still, uint32_t start, uint8_t *seen, uint32_t *stack) {
@@ -170,65 +225,108 @@ static piece collect(const es_still *still, uint32_t start, uint8_t *seen, uint3
     return p;
 }
 
-/* Echoes on all sides: the share of moving pixels on a frame around it. */
-static bool lies_in_echoes(const es_still *still, const piece *p) {
-    const float *deviation = still->deviation.data;
-    int32_t moving[4] = {0}, count[4] = {0};
+/* Writing is crisp: beside it the picture is, or at times has been, dark. The
+ * saturated near field, which is still and bright too, goes over into grey. */
+static bool is_crisp(const es_still *still, const piece *p) {
+    const float *low = still->low.data;
+    double inside = 0, beside = 0;
+    int32_t count = 0, w = (int32_t)still->width, h = (int32_t)still->height;
     for (int32_t v = p->v0 - RING; v <= p->v1 + RING; v++)
         for (int32_t u = p->u0 - RING; u <= p->u1 + RING; u++) {
-            bool outside = u < p->u0 - 1 || u > p->u1 + 1 || v < p->v0 - 1 || v > p->v1 + 1;
-            if (!outside) continue;
-            if (u < 0 || v < 0 || u >= (int32_t)still->width || v >= (int32_t)still->height)
-                return false;
-            int side = v < p->v0 ? 0 : v > p->v1 ? 1 : u < p->u0 ? 2 : 3;
-            count[side]++;
-            moving[side] += deviation[(size_t)v * still->width + (size_t)u] > MOVING_DEVIATION;
+            if (u < 0 || v < 0 || u >= w || v >= h) continue;
+            size_t i = (size_t)v * still->width + (size_t)u;
+            bool ring = u < p->u0 - 1 || u > p->u1 + 1 || v < p->v0 - 1 || v > p->v1 + 1;
+            if (ring && !is_burnt(still, i)) {
+                beside += low[i];
+                count++;
+            } else if (!ring && is_burnt(still, i)) {
+                inside += low[i];
+            }
         }
-    int sides = 0;
-    for (int s = 0; s < 4; s++) sides += count[s] && moving[s] * 3 > count[s];
-    return sides >= 3;
+    return count && inside / p->area > 3 * beside / count;
 }
 
-static bool writing(es_doctor *d, es_error *err) {
+static bool is_used(const es_doctor *d, const piece *p) {
+    const double *c = d->about.clip_px;
+    if (!(c[2] > 0)) return true;
+    return p->u0 >= c[0] && p->v0 >= c[1] && p->u1 < c[0] + c[2] && p->v1 < c[1] + c[3];
+}
+
+/* Letters stand in a line: alike in height, close together. */
+static bool same_line(const piece *a, const piece *b) {
+    int32_t high = a->v1 - a->v0 + 1, other = b->v1 - b->v0 + 1;
+    bool level = abs(a->v0 - b->v0) <= 3 || abs(a->v1 - b->v1) <= 3;
+    bool near = a->u0 <= b->u1 + 3 * high && b->u0 <= a->u1 + 3 * high;
+    return level && near && high <= 2 * other && other <= 2 * high;
+}
+
+typedef struct letters {
+    piece items[MOST_LETTERS];
+    int count, in_line, pixels;
+    piece box; /* around those in a line */
+} letters;
+
+static void count_lines(letters *l) {
+    l->box = (piece){.u0 = INT32_MAX, .v0 = INT32_MAX, .u1 = -1, .v1 = -1};
+    for (int i = 0; i < l->count; i++) {
+        const piece *p = &l->items[i];
+        int others = 0;
+        for (int k = 0; k < l->count; k++) others += k != i && same_line(p, &l->items[k]);
+        if (others < 2) continue;
+        l->in_line++;
+        l->pixels += p->area;
+        l->box = (piece){.u0 = p->u0 < l->box.u0 ? p->u0 : l->box.u0,
+                         .v0 = p->v0 < l->box.v0 ? p->v0 : l->box.v0,
+                         .u1 = p->u1 > l->box.u1 ? p->u1 : l->box.u1,
+                         .v1 = p->v1 > l->box.v1 ? p->v1 : l->box.v1};
+    }
+}
+
+static bool find_letters(const es_doctor *d, letters *l, es_error *err) {
     const es_still *still = &d->still;
     size_t n = (size_t)still->width * still->height;
-    if (still->frames < 6) return true;
     uint8_t *seen = es_alloc_zero(n, 1, err);
     uint32_t *stack = es_alloc(n, sizeof *stack, err);
-    int pieces = 0, pixels = 0;
-    piece all = {.u0 = (int32_t)still->width, .v0 = (int32_t)still->height, .u1 = -1, .v1 = -1};
-    for (uint32_t i = 0; seen && stack && i < n; i++) {
+    for (uint32_t i = 0; seen && stack && i < n && l->count < MOST_LETTERS; i++) {
         if (seen[i] || !is_burnt(still, i)) continue;
         piece p = collect(still, i, seen, stack);
-        bool small = p.u1 - p.u0 < MOST_SIDE && p.v1 - p.v0 < MOST_SIDE && p.area >= LEAST_AREA;
-        if (!small || !lies_in_echoes(still, &p)) continue;
-        pieces++;
-        pixels += p.area;
-        all = (piece){.u0 = p.u0 < all.u0 ? p.u0 : all.u0,
-                      .v0 = p.v0 < all.v0 ? p.v0 : all.v0,
-                      .u1 = p.u1 > all.u1 ? p.u1 : all.u1,
-                      .v1 = p.v1 > all.v1 ? p.v1 : all.v1};
+        int32_t wide = p.u1 - p.u0 + 1, high = p.v1 - p.v0 + 1;
+        bool small = wide <= MOST_SIDE && high <= MOST_SIDE && high >= LEAST_HEIGHT;
+        if (small && p.area >= LEAST_AREA && is_used(d, &p) && is_crisp(still, &p))
+            l->items[l->count++] = p;
     }
     bool ok = seen && stack;
     es_free(seen);
     es_free(stack);
-    if (!ok || pieces < LEAST_PIECES || pixels < LEAST_PIXELS) return ok;
-    es_finding *f = finding_add(d, "overlay-text", ES_SEVERITY_WARNING, "", err);
-    if (!f) return false;
-    SAY(f->evidence,
-        "%d small bright pieces (%d pixels) never change while the echoes around them do, columns "
-        "%d to %d, rows %d to %d",
-        pieces, pixels, all.u0, all.u1, all.v0, all.v1);
-    SAY(f->cause, "the scanner's or grabber's writing, ticks or cursors are burnt into the "
-                  "picture");
-    SAY(f->fix, "switch the overlay off, or leave it out with --clip or --mask");
-    return true;
+    return ok;
+}
+
+static bool writing(es_doctor *d, es_error *err) {
+    if (d->still.frames < 6) return true;
+    letters *l = es_alloc_zero(1, sizeof *l, err);
+    bool ok = l && find_letters(d, l, err);
+    if (ok) count_lines(l);
+    if (ok && l->in_line >= LEAST_LETTERS) {
+        es_finding *f = finding_add(d, "overlay-text", ES_SEVERITY_WARNING, "", err);
+        ok = f != NULL;
+        if (f) {
+            SAY(f->evidence,
+                "%d small bright pieces (%d pixels) in lines, crisp and without any change, in "
+                "columns %d to %d, rows %d to %d of what is used of the picture",
+                l->in_line, l->pixels, l->box.u0, l->box.u1, l->box.v0, l->box.v1);
+            SAY(f->cause, "the scanner's or grabber's writing is burnt into the picture");
+            SAY(f->fix, "switch the overlay off, or leave it out with --clip or --mask");
+        }
+    }
+    es_free(l);
+    return ok;
 }
 
 /* ---- depth -------------------------------------------------------------------------------- */
 
 enum { SCALES = 24, ANCHORS = 3, MOST_CANDIDATES = 8 };
 #define SCALE_STEP 0.03 /* of ln s, to a factor of 2 each way */
+#define STANDS_OUT 1.15
 #define CORRELATES 0.6
 #define BETTER 0.12
 
@@ -298,16 +396,27 @@ static bool say_depth(es_doctor *d, const char *evidence, es_error *err) {
     return true;
 }
 
-static bool zoom(es_doctor *d, double *changes, double *sorted, es_error *err) {
+/* A change of depth stands out from the steps before and after it. The steps
+ * that do so most are tried, each once: its excess becomes 0. */
+static size_t next_candidate(double *excess, size_t count) {
+    size_t best = 0;
+    for (size_t i = 1; i < count; i++)
+        if (excess[i] > excess[best]) best = i;
+    return best;
+}
+
+static bool zoom(es_doctor *d, double *changes, double *excess, es_error *err) {
     size_t n = d->thumb_count - 1;
-    int tried = 0;
-    for (size_t i = 0; i < n; i++) sorted[i] = changes[i] = difference(d, i);
-    double median = doctor_median(sorted, n);
-    double limit = median + 8 * doctor_spread(sorted, n, median);
-    for (size_t i = 0; i < n && tried < MOST_CANDIDATES; i++) {
+    for (size_t i = 0; i < n; i++) changes[i] = difference(d, i);
+    for (size_t i = 0; i < n; i++) {
+        double near = i && i + 1 < n ? (changes[i - 1] + changes[i + 1]) / 2 : INFINITY;
+        excess[i] = near > 0 ? changes[i] / near : 0;
+    }
+    for (int tried = 0; tried < MOST_CANDIDATES; tried++) {
+        size_t i = next_candidate(excess, n);
         rescale r;
-        if (!(changes[i] > limit) || changes[i] < 1.3 * median) continue;
-        tried++;
+        if (!(excess[i] > STANDS_OUT)) return true;
+        excess[i] = 0;
         if (!is_rescaled(d, i, &r)) continue;
         char text[480];
         snprintf(text, sizeof text,
@@ -323,10 +432,10 @@ static bool depth(es_doctor *d, es_error *err) {
     if (d->changed_field[0]) return say_depth(d, d->changed_field, err);
     if (d->thumb_count < 6) return true;
     double *changes = es_alloc(d->thumb_count, sizeof *changes, err);
-    double *sorted = es_alloc(d->thumb_count, sizeof *sorted, err);
-    bool ok = changes && sorted && zoom(d, changes, sorted, err);
+    double *excess = es_alloc(d->thumb_count, sizeof *excess, err);
+    bool ok = changes && excess && zoom(d, changes, excess, err);
     es_free(changes);
-    es_free(sorted);
+    es_free(excess);
     return ok;
 }
 

@@ -107,6 +107,7 @@ double doctor_distance(const es_mat4 *a, const es_mat4 *b);        /* of the ori
 double doctor_rotation(const es_mat4 *a, const es_mat4 *b);        /* between them, rad */
 double doctor_median(double *values, size_t count);                /* reorders; NaN for none */
 double doctor_spread(double *values, size_t count, double median); /* MAD; reorders, overwrites */
+bool doctor_is_size(double width, double height);                  /* of a picture */
 bool doctor_is_reference(const char *name);
 bool doctor_is_picture(const char *from); /* Image, or pixels of it */
 double doctor_column_length(const es_mat4 *m, int column);

@@ -78,7 +78,9 @@ static bool too_far_apart(es_doctor *d, const steps *s, es_error *err) {
 }
 
 bool doctor_check_motion(es_doctor *d, es_error *err) {
-    if (d->frames < 8 || !d->about.width || (!d->placed && d->probe < 0)) return true;
+    if (d->frames < 8 || !doctor_is_size(d->about.width, d->about.height) ||
+        (!d->placed && d->probe < 0))
+        return true;
     size_t n = (size_t)d->frames;
     steps s = {.mm = es_alloc(n, sizeof(double), err),
                .across_mm = es_alloc(n, sizeof(double), err),

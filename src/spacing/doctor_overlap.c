@@ -18,11 +18,12 @@
 #include <string.h>
 
 enum {
-    TABLE = 1 << 19, /* boxes */
-    MOST_SAMPLES = 300000,
+    TABLE = 1 << 17, /* boxes */
+    MOST_SAMPLES = 80000,
     BLOCK = 5 /* pictures that count as one look */
 };
-#define LIT 3.0F      /* grey: cells that are never brighter are outside the field */
+#define LIT 3.0F /* grey: cells that are never brighter are outside the field */
+#define FEW_PAIRS 500.0
 #define LEAST_BOX 1.0 /* mm */
 
 /* One place; looks at it are gathered block by block, in the order of time. */
@@ -176,8 +177,11 @@ static void close_look(overlap *o, box *b) {
 static void add_picture(overlap *o, size_t picture, const es_mat4 *pose) {
     const float *value = o->value + picture * o->cells;
     int32_t block = (int32_t)(picture / BLOCK);
+    const double *m = pose->m;
     for (size_t c = 0; c < o->cells; c++) {
-        es_vec3 at = es_mat4_point(*pose, es_vec3_make(o->u[c], o->v[c], 0));
+        double u = o->u[c], v = o->v[c];
+        es_vec3 at = {m[0] * u + m[1] * v + m[3], m[4] * u + m[5] * v + m[7],
+                      m[8] * u + m[9] * v + m[11]};
         box *b = find_box(o, key_of(at, o->box_mm));
         if (!b) continue;
         if (b->block != block) {
@@ -206,6 +210,7 @@ agreement overlap_measure(overlap *o, const es_mat4 *poses, const uint8_t *use) 
     double vx = o->sxx - o->sx * o->sx / fmax(o->n, 1);
     double vy = o->syy - o->sy * o->sy / fmax(o->n, 1);
     if (o->n > 2 && vx > 0 && vy > 0) a.r = (o->sxy - o->sx * o->sy / o->n) / sqrt(vx * vy);
+    a.r *= o->n / (o->n + FEW_PAIRS); /* a few pairs correlate by chance */
     a.share = samples ? o->n / (double)samples : 0;
     return a;
 }

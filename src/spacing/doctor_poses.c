@@ -14,12 +14,14 @@
 #define JUMP_SPREADS 8.0
 #define JUMP_MM_S 100.0 /* a hand is seldom faster without speeding up first */
 #define JUMP_RAD_S (200 * DEGREE)
-#define MOVING_MM 0.05 /* median step of something that a hand moves */
-#define RUN_STEPS 2    /* so many steps of nothing are a freeze */
+#define MOVING_MM 0.05      /* median step of something that a hand moves */
+#define MOVING_RANGE_MM 5.0 /* and goes so far: a resting marker only trembles */
+#define RUN_STEPS 2         /* so many steps of nothing are a freeze */
 #define REPEATED_SHARE 0.05
 #define REFERENCE_RANGE_MM 10.0
 #define SPIN_RAD_S (60 * DEGREE) /* median angular speed of a wrong unit */
 #define TINY_RAD (5.5 * DEGREE)  /* pi read as degrees, on three axes */
+#define TINY_RANGE_RAD (6 * DEGREE)
 #define FAR_MM 1500.0
 #define LITTLE_RAD (15 * DEGREE)
 
@@ -174,11 +176,12 @@ static void discard_repeats(es_doctor *d, doctor_track *t, const walk *w) {
 
 /* A marker at rest repeats its pose rightly: only what moves can freeze. */
 static bool frozen(es_doctor *d, doctor_track *t, const walk *w, es_error *err) {
-    if (w->count < 8 || !(t->step_mm > MOVING_MM)) return true;
+    if (w->count < 8 || !(t->step_mm > MOVING_MM) || t->range_mm < MOVING_RANGE_MM) return true;
     repeats r = find_repeats(d, w);
     double share = (double)r.steps / (double)(w->count - 1);
     if (!r.runs && share < REPEATED_SHARE) return true;
-    es_finding *f = finding_add(d, "frozen-poses", ES_SEVERITY_WARNING, t->name, err);
+    es_finding *f = finding_add(d, "frozen-poses",
+                                d->pictures ? ES_SEVERITY_WARNING : ES_SEVERITY_NOTE, t->name, err);
     if (!f) return false;
     SAY(f->evidence,
         "%s repeats its pose exactly in %lld of %zu steps (%.0f %%) although it moves %.2g mm a "
@@ -210,11 +213,12 @@ static double excess(const walk *w, const jump_limits *limits, size_t i) {
     return fast ? by : 0;
 }
 
-/* Steps before a jump and after `next` are ordinary. */
+/* Steps before a jump and after `next` are ordinary, and less than half. */
 static bool stands_out(const walk *w, const jump_limits *limits, size_t i, size_t next) {
+    double most = fmin(fmax(w->mm[i] / limits->mm, w->rad[i] / limits->rad) / 2, 1);
     for (size_t k = i < 2 ? 0 : i - 2; k <= next + 1 && k + 1 < w->count; k++) {
         if (k >= i && k < next) continue;
-        if (fmax(w->mm[k] / limits->mm, w->rad[k] / limits->rad) > 1) return false;
+        if (fmax(w->mm[k] / limits->mm, w->rad[k] / limits->rad) > most) return false;
     }
     return true;
 }
@@ -305,7 +309,8 @@ static bool jumped(es_doctor *d, doctor_track *t, const walk *w, es_error *err) 
 
 static bool say_angles(es_doctor *d, const doctor_track *t, bool degrees, const char *evidence,
                        es_error *err) {
-    es_finding *f = finding_add(d, "degrees-radians", ES_SEVERITY_ERROR, t->name, err);
+    es_finding *f = finding_add(d, "degrees-radians",
+                                degrees ? ES_SEVERITY_ERROR : ES_SEVERITY_WARNING, t->name, err);
     if (!f) return false;
     SAY(f->evidence, "%s", evidence);
     SAY(f->cause, degrees ? "angles in degrees were read as radians"
@@ -329,7 +334,7 @@ static bool angles(es_doctor *d, const doctor_track *t, const walk *w, es_error 
     es_mat4 one = es_mat4_identity();
     for (size_t i = 0; i < w->count; i++)
         largest = fmax(largest, doctor_rotation(&one, &t->pose[w->frame[i]]));
-    bool tiny = largest < TINY_RAD && largest > 0.01 * DEGREE && t->range_rad < DEGREE;
+    bool tiny = largest < TINY_RAD && largest > 0.01 * DEGREE && t->range_rad < TINY_RANGE_RAD;
     if (!tiny || t->range_rad <= 1e-4 || t->path_mm < 20) return true;
     snprintf(text, sizeof text,
              "%.100s is never turned by more than %.2f degrees from the tracker's axes, and its "
@@ -427,6 +432,7 @@ static bool little_motion(es_doctor *d, es_error *err) {
     const doctor_track *most = NULL;
     for (int i = 0; i < d->track_count; i++)
         if (d->tracks[i].splits && d->tracks[i].valid > 1 &&
+            strcmp(d->tracks[i].from, d->tracks[i].to) != 0 &&
             (!most || d->tracks[i].range_rad > most->range_rad))
             most = &d->tracks[i];
     if (!most || most->range_rad >= LITTLE_RAD || d->frames < 8) return true;

@@ -67,7 +67,7 @@ static void join_name(const es_doctor_transform *t, char name[ES_NAME_SIZE]) {
 static bool water(es_doctor *d, const char *name, double x, double y, es_error *err) {
     double ratio = y / x;
     bool in_water = ratio >= 0.95 && ratio <= 0.97, apart = fabs(log(ratio)) > SAME_SPACING;
-    if (!in_water && !apart) return true;
+    if ((!in_water && !apart) || fabs(log(ratio)) > 0.3) return true; /* that is no picture */
     es_finding *f = finding_add(d, "water-calibration", ES_SEVERITY_NOTE, name, err);
     if (!f) return false;
     SAY(f->evidence, "%s has %.5g mm along the transducer and %.5g mm along the beam: ratio %.4f",
@@ -195,7 +195,7 @@ static bool against_image(es_doctor *d, const char *name, double x, double y, es
 static bool header(es_doctor *d, es_error *err) {
     double x = d->about.spacing_mm[0], y = d->about.spacing_mm[1];
     const char *where = constant_of(x, y);
-    if (!where || d->about.width < 2) return true;
+    if (!where || !doctor_is_size(d->about.width, d->about.height)) return true;
     /* 1 is how such files say that they do not know. */
     es_severity severity = x == 1 ? ES_SEVERITY_NOTE : ES_SEVERITY_WARNING;
     return say_default(d, "the recording's header", severity, x, y, where, err);
@@ -206,7 +206,7 @@ static bool depth(es_doctor *d, const es_doctor_transform *t, es_error *err) {
     double y = doctor_column_length(&t->matrix, 1), x = doctor_column_length(&t->matrix, 0);
     double deep = y * d->about.height, wide = x * d->about.width;
     bool metres = x < 0.005, plausible = deep >= 10 && deep <= 400 && wide >= 8 && wide <= 500;
-    if (!d->about.height || d->about.width < 16 || metres || plausible) return true;
+    if (!doctor_is_size(d->about.width, d->about.height) || metres || plausible) return true;
     char name[ES_NAME_SIZE];
     join_name(t, name);
     es_finding *f = finding_add(d, "depth-implausible", ES_SEVERITY_WARNING, name, err);

@@ -117,7 +117,8 @@ static bool dropped(es_doctor *d, const steps *t, es_error *err) {
         frames_lost += (int64_t)lround(t->s[i] / t->median) - 1;
     }
     if (!steps_lost) return true;
-    bool many = (double)steps_lost > DROPPED_SHARE * (double)t->count && d->pictures;
+    bool many =
+        steps_lost > 2 && d->pictures && (double)steps_lost > DROPPED_SHARE * (double)t->count;
     es_finding *f =
         finding_add(d, "dropped-frames", many ? ES_SEVERITY_WARNING : ES_SEVERITY_NOTE, "", err);
     if (!f) return false;
