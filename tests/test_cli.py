@@ -357,7 +357,7 @@ class Cli(unittest.TestCase):
         self.assertIn("The STEP file", self.path("k.html").read_text())
         self.assertIn("deviation_mm_rms", self.path("k.json").read_text())
         j = run_json(*scan, "-o", self.path("o.step"), "--open")
-        self.assertEqual((j["step"]["solids"], j["step"]["shells"]), (0, 1))
+        self.assertEqual((j["step"]["solids"], j["step"]["shells"] >= 1), (0, True))
 
     def test_the_knee_of_the_demo_is_near_the_truth(self):
         if "ES_TEST_QUICK" in os.environ:
