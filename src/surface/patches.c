@@ -53,35 +53,41 @@ static void clear_try(patch_job *job) {
 
 /* ---- which patches ------------------------------------------------------------------ */
 
+/* A vertex has as many quads as its sheet crosses edges of a cell, 12 at most. */
+enum { AROUND_MOST = 12 };
+
+/* The widest run of used quads in the circle about a vertex, from `gap`, which is
+ * not used. */
+static void find_widest(const bool used[AROUND_MOST], uint32_t count, uint32_t gap, uint32_t *start,
+                        uint32_t *width) {
+    *start = *width = 0;
+    for (uint32_t i = 1, run = 0; i <= count; i++) {
+        run = used[(gap + i) % count] ? run + 1 : 0;
+        if (run <= *width) continue;
+        *width = run;
+        *start = gap + i + 1 - run;
+    }
+}
+
 /* Around a vertex inside the quads: drops the used quads that are not of its
  * widest fan, so that the surface hangs together by edges. */
 static size_t drop_fans(patch_job *job, uint32_t first) {
     const quad_mesh *q = &job->quads;
-    uint32_t count = q->valence[q->quads[first]], h = first, start = UINT32_MAX;
-    for (uint32_t i = 0; i < count; i++, h = q->twin[quad_previous(h)])
-        if (!job->use[h / 4]) start = h;
-    if (start == UINT32_MAX) return 0;
-    uint32_t widest = 0, run = 0;
-    h = start;
-    for (uint32_t i = 0; i < count; i++, h = q->twin[quad_previous(h)]) {
-        run = job->use[h / 4] ? run + 1 : 0;
-        if (run > widest) widest = run;
+    uint32_t count = q->valence[q->quads[first]], quad[AROUND_MOST], gap = UINT32_MAX, start, width;
+    bool used[AROUND_MOST];
+    if (count > AROUND_MOST) return 0;
+    for (uint32_t i = 0, h = first; i < count; i++, h = q->twin[quad_previous(h)]) {
+        quad[i] = h / 4;
+        used[i] = job->use[quad[i]];
+        if (!used[i]) gap = i;
     }
+    if (gap == UINT32_MAX) return 0;
     size_t dropped = 0;
-    bool kept = false;
-    for (uint32_t i = 0; i < count;) {
-        uint32_t length = 0, at = h;
-        for (; i + length < count && job->use[at / 4]; length++) at = q->twin[quad_previous(at)];
-        bool keep = length == widest && !kept;
-        kept |= keep;
-        for (uint32_t k = 0; k < length; k++, h = q->twin[quad_previous(h)])
-            if (!keep) job->use[h / 4] = false, dropped++;
-        i += length;
-        for (; i < count && !job->use[h / 4] && length == 0; i++, h = q->twin[quad_previous(h)])
-            if (job->use[q->twin[quad_previous(h)] / 4]) {
-                i++, h = q->twin[quad_previous(h)];
-                break;
-            }
+    find_widest(used, count, gap, &start, &width);
+    for (uint32_t i = width; i < count; i++) {
+        uint32_t at = (start + i) % count;
+        dropped += used[at];
+        job->use[quad[at]] = false;
     }
     return dropped;
 }
