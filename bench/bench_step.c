@@ -135,6 +135,7 @@ int main(int argc, char **argv) {
         if (strcmp(argv[i], "--folder") == 0) s.folder = argv[i + 1];
         if (strcmp(argv[i], "--only") == 0) s.only = argv[i + 1];
     }
+    setvbuf(stdout, NULL, _IOLBF, 0);
     printf("tolerance %g mm, meshes of %g mm voxels, one thread, processor seconds; patches to "
            "mesh, then back: RMS, "
            "95 %%, max mm\n%-22s %8s %6s %5s %2s %7s %6s %6s\n",

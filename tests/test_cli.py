@@ -488,6 +488,18 @@ class Cli(unittest.TestCase):
         self.assertLess(j["a_to_b"]["p95_mm"], 0.5)
         self.assertIn("sections", json.loads(self.path("m.json").read_text()))
 
+    def test_the_model_as_step_is_thickened_or_open_and_says_how_far_it_is_off(self):
+        scan = ["model", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--components", 1]
+        j = run_json(*scan, "-o", self.path("k.step"), "--report", self.path("k.html"),
+                     "--step", "smooth", "--step-tolerance", "0.3", "--step-schema", "ap203",
+                     "--step-facets", 9000, "--step-force")
+        self.assertGreaterEqual(j["step"]["solids"], 1) # one, or more where it hangs by a corner
+        self.assertTrue(j["step"]["thickened"])
+        self.assertIn("The STEP file", self.path("k.html").read_text())
+        self.assertIn("deviation_mm_rms", self.path("k.json").read_text())
+        j = run_json(*scan, "-o", self.path("o.step"), "--open")
+        self.assertEqual((j["step"]["solids"], j["step"]["shells"] >= 1), (0, True))
+
     def test_the_knee_of_the_demo_is_near_the_truth(self):
         if "ES_TEST_QUICK" in os.environ:
             self.skipTest("takes minutes under a sanitizer")
@@ -635,6 +647,30 @@ class Cli(unittest.TestCase):
         self.assertTrue(self.path("s.stl").read_text().startswith("solid"))
         j = run_json("surface", volume, "--open", "-o", self.path("s2.ply"))
         self.assertIn("Otsu", j["level_why"])
+
+    def test_surface_writes_step_beside_the_mesh_with_its_deviation(self):
+        write_distance_sphere(self.path("ball.mha"), 20, 1.0)
+        j = run_json("surface", self.path("ball.mha"), "-o", self.path("ball.stl"), "-o",
+                     self.path("ball.step"), "--step", "smooth", "--step-tolerance", "0.1mm",
+                     "--step-schema", "ap242")
+        self.assertEqual(j["outputs"], [str(self.path("ball.stl")), str(self.path("ball.step"))])
+        self.assertEqual(j["step"]["solids"], 1)
+        self.assertTrue(j["step"]["reached"])
+        self.assertLess(j["deviation_mm"]["to_mesh"]["p95_mm"], 0.1)
+        # 1 mm voxels: flat facets take (s/R)^2 of the volume away.
+        self.assertLess(abs(j["step"]["volume_mm3"] / (4 / 3 * math.pi * 20 ** 3) - 1), 2.5e-3)
+        text = self.path("ball.step").read_text("ascii")
+        self.assertIn("AP242_MANAGED", text)
+        self.assertIn("deviation from the mesh RMS", text)
+        j = run_json("surface", self.path("ball.mha"), "-o", self.path("f.stp"), "--step",
+                     "faceted", "--step-facets", 500, "--step-force")
+        self.assertLessEqual(j["step"]["faces"], 500)
+        out = run("surface", self.path("ball.mha"), "-o", self.path("again.step")).stdout
+        self.assertIn("faces to mesh", out)
+        self.refused("surface", "ball.mha", "-o", "x.step", "--step", "faceted", "--step-facets",
+                     60000, status=1, says="60000 facets", leaves_no="x.step")
+        self.refused("surface", "ball.mha", "-o", "x.step", "-o", "x.step", status=2, says="twice")
+        self.refused("surface", "ball.mha", "-o", "x.iges", says="STEP", leaves_no="x.iges")
 
     def test_a_distance_sphere_of_20_mm_is_found_within_20_um(self):
         errors = []

@@ -11,13 +11,17 @@ enum {
     FITS = 4,
     GRIDS = 12,
     SHIFTS = 3,
-    FIRST_PATCHES = 500,
+    START_LEAST = 60,
+    START_MOST = 500,
     DRAWN_STEPS = 5,
     THICKNESS_ROUNDS = 4
 };
 static const double ORDER = 2.3, CELL_MAX_MM = 10;
 /* A surface crosses 1.5 edges of a cubic grid per cell's area, over all directions. */
 static const double QUADS_PER_CELL = 1.5;
+/* Where to begin: what reached 0.12 mm on knees, but not fewer than some patches
+ * over a small piece, nor more than many over a large one. */
+static const double START_CELL_MM = 4, START_TOLERANCE_MM = 0.12;
 static const double SAMPLES_WANTED = 30000;
 
 typedef struct patch_job {
@@ -49,35 +53,41 @@ static void clear_try(patch_job *job) {
 
 /* ---- which patches ------------------------------------------------------------------ */
 
+/* A vertex has as many quads as its sheet crosses edges of a cell, 12 at most. */
+enum { AROUND_MOST = 12 };
+
+/* The widest run of used quads in the circle about a vertex, from `gap`, which is
+ * not used. */
+static void find_widest(const bool used[AROUND_MOST], uint32_t count, uint32_t gap, uint32_t *start,
+                        uint32_t *width) {
+    *start = *width = 0;
+    for (uint32_t i = 1, run = 0; i <= count; i++) {
+        run = used[(gap + i) % count] ? run + 1 : 0;
+        if (run <= *width) continue;
+        *width = run;
+        *start = gap + i + 1 - run;
+    }
+}
+
 /* Around a vertex inside the quads: drops the used quads that are not of its
  * widest fan, so that the surface hangs together by edges. */
 static size_t drop_fans(patch_job *job, uint32_t first) {
     const quad_mesh *q = &job->quads;
-    uint32_t count = q->valence[q->quads[first]], h = first, start = UINT32_MAX;
-    for (uint32_t i = 0; i < count; i++, h = q->twin[quad_previous(h)])
-        if (!job->use[h / 4]) start = h;
-    if (start == UINT32_MAX) return 0;
-    uint32_t widest = 0, run = 0;
-    h = start;
-    for (uint32_t i = 0; i < count; i++, h = q->twin[quad_previous(h)]) {
-        run = job->use[h / 4] ? run + 1 : 0;
-        if (run > widest) widest = run;
+    uint32_t count = q->valence[q->quads[first]], quad[AROUND_MOST], gap = UINT32_MAX, start, width;
+    bool used[AROUND_MOST];
+    if (count > AROUND_MOST) return 0;
+    for (uint32_t i = 0, h = first; i < count; i++, h = q->twin[quad_previous(h)]) {
+        quad[i] = h / 4;
+        used[i] = job->use[quad[i]];
+        if (!used[i]) gap = i;
     }
+    if (gap == UINT32_MAX) return 0;
     size_t dropped = 0;
-    bool kept = false;
-    for (uint32_t i = 0; i < count;) {
-        uint32_t length = 0, at = h;
-        for (; i + length < count && job->use[at / 4]; length++) at = q->twin[quad_previous(at)];
-        bool keep = length == widest && !kept;
-        kept |= keep;
-        for (uint32_t k = 0; k < length; k++, h = q->twin[quad_previous(h)])
-            if (!keep) job->use[h / 4] = false, dropped++;
-        i += length;
-        for (; i < count && !job->use[h / 4] && length == 0; i++, h = q->twin[quad_previous(h)])
-            if (job->use[q->twin[quad_previous(h)] / 4]) {
-                i++, h = q->twin[quad_previous(h)];
-                break;
-            }
+    find_widest(used, count, gap, &start, &width);
+    for (uint32_t i = width; i < count; i++) {
+        uint32_t at = (start + i) % count;
+        dropped += used[at];
+        job->use[quad[at]] = false;
     }
     return dropped;
 }
@@ -383,13 +393,19 @@ static bool try_cell(patch_job *job, double cell, es_patches *patches, es_patch_
     return ok;
 }
 
+static double start_cell(const patch_job *job) {
+    double usual = START_CELL_MM * pow(job->options->tolerance_mm / START_TOLERANCE_MM, 1 / ORDER);
+    double few = sqrt(QUADS_PER_CELL * job->area / START_LEAST);
+    double many = sqrt(QUADS_PER_CELL * job->area / START_MOST);
+    return fmin(CELL_MAX_MM, fmax(many, fmin(usual, few)));
+}
+
 /* The largest cells that reach the tolerance, or the best that may be tried. */
 static bool try_cells(patch_job *job, es_patches *patches, es_patch_report *report, es_error *err) {
     const es_patch_options *o = job->options;
     double least = sqrt(QUADS_PER_CELL * job->area / (double)o->patches_max);
-    double cell = fmin(CELL_MAX_MM, sqrt(QUADS_PER_CELL * job->area / FIRST_PATCHES));
+    double cell = o->cell_mm > 0 ? o->cell_mm : fmax(start_cell(job), least);
     bool found = false;
-    cell = o->cell_mm > 0 ? o->cell_mm : fmax(cell, least);
     for (int i = 0, fits = 0; i < GRIDS && fits < FITS; i++) {
         es_patches next = {0};
         es_patch_report r = {
