@@ -2,12 +2,12 @@
  * runs of pixels that share a voxel are not looked for, their ends are known.
  *
  * The number of pixels before the plane between voxels k - 1 and k of x is a
- * division, done for all 16 planes at once. Sums and counts of the first n pixels
- * stand in a table; what falls between two planes is the difference of two of
- * its entries, for 16 voxels at once. Where y or z change, the row goes on in
- * another row of voxels: since the table rises, an entry that is cut at the
- * entry of that pixel counts just the pixels before it. So each piece of a row
- * adds to 16 voxels in a few instructions, whatever the number of its pixels.
+ * division, done for all 16 planes at once. Between two planes stand at most four
+ * pixels: each voxel takes them into 32 bits of a register, and they are summed
+ * there for 16 voxels at once. Where y or z change, the row goes on in another
+ * row of voxels: sums of the pixels before that one, less what was added already,
+ * are what a piece of the row adds. So each piece adds to 16 voxels in a few
+ * instructions, whatever the number of its pixels.
  *
  * Divisions are made in 32-bit fixed point; where one comes so close to a whole
  * pixel that it cannot be sure, the chunk is left to the kernel that compares
