@@ -119,8 +119,7 @@ static recording record(const hand *h) {
     r.poses = es_pose_track_new(NULL);
     for (size_t k = 0; k < h->count; k++) {
         double t = 0.05 * (double)k;
-        assert_true(
-            es_pose_track_add(r.poses, t, tracked(h, t - h->lag_s, &random), true, NULL));
+        assert_true(es_pose_track_add(r.poses, t, tracked(h, t - h->lag_s, &random), true, NULL));
         r.lines[k] = (es_wall_line){.index = (int64_t)k, .time_s = t};
         bool wild = es_random_uniform(&random) < h->outliers;
         for (int e = 0; e < 2; e++) {
@@ -192,7 +191,8 @@ static void the_aim_is_reached_over_fifty_hands_and_intervals_hold(void **state)
         es_mat4 truth = true_image_to_probe(&h, true);
         shift += fabs(result.image_to_probe.m[7] - truth.m[7]) <= result.translation_ci95_mm[1];
         turn += misses[k] <= result.target_ci95_mm;
-        if (getenv("ES_TEST_TALK")) print_message("miss %.3f ci %.3f\n", misses[k], result.target_ci95_mm);
+        if (getenv("ES_TEST_TALK"))
+            print_message("miss %.3f ci %.3f\n", misses[k], result.target_ci95_mm);
     }
     qsort(misses, RUNS, sizeof *misses, by_size);
     print_message("target error at 50 mm: median %.2f mm, worst %.2f; covered: scale %d, "
@@ -212,7 +212,8 @@ static void a_lag_is_found_with_the_rest(void **state) {
         double miss;
         h.lag_s = 0.13 * (k - 1) - 0.02;
         if (!solve(&h, &FREE, &miss, &result, &err)) fail_msg("%s", err.message);
-        print_message("lag %.4f true %.4f ci %.4f miss %.2f\n", result.lag_s, h.lag_s, result.lag_ci95_s, miss);
+        print_message("lag %.4f true %.4f ci %.4f miss %.2f\n", result.lag_s, h.lag_s,
+                      result.lag_ci95_s, miss);
         assert_true(fabs(result.lag_s - h.lag_s) < 0.01); /* a fifth of the picture's interval */
         assert_true(fabs(result.lag_s - h.lag_s) < 2 * result.lag_ci95_s);
         assert_true(miss < 2);

@@ -460,7 +460,8 @@ const command command_simulate = {
     .usage = "-o FILE.igs.mha [options]",
     .description =
         "Objects are signed distances (a knee with real dimensions, simple solids, an abdomen "
-        "phantom with a 20 mm cyst and a 30 mm ball, the floor of a water tank); the probe is moved by a hand, tracked with "
+        "phantom with a 20 mm cyst and a 30 mm ball, the floor of a water tank); the probe is "
+        "moved by a hand, tracked with "
         "noise and lag. The pictures show bone edge, shadow, layers and speckle. The same options "
         "and seed give the same bytes. With --screen, a scanner's whole screen (fan or linear "
         "field, ruler, words) with a known pixel spacing, to try echosolid spacing on; the .xml "

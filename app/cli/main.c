@@ -15,6 +15,7 @@ const command *const commands[] = {
     &command_calibrate_landmarks,
     &command_calibrate_lag,
     &command_calibrate_wall,
+    &command_calibrate, /* after its methods: they are looked for first */
     &command_reconstruct,
     &command_model,
     &command_surface,

@@ -159,12 +159,12 @@ typedef struct es_wall_line {
 
 typedef struct es_wall_options {
     double spacing_mm[2]; /* of the pixels, when it is known; 0: found */
-    bool isotropic;     /* one scale for both axes */
-    bool lag_free;      /* the lag is found too */
-    double lag_s;       /* else this one: tracker's stamp minus video's */
-    double lag_range_s; /* looked for in -range .. range */
-    double max_gap_s;   /* poses further apart are not bridged */
-    double limit_mm;    /* a result expected to be worse is refused; INFINITY: any */
+    bool isotropic;       /* one scale for both axes */
+    bool lag_free;        /* the lag is found too */
+    double lag_s;         /* else this one: tracker's stamp minus video's */
+    double lag_range_s;   /* looked for in -range .. range */
+    double max_gap_s;     /* poses further apart are not bridged */
+    double limit_mm;      /* a result expected to be worse is refused; INFINITY: any */
 } es_wall_options;
 #define ES_WALL_DEFAULTS                                                                           \
     { .lag_free = true, .lag_range_s = 1.5, .max_gap_s = 0.5, .limit_mm = 2 }
@@ -200,9 +200,9 @@ typedef struct es_wall_result {
     double spacing_mm[2], spacing_ci95_mm[2];
     double lag_s, lag_ci95_s; /* 0 wide when given, as the spacing's */
     double translation_ci95_mm[3], rotation_ci95_rad[3];
-    es_vec3 floor_normal; /* in the reference, towards the probe */
-    double floor_mm;      /* normal . p of its points */
-    double rms_mm;        /* of the used lines' ends from the floor, in the picture */
+    es_vec3 floor_normal;  /* in the reference, towards the probe */
+    double floor_mm;       /* normal . p of its points */
+    double rms_mm;         /* of the used lines' ends from the floor, in the picture */
     double target_ci95_mm; /* of a point where the lines lie: its miss is less, 19 times of 20 */
     double condition;
     es_wall_parameter parameters[ES_WALL_PARAMETERS];
