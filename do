@@ -9,7 +9,7 @@ usage() {
 usage: ./do WORD
   demo [FILE [--config XML]]  build, simulate a knee (or take FILE) and make out/: model, volume, report
   test [--long]               build and run every test; --long fuzzes for a minute each
-  bench [NAME]                measure speed (reconstruct) or truth (accuracy, spacing)
+  bench [NAME]                measure speed (reconstruct, fill) or truth (accuracy, spacing)
   build                       leave the program at build/echosolid
   docs                        make docs/commands.md, the man page and completion again
   format                      clang-format over all sources
@@ -21,7 +21,8 @@ BUILD_PACKAGES="gcc g++ libc6-dev cmake ninja-build pkg-config zlib1g-dev libpng
     libzip-dev libmatio-dev libhdf5-dev libopenjp2-7-dev libdcmtk-dev libavformat-dev libavcodec-dev
     libavutil-dev libswscale-dev libkissfft-dev"
 TEST_PACKAGES="libcmocka-dev clang libclang-rt-14-dev clang-format shellcheck python3 python3-vtk9
-    man-db python3-numpy python3-pydicom python3-h5py python3-scipy dcmtk libgdcm-tools ffmpeg"
+    man-db python3-numpy python3-pydicom python3-h5py python3-scipy dcmtk libgdcm-tools ffmpeg
+    libocct-data-exchange-dev"
 
 # What runs under the thread sanitizer.
 THREADED_TESTS="test_base_pool test_pipeline_setup test_recon_volume test_recon_distance
@@ -173,12 +174,12 @@ tests() {
 bench() {
     build OFF
     name=${1:-reconstruct}
-    [ -x "build/bench/bench_$name" ] || {
-        echo "no bench called $name; there is: $(find build/bench -type f -name 'bench_*')" >&2
-        exit 2
-    }
     [ $# -gt 0 ] && shift
-    "build/bench/bench_$name" "$@"
+    if [ -x "build/bench/bench_$name" ]; then
+        "build/bench/bench_$name" "$@"
+    else
+        build/echosolid bench "$name" "$@"
+    fi
 }
 
 docs() {

@@ -61,7 +61,7 @@ static const source_name row_names[SOURCE_ROWS] = {
     {"fan, aspect", 0},
     {"linear aperture", 0.01},
     {"rows, said to be exact", 0.015},
-    {"rows, any", 0},
+    {"rows, exact or a bound", 0},
     {"ticks", 0.004},
     {"fan-radius", 0},
     {"fan-depth", 0},
@@ -151,8 +151,12 @@ static void judge_rows(const es_screen *s, const es_rows_found *found, judgement
     mark *any = &j->marks[ROWS_ANY];
     any->finding = MISSING;
     if (!found->found) return;
-    *any = compare(found->bottom - found->top, truth.v1 - truth.v0, found->sigma);
-    if (found->exact) j->marks[ROWS_EXACT] = *any;
+    double rows = found->bottom - found->top, true_rows = truth.v1 - truth.v0;
+    *any = compare(rows, true_rows, found->sigma);
+    if (found->exact)
+        j->marks[ROWS_EXACT] = *any;
+    else /* a bound: judged by whether it holds */
+        *any = (mark){rows < 1.03 * true_rows ? FOUND : WRONG, 0, found->sigma / true_rows};
 }
 
 /* Marks that are on the picture. */

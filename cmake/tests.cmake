@@ -6,6 +6,20 @@ set(ES_TEST_DATA "${ES_DATA}" CACHE PATH "real recordings; tests that need them 
 set(ES_TEST_ENVIRONMENT "ES_TEST_DATA=${ES_TEST_DATA}" "ES_TEST_SOURCE=${CMAKE_SOURCE_DIR}"
     "ES_TEST_BINARY=${CMAKE_BINARY_DIR}/echosolid" "ECHOSOLID_MODULES=${CMAKE_BINARY_DIR}")
 
+# The judge of STEP files, where Open CASCADE is installed; its tests skip without.
+find_path(OCCT_INCLUDE STEPCAFControl_Reader.hxx PATH_SUFFIXES opencascade)
+find_library(OCCT_TKXDESTEP TKXDESTEP)
+find_path(OCCT_RESOURCES XSTEPResource/STEP PATHS /usr/share/opencascade/resources)
+if(OCCT_INCLUDE AND OCCT_TKXDESTEP AND OCCT_RESOURCES)
+  add_executable(oracle_step tests/oracle_step.cc)
+  target_include_directories(oracle_step SYSTEM PRIVATE ${OCCT_INCLUDE})
+  target_link_libraries(oracle_step PRIVATE TKXDESTEP TKSTEP TKXSBase TKXCAF TKLCAF TKCDF TKCAF
+                        TKShHealing TKTopAlgo TKBRep TKGeomBase TKG3d TKG2d TKMath TKernel)
+  set_target_properties(oracle_step PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  list(APPEND ES_TEST_ENVIRONMENT "ES_STEP_ORACLE=${CMAKE_BINARY_DIR}/tests/oracle_step"
+       "ES_STEP_RESOURCES=${OCCT_RESOURCES}/XSTEPResource")
+endif()
+
 file(GLOB ES_TESTS CONFIGURE_DEPENDS tests/test_*.c)
 foreach(file IN LISTS ES_TESTS)
   get_filename_component(name ${file} NAME_WE)

@@ -8,19 +8,23 @@ import sys
 
 ROOT = pathlib.Path(os.environ.get("ES_TEST_SOURCE", pathlib.Path(__file__).parent.parent))
 SIBLINGS = {"format", "spacing", "calib", "recon", "bone", "surface", "cad", "track", "simulate"}
-BELOW = {"base": set(), "geom": {"base"}, "image": {"base", "geom"},
+BELOW = {"base": set(), "geom": {"base", "patches"}, "image": {"base", "geom"},
          "picture": {"base", "geom", "image"}}
 for room in SIBLINGS:
-    BELOW[room] = {"base", "geom", "image", "picture"}
-BELOW["pipeline"] = {"base", "geom", "image", "picture", "report", "compat", "doctor", "judge",
+    BELOW[room] = {"base", "geom", "image", "picture", "patches"}
+BELOW["patches"] = {"base", "geom"}  # a second header of geom
+BELOW["pipeline"] = {"base", "geom", "image", "picture", "patches", "solid", "report", "compat",
+                     "doctor", "judge", "bone_flow",
                      "calibration"} | SIBLINGS
 BELOW["calibration"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["live"] = BELOW["pipeline"]
 BELOW["judge"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
+BELOW["bone_flow"] = BELOW["judge"]  # a third one
 BELOW["recon"].add("compat")
 BELOW["compat"] = {"base", "geom", "image", "picture", "recon"}  # a second header of recon
 BELOW["doctor"] = BELOW["spacing"] | {"spacing"}  # a second header of spacing
 BELOW["spacing"].add("doctor")
+BELOW["solid"] = {"base", "cad", "surface"}  # a second header of the pipeline
 BELOW["report"] = {"base", "geom", "image", "picture"}  # a header of the pipeline
 
 # What only one room may touch: the library beside its door.

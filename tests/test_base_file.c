@@ -381,6 +381,28 @@ static void a_digest_sees_every_byte_and_nothing_else(void **state) {
     es_free(bytes);
 }
 
+static void a_folder_and_a_choice_have_digests_too(void **state) {
+    (void)state;
+    char whole[33], again[33], file[33], chosen[33], name[80];
+    write_plain(a_path, "one");
+    write_plain(b_path, "two");
+    assert_true(es_input_digest(folder, whole, NULL));
+    assert_true(es_input_digest(folder, again, NULL));
+    assert_string_equal(whole, again);
+    snprintf(name, sizeof name, "%s/frame%%04d.png", folder);
+    assert_true(es_input_digest(name, again, NULL));
+    assert_string_equal(whole, again);
+    snprintf(name, sizeof name, "%s#3", a_path);
+    assert_true(es_input_digest(name, chosen, NULL) && es_file_digest(a_path, file, NULL));
+    assert_string_equal(chosen, file);
+    write_plain(b_path, "twa");
+    assert_true(es_input_digest(folder, again, NULL));
+    assert_string_not_equal(whole, again);
+    es_error err = {0};
+    assert_false(es_input_digest("/tmp/es-no/such/file", again, &err));
+    assert_int_equal(err.code, ES_IO);
+}
+
 /* ---- names ---------------------------------------------------------------------------------- */
 
 static void suffixes_are_compared_without_case(void **state) {
@@ -439,6 +461,7 @@ int main(void) {
         FILE_TEST(what_cannot_be_read_is_reported),
         FILE_TEST(a_digest_is_the_published_one),
         FILE_TEST(a_digest_sees_every_byte_and_nothing_else),
+        FILE_TEST(a_folder_and_a_choice_have_digests_too),
         FILE_TEST(suffixes_are_compared_without_case),
         FILE_TEST(names_are_taken_beside_a_file),
     };

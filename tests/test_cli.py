@@ -65,6 +65,9 @@ class Cli(unittest.TestCase):
             run("simulate", "--scene", "floor", *more, "--frames", "240", "--image-size", "256,512",
                 "--pose-noise", "0.2mm", "--threads", 2, "--truth-spacing", "4mm", "-o",
                 f"{name}.igs.mha", "-q", cwd=cls.folder)
+        for name, seed in (("wires", 1), ("check", 2)):
+            run("simulate", "--scene", "nwire", "--frames", "60", "--lag", "60ms", "--pose-noise",
+                "0.1mm", "--seed", seed, "-o", f"{name}.igs.mha", "-q", cwd=cls.folder)
         run("reconstruct", "scan.igs.mha", "--config", "scan.xml", "-o", "volume.mha", "-q",
             cwd=cls.folder)
         run("model", "scan.igs.mha", "--config", "scan.xml", "--truth", "scan.seen.ply", "-o",
@@ -215,6 +218,55 @@ class Cli(unittest.TestCase):
         run("calibrate landmarks", "--points", self.folder / "touched.fcsv", status=2)
         run("calibrate landmarks", "--config", config, status=2)
 
+    def test_a_simulated_wire_phantom_gives_its_image_to_probe(self):
+        folder = self.folder
+        truth = run_json("simulate", "--scene", "nwire", "--frames", "2", "-o",
+                         folder / "truth.igs.mha")
+        found = run_json("calibrate nwire", folder / "wires.igs.mha", "--validation",
+                         folder / "check.igs.mha", "--config", folder / "wires.xml", "--lag", "free",
+                         "-o", folder / "wired.xml", "--report", folder / "wired.html", "--picture",
+                         folder / "wired.png", "--temperature", "20", "--max-gap", "0.4s", "--tool",
+                         "Probe", "--reference", "Reference")
+        # 0.1 mm of pose noise leave less than this at the picture's corner
+        for k in range(12):
+            weight = 300 if k % 4 < 2 else 1
+            self.assertAlmostEqual(found["image_to_probe"][k], truth["image_to_probe"][k],
+                                   delta=2 if k % 4 == 2 else 0.8 / weight)
+        self.assertAlmostEqual(found["lag_s"], 0.06, delta=0.03)
+        self.assertLess(found["validation_m95_mm"], 0.5)
+        self.assertLess(found["validation_2d_rms_mm"], 0.5)
+        self.assertGreaterEqual(found["frames_used"], 50)
+        self.assertFalse(found["bath_speed_assumed"])
+        self.assertIn('From="Image"', (folder / "wired.xml").read_text())
+        page = (folder / "wired.html").read_text()
+        for word in ("Speed of sound", "Frames used", "data:image/png", "<svg"):
+            self.assertIn(word, page)
+        self.assertEqual((folder / "wired.png").read_bytes()[:4], b"\x89PNG")
+
+    def test_a_wire_calibration_says_what_is_wrong(self):
+        folder, wires = self.folder, self.folder / "wires.igs.mha"
+        config = folder / "wires.xml"
+        same = run_json("calibrate nwire", wires, "--phantom", "fcal-1.2", "--phantom-to-reference",
+                        config, "--isotropic", "--lag", "0.06", "--speed", "1500")
+        self.assertEqual(same["spacing_mm"][0], same["spacing_mm"][1])
+        self.assertTrue(same["cross_validated"])
+        run("calibrate nwire", wires, status=2)
+        run("calibrate nwire", wires, "--phantom", "fcal-1.2", status=2)
+        run("calibrate nwire", wires, "--config", config, "--phantom", "nobody", status=2)
+        run("calibrate nwire", wires, "--config", config, "--lag", "soon", status=2)
+        run("calibrate nwire", wires, "--config", config, "--speed", "1480", "--temperature", "20",
+            status=2)
+        other = self.refused("calibrate nwire", wires, "--config", config, "--phantom", "fcal-2.0",
+                             "-o", "other.xml", says="wires", leaves_no="other.xml")
+        self.assertIn("step", other)
+        # half a millisecond a pose step: a wrong lag spoils the fit, and is said
+        late = ("calibrate nwire", wires, "--config", config, "--lag", "1.5", "-o", "late.xml")
+        self.refused(*late, says="--force", leaves_no="late.xml")
+        run(*late, "--force", cwd=folder)
+        self.assertTrue((folder / "late.xml").exists())
+        self.refused("calibrate nwire", "touches.igs.mha", "--config", config, "--tool", "Stylus",
+                     "--reference", "Tracker", status=1)
+
     def test_the_examples_of_every_help_run(self):
         folder = str(self.folder) + "-examples"
         for command in ["simulate", "reconstruct", "model", "surface", "convert", "compare", "info",
@@ -301,9 +353,25 @@ class Cli(unittest.TestCase):
         self.assertAlmostEqual(j["duration_s"], 119 / 25, places=6)
         names = {t["name"]: t["valid"] for t in j["transforms"]}
         self.assertEqual(names["ProbeToTracker"], 120)
+        self.assertAlmostEqual(j["rate_hz"], 25, places=6)
+        self.assertGreater(j["transforms"][0]["path_mm"], 1)
+        self.assertIn(j["spacing_verdict"]["verdict"], ("known", "unknown"))
+        self.assertEqual(j["doctor"]["errors"], 0)
+        quick = run_json("info", self.path("scan.igs.mha"), "--quick")
+        self.assertEqual((quick["spacing_verdict"], quick["doctor"]), (None, None))
+        self.assertEqual(quick["frames"], 120)
         j = run_json("info", self.path("volume.mha"))
         self.assertEqual((j["kind"], len(j["size"])), ("volume", 3))
         self.assertTrue(run_json("info", self.path("knee.stl"))["check"]["closed"])
+
+    def test_info_writes_a_contact_sheet_of_a_recording_alone(self):
+        run("info", self.path("scan.igs.mha"), "--quick", "--picture", self.path("sheet.png"))
+        head = open(self.path("sheet.png"), "rb").read(24)
+        self.assertEqual(head[:8], b"\x89PNG\r\n\x1a\n")
+        width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+        # 4 x 3 cells of 240 x 240 (the frames are square), labels of 14, gaps of 6
+        self.assertEqual((width, height), (4 * 246 + 6, 3 * 260 + 6))
+        self.refused("info", "knee.stl", "--picture", "none.png", status=2, leaves_no="none.png")
 
     def test_reconstruct_json_has_the_stable_keys(self):
         j = run_json("reconstruct", self.path("scan.igs.mha"), "--config", self.path("scan.xml"),
@@ -463,6 +531,24 @@ class Cli(unittest.TestCase):
                      says="stick:LENGTH")
         self.refused(*scan, "-o", self.path("r2.mha"), "--fill", "stick:400", status=2)
 
+    def test_the_bench_measures_each_kernel_and_keeps_its_names(self):
+        j = run_json("bench", "reconstruct", "--quick", "--frames", "8", "--only",
+                     "SYN0,nearest,mean,1")
+        self.assertGreater(j["bandwidth_gb_s"], 0)
+        self.assertEqual(j["rows"][0]["kernel"], "scalar")
+        for row in j["rows"]:
+            self.assertEqual((row["workload"], row["interpolation"], row["compounding"],
+                              row["threads"]), ("SYN0", "nearest", "mean", 1))
+            self.assertGreater(row["ms_per_frame"], 0)
+            self.assertGreater(row["ms_per_frame_plain"], 0)
+        j = run_json("bench", "reconstruct", "-q", "--frames", "4", "--best", "--instructions",
+                     "--only", "path-100mm")
+        self.assertEqual([row["ms_per_frame_plain"] for row in j["rows"]], [None])
+        bench = ["bench", "reconstruct", "--best", "--frames", "2"]
+        self.refused(*bench, "--only", "SYN7", status=2, says="SYN7")
+        self.refused(*bench, "--sequence", self.path("scan.igs.mha"), status=2, says="820 x 616")
+        self.refused("bench", "nothing", status=2, says="reconstruct")
+
     def test_the_compatible_mode_reproduces_the_reference_volumes(self):
         plus = DATA / "plus"
         if not plus.exists():
@@ -511,13 +597,24 @@ class Cli(unittest.TestCase):
         self.assertEqual(self.path("b.igs.mha").read_bytes(), self.path("c.igs.mha").read_bytes())
         self.assertNotEqual(self.path("b.igs.mha").read_bytes(), self.path("d.igs.mha").read_bytes())
 
+    def test_a_part_of_the_pictures_can_be_converted(self):
+        run("simulate", "--screen", "c5-2r60-b", "--frames", 4, "-o", self.path("whole.igs.mha"), "-q")
+        run("convert", self.path("whole.igs.mha"), self.path("part.igs.mha"), "--crop",
+            "100,50,200,220", "--grey")
+        part = run_json("info", self.path("part.igs.mha"))
+        self.assertEqual((part["width"], part["height"]), (200, 220))
+        self.assertEqual(part["fields"]["EchosolidCropOrigin"], "100 50")
+        run("convert", self.path("whole.igs.mha"), self.path("bare.igs.mha"), "--echoes-only")
+        self.refused("convert", "whole.igs.mha", "x.igs.mha", "--crop", "500,0,200,10", status=2,
+                     says="does not lie", leaves_no="x.igs.mha")
+
     def test_a_screen_comes_with_its_truth_and_its_claim(self):
-        j = run_json("simulate", "--screen", "c5-2r60-b", "--frames", 3, "-o", self.path("s.igs.mha"))
+        j = run_json("simulate", "--screen", "c5-2r60-b", "--frames", 3, "-o", self.path("screen.igs.mha"))
         # 150 mm under the middle of a face that is 60 (1 - cos 30) mm high, on 512 rows.
         self.assertAlmostEqual(j["spacing_mm"][1], 158.0385 / 512, places=5)
         self.assertEqual((j["claimed_mm"], j["depth_mm"], j["radius_mm"]), (0.2, 150, 60))
-        self.assertIn('Matrix="0.2 0 0 0  0 0.2 0 0', self.path("s.xml").read_text())
-        info = run_json("info", self.path("s.igs.mha"))
+        self.assertIn('Matrix="0.2 0 0 0  0 0.2 0 0', self.path("screen.xml").read_text())
+        info = run_json("info", self.path("screen.igs.mha"))
         self.assertEqual((info["frames"], info["width"], info["height"]), (3, 512, 512))
         for threads in (1, 2):
             run("simulate", "--screen", 7, "-o", self.path(f"s{threads}.igs.mha"), "--threads", threads)

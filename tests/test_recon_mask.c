@@ -52,14 +52,12 @@ static void clear_scene(scene *s) {
     es_image_clear(&s->mask);
 }
 
-static es_volume *reconstruct(const scene *s, int threads) {
+static es_volume *reconstruct(const scene *s, es_pool *pool) {
     es_error err = {0};
     const es_image *images[FRAMES] = {&s->images[0], &s->images[1]};
-    es_pool *pool = es_pool_new(threads, NULL);
     es_volume *volume = es_volume_new(&s->options, pool, &err);
     if (!volume || !es_volume_insert(volume, images, s->poses, FRAMES, &err))
         fail_msg("%s", err.message);
-    es_pool_free(pool);
     return volume;
 }
 
@@ -80,7 +78,8 @@ static bool is_clipped(const scene *s, int u, int v) {
 
 /* Against the sums written out: both interpolations give the pixel itself here. */
 static void check_scene(const scene *s, int threads) {
-    es_volume *volume = reconstruct(s, threads);
+    es_pool *pool = es_pool_new(threads, NULL);
+    es_volume *volume = reconstruct(s, pool);
     es_bricks *bricks = es_volume_bricks(volume, NULL);
     uint64_t kept = 0, ignored = 0;
     for (int y = 0; y < HEIGHT; y++)
@@ -107,6 +106,7 @@ static void check_scene(const scene *s, int threads) {
     assert_int_equal(stats.pixels_ignored, ignored);
     es_bricks_free(bricks);
     es_volume_free(volume);
+    es_pool_free(pool);
 }
 
 static void a_voxel_is_the_mean_of_its_pixels_by_their_weights(void **state) {
@@ -147,7 +147,7 @@ static void pixels_of_weight_0_are_not_seen(void **state) {
         memset(s.mask.data, 0, WIDTH * HEIGHT);
         /* Not even where they are no numbers. */
         for (int p = 0; p < WIDTH * HEIGHT; p++) ((float *)s.images[0].data)[p] = NAN;
-        es_volume *volume = reconstruct(&s, 1);
+        es_volume *volume = reconstruct(&s, NULL);
         es_grid_info info;
         es_error err = {0};
         assert_false(es_volume_grid_info(volume, &info, &err));
@@ -158,7 +158,7 @@ static void pixels_of_weight_0_are_not_seen(void **state) {
 }
 
 static void *values_of(const scene *s, size_t *bytes) {
-    es_volume *volume = reconstruct(s, 1);
+    es_volume *volume = reconstruct(s, NULL);
     es_grid_info info;
     assert_true(es_volume_grid_info(volume, &info, NULL));
     size_t voxels = (size_t)(info.size[0] * info.size[1] * info.size[2]);

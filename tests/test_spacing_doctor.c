@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "doctor_defects.h"
-#include "echosolid/pipeline.h"
+#include "echosolid/judge.h"
 
 /* Small pictures keep the test short; the sphere has overlapping sweeps, without
  * which no reading of the poses can be told from another. */
@@ -181,7 +181,8 @@ static const struct {
     {"SpinePhantomFreehand.igs.mha", "Config_VolumeReconstruction_SpinePhantom_NN_MEAN.xml",
      "frame-gaps"},
     {"BoneUltrasound_L14.igs.mha", NULL, ""},
-    {"BoneUltrasound_L14.igs.mha", "BoneUltrasound_L14_config.xml", "spacing-contradicts-itself"},
+    {"BoneUltrasound_L14.igs.mha", "BoneUltrasound_L14_config.xml",
+     "spacing-contradicts-itself spacing-contradicts-image"},
     {"fCal_Test_Calibration_3NWires.igs.mha", NULL, ""},
     {"fCal_Test_Calibration_3NWires.igs.mha", "PlusDeviceSet_fCal_Sim_VolumeReconstruction.xml",
      "lag"},
@@ -263,10 +264,18 @@ static void real_recordings_have_the_findings_that_are_known(void **state) {
             print_message("skipped: ES_TEST_DATA has no plus/sequences/%s\n", path);
             skip();
         }
+        es_judge_request judge;
+        es_judgement spacing = {0};
+        es_judge_request_init(&judge);
+        judge.plus = plus;
+        judge.config = real[i].config;
         es_checkup checkup = {.source = source, .plus = plus, .plus_path = plus ? config : NULL};
+        checkup.judge = &judge;
+        checkup.judgement = &spacing;
         es_doctor *doctor = es_checkup_run(&checkup, &findings, &err);
         if (!doctor) fail_msg("%s", err.message);
         compare(i, &findings);
+        es_judgement_clear(&spacing);
         es_doctor_free(doctor);
         es_findings_clear(&findings);
         es_source_free(source);

@@ -118,7 +118,7 @@ bool app_origin_make(app_origin *origin, const command *cmd, const void *options
         if (!inputs[i]) continue;
         int k = origin->input_count++;
         origin->inputs[k] = inputs[i];
-        if (!es_file_digest(inputs[i], origin->digests[k], err)) {
+        if (!es_input_digest(inputs[i], origin->digests[k], err)) {
             app_origin_clear(origin);
             return false;
         }

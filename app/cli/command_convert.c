@@ -1,39 +1,62 @@
 /* echosolid convert: a recording, a volume or a mesh in another format. */
+#include <math.h>
 #include <string.h>
 
+#include "echosolid/judge.h"
 #include "recording.h"
 
 typedef struct convert_options {
     common_options common;
-    bool raw;
+    bool raw, echoes_only, grey;
+    double crop[4]; /* u, v, width, height; NaN first: not given */
     int64_t level;
     const char *config;
     recording_options recording;
 } convert_options;
 
-static const opt table[] = {{.name = "raw",
-                             .type = OPT_FLAG,
-                             .offset = offsetof(convert_options, raw),
-                             .help = "do not compress"},
-                            {.name = "level",
-                             .type = OPT_INT,
-                             .low = 1,
-                             .high = 9,
-                             .fallback = "1",
-                             .offset = offsetof(convert_options, level),
-                             .help = "effort of the compression"},
-                            {.name = "config",
-                             .letter = 'c',
-                             .type = OPT_TEXT,
-                             .value = "XML",
-                             .offset = offsetof(convert_options, config),
-                             .help = "PLUS device-set file whose ImageToProbe helps to read "
-                                     "--poses"},
-                            RECORDING_OPTIONS(convert_options, recording),
-                            {.name = NULL}};
+static const opt table[] = {
+    {.name = "raw",
+     .type = OPT_FLAG,
+     .offset = offsetof(convert_options, raw),
+     .help = "do not compress"},
+    {.name = "level",
+     .type = OPT_INT,
+     .low = 1,
+     .high = 9,
+     .fallback = "1",
+     .offset = offsetof(convert_options, level),
+     .help = "effort of the compression"},
+    {.name = "config",
+     .letter = 'c',
+     .type = OPT_TEXT,
+     .value = "XML",
+     .offset = offsetof(convert_options, config),
+     .help = "PLUS device-set file whose ImageToProbe helps to read "
+             "--poses"},
+    {.name = "crop",
+     .type = OPT_NUMBERS,
+     .unit = UNIT_PX,
+     .low = 0,
+     .high = 65535,
+     .count = 4,
+     .value = "U,V,W,H",
+     .offset = offsetof(convert_options, crop),
+     .help = "keep this part of every picture; transforms of Image in the recording move with it"},
+    {.name = "echoes-only",
+     .type = OPT_FLAG,
+     .offset = offsetof(convert_options, echoes_only),
+     .help = "find the field of the echoes and blacken what lies outside of it: names, numbers, "
+             "the scanner's interface"},
+    {.name = "grey",
+     .type = OPT_FLAG,
+     .offset = offsetof(convert_options, grey),
+     .help = "colour to grey (Rec. 601)"},
+    RECORDING_OPTIONS(convert_options, recording),
+    {.name = NULL}};
 
 static const char *const examples[] = {
     "echosolid convert scan.igs.mha scan.igs.nrrd",
+    "echosolid convert scan.igs.mha plain.igs.mha --echoes-only --grey",
     "echosolid convert scan.igs.mha scan.npz",
     "echosolid convert scan.igs.mha posed.igs.mha --poses scan.csv --config scan.xml",
     "echosolid convert volume.mha volume.nii.gz",
@@ -125,6 +148,48 @@ static bool list_losses(es_source *source, const char *to, es_error *err) {
     return ok && es_source_rewind(source, err);
 }
 
+/* ---- a part of the pictures ------------------------------------------------------ */
+
+static bool find_echoes(es_source *source, es_image *mask, es_error *err) {
+    es_judge_request request;
+    es_judgement judgement = {0};
+    es_judge_request_init(&request);
+    bool ok = es_judge(source, &request, &judgement, err) && es_judge_mask(&judgement, mask, err);
+    es_judgement_clear(&judgement);
+    return ok;
+}
+
+static void tell_crop(const convert_options *o, const es_window *w) {
+    if (w->u0 || w->v0)
+        app_note(&o->common,
+                 "cropped at %u, %u: transforms of Image in the recording were moved; in a "
+                 "configuration, ImageToProbe must become ImageToProbe * translation(%u, %u, 0)",
+                 w->u0, w->v0, w->u0, w->v0);
+}
+
+/* The source itself where nothing of the kind was asked for. */
+static es_source *window_source(const convert_options *o, es_source *source, es_error *err) {
+    bool crop = !isnan(o->crop[0]);
+    es_window window = {.grey = o->grey};
+    es_image mask = {0};
+    if (!crop && !o->echoes_only && !o->grey) return source;
+    if (crop) {
+        window.u0 = (uint32_t)o->crop[0], window.v0 = (uint32_t)o->crop[1];
+        window.width = (uint32_t)o->crop[2], window.height = (uint32_t)o->crop[3];
+    }
+    bool ok = !crop || (window.width > 0 && window.height > 0) ||
+              es_fail(err, ES_USAGE, "--crop: width and height must be above 0");
+    if (ok && o->echoes_only) {
+        ok = find_echoes(source, &mask, err);
+        window.keep = &mask;
+    }
+    if (!ok) es_source_free(source);
+    es_source *cut = ok ? es_source_window(source, &window, err) : NULL;
+    if (cut) tell_crop(o, &window);
+    es_image_clear(&mask);
+    return cut;
+}
+
 static int convert_recording(const convert_options *o, const char *const *files) {
     es_error err = {0};
     es_sequence_options options = {.compress = !o->raw, .level = (int)o->level};
@@ -134,6 +199,7 @@ static int convert_recording(const convert_options *o, const char *const *files)
     es_source *source = NULL;
     if (es_sequence_can_write(files[1], &err))
         source = app_open_recording_config(files[0], &o->recording, o->config, &o->common, &err);
+    if (source) source = window_source(o, source, &err);
     if (source && list_losses(source, files[1], &err))
         sink = es_sequence_create(files[1], es_source_info(source), &options, &err);
     if (sink && pump(o, source, sink, &frames, &err))
@@ -184,7 +250,10 @@ const command command_convert = {
         "(.igs.mha and so on); every frame's transforms, times and own fields are kept, and the "
         "pictures are written in MF orientation; --poses joins a table of poses to them. Also "
         ".dcm, .npy, .npz, .h5 and, for a name that ends in /, a folder of PNG: what these cannot "
-        "hold is listed first. FROM may be anything that docs/files.md names: DICOM files and "
+        "hold is listed first. --crop, --echoes-only and --grey take a part of the pictures; what "
+        "DICOM files say of the patient never gets into an output, except where it is drawn in the "
+        "picture: --echoes-only takes that away too. FROM may be anything that docs/files.md "
+        "names: DICOM files and "
         "folders, video, pictures, arrays, Slicer's scenes. Volumes: .mha, .mhd, .nrrd, .nhdr, "
         ".nii, .nii.gz, .dcm. Meshes: .stl, .ply.",
     .examples = examples,

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "echosolid/judge.h"
 #include "recording.h"
 
 typedef struct doctor_options {
@@ -108,12 +109,14 @@ typedef struct visit {
     es_plus *plus;
     es_doctor *doctor;
     es_findings findings;
+    es_judgement spacing;
     char *changes;
 } visit;
 
 static void visit_clear(visit *v) {
     es_doctor_free(v->doctor);
     es_findings_clear(&v->findings);
+    es_judgement_clear(&v->spacing);
     es_source_free(v->source);
     es_plus_free(v->plus);
     es_free(v->changes);
@@ -149,9 +152,15 @@ static bool examine(const doctor_options *o, const char *file, visit *v, es_erro
     if (file &&
         !(v->source = app_open_recording_told(file, &o->recording, v->plus, &o->common, err)))
         return false;
+    es_judge_request judge;
+    es_judge_request_init(&judge);
+    judge.plus = v->plus;
+    judge.config = o->config ? es_path_name(o->config) : NULL;
     es_checkup checkup = {.source = v->source,
                           .plus = v->plus,
                           .plus_path = o->config,
+                          .judge = v->source ? &judge : NULL,
+                          .judgement = &v->spacing,
                           .options = &options,
                           .progress = app_progress(&o->common)};
     v->doctor = es_checkup_run(&checkup, &v->findings, err);

@@ -2,11 +2,15 @@
 #include <math.h>
 #include <string.h>
 
+#include "echosolid/judge.h"
 #include "recording.h"
+
+#define PIXEL_BYTES 100e6 /* of pictures that the doctor looks at: a glance */
 
 typedef struct info_options {
     common_options common;
-    const char *config;
+    const char *config, *picture;
+    bool quick;
     recording_options recording;
 } info_options;
 
@@ -15,20 +19,32 @@ static const opt table[] = {{.name = "config",
                              .type = OPT_TEXT,
                              .value = "XML",
                              .offset = offsetof(info_options, config),
-                             .help = "PLUS device-set file whose ImageToProbe helps to read "
-                                     "--poses"},
+                             .help = "PLUS device-set file: calibration, probe and depth for the "
+                                     "verdicts, and to read --poses"},
+                            {.name = "quick",
+                             .letter = 'q',
+                             .type = OPT_FLAG,
+                             .offset = offsetof(info_options, quick),
+                             .help = "do not look at the pictures: no spacing, no doctor"},
+                            {.name = "picture",
+                             .type = OPT_TEXT,
+                             .value = "PNG",
+                             .offset = offsetof(info_options, picture),
+                             .help = "write a contact sheet: up to 12 frames, evenly spread"},
                             RECORDING_OPTIONS(info_options, recording),
                             {.name = NULL}};
 
-static const char *const examples[] = {"echosolid info scan.igs.mha",
-                                       "echosolid info scan.igs.mha --json",
-                                       "echosolid info knee.stl", NULL};
+static const char *const examples[] = {
+    "echosolid info scan.igs.mha", "echosolid info scan.igs.mha --json",
+    "echosolid info scan.igs.mha --picture sheet.png", "echosolid info knee.stl", NULL};
 
 /* ---- recordings --------------------------------------------------------------- */
 
 typedef struct transform_count {
     char name[ES_NAME_SIZE];
     int64_t present, valid;
+    es_vec3 last;   /* origin in the latest valid frame */
+    double path_mm; /* of the origin, over the valid frames */
 } transform_count;
 
 enum { TRANSFORMS = 64 };
@@ -45,8 +61,12 @@ static void count_transform(recording *r, const es_frame_transform *t) {
     while (i < r->transform_count && strcmp(r->transforms[i].name, t->name) != 0) i++;
     if (i == TRANSFORMS) return;
     if (i == r->transform_count) strcpy(r->transforms[r->transform_count++].name, t->name);
-    r->transforms[i].present++;
-    r->transforms[i].valid += t->valid;
+    transform_count *c = &r->transforms[i];
+    es_vec3 origin = es_mat4_column(t->matrix, 3);
+    c->present++;
+    if (!t->valid) return;
+    if (c->valid++) c->path_mm += es_vec3_length(es_vec3_sub(origin, c->last));
+    c->last = origin;
 }
 
 static void count_frame(recording *r, const es_frame *frame) {
@@ -73,19 +93,115 @@ static bool read_recording(es_source *source, recording *r, es_error *err) {
 
 static double duration(const recording *r) { return r->timed > 1 ? r->last_s - r->first_s : NAN; }
 
-static json_t *recording_json(const char *file, const es_stream_info *info, const recording *r) {
+static double rate(const recording *r) {
+    return duration(r) > 0 ? (double)(r->timed - 1) / duration(r) : NAN;
+}
+
+/* ---- the verdicts --------------------------------------------------------------- */
+
+/* What looking at the pictures and poses gave. */
+typedef struct verdicts {
+    bool looked;
+    es_judgement spacing;
+    es_findings findings;
+} verdicts;
+
+static void verdicts_clear(verdicts *v) {
+    es_judgement_clear(&v->spacing);
+    es_findings_clear(&v->findings);
+}
+
+static bool look(const info_options *o, es_source *source, const es_plus *plus, verdicts *v,
+                 es_error *err) {
+    es_judge_request judge;
+    es_judge_request_init(&judge);
+    judge.plus = plus;
+    judge.config = o->config ? es_path_name(o->config) : NULL;
+    es_checkup checkup = {.source = source,
+                          .plus = plus,
+                          .plus_path = o->config,
+                          .judge = &judge,
+                          .judgement = &v->spacing,
+                          .pixel_bytes = PIXEL_BYTES,
+                          .progress = app_progress(&o->common)};
+    if (!es_source_rewind(source, err)) return false;
+    es_doctor *doctor = es_checkup_run(&checkup, &v->findings, err);
+    app_progress_end();
+    es_doctor_free(doctor);
+    v->looked = doctor != NULL;
+    return v->looked;
+}
+
+static size_t count_findings(const es_findings *list, es_severity severity) {
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++) count += list->items[i].severity == severity;
+    return count;
+}
+
+static json_t *spacing_json(const es_judgement *j) {
+    const es_spacing_verdict *v = &j->verdict;
+    if (j->still.frames == 0) return json_null();
+    return json_pack("{s:s, s:[o,o], s:[[o,o],[o,o]], s:s}", "verdict",
+                     v->known ? "known" : "unknown", "spacing_mm",
+                     app_json_number(v->spacing_mm[0]), app_json_number(v->spacing_mm[1]),
+                     "ci95_mm", app_json_number(v->ci95_mm[0][0]),
+                     app_json_number(v->ci95_mm[0][1]), app_json_number(v->ci95_mm[1][0]),
+                     app_json_number(v->ci95_mm[1][1]), "summary", v->summary);
+}
+
+static json_t *doctor_json(const es_findings *list) {
+    json_t *checks = json_array();
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].severity != ES_SEVERITY_NOTE)
+            json_array_append_new(checks, json_string(list->items[i].check));
+    return json_pack("{s:I, s:I, s:I, s:o}", "errors",
+                     (json_int_t)count_findings(list, ES_SEVERITY_ERROR), "warnings",
+                     (json_int_t)count_findings(list, ES_SEVERITY_WARNING), "notes",
+                     (json_int_t)count_findings(list, ES_SEVERITY_NOTE), "checks", checks);
+}
+
+static void print_spacing(const es_judgement *j) {
+    const es_spacing_verdict *v = &j->verdict;
+    if (j->still.frames == 0) return;
+    if (v->known)
+        printf("spacing       %.4f x %.4f mm a pixel (95 %%: %.4f to %.4f across, %.4f to %.4f "
+               "down)\n",
+               v->spacing_mm[0], v->spacing_mm[1], v->ci95_mm[0][0], v->ci95_mm[0][1],
+               v->ci95_mm[1][0], v->ci95_mm[1][1]);
+    else
+        printf("spacing       unknown%s%s\n", v->ask_count ? "; it would help to have " : "",
+               v->ask_count ? v->ask[0] : "");
+}
+
+static void print_doctor(const es_findings *list) {
+    size_t errors = count_findings(list, ES_SEVERITY_ERROR);
+    size_t warnings = count_findings(list, ES_SEVERITY_WARNING);
+    if (errors + warnings == 0) {
+        printf("doctor        nothing wrong was found\n");
+        return;
+    }
+    printf("doctor        %zu error%s, %zu warning%s:", errors, errors == 1 ? "" : "s", warnings,
+           warnings == 1 ? "" : "s");
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].severity != ES_SEVERITY_NOTE) printf(" %s", list->items[i].check);
+    printf(" (echosolid doctor explains)\n");
+}
+
+static json_t *recording_json(const char *file, const es_stream_info *info, const recording *r,
+                              const verdicts *v) {
     json_t *transforms = json_array(), *fields = json_object();
     for (int i = 0; i < r->transform_count; i++) {
         const transform_count *t = &r->transforms[i];
         json_array_append_new(transforms,
-                              json_pack("{s:s, s:I, s:I}", "name", t->name, "frames",
-                                        (json_int_t)t->present, "valid", (json_int_t)t->valid));
+                              json_pack("{s:s, s:I, s:I, s:o}", "name", t->name, "frames",
+                                        (json_int_t)t->present, "valid", (json_int_t)t->valid,
+                                        "path_mm", app_json_number(t->path_mm)));
     }
     for (size_t i = 0; i < info->fields.count; i++)
         json_object_set_new(fields, info->fields.items[i].key,
                             json_string(info->fields.items[i].value));
     return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:i, s:s, s:s, s:[f,f], s:o, s:o, s:o, "
-                     "s:I, s:o}",
+                     "s:I, s:o, s:o, s:o, s:o}",
                      "kind", "recording", "file", file, "format", info->format, "frames",
                      (json_int_t)r->frames, "width", (json_int_t)info->width, "height",
                      (json_int_t)info->height, "type", es_type_name(info->type), "channels",
@@ -93,7 +209,10 @@ static json_t *recording_json(const char *file, const es_stream_info *info, cons
                      info->image_kind, "spacing", info->spacing_mm[0], info->spacing_mm[1],
                      "duration_s", app_json_number(duration(r)), "longest_gap_s",
                      r->timed > 1 ? app_json_number(r->longest_gap_s) : json_null(), "transforms",
-                     transforms, "times_going_back", (json_int_t)r->back_in_time, "fields", fields);
+                     transforms, "times_going_back", (json_int_t)r->back_in_time, "fields", fields,
+                     "rate_hz", app_json_number(rate(r)), "spacing_verdict",
+                     v->looked ? spacing_json(&v->spacing) : json_null(), "doctor",
+                     v->looked ? doctor_json(&v->findings) : json_null());
 }
 
 static void print_transforms(const recording *r) {
@@ -102,12 +221,13 @@ static void print_transforms(const recording *r) {
                "build a volume\n");
     for (int i = 0; i < r->transform_count; i++) {
         const transform_count *t = &r->transforms[i];
-        printf("%-14s%-28s valid in %lld of %lld frames\n", i ? "" : "transforms", t->name,
-               (long long)t->valid, (long long)r->frames);
+        printf("%-14s%-28s valid in %lld of %lld frames, path %.1f mm\n", i ? "" : "transforms",
+               t->name, (long long)t->valid, (long long)r->frames, t->path_mm);
     }
 }
 
-static void print_recording(const char *file, const es_stream_info *info, const recording *r) {
+static void print_recording(const char *file, const es_stream_info *info, const recording *r,
+                            const verdicts *v) {
     printf("%s: recording (%s)\n", file, info->format);
     printf("frames        %lld\n", (long long)r->frames);
     if (info->width)
@@ -123,30 +243,52 @@ static void print_recording(const char *file, const es_stream_info *info, const 
                "the body)\n");
     if (r->timed > 1)
         printf("time          %.3f s, %.1f frames a second, longest gap %.3f s%s\n", duration(r),
-               duration(r) > 0 ? (double)(r->timed - 1) / duration(r) : 0, r->longest_gap_s,
-               r->back_in_time ? ", GOES BACK in places" : "");
+               rate(r), r->longest_gap_s, r->back_in_time ? ", GOES BACK in places" : "");
     print_transforms(r);
     if (info->width)
-        printf("pixel size    the file says %g x %g; a pixel's size comes from the calibration "
-               "(ImageToProbe)\n",
-               info->spacing_mm[0], info->spacing_mm[1]);
+        printf("pixel size    %g x %g mm in the header\n", info->spacing_mm[0],
+               info->spacing_mm[1]);
+    if (!v->looked) return;
+    print_spacing(&v->spacing);
+    print_doctor(&v->findings);
+}
+
+static bool write_sheet(const char *path, es_source *source, int64_t frames, es_error *err) {
+    es_image sheet = {0};
+    bool ok = es_contact_sheet(source, frames, &sheet, err) && es_png_write(path, &sheet, err);
+    es_image_clear(&sheet);
+    return ok;
+}
+
+/* Poses first, then pictures, where the recording can be read twice. */
+static bool visit(const info_options *o, es_source *source, const es_plus *plus, recording *r,
+                  verdicts *v, es_error *err) {
+    if (!read_recording(source, r, err)) return false;
+    bool again = es_source_can_rewind(source);
+    if (o->picture && !again)
+        return es_fail(err, ES_USAGE, "--picture needs a recording that can be read twice");
+    return (o->quick || !again || look(o, source, plus, v, err)) &&
+           (!o->picture || write_sheet(o->picture, source, r->frames, err));
 }
 
 static int about_recording(const info_options *o, const char *file) {
     es_error err = {0};
     recording r;
-    es_source *source = app_open_recording_config(file, &o->recording, o->config, &o->common, &err);
-    if (!source || !read_recording(source, &r, &err)) {
-        es_source_free(source);
-        return app_fail(&err);
-    }
-    const es_stream_info *info = es_source_info(source);
+    verdicts v = {0};
+    es_plus *plus = o->config ? es_plus_read(o->config, &err) : NULL;
+    es_source *source = NULL;
+    if (plus || !o->config)
+        source = app_open_recording_told(file, &o->recording, plus, &o->common, &err);
     int status = 0;
-    if (o->common.json)
-        status = app_print_json(recording_json(file, info, &r));
+    if (!source || !visit(o, source, plus, &r, &v, &err))
+        status = app_fail(&err);
+    else if (o->common.json)
+        status = app_print_json(recording_json(file, es_source_info(source), &r, &v));
     else
-        print_recording(file, info, &r);
+        print_recording(file, es_source_info(source), &r, &v);
+    verdicts_clear(&v);
     es_source_free(source);
+    es_plus_free(plus);
     return status;
 }
 
@@ -216,10 +358,15 @@ static int about_mesh(const info_options *o, const char *file) {
 
 static int run(const void *options, const char *const *files, int count) {
     (void)count;
-    if (es_mesh_can_write(files[0], NULL)) return about_mesh(options, files[0]);
+    const info_options *o = options;
     es_error err = {0};
-    bool is_grid = false;
-    if (!es_file_is_grid(files[0], &is_grid, &err)) return app_fail(&err);
+    bool is_grid = false, is_mesh = es_mesh_can_write(files[0], NULL);
+    if (!is_mesh && !es_file_is_grid(files[0], &is_grid, &err)) return app_fail(&err);
+    if (o->picture && (is_mesh || is_grid)) {
+        es_fail(&err, ES_USAGE, "--picture shows the frames of a recording; %s is none", files[0]);
+        return app_fail(&err);
+    }
+    if (is_mesh) return about_mesh(options, files[0]);
     return is_grid ? about_volume(options, files[0]) : about_recording(options, files[0]);
 }
 
@@ -228,9 +375,11 @@ const command command_info = {
     .summary = "what is in a recording, a volume or a mesh",
     .usage = "FILE [options]",
     .description =
-        "Tells what a file holds without reading its pixels: frames, picture size, orientation, "
-        "time, and each transform with the number of frames in which it is valid; size and "
-        "geometry of a volume; triangles, box, closedness and volume of a mesh.",
+        "Tells what a file holds. A recording: frames, picture size, orientation, time, each "
+        "transform with the number of frames in which it is valid and the path of its origin, "
+        "the size of a pixel with its interval, and what the doctor finds at a glance at a "
+        "bounded number of pictures (echosolid spacing and doctor tell more; --quick leaves both "
+        "out). Size and geometry of a volume; triangles, box, closedness and volume of a mesh.",
     .examples = examples,
     .options = table,
     .options_size = sizeof(info_options),

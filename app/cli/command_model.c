@@ -2,17 +2,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "echosolid/bone_flow.h"
 #include "grey.h"
 #include "model_run.h"
 
-static const char *const detector_words[] = {"shadow", "foroughi", NULL};
-
 static const opt table[] = {
-    {.name = "output",
-     .letter = 'o',
-     .type = OPT_TEXT,
-     .offset = offsetof(model_options, output),
-     .help = "the model: .stl or .ply"},
+    STEP_OPTIONS(model_options),
     {.name = "sheet",
      .type = OPT_TEXT,
      .offset = offsetof(model_options, sheet),
@@ -50,7 +45,7 @@ static const opt table[] = {
      .help = "of the solid behind the seen sheet"},
     {.name = "detector",
      .type = OPT_WORD,
-     .words = detector_words,
+     .words = es_bone_method_names,
      .offset = offsetof(model_options, detector),
      .help = "how bone is found in a picture"},
     {.name = "bone-threshold",
@@ -112,7 +107,7 @@ static const opt table[] = {
     {.name = NULL}};
 
 static const char *const examples[] = {
-    "echosolid model scan.igs.mha --config scan.xml -o knee.stl --report knee.html",
+    "echosolid model scan.igs.mha --config scan.xml -o knee.stl -o knee.step --report knee.html",
     "echosolid model knee.igs.mha --config knee.xml --truth knee.seen.ply -o knee.stl --json",
     NULL};
 
@@ -169,9 +164,17 @@ static bool write_meshes(model_run *r, es_error *err) {
     snprintf(what, sizeof what, o->open ? "seen sheet" : "seen sheet thickened %g mm",
              o->thickness);
     app_origin_title(&r->origin, what, title);
-    if (o->output &&
-        !es_mesh_write(o->output, o->open ? &r->result.sheet : &r->result.solid, &write, err))
-        return false;
+    step_source source = {.sheet = &r->result.sheet,
+                          .open = o->open,
+                          .thickness_mm = o->thickness,
+                          .origin = title,
+                          .pool = r->s.pool};
+    if (!step_write_outputs(&o->step, &source, &r->step, err)) return false;
+    for (int i = 0; i < OUTPUTS_MAX && o->step.outputs[i]; i++)
+        if (!es_step_is_path(o->step.outputs[i]) &&
+            !es_mesh_write(o->step.outputs[i], o->open ? &r->result.sheet : &r->result.solid,
+                           &write, err))
+            return false;
     app_origin_title(&r->origin, "seen sheet", title);
     return !o->sheet || es_mesh_write(o->sheet, &r->result.sheet, &write, err);
 }
@@ -199,7 +202,9 @@ static bool write_field(model_run *r, es_error *err) {
 static json_t *result_json(const model_run *r) {
     const es_model_result *m = &r->result;
     json_t *root = session_json(&r->s);
-    json_object_set_new(root, "output", json_string(r->o->output));
+    json_object_set_new(root, "output", json_string(r->o->step.outputs[0]));
+    json_object_set_new(root, "outputs", step_outputs_json(&r->o->step));
+    step_add_json(&r->o->step, &r->step, root);
     json_object_set_new(root, "frames_inserted", json_integer(m->frames));
     json_object_set_new(root, "frames_with_bone", json_integer(m->frames_with_bone));
     json_object_set_new(
@@ -234,13 +239,18 @@ static void print_result(const model_run *r) {
     printf("surface       %.0f mm2 in %zu piece%s, %zu small one%s dropped\n",
            m->sheet_check.area_mm2, m->pieces_kept, m->pieces_kept == 1 ? "" : "s",
            m->pieces_dropped, m->pieces_dropped == 1 ? "" : "s");
-    if (o->output && o->open)
-        printf("%s: the seen sheet, open\n", o->output);
-    else if (o->output)
-        printf("%s: the seen sheet thickened by %g mm, %s, %.1f mm3; what lies behind it was not "
-               "measured\n",
-               o->output, o->thickness, m->solid_check.closed ? "closed" : "NOT CLOSED",
-               m->solid_check.volume_mm3);
+    for (int i = 0; i < OUTPUTS_MAX && o->step.outputs[i]; i++) {
+        const char *path = o->step.outputs[i];
+        if (es_step_is_path(path)) continue;
+        if (o->open)
+            printf("%s: the seen sheet, open\n", path);
+        else
+            printf("%s: the seen sheet thickened by %g mm, %s, %.1f mm3; what lies behind it was "
+                   "not measured\n",
+                   path, o->thickness, m->solid_check.closed ? "closed" : "NOT CLOSED",
+                   m->solid_check.volume_mm3);
+    }
+    step_print(&o->step, &r->step);
     if (o->sheet) printf("%s: the seen sheet\n", o->sheet);
     if (o->volume) printf("%s: the grey volume\n", o->volume);
     if (o->field) printf("%s: the distances\n", o->field);
@@ -261,9 +271,8 @@ static void print_result(const model_run *r) {
 /* ---- the run --------------------------------------------------------------------- */
 
 static bool check_outputs(const model_options *o, es_error *err) {
-    if (!o->output && !o->dry_run)
-        return es_fail(err, ES_USAGE, "model: name the model with -o, e.g. -o knee.stl");
-    if (o->output && !es_mesh_can_write(o->output, err)) return false;
+    if ((o->step.outputs[0] || !o->dry_run) && !step_check_outputs(&o->step, "model", err))
+        return false;
     if (o->sheet && !es_mesh_can_write(o->sheet, err)) return false;
     if (o->report && !es_has_suffix(o->report, ".html"))
         return es_fail(err, ES_USAGE, "%s: the report is a page, name it .html", o->report);

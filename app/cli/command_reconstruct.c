@@ -1,7 +1,8 @@
-/* echosolid reconstruct: tracked frames to a grey volume. */
+/* echosolid reconstruct: tracked frames to a volume of grey or bone. */
 #include <math.h>
 #include <string.h>
 
+#include "echosolid/bone_flow.h"
 #include "grey.h"
 #include "setup_options.h"
 
@@ -9,11 +10,13 @@ typedef struct reconstruct_options {
     common_options common;
     setup_options setup;
     const char *output, *hits, *spread, *filled;
-    int compat;
+    int compat, channel, detector;
     bool dry_run, raw;
 } reconstruct_options;
 
 static const char *const compat_words[] = {"igsio", NULL};
+enum { CHANNEL_GREY, CHANNEL_BONE };
+static const char *const channel_words[] = {"grey", "bone", NULL};
 
 static const opt table[] = {
     {.name = "output",
@@ -40,6 +43,18 @@ static const opt table[] = {
      .type = OPT_TEXT,
      .offset = offsetof(reconstruct_options, filled),
      .help = "also write a mask of the voxels that were filled, not seen"},
+    {.name = "channel",
+     .type = OPT_WORD,
+     .words = channel_words,
+     .fallback = "grey",
+     .offset = offsetof(reconstruct_options, channel),
+     .help = "what is compounded: the pictures, or the probability of bone in them, 255 for "
+             "certain (as echosolid bone gives it)"},
+    {.name = "detector",
+     .type = OPT_WORD,
+     .words = es_bone_method_names,
+     .offset = offsetof(reconstruct_options, detector),
+     .help = "how bone is found, with --channel bone (default: shadow)"},
     {.name = "compat",
      .type = OPT_WORD,
      .words = compat_words,
@@ -62,7 +77,7 @@ static const char *const examples[] = {
     "echosolid reconstruct scan.igs.mha --config scan.xml --dry-run",
     "echosolid reconstruct scan.igs.mha --config scan.xml --spacing 1mm --interpolation linear "
     "-o coarse.nrrd --hits hits.nrrd --json",
-    NULL};
+    "echosolid reconstruct scan.igs.mha --config scan.xml --channel bone -o bone.mha", NULL};
 
 /* A frame's insertion takes about this long on a plain core; only for the
  * estimate of --dry-run, which says so. */
@@ -109,6 +124,7 @@ typedef struct reconstruct_run {
     app_origin origin;
     es_volume *volume;        /* or */
     es_compat_volume *compat; /* with --compat */
+    es_bone_channel *bone;    /* with --channel bone: what fills the volume */
     es_flow_stats flow;
     es_fill_stats fill;
     double write_s;
@@ -118,6 +134,7 @@ static void run_free(reconstruct_run *r) {
     app_origin_clear(&r->origin);
     es_volume_free(r->volume);
     es_compat_free(r->compat);
+    es_bone_channel_free(r->bone);
     session_close(&r->s);
 }
 
@@ -162,11 +179,30 @@ static bool write_compat(reconstruct_run *r, es_error *err) {
     return ok;
 }
 
+/* The stage that takes the frames, and its context. */
+static bool open_stage(reconstruct_run *r, es_stage_fn **stage, void **context, es_error *err) {
+    es_setup *setup = &r->s.setup;
+    es_bone_options bone = es_setup_bone_options(setup);
+    if (r->o->compat >= 0) {
+        *stage = es_stage_compat;
+        *context = r->compat =
+            es_compat_new(&setup->recon, setup->optimization, setup->recon.mask, err);
+        return *context != NULL;
+    }
+    bool wants_bone = r->o->channel == CHANNEL_BONE;
+    if (wants_bone) es_setup_for_bone(setup);
+    *stage = wants_bone ? es_stage_bone : es_stage_volume;
+    *context = r->volume = es_volume_new(&setup->recon, r->s.pool, err);
+    if (!r->volume || !wants_bone) return r->volume != NULL;
+    if (r->o->detector >= 0) bone.method = (es_bone_method)r->o->detector;
+    *context = r->bone = es_bone_channel_new(&bone, r->s.pool, r->volume, err);
+    return r->bone != NULL;
+}
+
 static bool work(reconstruct_run *r, const char *file, es_error *err) {
     const reconstruct_options *o = r->o;
     es_setup *setup = &r->s.setup;
     const char *inputs[] = {file, o->setup.config, o->setup.recording.poses};
-    bool compat = o->compat >= 0;
     es_flow flow = {.source = r->s.source,
                     .placement = r->s.placement,
                     .skip = setup->skip,
@@ -174,16 +210,13 @@ static bool work(reconstruct_run *r, const char *file, es_error *err) {
                     .progress = app_progress(&o->common),
                     .what = "reconstructing"};
     setup->recon.spread = o->spread != NULL;
-    if (compat)
-        r->compat = es_compat_new(&setup->recon, setup->optimization, setup->recon.mask, err);
-    else
-        r->volume = es_volume_new(&setup->recon, r->s.pool, err);
-    bool ok = (compat ? r->compat != NULL : r->volume != NULL) &&
-              es_flow_run(&flow, compat ? es_stage_compat : es_stage_volume,
-                          compat ? (void *)r->compat : (void *)r->volume, &r->flow, err) &&
+    es_stage_fn *stage = NULL;
+    void *context = NULL;
+    bool ok = open_stage(r, &stage, &context, err) &&
+              es_flow_run(&flow, stage, context, &r->flow, err) &&
               app_origin_make(&r->origin, &command_reconstruct, o, inputs, 3, err);
     double start = es_clock_s();
-    ok = ok && (compat ? write_compat(r, err) : write_all(r, err));
+    ok = ok && (r->compat ? write_compat(r, err) : write_all(r, err));
     r->write_s = es_clock_s() - start;
     return ok;
 }
@@ -255,6 +288,12 @@ static bool check_outputs(const reconstruct_options *o, es_error *err) {
         return es_fail(err, ES_USAGE,
                        "--hits, --spread and --filled are not there with --compat: its volumes do "
                        "not know them");
+    if (o->compat >= 0 && o->channel == CHANNEL_BONE)
+        return es_fail(err, ES_USAGE,
+                       "--channel bone and --compat exclude one another: the other program knows "
+                       "no bone");
+    if (o->detector >= 0 && o->channel != CHANNEL_BONE)
+        return es_fail(err, ES_USAGE, "--detector is for --channel bone");
     const char *paths[] = {o->output, o->hits, o->spread, o->filled};
     for (int i = 0; i < 4; i++)
         if (paths[i] && !es_grid_can_write(paths[i], err)) return false;
@@ -289,7 +328,7 @@ static int run(const void *options, const char *const *files, int count) {
 
 const command command_reconstruct = {
     .name = "reconstruct",
-    .summary = "tracked frames to a grey volume",
+    .summary = "tracked frames to a volume of grey or bone",
     .usage = "FILE -o VOLUME [options]",
     .description =
         "Places each frame by the transforms of the recording and of --config, and compounds the "

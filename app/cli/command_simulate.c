@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app.h"
+#include "simulate_wires.h"
 
 typedef struct simulate_options {
     common_options common;
@@ -31,7 +32,9 @@ static const opt table[] = {
      .value = "NAME",
      .fallback = "knee",
      .offset = offsetof(simulate_options, scene),
-     .help = "sphere, box, cylinder, torus, knee, abdomen or floor (of a water tank)"},
+     .help = "sphere, box, cylinder, torus, knee, abdomen or floor (of a water tank); or nwire: "
+             "wires in a bath, to try calibrate nwire on (the truth is printed; with --frames, "
+             "--rate, the noises, --lag, --speckle and --seed)"},
     {.name = "hold",
      .type = OPT_TEXT,
      .value = "MOTIONS",
@@ -416,6 +419,32 @@ static int run_screen(const simulate_options *o) {
     return status;
 }
 
+/* ---- wires in a bath ------------------------------------------------------------ */
+
+static int run_wires(const simulate_options *o) {
+    static const char phantom[] = "fcal-1.2";
+    es_error err = {0};
+    es_bath bath;
+    char *config = NULL;
+    bool ok = es_sequence_can_write(o->output, &err) && wires_bath(phantom, &bath, &err) &&
+              (config = app_sibling(o->output, ".xml", &err));
+    if (ok) {
+        if (o->frames) bath.frames = (int)o->frames;
+        bath.rate_hz = o->rate;
+        bath.pose_noise_mm = o->pose_noise;
+        bath.pose_noise_rad = o->angle_noise * DEGREE;
+        bath.lag_s = o->lag;
+        bath.speckle = o->speckle;
+        bath.seed = (uint64_t)o->seed;
+    }
+    ok = ok && write_frames(o, es_bath_open(&bath, &err), &err) &&
+         wires_write_config(phantom, config, &err);
+    app_progress_end();
+    int status = ok ? wires_print(&o->common, o->output, config, &bath) : app_fail(&err);
+    es_free(config);
+    return status;
+}
+
 /* ---- the command ---------------------------------------------------------------- */
 
 static bool check(const simulate_options *o, es_error *err) {
@@ -434,6 +463,7 @@ static int run(const void *options, const char *const *files, int count) {
         return app_fail(&err);
     }
     if (o->screen) return run_screen(o);
+    if (strcmp(o->scene, "nwire") == 0) return run_wires(o);
     es_simulation s;
     truth t = {{0}, {0}, 0, 0};
     names n = {0};

@@ -2,11 +2,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "app.h"
+#include "step_output.h"
 
 typedef struct surface_options {
     common_options common;
-    const char *output;
+    step_options step;
     double level, min_area, thickness;
     int inside;
     int64_t components, smooth, threads;
@@ -16,11 +16,7 @@ typedef struct surface_options {
 static const char *const inside_words[] = {"above", "below", NULL};
 
 static const opt table[] = {
-    {.name = "output",
-     .letter = 'o',
-     .type = OPT_TEXT,
-     .offset = offsetof(surface_options, output),
-     .help = "the mesh: .stl or .ply"},
+    STEP_OPTIONS(surface_options),
     {.name = "level",
      .letter = 'l',
      .type = OPT_NUMBER,
@@ -75,7 +71,8 @@ static const opt table[] = {
 
 static const char *const examples[] = {
     "echosolid surface volume.mha --level 100 -o surface.stl",
-    "echosolid surface distance.mha -o bone.ply --open --smooth 20", NULL};
+    "echosolid surface distance.mha -o bone.ply --open --smooth 20",
+    "echosolid surface distance.mha -o bone.step --smooth 20", NULL};
 
 /* NaN voxels are unknown. */
 static bool known_mask(const es_grid *grid, uint8_t **mask, size_t *known, es_error *err) {
@@ -167,6 +164,8 @@ typedef struct outcome {
     es_mesh_check check;
     size_t kept, dropped;
     bool thickened;
+    es_mesh sheet; /* as it was before thickening; empty otherwise */
+    es_solid_report step;
 } outcome;
 
 /* Edges under a tenth of a voxel are collapsed, before smoothing and after. */
@@ -196,14 +195,14 @@ static bool make_mesh(const surface_options *o, es_bricks *bricks, const choice 
         out->thickened = true;
         ok = es_mesh_thicken(&out->mesh, o->thickness, &solid, err) &&
              es_mesh_inspect_welded(&solid, &out->check, err);
-        es_mesh_clear(&out->mesh);
+        out->sheet = out->mesh;
         out->mesh = solid;
     }
     return ok;
 }
 
-static bool write_mesh(const surface_options *o, const char *file, const outcome *out,
-                       es_error *err) {
+static bool write_all(const surface_options *o, const char *file, const outcome *out, es_pool *pool,
+                      es_solid_report *step, es_error *err) {
     app_origin origin;
     char what[40], title[80];
     if (out->thickened)
@@ -213,24 +212,37 @@ static bool write_mesh(const surface_options *o, const char *file, const outcome
     if (!app_origin_make(&origin, &command_surface, o, &file, 1, err)) return false;
     app_origin_title(&origin, what, title);
     es_mesh_write_options write = {.title = title, .ascii = o->ascii};
-    bool ok = es_mesh_write(o->output, &out->mesh, &write, err);
+    step_source source = {.sheet = out->thickened ? &out->sheet : &out->mesh,
+                          .open = o->open,
+                          .thickness_mm = o->thickness,
+                          .origin = title,
+                          .pool = pool};
+    bool ok = step_write_outputs(&o->step, &source, step, err);
+    for (int i = 0; ok && i < OUTPUTS_MAX && o->step.outputs[i]; i++)
+        ok = es_step_is_path(o->step.outputs[i]) ||
+             es_mesh_write(o->step.outputs[i], &out->mesh, &write, err);
     app_origin_clear(&origin);
     return ok;
 }
 
 static int print_result(const surface_options *o, const choice *c, const outcome *out) {
     const es_mesh_check *k = &out->check;
-    if (o->common.json)
-        return app_print_json(json_pack(
-            "{s:s, s:o, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "output", o->output,
-            "level", app_json_number(c->iso.level), "level_why", c->level_why, "inside_below",
-            c->iso.inside_below, "inside_why", c->inside_why, "triangles",
+    if (o->common.json) {
+        json_t *root = json_pack(
+            "{s:s, s:o, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "output",
+            o->step.outputs[0], "level", app_json_number(c->iso.level), "level_why", c->level_why,
+            "inside_below", c->iso.inside_below, "inside_why", c->inside_why, "triangles",
             (json_int_t)out->mesh.triangle_count, "vertices", (json_int_t)out->mesh.vertex_count,
             "pieces_kept", (json_int_t)out->kept, "pieces_dropped", (json_int_t)out->dropped,
             "thickened", out->thickened, "thickness_mm",
-            out->thickened ? json_real(o->thickness) : json_null(), "check", app_json_check(k)));
-    printf("%s: %zu triangles, %zu piece%s%s\n", o->output, out->mesh.triangle_count, k->components,
-           k->components == 1 ? "" : "s", out->thickened ? ", an open sheet thickened" : "");
+            out->thickened ? json_real(o->thickness) : json_null(), "check", app_json_check(k));
+        json_object_set_new(root, "outputs", step_outputs_json(&o->step));
+        step_add_json(&o->step, &out->step, root);
+        return app_print_json(root);
+    }
+    printf("%s: %zu triangles, %zu piece%s%s\n", o->step.outputs[0], out->mesh.triangle_count,
+           k->components, k->components == 1 ? "" : "s",
+           out->thickened ? ", an open sheet thickened" : "");
     printf("level         %g (%s)\n", c->iso.level, c->level_why);
     printf("solid         %s the level (%s)\n", c->iso.inside_below ? "below" : "above",
            c->inside_why);
@@ -242,6 +254,7 @@ static int print_result(const surface_options *o, const choice *c, const outcome
     else
         printf("closed        no, %zu boundary loops\n", k->boundary_loops);
     printf("area          %.1f mm2\n", k->area_mm2);
+    step_print(&o->step, &out->step);
     return 0;
 }
 
@@ -256,9 +269,11 @@ static bool run_all(const surface_options *o, const char *file, int *status, es_
     bool ok = pool && es_grid_read(file, &grid, err) && known_mask(&grid, &mask, &known, err) &&
               choose(o, &grid, mask, &c, err) &&
               (bricks = es_bricks_from_grid(&grid, mask, err)) != NULL;
-    ok = ok && make_mesh(o, bricks, &c, pool, &out, err) && write_mesh(o, file, &out, err);
+    ok = ok && make_mesh(o, bricks, &c, pool, &out, err) &&
+         write_all(o, file, &out, pool, &out.step, err);
     if (ok) *status = print_result(o, &c, &out);
     es_mesh_clear(&out.mesh);
+    es_mesh_clear(&out.sheet);
     es_bricks_free(bricks);
     es_free(mask);
     es_grid_clear(&grid);
@@ -271,17 +286,15 @@ static int run(const void *options, const char *const *files, int count) {
     const surface_options *o = options;
     es_error err = {0};
     int status = 1;
-    if (!o->output)
-        es_fail(&err, ES_USAGE, "surface: name the mesh with -o");
-    else if (es_mesh_can_write(o->output, &err) && run_all(o, files[0], &status, &err))
+    if (step_check_outputs(&o->step, "surface", &err) && run_all(o, files[0], &status, &err))
         return status;
     return app_fail(&err);
 }
 
 const command command_surface = {
     .name = "surface",
-    .summary = "a volume to a surface mesh",
-    .usage = "VOLUME -o MESH [options]",
+    .summary = "a volume to a surface mesh or a STEP solid",
+    .usage = "VOLUME -o MODEL [options]",
     .description =
         "Finds the surface at a level of the values, two-manifold by construction. A volume of "
         "real numbers of both signs is taken as distances (level 0, negative inside), NaN as not "

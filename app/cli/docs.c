@@ -11,7 +11,8 @@ static const char *value_name(const opt *o) {
     if (o->value) return o->value;
     switch (o->type) {
     case OPT_INT: return "N";
-    case OPT_TEXT: return "FILE";
+    case OPT_TEXT:
+    case OPT_TEXTS: return "FILE";
     case OPT_WORD: return "WORD";
     case OPT_NUMBER:
     case OPT_NUMBERS:

@@ -14,14 +14,17 @@ const command *const commands[] = {
     &command_calibrate_spin,
     &command_calibrate_landmarks,
     &command_calibrate_lag,
+    &command_calibrate_nwire,
     &command_calibrate_wall,
     &command_calibrate, /* after its methods: they are looked for first */
     &command_reconstruct,
+    &command_bone,
     &command_model,
     &command_surface,
     &command_simulate,
     &command_compare,
     &command_convert,
+    &command_bench,
     NULL,
 };
 /* clang-format on */

@@ -32,6 +32,32 @@ static void add_result(es_report *p, const model_run *r) {
                    "front, not a measurement.");
 }
 
+static void add_step(es_report *p, const model_run *r) {
+    const es_solid_report *k = &r->step;
+    const char *path = step_first(&r->o->step);
+    char text[200];
+    if (!path) return;
+    es_report_section(p, "The STEP file");
+    snprintf(text, sizeof text, "%zu solids and %zu open shells of %zu faces", k->file.solids,
+             k->file.shells, k->file.faces);
+    es_report_row(p, "step", es_path_name(path), text);
+    es_report_number(p, "deviation_mm_rms", "Faces to mesh, RMS", k->to_mesh.rms_mm, "mm", NAN);
+    es_report_number(p, "deviation_mm_p95", "Faces to mesh, 95 %", k->to_mesh.p95_mm, "mm", NAN);
+    es_report_number(p, "deviation_mm_max", "Faces to mesh, largest", k->to_mesh.max_mm, "mm", NAN);
+    es_report_number(p, "deviation_mm_back_rms", "Mesh to faces, RMS", k->from_mesh.rms_mm, "mm",
+                     NAN);
+    es_report_number(p, "deviation_mm_back_p95", "Mesh to faces, 95 %", k->from_mesh.p95_mm, "mm",
+                     NAN);
+    es_report_number(p, "deviation_mm_back_max", "Mesh to faces, largest", k->from_mesh.max_mm,
+                     "mm", NAN);
+    if (!k->reached)
+        es_report_note(p, ES_WARNING, "The faces do not reach the tolerance that was asked for.");
+    if (k->folded > 0)
+        es_report_note(p, ES_WARNING,
+                       "The hidden side of the solid folds where the sheet bends sharply; a "
+                       "smaller --thickness avoids it.");
+}
+
 static void add_error(es_report *p, const model_run *r) {
     es_report_section(p, "Error against the truth");
     if (!r->has_truth) {
@@ -218,6 +244,7 @@ bool model_report_write(const model_run *r, es_error *err) {
     if (ok) {
         add_summary(p, r);
         add_result(p, r);
+        add_step(p, r);
         add_error(p, r);
         ok = add_meshes(p, r, err) && add_slices(p, r, err);
     }

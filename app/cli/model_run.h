@@ -3,11 +3,13 @@
 #define ECHOSOLID_APP_MODEL_RUN_H
 
 #include "setup_options.h"
+#include "step_output.h"
 
 typedef struct model_options {
     common_options common;
     setup_options setup;
-    const char *output, *sheet, *volume, *field, *report, *truth;
+    step_options step;
+    const char *sheet, *volume, *field, *report, *truth;
     int detector;
     double bone_threshold, bone_spacing, blur, min_weight, min_area, thickness;
     int64_t components, smooth;
@@ -22,6 +24,7 @@ typedef struct model_run {
     es_model_result result;
     es_flow_stats flow;
     app_origin origin;
+    es_solid_report step; /* when a STEP file was asked for */
     bool has_truth;
     es_mesh truth;
     es_mesh_distance to_truth, from_truth; /* sheet to truth and back */

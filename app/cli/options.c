@@ -115,6 +115,15 @@ static bool parse_word(const opt *o, const char *text, int *value, es_error *err
     return false;
 }
 
+static bool add_text(const opt *o, const char *text, const char **texts, es_error *err) {
+    int count = 0;
+    while (count < o->count && texts[count]) count++;
+    if (count == o->count)
+        return es_fail(err, ES_USAGE, "--%s %s: given more than %d times", o->name, text, o->count);
+    texts[count] = text;
+    return true;
+}
+
 static bool set_value(const opt *o, const char *text, void *options, es_error *err) {
     char *place = (char *)options + o->offset;
     double number = 0;
@@ -135,6 +144,7 @@ static bool set_value(const opt *o, const char *text, void *options, es_error *e
         return true;
     case OPT_NUMBERS: return parse_numbers(o, text, (double *)place, err);
     case OPT_TEXT: *(const char **)place = text; return true;
+    case OPT_TEXTS: return add_text(o, text, (const char **)place, err);
     case OPT_WORD: return parse_word(o, text, (int *)place, err);
     }
     return false;
@@ -224,11 +234,13 @@ static void add_value(es_text *text, const opt *o, const char *place) {
             es_text_add(text, "%s%s", i ? "," : "",
                         es_format_double(((const double *)place)[i], number));
         break;
-    case OPT_TEXT: {
-        const char *value = *(const char *const *)place;
-        if (value) es_text_add(text, " %s=%s", o->name, es_path_name(value));
+    case OPT_TEXT:
+    case OPT_TEXTS:
+        for (int i = 0; i < (o->type == OPT_TEXT ? 1 : o->count); i++) {
+            const char *value = ((const char *const *)place)[i];
+            if (value) es_text_add(text, " %s=%s", o->name, es_path_name(value));
+        }
         break;
-    }
     case OPT_WORD: {
         int word = *(const int *)place;
         if (word >= 0) es_text_add(text, " %s=%s", o->name, o->words[word]);

@@ -11,6 +11,7 @@ typedef enum opt_type {
     OPT_NUMBER,  /* double, low..high; NAN while not given and without default */
     OPT_NUMBERS, /* double[count], NAN first while not given */
     OPT_TEXT,    /* const char *, NULL while not given */
+    OPT_TEXTS,   /* const char *[count], given up to count times, NULL behind the last */
     OPT_WORD,    /* int: index into words, -1 while not given */
 } opt_type;
 
@@ -35,7 +36,7 @@ typedef struct opt {
     const char *fallback;     /* default as a user would type it; NULL: none */
     const char *help;         /* one sentence without full stop */
     size_t offset;            /* into the command's options struct */
-    int count;                /* OPT_NUMBERS: how many */
+    int count;                /* OPT_NUMBERS: how many; OPT_TEXTS: at most */
     const char *const *words; /* OPT_WORD: NULL terminated */
     const char *value;        /* what stands for the value in help: FILE, N, MM */
 } opt;
@@ -94,13 +95,16 @@ extern const command command_calibrate_pivot;
 extern const command command_calibrate_spin;
 extern const command command_calibrate_landmarks;
 extern const command command_calibrate_lag;
+extern const command command_calibrate_nwire;
 extern const command command_calibrate_wall;
 extern const command command_calibrate;
 extern const command command_reconstruct;
+extern const command command_bone;
 extern const command command_model;
 extern const command command_surface;
 extern const command command_simulate;
 extern const command command_compare;
 extern const command command_convert;
+extern const command command_bench;
 
 #endif

@@ -136,6 +136,10 @@ char *es_file_read(const char *path, size_t limit, size_t *length, es_error *err
 
 /* XXH3-128 of a file's bytes as 32 hex digits. */
 bool es_file_digest(const char *path, char hex[33], es_error *err);
+/* The same of whatever can be an input: a file; FILE#CHOICE; a folder, by the
+ * names and digests of all files in it in order; a pattern of names, by its
+ * folder. */
+bool es_input_digest(const char *path, char hex[33], es_error *err);
 
 /* Last extension tests without case: es_has_suffix("a.IGS.MHA", ".mha"). */
 bool es_has_suffix(const char *path, const char *suffix);

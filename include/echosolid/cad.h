@@ -1,9 +1,8 @@
-/* echosolid/cad.h: models in and out: STL and PLY (STEP, 3MF, OBJ, glTF come
- * with their issue). */
+/* echosolid/cad.h: models in and out: STL, PLY, and STEP out. */
 #ifndef ECHOSOLID_CAD_H
 #define ECHOSOLID_CAD_H
 
-#include "echosolid/geom.h"
+#include "echosolid/patches.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,6 +32,60 @@ bool es_mesh_can_write(const char *path, es_error *err);
  * failure. ES_FORMAT names the line, facet, vertex or face that is wrong;
  * ES_UNSUPPORTED for PLY files without faces. */
 bool es_mesh_read(const char *path, es_mesh *mesh, es_error *err);
+
+/* ---- STEP ----------------------------------------------------------------------- */
+
+typedef enum es_step_schema {
+    ES_STEP_AP214, /* AUTOMOTIVE_DESIGN: what every CAD system reads */
+    ES_STEP_AP203, /* CONFIG_CONTROL_DESIGN */
+    ES_STEP_AP242, /* managed model based 3d engineering, edition 1 */
+} es_step_schema;
+
+/* What STEP calls a body; exactly one of mesh and patches. A mesh becomes planar
+ * facets, and must be closed. Patches become spline faces: closed ones a solid,
+ * others an open shell if `open` is set. Pieces that do not hang together become
+ * bodies of their own, named "name 1", "name 2". */
+typedef struct es_step_body {
+    const char *name; /* UTF-8 */
+    const es_mesh *mesh;
+    const es_patches *patches;
+    bool open;
+} es_step_body;
+
+typedef struct es_step_options {
+    es_step_schema schema;
+    const char *name;        /* of the product, UTF-8; NULL: "bone" */
+    const char *description; /* one line for the header; NULL: none */
+    const char *time;        /* "2026-11-21T08:00:00+00:00"; NULL: the start of 1970, for the
+                                bytes depend on what is given alone */
+    bool many_facets;        /* write more than ES_STEP_FACETS_MAX triangles all the same */
+} es_step_options;
+
+enum { ES_STEP_FACETS_MAX = 50000 };
+
+typedef struct es_step_report {
+    size_t solids, shells; /* closed ones, open ones */
+    size_t faces, edges, vertices;
+    uint64_t bytes;
+    /* Of what is written, as in the file's validation properties; volume and
+     * centroid of solids only. */
+    double volume_mm3, area_mm2;
+    es_vec3 centroid;
+} es_step_report;
+
+/* Writes ISO 10303-21 in millimetres with the validation properties volume, area
+ * and centroid. Coordinates are rounded to 1e-4 mm (patches: 1e-5) first; facets
+ * that lose their area by it are an error. Bodies are of one kind: meshes, closed
+ * patches, or open patches. `options` and `report` may be NULL. ES_GEOMETRY for
+ * nothing to write, numbers that are not finite or past the points, a mesh or
+ * patches that are not closed and oriented outwards (with the count of what is
+ * wrong); ES_UNSUPPORTED for more than ES_STEP_FACETS_MAX triangles, saying what a
+ * CAD system would need; ES_USAGE for names that are not UTF-8 and mixed kinds;
+ * ES_IO when the file cannot be written: then an older file of that name stays. */
+bool es_step_write(const char *path, const es_step_body *bodies, size_t count,
+                   const es_step_options *options, es_step_report *report, es_error *err);
+/* Whether the extension is .step or .stp. */
+bool es_step_is_path(const char *path);
 
 #ifdef __cplusplus
 }

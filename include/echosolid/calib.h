@@ -148,6 +148,24 @@ bool es_lag_solve(const double *signal_times_s, const double *signal, size_t sig
                   const double *pose_times_s, const es_mat4 *poses, size_t pose_count,
                   const es_lag_options *options, es_lag_result *result, es_error *err);
 
+/* ---- wire dots in a picture ------------------------------------------------------ */
+
+enum { ES_DOTS_MAX = 32 };
+typedef struct es_dot {
+    double u, v;                /* pixels */
+    double contrast;            /* grey levels (of 255) over its surroundings */
+    double width_px, height_px; /* four standard deviations would be the whole of it; this is two */
+} es_dot;
+/* Work memory; one thread at a time. */
+typedef struct es_dot_finder es_dot_finder;
+es_dot_finder *es_dot_finder_new(es_error *err);
+void es_dot_finder_free(es_dot_finder *finder);
+/* Small bright spots, strongest first, at any zoom; a picture of any type
+ * (other than bytes: scaled by its brightest pixel). `ignore` (u8, same size,
+ * may be NULL) is not 0 where text and other things stand still. ES_USAGE for
+ * pictures under 32 x 32. */
+bool es_dots_find(es_dot_finder *finder, const es_image *picture, const es_image *ignore,
+                  es_dot dots[ES_DOTS_MAX], int *count, es_error *err);
 /* ---- a flat floor or plate -------------------------------------------------------------- */
 
 /* The floor's line in one picture, by two points on it: pixels u, v. */
@@ -278,6 +296,48 @@ typedef struct es_wire_reject {
     char reason[160];
 } es_wire_reject;
 
+/* ---- which dot is which wire -------------------------------------------------------- */
+
+/* How the phantom stands in the picture: seen from its front or its back, and
+ * upright or on its head. One recording has one view of the four, and from the
+ * dots alone nobody can tell a phantom that was turned about from a picture
+ * that was mirrored: the poses tell. */
+enum { ES_VIEW_MIRRORED = 1, ES_VIEW_REVERSED = 2, ES_VIEWS = 4 };
+
+/* What is known before the dots are matched. */
+typedef struct es_wire_prior {
+    unsigned views;        /* bit v: view v may be */
+    double spacing_mm;     /* NaN: anything between 0.01 and 2 mm */
+    double spacing_spread; /* allowed ratio to it less 1, 0.1 */
+} es_wire_prior;
+
+typedef struct es_wire_match {
+    int view;
+    double score;      /* more is better; a whole row counts about 6 */
+    double spacing_mm; /* mean over the directions, from the outer wires */
+    double stretch;    /* largest to smallest spacing: tilt, or pixels that are not square */
+    double angle_rad;  /* of the rows, to the picture's rows */
+    double error_mm;   /* RMS of the outer wires */
+    int rows;          /* whole patterns */
+} es_wire_match;
+
+/* Outer wires are parallel, so however the picture cuts them, their dots are
+ * an affine image of their places across the wires: found from a row (two
+ * outer dots with a middle one between) and a third outer dot, judged by the
+ * rest, in any of the allowed views. Whole rows are given as seen: all of them,
+ * or two at least when one is out of the picture. False: `why` has step
+ * ("dots" or "match") and reason. Errors of the phantom: es_wire_match_check. */
+bool es_wire_match_dots(const es_wire_phantom *phantom, const es_dot *dots, int count,
+                        const es_wire_prior *prior, es_wire_frame *frame, es_wire_match *match,
+                        es_wire_reject *why);
+/* The dots nearest to where the wires are expected (es_wire_predict), whole
+ * rows only; false when fewer than two rows (or the only one) are there. */
+bool es_wire_match_expected(const es_wire_phantom *phantom, const es_dot *dots, int count,
+                            double expected[ES_WIRES_MAX][2], double tolerance_px,
+                            es_wire_frame *frame, es_wire_reject *why);
+/* es_wire_phantom_check, and that the patterns are parallel to one another. */
+bool es_wire_match_check(const es_wire_phantom *phantom, es_error *err);
+
 /* How far the predicted wires are from the dots. */
 typedef struct es_wire_errors {
     double m95_mm;              /* mean of the lowest 95 % of the middle wires' 3-D errors */
@@ -296,18 +356,27 @@ typedef struct es_wire_result {
     size_t frames_used, dots_used, dots_rejected;
     double rotation_range_rad; /* of the probe over the phantom */
 } es_wire_result;
+/* What happened to single frames; arrays with room for frame_count, either may
+ * be NULL. */
+typedef struct es_wire_details {
+    es_wire_reject *rejects; /* frames without a pose or far off the fit */
+    size_t reject_count;
+    double *influence_mm; /* how far the middle of all dots would move without the frame */
+} es_wire_details;
 /* ImageToProbe from dots: all wires' distances in the picture between the dots
  * and where the wires cut the image plane (in mm) are least, with Huber's
  * weights at three robust deviations; orthogonal by construction. Starts from
  * the middle wires' places by their ratio between the outer ones (Chen et al.,
  * "Guidance of spinal needle injections ... N-wire", after Comeau 1998). Lag:
- * poses are taken at time + lag. `rejects` (room for frame_count, may be NULL)
- * names frames without a pose or far off the fit. ES_GEOMETRY with the reason:
- * too few frames, motion that does not determine the result. */
+ * poses are taken at time + lag. The intervals are those of whole frames, whose
+ * dots share one pose and its error, and of errors that last for some frames:
+ * Newey and West, "A simple, positive semi-definite, heteroskedasticity and
+ * autocorrelation consistent covariance matrix", 1987. An error of
+ * PhantomToReference is in none of them. `details` may be NULL. ES_GEOMETRY
+ * with the reason: too few frames, motion that does not determine the result. */
 bool es_wire_solve(const es_wire_phantom *phantom, const es_wire_frame *frames, size_t frame_count,
                    const es_wire_poses *poses, const es_wire_options *options,
-                   es_wire_result *result, es_wire_reject *rejects, size_t *reject_count,
-                   es_error *err);
+                   es_wire_result *result, es_wire_details *details, es_error *err);
 /* The errors of a calibration on other frames. */
 bool es_wire_validate(const es_wire_phantom *phantom, const es_wire_frame *frames,
                       size_t frame_count, const es_wire_poses *poses,

@@ -6,6 +6,8 @@
 
 #include "echosolid/calib.h"
 #include "echosolid/pipeline.h"
+#include "echosolid/report.h"
+#include "echosolid/spacing.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -118,6 +120,106 @@ typedef struct es_survey_request {
  * needs N-wire and landmarks. Fails only when the recording cannot be read. */
 bool es_calibration_survey_read(const es_survey_request *request, es_calibration_survey *survey,
                                 es_error *err);
+
+/* ---- N-wire phantom -------------------------------------------------------------- */
+
+/* PhantomDefinition/Geometry/Pattern/Wire of a configuration. ES_FORMAT when
+ * there is none, when a pattern does not have three wires or is no N. */
+bool es_wire_phantom_read(const es_plus *plus, es_wire_phantom *phantom, es_error *err);
+/* Public phantoms by name: "fcal-1.0" ... ; ES_USAGE with the list. */
+bool es_wire_phantom_named(const char *name, es_wire_phantom *phantom, es_error *err);
+const char *const *es_wire_phantom_names(void); /* NULL terminated */
+
+/* The bright spots of one picture. */
+typedef struct es_wire_spots {
+    int count;
+    es_dot dots[ES_DOTS_MAX];
+} es_wire_spots;
+
+/* A recording of a wire phantom: spots, what they are, and poses. */
+typedef struct es_wire_recording {
+    es_wire_frame *frames; /* `seen` all false where nothing was matched */
+    es_wire_spots *spots;  /* NULL: the file has matched dots and no pictures */
+    es_wire_reject *whys;  /* reason of each that was not matched; step "" else */
+    size_t count, capacity;
+    es_pose_list poses;    /* of the probe, one a frame */
+    double *track_times_s; /* of the frames with a time, or all with their numbers */
+    es_mat4 *track;
+    size_t track_count;
+    double width, height; /* of the pictures, pixels; 0: unknown */
+    double middle_px[2];  /* of the picture, or of the dots where it is unknown */
+    size_t still_pixels;  /* left out: they do not change in the recording */
+} es_wire_recording;
+/* `pose`: "ProbeToReference". Two passes over the pictures: what stands still
+ * (text), then the spots; results files carry their dots ("Dot.<WireName>").
+ * ES_GEOMETRY without pictures and dots, without poses, or when time stamps go
+ * back; ES_FORMAT when the dots have other names than the phantom's wires. */
+bool es_wire_recording_read(es_source *source, const es_plus *plus, const char *pose,
+                            const es_wire_phantom *phantom, const es_progress *progress,
+                            es_wire_recording *recording, es_error *err);
+void es_wire_recording_clear(es_wire_recording *recording);
+
+/* What was found on the way. */
+typedef struct es_wire_outcome {
+    es_wire_result result;
+    es_wire_errors validation;
+    bool cross_validated;    /* no second recording: blocks of time left out in turn */
+    es_wire_reject *rejects; /* of the calibration, by index */
+    size_t reject_count;
+    es_wire_reject *validation_rejects;
+    size_t validation_reject_count;
+    double *influence_mm;  /* of each frame on the middle of the dots */
+    es_wire_frame *frames; /* those that were solved with */
+    size_t frame_count;
+    int view;                           /* ES_VIEW_... */
+    bool view_by_fit;                   /* the phantom is symmetric: the poses decided */
+    double lag_free_s, lag_free_ci95_s; /* found beside a given lag; NaN: could not be */
+    double lag_free_m95_mm;
+    double half_lag_s[2]; /* NaN: not looked at */
+    bool two_lags;
+    double motion_rad, motion_mm;
+    es_decisions notes;
+    char next[240]; /* what to do next, one sentence */
+} es_wire_outcome;
+/* Matches the dots of both recordings (validation may be NULL) and solves.
+ * Views are voted on; a first solution tells where wires should be, which
+ * recovers frames and drops wrong dots; frames whose poses stand still while
+ * the picture moves are left out. ES_GEOMETRY names what is wrong. */
+bool es_wire_calibrate(const es_wire_phantom *phantom, es_wire_recording *calibration,
+                       es_wire_recording *validation, const es_wire_options *options,
+                       es_wire_outcome *outcome, es_error *err);
+void es_wire_outcome_clear(es_wire_outcome *outcome);
+
+/* The picture with its spots (thin), and the dots taken as wires (full). */
+bool es_wire_picture(const es_image *frame, const es_wire_frame *dots, const es_wire_spots *spots,
+                     uint32_t width, es_image *picture, es_error *err);
+
+/* Sections about the calibration; `source` (rewound; may be NULL) gives some
+ * pictures of used and rejected frames. `earlier` (may be NULL): ImageToProbe
+ * that was in use. */
+typedef struct es_wire_about {
+    const es_wire_phantom *phantom;
+    const es_wire_recording *calibration;
+    const es_wire_outcome *outcome;
+    const es_wire_options *options;
+    const es_mat4 *earlier;
+    double speed_mps; /* of sound in the bath; NaN: not told */
+    es_source *source;
+} es_wire_about;
+bool es_wire_report(es_report *report, const es_wire_about *about, es_error *err);
+
+/* How two ImageToProbe differ: distance at a pixel, the angle between them,
+ * and whether the picture's x axis points the other way. */
+typedef struct es_wire_difference {
+    double middle_mm, angle_rad;
+    bool opposite_x;
+} es_wire_difference;
+es_wire_difference es_wire_compare(es_mat4 a, es_mat4 b, const double middle_px[2]);
+
+/* Spacing found in a bath of this speed, turned into that of tissue (1540
+ * m/s): depth only, as it is for a linear array; of a curved one the width
+ * grows with the depth too, and this is true along its middle line. */
+void es_wire_tissue_spacing(const double bath_mm[2], double speed_mps, double tissue_mm[2]);
 
 #ifdef __cplusplus
 }

@@ -32,6 +32,10 @@ extern "C" {
  * was expected. A source belongs to one thread at a time. */
 es_source *es_sequence_open(const char *path, es_error *err);
 
+/* A place in a frame of the source (MF) as a place in the picture as the file
+ * stores it, by its orientation mark and, for DICOM, where it was cut out. */
+bool es_stored_place(const es_stream_info *info, double *u, double *v, es_error *err);
+
 typedef struct es_sequence_options {
     bool compress; /* zlib (MetaImage), gzip (NRRD) */
     int level;     /* 1..9 */

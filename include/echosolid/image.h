@@ -121,6 +121,20 @@ bool es_source_can_rewind(const es_source *source);
 bool es_source_rewind(es_source *source, es_error *err);
 void es_source_free(es_source *source);
 
+/* A part of every picture: grey (RGB to Rec. 601 luma); a crop of width x height
+ * at (u0, v0), 0 x 0 for all of it; black where `keep` (u8, the size of the
+ * whole picture, may be NULL, copied) is 0. The frames' transforms from and to
+ * Image move with the corner; the field EchosolidCropOrigin of the header says
+ * where it was. An ImageToX of a configuration must be moved by the caller:
+ * ImageToX * translation(u0, v0, 0). Takes `inner`, also on failure. ES_USAGE
+ * for a crop or mask that does not fit. */
+typedef struct es_window {
+    bool grey;
+    uint32_t u0, v0, width, height;
+    const es_image *keep;
+} es_window;
+es_source *es_source_window(es_source *inner, const es_window *window, es_error *err);
+
 /* A sink takes frames; the output appears under its name at es_sink_finish
  * only. es_sink_free without finish leaves nothing behind. */
 typedef struct es_sink es_sink;

@@ -31,6 +31,8 @@ typedef struct es_judgement {
     es_evidence_list evidence;
     es_decisions decisions; /* what was taken from files as depth and probe */
     es_spacing_verdict verdict;
+    /* Without matrices and scan conversion: what those can be compared with. */
+    es_spacing_verdict without_matrices;
 } es_judgement;
 /* Reads the source to its end and rewinds it where it can. One pass. */
 bool es_judge(es_source *source, const es_judge_request *request, es_judgement *judgement,
@@ -39,6 +41,11 @@ void es_judgement_clear(es_judgement *judgement);
 
 /* The mean picture with what was found drawn over it: fan, edges, rows, ticks. */
 bool es_judge_picture(const es_judgement *judgement, es_image *picture, es_error *err);
+
+/* Where the echoes are, as a mask (u8, 255 inside) for es_source_window: the fan
+ * or the array's rectangle that was found, two pixels wider. ES_GEOMETRY when
+ * no shape was found, with the reasons. */
+bool es_judge_mask(const es_judgement *judgement, es_image *mask, es_error *err);
 
 /* Writes the verdict into a copy of the configuration: static transforms of
  * picture pixels that are known constants or axis-aligned (their directions

@@ -141,6 +141,10 @@ typedef struct es_setup {
  * frame can be placed, with the chain that was tried. */
 bool es_setup_make(es_source *source, const es_setup_request *request, es_setup *setup,
                    es_error *err);
+/* The part that looks at the picture alone, for frames that need no place:
+ * clip and fan; the rest of the setup stays empty. */
+bool es_setup_make_picture(const es_stream_info *info, const es_setup_request *request,
+                           es_setup *setup, es_error *err);
 void es_setup_clear(es_setup *setup);
 /* Bytes of the dense result and an upper bound of the bricks' memory. */
 void es_setup_memory(const es_setup *setup, uint64_t *dense_bytes, uint64_t *brick_bytes,
@@ -229,6 +233,13 @@ es_bricks *es_model_field(const es_model *model);
 size_t es_model_example_count(const es_model *model);
 const es_image *es_model_example(const es_model *model, size_t index, int64_t *frame);
 
+/* ---- a look at the pictures --------------------------------------------------- */
+
+/* Up to twelve frames of the `frames` that the recording has, evenly spread
+ * from the first to the last, as one RGB picture with their numbers and times.
+ * Rewinds first. ES_USAGE when there are no pictures. */
+bool es_contact_sheet(es_source *source, int64_t frames, es_image *picture, es_error *err);
+
 /* ---- the doctor ------------------------------------------------------------- */
 
 /* What is examined: a recording, a configuration, or both. */
@@ -237,11 +248,16 @@ typedef struct es_checkup {
     const es_plus *plus;               /* NULL: none */
     const char *plus_path;             /* also looks for transforms in comments; NULL: does not */
     const es_spacing_verdict *verdict; /* what the pictures say of the spacing; NULL: not asked */
-    const es_doctor_options *options;  /* NULL: the defaults */
+    /* Judges the spacing in the same pass (judge.h), for `verdict`. The
+     * judgement is the caller's; empty where there is no picture. NULL: not. */
+    const struct es_judge_request *judge;
+    struct es_judgement *judgement;
+    const es_doctor_options *options; /* NULL: the defaults */
+    double pixel_bytes;               /* of pictures to read at most, about; 0: 600 MB */
     const es_progress *progress;
 } es_checkup;
 /* Reads the whole source once (the pixels of some frames only where they pass
- * 600 MB). The doctor is the caller's, for es_checkup_fix. A recording whose
+ * `pixel_bytes`). The doctor is the caller's, for es_checkup_fix. A recording whose
  * pixels end early is a finding, not an error. */
 es_doctor *es_checkup_run(const es_checkup *checkup, es_findings *findings, es_error *err);
 /* Copies the recording to `path` with what es_doctor_repair mends; *changes

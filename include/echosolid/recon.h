@@ -50,7 +50,7 @@ typedef struct es_recon_options {
     int32_t clip_origin[2], clip_size[2]; /* pixels */
     es_fan fan;                           /* kind NONE: no fan clip */
     double threshold;                     /* pixels below are ignored (RGB: all three); NaN: none */
-    bool spread;           /* MEAN only: also collect the standard deviation of the hits */
+    bool spread; /* MEAN only: also collect the standard deviation of the hits */
     /* MEAN only: how much each pixel of every frame counts, 0 (not at all) to
      * 255 (like one without a mask): a u8 image with one channel, of the frames'
      * size. es_volume_new copies it. NULL: all pixels count alike. */

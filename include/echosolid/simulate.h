@@ -4,6 +4,8 @@
 #ifndef ECHOSOLID_SIMULATE_H
 #define ECHOSOLID_SIMULATE_H
 
+#include <math.h>
+
 #include "echosolid/picture.h"
 
 #ifdef __cplusplus
@@ -106,6 +108,52 @@ es_mat4 es_simulation_scene_to_reference(const es_simulation *simulation);
  * scene axes, by frame, then by line. es_free it. */
 float *es_simulation_first_hits(const es_simulation *simulation, es_pool *pool, size_t *count,
                                 es_error *err);
+
+/* ---- wires in a water bath ------------------------------------------------------- */
+
+/* A tracked probe over a phantom of wires: each wire that cuts the picture is
+ * a spot, wider with depth, with reverberation below it; the bath's floor is a
+ * streak; words stand on the screen; speckle and noise. */
+enum { ES_BATH_WIRES = 24 };
+typedef struct es_bath {
+    es_vec3 wires[ES_BATH_WIRES][2]; /* front and back end, phantom, mm; z towards the probe */
+    int wire_count;
+    uint32_t width, height;
+    double spacing_mm[2];
+    double standoff_mm; /* from the face to the middle of the wires */
+    int frames;
+    double rate_hz;
+    double slide_mm, tilt_rad;            /* how far the hand goes about the middle; 0 0: at rest */
+    double pose_noise_mm, pose_noise_rad; /* of ProbeToTracker, each axis and frame */
+    double lag_s;                         /* tracker's time stamp minus video's for one event */
+    double speckle;      /* 0: none, 1: natural; also reverberation and the floor */
+    double dropped;      /* share of the frames without a valid pose */
+    double dot_noise_px; /* of each spot's place */
+    bool reversed;       /* the phantom is seen from its other side */
+    bool mirrored;       /* the pictures are flipped left to right */
+    bool text;
+    bool frozen;         /* the tracker repeats its first pose */
+    double second_lag_s; /* of the second half; NaN: the same */
+    uint64_t seed;
+} es_bath;
+/* Without wires; 480 x 400 pixels of 0.12 mm, 150 frames at 10 Hz. */
+#define ES_BATH_DEFAULTS                                                                           \
+    {                                                                                              \
+        .width = 480, .height = 400, .spacing_mm = {0.12, 0.115}, .standoff_mm = 22,               \
+        .frames = 150, .rate_hz = 10, .slide_mm = 10, .tilt_rad = 0.3, .speckle = 1, .text = true, \
+        .second_lag_s = NAN, .seed = 1                                                             \
+    }
+/* ProbeToTracker and ReferenceToTracker (without noise) a frame, Timestamp.
+ * Can be rewound; a frame is a function of the bath and its index. ES_USAGE
+ * for numbers out of their range. */
+es_source *es_bath_open(const es_bath *bath, es_error *err);
+/* The truths. ImageToProbe is that of the pictures as they are given (with
+ * `mirrored`, of the flipped ones). */
+es_mat4 es_bath_image_to_probe(const es_bath *bath);
+es_mat4 es_bath_phantom_to_reference(void);
+/* Where the wires cut frame `index`, pixels; NaN where they do not. For tests
+ * without pictures. */
+void es_bath_dots(const es_bath *bath, int64_t index, double dots[ES_BATH_WIRES][2]);
 
 /* ---- a scanner's screen --------------------------------------------------------- */
 

@@ -41,7 +41,11 @@ void es_still_clear(es_still *still);
 enum { ES_WHY_SIZE = 300 };
 
 /* A convex (or sector) fan, pixels; 1-sigma beside each number. `aspect` =
- * spacing_u / spacing_v; radii and the apex row are in pixels along v. */
+ * spacing_u / spacing_v; radii and the apex row are in pixels along v. A
+ * flipped fan is given as in the picture turned right way up: row v of the
+ * picture is height - 1 - v there. A radius that was not seen is a guess for
+ * drawing. The sigma of a radius has half a pixel for unlit first or last
+ * samples, which no single picture shows. */
 typedef struct es_fan_found {
     bool found;
     es_fan fan; /* kind CURVED */
@@ -69,7 +73,7 @@ typedef struct es_aperture_found {
 bool es_aperture_find(const es_still *still, es_aperture_found *found, es_error *err);
 
 /* First and last row of the echoes (edges, in rows). `exact` false: nothing
- * shows where the field ends, the sigma says so. */
+ * shows where the field ends, and what is lit is the least that it can have. */
 typedef struct es_rows_found {
     bool found;
     double top, bottom, sigma;

@@ -3,6 +3,7 @@
 #define ECHOSOLID_SURFACE_H
 
 #include "echosolid/image.h"
+#include "echosolid/patches.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -119,6 +120,72 @@ bool es_mesh_compare(const es_mesh *from, const es_mesh *to, double sample_mm2, 
  * mesh; NaN for a point that is not finite. */
 bool es_mesh_point_distances(const es_mesh *mesh, const float *points, size_t count, es_pool *pool,
                              float *distances, es_error *err);
+
+/* ---- smooth patches and fewer triangles -------------------------------------- */
+
+typedef struct es_patch_options {
+    /* 95 % of the surface shall be nearer than this, both ways; the size of the
+     * patches follows from it. */
+    double tolerance_mm;
+    double cell_mm;      /* above 0: this size of patches, whatever the deviation */
+    size_t patches_max;  /* of one side; finer ones are not tried */
+    double thickness_mm; /* of an open mesh: above 0 a solid, 0 the sheet itself */
+} es_patch_options;
+#define ES_PATCH_DEFAULTS                                                                          \
+    { .tolerance_mm = 0.25, .patches_max = 2000, .thickness_mm = 2 }
+
+typedef struct es_patch_report {
+    double cell_mm; /* side of a patch, about */
+    int tries;      /* grids that were tried */
+    bool closed;    /* the mesh was */
+    bool reached;   /* the tolerance */
+    size_t patches, walls;
+    size_t dropped;           /* patches at the rim of a sheet that hang on by a corner */
+    long euler, mesh_euler;   /* of the closed surface, and of the mesh */
+    es_mesh_distance to_mesh; /* patches (of the seen side) to the mesh */
+    es_mesh_distance from_mesh;
+    /* Of a thickened sheet: the least distance of its sides at the patches'
+     * middles, and patches of the hidden side that are turned over: the sheet
+     * bends more sharply there than the thickness allows. */
+    double thinnest_mm;
+    size_t folded;
+} es_patch_report;
+
+/* Smooth patches about one component of a mesh: the coarse dual grid of its
+ * signed distance as a mesh of quadrilaterals of any genus, one bicubic patch for
+ * each (Loop and Schaefer 2008), and its vertices by least squares such that the
+ * patches lie on the mesh. Neighbours share their boundary control points; where
+ * four patches meet they are curvature continuous. A closed mesh gives a closed
+ * surface; of an open one the patches that the mesh covers, as a sheet or as a
+ * solid with a copy behind it and ruled walls along the rim. `patches` is
+ * overwritten, {0} on failure. ES_GEOMETRY for a mesh without triangles, with bad
+ * edges, or with no patch that it covers (too small for the cells); ES_USAGE for
+ * options out of range. The same bytes on any number of threads. */
+bool es_surface_patches(const es_mesh *mesh, const es_patch_options *options, es_pool *pool,
+                        es_patches *patches, es_patch_report *report, es_error *err);
+
+/* The components (triangles that share vertices), by falling area; es_mesh_clear
+ * each, then es_free the array. NULL on failure. */
+es_mesh *es_mesh_split(const es_mesh *mesh, size_t *count, es_error *err);
+
+typedef struct es_decimate_options {
+    size_t triangles;       /* stop at so many; 0: as few as the distance allows */
+    double max_distance_mm; /* of either surface from the other; INFINITY: any */
+} es_decimate_options;
+typedef struct es_decimate_report {
+    size_t triangles_before;
+    es_mesh_distance to_original, from_original; /* measured on the result */
+} es_decimate_report;
+/* In place: fewer triangles by collapsing edges, the cheapest first by the
+ * quadric error of Garland and Heckbert 1997; each only if the surface stays a
+ * two-manifold of the same shape, no facet turns over, and every vertex of the
+ * original stays near. The result is measured both ways, and made again with a
+ * smaller allowance if a sample lies further off than max_distance_mm. Rims keep
+ * to their lines. Confidence goes with the vertices. On failure the mesh is as it
+ * was. ES_GEOMETRY for bad edges or a distance that cannot be kept, ES_USAGE for
+ * a distance not above 0, or neither of the two given. */
+bool es_mesh_decimate(es_mesh *mesh, const es_decimate_options *options, es_pool *pool,
+                      es_decimate_report *report, es_error *err);
 
 #ifdef __cplusplus
 }

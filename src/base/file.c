@@ -10,7 +10,6 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "echosolid/base.h"
 
@@ -227,31 +226,6 @@ failed:
     fclose(file);
     es_free(bytes);
     return NULL;
-}
-
-bool es_file_digest(const char *path, char hex[33], es_error *err) {
-    FILE *file = fopen(path, "rb");
-    if (!file) return es_fail_errno(err, "%s: cannot be opened", path);
-    XXH3_state_t *state = XXH3_createState();
-    unsigned char *block = es_alloc(1, 1 << 20, err);
-    bool ok = state && block;
-    if (!state) es_fail(err, ES_MEMORY, "%s: out of memory", path);
-    if (ok) XXH3_128bits_reset(state);
-    for (size_t n = 1; ok && n;) {
-        n = fread(block, 1, 1 << 20, file);
-        XXH3_128bits_update(state, block, n);
-        if (n == 0 && ferror(file)) ok = es_fail_errno(err, "%s: reading failed", path);
-        if (ok && es_cancelled(err)) ok = false;
-    }
-    if (ok) {
-        XXH128_hash_t hash = XXH3_128bits_digest(state);
-        snprintf(hex, 33, "%016llx%016llx", (unsigned long long)hash.high64,
-                 (unsigned long long)hash.low64);
-    }
-    es_free(block);
-    XXH3_freeState(state);
-    fclose(file);
-    return ok;
 }
 
 bool es_has_suffix(const char *path, const char *suffix) {

@@ -70,6 +70,8 @@ static bool check_fan(const es_bone_options *o, es_error *err) {
 }
 
 static bool check_options(const es_bone_options *o, es_error *err) {
+    if (o->edge != ES_BONE_CREST && o->edge != ES_BONE_FRONT)
+        return es_fail(err, ES_USAGE, "%d is no edge of an echo", (int)o->edge);
     if (o->has_clip && (o->clip_size[0] <= 0 || o->clip_size[1] <= 0))
         return es_fail(err, ES_USAGE, "the clip is %d x %d pixels; expected 1 x 1 at least",
                        o->clip_size[0], o->clip_size[1]);
@@ -136,9 +138,11 @@ bool es_bone_detect(es_bone *bone, const es_image *image, es_trace *trace, es_er
     }
     bone->detector(beams, bone->scratch, bone->map);
     if (!path_find(&bone->path, beams, bone->map, &bone->options, err)) return false;
-    float *crest = bone->scratch[0];
+    float *crest = bone->scratch[0], *tone = bone->scratch[2];
     beams_smooth(beams, beams->echo, CREST_DEPTH_MM, CREST_LINES_MM, bone->scratch[1], crest);
-    pieces_judge(beams, bone->map, crest, &bone->options, &bone->path);
+    beams_smooth(beams, beams->tone, CREST_DEPTH_MM, CREST_LINES_MM, bone->scratch[1], tone);
+    struct smoothed smooth = {.echo = crest, .tone = tone};
+    pieces_judge(beams, bone->map, &smooth, &bone->options, &bone->path);
     crest_trace(beams, crest, bone->map, &bone->path, &bone->options, trace);
     return true;
 }

@@ -11,6 +11,11 @@
 
 /* ---- beams.c: the image as scan lines x depth --------------------------- */
 
+struct beam_tap {
+    uint32_t left, right; /* columns, and the share of the right one */
+    float share;
+};
+
 struct beams {
     size_t lines, samples;
     double depth_step_mm, line_step_mm; /* line step: half way down, where curved */
@@ -19,6 +24,8 @@ struct beams {
     float *echo;                        /* grey values, averaged over a sample's area */
     float *tone;                        /* the same on a fixed scale 0..1, see tone.c */
     es_image grey;                      /* scratch: the image as f32 */
+    struct beam_tap *tap;               /* scratch: a row's points, lines x MOST_TAPS */
+    float *row[3];                      /* scratch: lines each */
     size_t line_capacity, sample_capacity;
 };
 
@@ -39,10 +46,19 @@ bool beams_tone(struct beams *beams);
 void beams_smooth(const struct beams *beams, const float *in, double depth_sigma_mm,
                   double line_sigma_mm, float *scratch, float *out);
 
-/* One line of the frame smoothed along a slope (mm of depth per mm across): an
- * echo of that slope stays sharp while speckle averages out. */
-void beams_smooth_line(const struct beams *beams, const float *in, size_t line, double slope,
-                       double sigma_mm, float *out);
+/* A Gaussian of sigma_mm along a slope (mm of depth per mm across): an echo of
+ * that slope stays sharp while speckle averages out. */
+enum { MOST_RADIUS = 24 };
+struct slant {
+    double slope;
+    int radius; /* lines on either side */
+    float kernel[MOST_RADIUS + 1];
+};
+void beams_slant(const struct beams *beams, double slope, double sigma_mm, struct slant *slant);
+
+/* One line of the frame smoothed so. */
+void beams_smooth_line(const struct beams *beams, const float *in, size_t line,
+                       const struct slant *slant, float *out);
 
 struct reach {
     double onset_mm, range_mm;
@@ -89,9 +105,14 @@ void path_clear(struct path *path);
 
 /* ---- pieces.c ------------------------------------------------------------------ */
 
-/* Takes back what of the path is not believed: crossings between echoes, short
- * pieces, layers above bone. `echo` is the picture, lightly smoothed. */
-void pieces_judge(const struct beams *beams, const float *map, const float *echo,
+/* The picture, lightly smoothed: as it is, and on the fixed scale. */
+struct smoothed {
+    const float *echo, *tone;
+};
+
+/* Takes back what of the path is not believed: crossings between echoes, faint
+ * and short pieces, wires in water, layers above bone. */
+void pieces_judge(const struct beams *beams, const float *map, const struct smoothed *smooth,
                   const es_bone_options *options, struct path *path);
 
 /* The line after the last one that is joined to `first`. */

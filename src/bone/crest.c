@@ -3,7 +3,8 @@
  * The path follows the detector's map, whose peak may sit a little beside the
  * echo. The depth that is reported is the crest: from the path's sample to the
  * brightest one close by, then the centre of what is nearly as bright around
- * it, so that a saturated echo gives its middle. A straight line fitted by
+ * it, so that a saturated echo gives its middle; or, when that is asked for, the
+ * front edge above the crest. A straight line fitted by
  * weighted least squares through the crests within a millimetre or so gives
  * the smoothed depth and its slope; the average of the map over the same
  * stretch is the confidence. */
@@ -14,6 +15,8 @@
 #define CLIMB_MM 0.8   /* the crest is looked for this far from the path */
 #define SHOULDER 0.8   /* nearly as bright */
 #define STRETCH_MM 0.5 /* sigma of the weights along the trace */
+#define BEFORE_MM 3.0  /* the front edge: the darkest of this much above the crest is no echo */
+#define SPECK_MM 0.6   /* a dark gap of speckle does not end a thick echo */
 
 /* Depth of the crest in samples. */
 static double crest_at(const float *echo, size_t first, size_t last, size_t at, size_t reach) {
@@ -33,13 +36,33 @@ static double crest_at(const float *echo, size_t first, size_t last, size_t at, 
     return sum > 0 ? moment / sum : (double)top;
 }
 
-static void find_crests(const struct beams *beams, const float *echo, struct path *path) {
+/* Where, going up from the crest, the echo has fallen half way to the darkest
+ * that lies before it, in samples. */
+static double front_at(const struct beams *beams, const float *echo, size_t first, double crest) {
+    size_t top = (size_t)lround(crest);
+    size_t before = (size_t)lround(BEFORE_MM / beams->depth_step_mm);
+    size_t speck = (size_t)lround(SPECK_MM / beams->depth_step_mm);
+    size_t low = top > first + before ? top - before : first, front = top;
+    float dark = echo[top];
+    for (size_t z = low; z < top; z++) dark = fminf(dark, echo[z]);
+    float half = (echo[top] + dark) / 2;
+    for (size_t z = top; z-- > low && front - z <= speck;)
+        if (echo[z] >= half) front = z;
+    if (front == low || !(echo[front] > half)) return (double)front;
+    float step = echo[front] - echo[front - 1];
+    return (double)front - (step > 0 ? (double)((echo[front] - half) / step) : 0);
+}
+
+static void find_crests(const struct beams *beams, const float *echo,
+                        const es_bone_options *options, struct path *path) {
     size_t reach = (size_t)ceil(CLIMB_MM / beams->depth_step_mm);
-    for (size_t i = 0; i < beams->lines; i++)
-        if (path->sample[i] >= 0)
-            path->crest_mm[i] =
-                beams->depth_step_mm * crest_at(echo + i * beams->samples, beams->first[i],
-                                                beams->last[i], (size_t)path->sample[i], reach);
+    for (size_t i = 0; i < beams->lines; i++) {
+        if (path->sample[i] < 0) continue;
+        const float *line = echo + i * beams->samples;
+        double at = crest_at(line, beams->first[i], beams->last[i], (size_t)path->sample[i], reach);
+        if (options->edge == ES_BONE_FRONT) at = front_at(beams, line, beams->first[i], at);
+        path->crest_mm[i] = beams->depth_step_mm * at;
+    }
 }
 
 /* A run of joined lines, [first, last). */
@@ -108,7 +131,7 @@ static void trace_piece(const struct beams *beams, const float *map, const struc
 
 void crest_trace(const struct beams *beams, const float *echo, const float *map, struct path *path,
                  const es_bone_options *options, es_trace *trace) {
-    find_crests(beams, echo, path);
+    find_crests(beams, echo, options, path);
     for (size_t i = 0; i < beams->lines; i++) trace->lines[i] = beams->line[i];
     struct piece piece;
     for (piece.first = 0; piece.first < beams->lines; piece.first = piece.last) {

@@ -7,7 +7,6 @@
 
 #define LEAST_BEYOND_MM 3.0 /* less shows no shadow */
 #define GAP_MM 3.0          /* nearer together it is the same echo */
-enum { MOST_RADIUS = 24 };
 
 /* Half of a symmetric Gaussian with sum 1; returns its radius. */
 static int gaussian(double sigma, float kernel[MOST_RADIUS + 1]) {
@@ -27,18 +26,25 @@ static void add_scaled(const float *in, float weight, size_t count, float *out) 
     for (size_t i = 0; i < count; i++) out[i] += weight * in[i];
 }
 
-/* One line along depth: in and out differ. */
-static void smooth_depth(const float *in, size_t count, const float *kernel, int radius,
-                         float *out) {
-    for (size_t z = 0; z < count; z++) {
-        float sum = kernel[0] * in[z];
-        if (z >= (size_t)radius && z + (size_t)radius < count)
-            for (int k = 1; k <= radius; k++) sum += kernel[k] * (in[z - k] + in[z + k]);
-        else
-            for (int k = 1; k <= radius; k++)
-                sum += kernel[k] *
-                       (in[within((ptrdiff_t)z - k, count)] + in[within((ptrdiff_t)z + k, count)]);
-        out[z] = sum;
+/* Samples [first, last) near an end, where the kernel reaches past it. */
+static void smooth_end(const float *in, size_t count, float weight, ptrdiff_t k, size_t first,
+                       size_t last, float *out) {
+    for (ptrdiff_t z = (ptrdiff_t)first; z < (ptrdiff_t)last; z++)
+        out[z] += weight * (in[within(z - k, count)] + in[within(z + k, count)]);
+}
+
+/* One line along depth: in and out differ. Tap by tap, so that the loop over
+ * the samples is one of neighbours in memory. */
+static void smooth_depth(const float *restrict in, size_t count, const float *kernel, int radius,
+                         float *restrict out) {
+    bool fits = 2 * (size_t)radius < count;
+    size_t first = fits ? (size_t)radius : count, last = fits ? count - first : count;
+    for (size_t z = 0; z < count; z++) out[z] = kernel[0] * in[z];
+    for (int k = 1; k <= radius; k++) {
+        for (size_t z = first; z < last; z++)
+            out[z] += kernel[k] * (in[z - (size_t)k] + in[z + (size_t)k]);
+        smooth_end(in, count, kernel[k], k, 0, first, out);
+        smooth_end(in, count, kernel[k], k, last, count, out);
     }
 }
 
@@ -57,29 +63,51 @@ void beams_smooth(const struct beams *beams, const float *in, double depth_sigma
                        kernel[k < 0 ? -k : k], n, out + line * n);
 }
 
-/* out[z] += weight * in[z + shift], the ends going on. */
-static void add_shifted(const float *in, ptrdiff_t shift, float weight, size_t count, float *out) {
-    ptrdiff_t n = (ptrdiff_t)count;
-    ptrdiff_t first = shift < 0 ? -shift : 0, last = shift > 0 ? n - shift : n;
-    if (first > n) first = n;
-    if (last < first) last = first;
-    for (ptrdiff_t z = 0; z < first; z++) out[z] += weight * in[0];
-    for (ptrdiff_t z = first; z < last; z++) out[z] += weight * in[z + shift];
-    for (ptrdiff_t z = last; z < n; z++) out[z] += weight * in[n - 1];
+/* One tap of a slanted kernel: the line it reads and how far along depth. */
+struct slanted {
+    const float *in;
+    ptrdiff_t shift;
+    float weight;
+};
+
+static struct slanted tap_at(const struct beams *beams, const float *in, size_t line,
+                             const struct slant *slant, int k) {
+    size_t from = (size_t)within((ptrdiff_t)line + k, beams->lines);
+    ptrdiff_t shift = lround(slant->slope * k * beams->line_step_mm / beams->depth_step_mm);
+    return (struct slanted){in + from * beams->samples, shift, slant->kernel[k < 0 ? -k : k]};
 }
 
-void beams_smooth_line(const struct beams *beams, const float *in, size_t line, double slope,
-                       double sigma_mm, float *out) {
-    float kernel[MOST_RADIUS + 1];
+/* Two taps in one pass; samples [first, last) need no care for the ends. */
+static void add_taps(struct slanted a, struct slanted b, size_t count, float *restrict out) {
+    ptrdiff_t n = (ptrdiff_t)count, low = a.shift < b.shift ? a.shift : b.shift;
+    ptrdiff_t high = a.shift > b.shift ? a.shift : b.shift;
+    ptrdiff_t first = low < 0 ? -low : 0, last = high > 0 ? n - high : n;
+    if (first > n) first = n;
+    if (last < first) last = first;
+    for (ptrdiff_t z = 0; z < first; z++)
+        out[z] += a.weight * a.in[within(z + a.shift, count)] +
+                  b.weight * b.in[within(z + b.shift, count)];
+    for (ptrdiff_t z = first; z < last; z++)
+        out[z] += a.weight * a.in[z + a.shift] + b.weight * b.in[z + b.shift];
+    for (ptrdiff_t z = last; z < n; z++)
+        out[z] += a.weight * a.in[within(z + a.shift, count)] +
+                  b.weight * b.in[within(z + b.shift, count)];
+}
+
+void beams_slant(const struct beams *beams, double slope, double sigma_mm, struct slant *slant) {
     /* the Gaussian is as long along the slope as across */
     double sigma = sigma_mm / sqrt(1 + slope * slope) / beams->line_step_mm;
-    int radius = gaussian(sigma, kernel);
-    memset(out, 0, beams->samples * sizeof *out);
-    for (int k = -radius; k <= radius; k++) {
-        ptrdiff_t shift = lround(slope * k * beams->line_step_mm / beams->depth_step_mm);
-        size_t from = (size_t)within((ptrdiff_t)line + k, beams->lines);
-        add_shifted(in + from * beams->samples, shift, kernel[k < 0 ? -k : k], beams->samples, out);
-    }
+    slant->slope = slope;
+    slant->radius = gaussian(sigma, slant->kernel);
+}
+
+void beams_smooth_line(const struct beams *beams, const float *in, size_t line,
+                       const struct slant *slant, float *out) {
+    struct slanted middle = tap_at(beams, in, line, slant, 0);
+    for (size_t z = 0; z < beams->samples; z++) out[z] = middle.weight * middle.in[z];
+    for (int k = 1; k <= slant->radius; k++)
+        add_taps(tap_at(beams, in, line, slant, -k), tap_at(beams, in, line, slant, k),
+                 beams->samples, out);
 }
 
 /* Weights that rise with the onset and fade with the range are the difference

@@ -16,6 +16,8 @@
 /* All that lies below, from half a millimetre on. */
 static const struct reach shadow_reach = {.onset_mm = 0.5, .range_mm = 1e6};
 
+static float at_most_1(float x) { return x < 1 ? x : 1; }
+
 void foroughi_map(const struct beams *beams, float *scratch[BONE_SCRATCHES], float *map) {
     float *blur = scratch[0], *below = scratch[1];
     size_t n = beams->samples;
@@ -32,8 +34,8 @@ void foroughi_map(const struct beams *beams, float *scratch[BONE_SCRATCHES], flo
             float laplacian =
                 along * (b[z - 1] + b[z + 1] - 2 * b[z]) + across * (left[z] + right[z] - 2 * b[z]);
             float ridge = laplacian < 0 ? -LOG_GAIN * laplacian : 0;
-            float reflection = fminf(b[z] * b[z] * b[z] + ridge, 1);
-            float dark = 1 - fminf(below[line * n + z], 1);
+            float reflection = at_most_1(b[z] * b[z] * b[z] + ridge);
+            float dark = 1 - at_most_1(below[line * n + z]);
             float dark2 = dark * dark;
             out[z] = b[z] < LEAST_ECHO ? 0 : reflection * dark2 * dark2 * dark;
         }

@@ -44,22 +44,30 @@ static float darkness(float below, float above) {
     return unit(1 - below / grey);
 }
 
-void shadow_map(const struct beams *beams, float *scratch[BONE_SCRATCHES], float *map) {
-    float *blur = scratch[0], *below = scratch[1], *above = scratch[2], *line = scratch[3];
+/* The best ridge over all slopes. */
+static void find_ridges(const struct beams *beams, const float *blur, float *line, float *map) {
     size_t n = beams->samples;
+    memset(map, 0, beams->lines * n * sizeof *map);
+    for (size_t s = 0; s < sizeof slopes / sizeof *slopes; s++) {
+        struct slant slant;
+        double side_mm = SIDE_MM * sqrt(1 + slopes[s] * slopes[s]);
+        size_t side = (size_t)lround(side_mm / beams->depth_step_mm);
+        beams_slant(beams, slopes[s], ALONG_MM, &slant);
+        for (size_t i = 0; i < beams->lines; i++) {
+            beams_smooth_line(beams, blur, i, &slant, line);
+            add_ridge(line, n, side, map + i * n);
+        }
+    }
+}
+
+void shadow_map(const struct beams *beams, float *scratch[BONE_SCRATCHES], float *map) {
+    float *blur = scratch[0], *below = scratch[1], *above = scratch[2];
+    size_t samples = beams->lines * beams->samples;
     beams_smooth(beams, beams->tone, BLUR_MM, BLUR_MM, above, blur);
     beams_mean_below(beams, blur, shadow_reach, below);
     beams_mean_above(beams, blur, shadow_reach, above);
-    for (size_t i = 0; i < beams->lines; i++) {
-        float *out = map + i * n;
-        memset(out, 0, n * sizeof *out);
-        for (size_t s = 0; s < sizeof slopes / sizeof *slopes; s++) {
-            double side_mm = SIDE_MM * sqrt(1 + slopes[s] * slopes[s]);
-            beams_smooth_line(beams, blur, i, slopes[s], ALONG_MM, line);
-            add_ridge(line, n, (size_t)lround(side_mm / beams->depth_step_mm), out);
-        }
-        for (size_t z = 0; z < n; z++)
-            out[z] = unit(out[z] / FULL_RIDGE) * darkness(below[i * n + z], above[i * n + z]);
-    }
+    find_ridges(beams, blur, scratch[3], map);
+    for (size_t i = 0; i < samples; i++)
+        map[i] = unit(map[i] / FULL_RIDGE) * darkness(below[i], above[i]);
     beams_give_way(beams, blur, map);
 }

@@ -27,8 +27,8 @@ static void count_samples(const struct beams *beams, struct histogram *h) {
     for (size_t line = 0; line < beams->lines; line++) {
         const float *echo = beams->echo + line * beams->samples;
         for (uint32_t z = beams->first[line]; z < beams->last[line]; z++) {
-            low = fminf(low, echo[z]);
-            high = fmaxf(high, echo[z]);
+            low = echo[z] < low ? echo[z] : low;
+            high = echo[z] > high ? echo[z] : high;
         }
     }
     memset(h, 0, sizeof *h);

@@ -11,7 +11,10 @@ enum { LEAST_FRAMES = 8, ROUNDS = 5 };
 
 /* ---- poses ---------------------------------------------------------------------------- */
 
-static bool pose_at(const es_wire_poses *p, double time, double max_gap, es_mat4 *pose) {
+/* `share` is that of the later of the two neighbours. */
+static bool pose_between(const es_wire_poses *p, double time, double max_gap, es_mat4 *pose,
+                         double *share) {
+    *share = 0;
     size_t low = 0, high = p->count;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
@@ -28,8 +31,14 @@ static bool pose_at(const es_wire_poses *p, double time, double max_gap, es_mat4
     double span = p->times_s[low + 1] - p->times_s[low];
     es_mat4 a = p->probe_to_reference[low], b = p->probe_to_reference[low + 1];
     if (span > max_gap || !es_mat4_finite(a) || !es_mat4_finite(b)) return false;
-    *pose = es_pose_interpolate(a, b, (time - p->times_s[low]) / span);
+    *share = (time - p->times_s[low]) / span;
+    *pose = es_pose_interpolate(a, b, *share);
     return true;
+}
+
+static bool pose_at(const es_wire_poses *p, double time, double max_gap, es_mat4 *pose) {
+    double share;
+    return pose_between(p, time, max_gap, pose, &share);
 }
 
 static bool phantom_in_probe(const es_wire_poses *poses, const es_wire_options *o, double time,
@@ -125,11 +134,14 @@ typedef struct wire_fit {
     const es_wire_phantom *phantom;
     const es_wire_frame *frames;
     size_t frame_count;
-    const es_wire_poses *poses;
+    es_wire_poses smooth;       /* with a free lag, else as given */
+    const es_wire_poses *poses; /* = &smooth */
     const es_wire_options *options;
     es_mat4 *placed;    /* phantom to probe of each frame at the start's lag */
     es_vec3 (*ends)[2]; /* of each dot's wire in the probe's axes, then */
     double *weights;    /* of each residual pair; 0: not seen */
+    const es_mat4 *raw; /* poses before they were smoothed for the lag */
+    double pose_share;  /* of the residuals' variance that comes from the poses' noise */
     size_t dots;        /* frame_count * wires */
     int wires;
 } wire_fit;
@@ -158,6 +170,30 @@ static void place_wires(const wire_fit *fit, size_t k, es_mat4 phantom_to_probe)
     }
 }
 
+/* Variance of a mean of two smoothed poses with shares 1 - s and s, by that of
+ * one: a parabola over five poses leaves 0.486 of their variance, the mean of
+ * two neighbouring ones 0.380. */
+static double mean_gain(double share) { return 1 - 4 * (1 - 0.380 / 0.486) * share * (1 - share); }
+
+/* Halfway between two poses their noise is least, and a free lag would be
+ * drawn there: residuals are scaled to equal noise. */
+static double evening(const wire_fit *fit, double share) {
+    return 1 / sqrt(1 - fit->pose_share + fit->pose_share * mean_gain(share));
+}
+
+static double shift_wires(const wire_fit *fit, size_t k, double lag) {
+    es_mat4 probe, inverse;
+    double share;
+    if (!pose_between(fit->poses, fit->frames[k].time_s + lag, fit->options->max_gap_s, &probe,
+                      &share) ||
+        !es_mat4_invert(probe, &inverse, NULL)) {
+        place_wires(fit, k, fit->placed[k]);
+        return 1;
+    }
+    place_wires(fit, k, es_mat4_multiply(inverse, fit->options->phantom_to_reference));
+    return evening(fit, share);
+}
+
 static bool wire_residuals(void *context, const double *x, double *r, es_error *err) {
     const wire_fit *fit = context;
     double full[PARAMETERS], dot[2];
@@ -168,18 +204,16 @@ static bool wire_residuals(void *context, const double *x, double *r, es_error *
         return es_fail(err, ES_GEOMETRY, "the fit of ImageToProbe ran away: too little motion");
     for (size_t k = 0; k < fit->frame_count; k++) {
         const es_wire_frame *f = &fit->frames[k];
-        es_mat4 place = fit->placed[k];
-        if (fit->options->lag_free && es_mat4_finite(place)) {
-            phantom_in_probe(fit->poses, fit->options, f->time_s + full[LAG], &place);
-            place_wires(fit, k, place);
-        }
+        double even = 1;
+        if (fit->options->lag_free && es_mat4_finite(fit->placed[k]))
+            even = shift_wires(fit, k, full[LAG]);
         for (int w = 0; w < fit->wires; w++) {
             size_t i = k * (size_t)fit->wires + (size_t)w;
             r[2 * i] = r[2 * i + 1] = 0;
             if (fit->weights[i] == 0) continue;
             cut(&inverse, fit->ends[i][0], fit->ends[i][1], dot);
-            r[2 * i] = fit->weights[i] * full[SCALE_U] * (dot[0] - f->dots[w][0]);
-            r[2 * i + 1] = fit->weights[i] * full[SCALE_V] * (dot[1] - f->dots[w][1]);
+            r[2 * i] = even * fit->weights[i] * full[SCALE_U] * (dot[0] - f->dots[w][0]);
+            r[2 * i + 1] = even * fit->weights[i] * full[SCALE_V] * (dot[1] - f->dots[w][1]);
         }
     }
     return true;
@@ -307,8 +341,7 @@ static bool find_lag(const wire_fit *fit, double x[PARAMETERS], es_error *err) {
            es_fail(err, ES_GEOMETRY, "no lag between -1.5 and 1.5 s has enough frames with poses");
 }
 
-/* ---- the fit ------------------------------------------------------------------------------------
- */
+/* ---- the fit ---------------------------------------------------------------------------- */
 
 /* Distance in the plane, mm, from unweighted residuals. */
 static double dot_miss(const double *r, size_t i) { return hypot(r[2 * i], r[2 * i + 1]); }
@@ -324,29 +357,175 @@ static void set_weights(wire_fit *fit, double lag) {
     }
 }
 
+/* Variance, per axis, of the poses' noise at the middle of the picture: fourth
+ * differences hold 70 times it and next to nothing of a hand's motion. The
+ * median of a chi-squared with three degrees of freedom is 2.366. */
+static double pose_variance(const wire_fit *fit, es_vec3 middle, double *values) {
+    static const double terms[5] = {1, -4, 6, -4, 1};
+    size_t n = 0, limit = fit->dots;
+    for (size_t k = 4; k < fit->poses->count && n < limit; k++) {
+        es_vec3 sum = es_vec3_make(0, 0, 0);
+        for (size_t j = 0; j < 5; j++)
+            sum = es_vec3_add(sum, es_vec3_scale(es_mat4_point(fit->raw[k - j], middle), terms[j]));
+        double square = es_vec3_dot(sum, sum);
+        if (isfinite(square)) values[n++] = square;
+    }
+    return n >= 10 ? calib_median(values, n) / (2.366 * 70) : 0;
+}
+
+static es_vec3 middle_of_dots(const wire_fit *fit) {
+    double u = 0, v = 0, n = 0;
+    for (size_t i = 0; i < fit->dots; i++) {
+        if (fit->weights[i] == 0) continue;
+        const double *dot = fit->frames[i / (size_t)fit->wires].dots[i % (size_t)fit->wires];
+        u += dot[0], v += dot[1], n++;
+    }
+    return es_vec3_make(u / n, v / n, 0);
+}
+
+/* What part of the residuals' variance (`deviation` squared, per axis) the
+ * poses' noise makes, from what it is at the lag of x. */
+static void share_out(wire_fit *fit, const double *x, double deviation, double *work) {
+    double full[PARAMETERS], gain = 0, n = 0;
+    fit->pose_share = 0;
+    if (!fit->options->lag_free) return;
+    spread_parameters(fit, x, full);
+    for (size_t k = 0; k < fit->frame_count; k++) {
+        double share;
+        es_mat4 pose;
+        if (!pose_between(fit->poses, fit->frames[k].time_s + full[LAG], fit->options->max_gap_s,
+                          &pose, &share))
+            continue;
+        gain += mean_gain(share);
+        n++;
+    }
+    gain = n > 0 ? gain / n : 1;
+    es_vec3 middle = es_mat4_point(matrix_of(full), middle_of_dots(fit));
+    double poses = 0.486 * pose_variance(fit, middle, work);
+    double rest = fmax(deviation * deviation - poses * gain, 0);
+    if (poses + rest > 0) fit->pose_share = poses / (poses + rest);
+}
+
 /* Huber's weights, as factors of the residuals, from a robust deviation. */
 static bool weigh(wire_fit *fit, const double *x, double *r, double *misses, es_error *err) {
     size_t n = 0;
     for (size_t i = 0; i < fit->dots; i++) fit->weights[i] = fit->weights[i] != 0;
+    fit->pose_share = 0;
     if (!wire_residuals(fit, x, r, err)) return false;
     for (size_t i = 0; i < fit->dots; i++)
         if (fit->weights[i] != 0) misses[n++] = dot_miss(r, i);
     /* the median of a Rayleigh distribution is 1.1774 deviations */
-    double limit = 3 * calib_median(misses, n) / 1.1774 + 1e-9;
+    double deviation = calib_median(misses, n) / 1.1774, limit = 3 * deviation + 1e-9;
+    share_out(fit, x, deviation, misses);
     for (size_t i = 0; i < fit->dots; i++)
         if (fit->weights[i] != 0 && dot_miss(r, i) > limit)
             fit->weights[i] = sqrt(limit / dot_miss(r, i));
     return true;
 }
 
-/* The covariance speaks for the found scale of the residuals. */
-static void take_intervals(const wire_fit *fit, const double *covariance, int n, size_t unseen,
-                           es_wire_result *r) {
-    /* residuals that are not there were counted as numbers */
-    double all = 2.0 * (double)fit->dots, real = all - 2.0 * (double)unseen;
-    double factor = 1.96 * sqrt((all - n) / fmax(real - n, 1));
-    double ci[PARAMETERS] = {0};
-    for (int k = 0; k < n; k++) ci[k] = factor * sqrt(covariance[k * n + k]);
+/* ---- intervals -------------------------------------------------------------------------- */
+
+enum { MEMORY = 6 }; /* frames over which errors are taken as related */
+
+typedef struct wire_spread {
+    double inverse[PARAMETERS * PARAMETERS]; /* of the normal matrix */
+    double *pulls;                           /* gradient of each frame, n each */
+    double *columns;                         /* Jacobian, column by column */
+    size_t frames;                           /* with dots */
+} wire_spread;
+
+/* How far apart poses are. The derivative by the lag is taken over twice that
+ * on both sides: over less, the poses' noise would look like speed and make
+ * the lag look surer than it is. */
+static double pose_interval(const wire_fit *fit) {
+    size_t n = fit->poses->count;
+    return n > 1 ? 2 * (fit->poses->times_s[n - 1] - fit->poses->times_s[0]) / (double)(n - 1)
+                 : 0.1;
+}
+
+/* Columns of the Jacobian by central differences; `work` has 4 dots. */
+static bool find_jacobian(wire_fit *fit, double *x, int n, double *columns, double *work,
+                          es_error *err) {
+    size_t m = 2 * fit->dots;
+    for (int k = 0; k < n; k++) {
+        double at = x[k], step = 1e-5 * fmax(fabs(at), 1e-2);
+        if (fit->options->lag_free && k == n - 1) step = pose_interval(fit) / LAG_UNIT_S;
+        x[k] = at + step;
+        bool ok = wire_residuals(fit, x, work, err);
+        x[k] = at - step;
+        ok = ok && wire_residuals(fit, x, work + m, err);
+        x[k] = at;
+        if (!ok) return false;
+        for (size_t i = 0; i < m; i++)
+            columns[(size_t)k * m + i] = (work[i] - work[m + i]) / (2 * step);
+    }
+    return true;
+}
+
+static bool invert_normal(const double *columns, int n, size_t m, double *inverse) {
+    double scale[PARAMETERS], normal[PARAMETERS * PARAMETERS] = {0}, values[PARAMETERS],
+                                                  vectors[PARAMETERS * PARAMETERS];
+    for (int a = 0; a < n; a++)
+        for (int b = 0; b < n; b++)
+            for (size_t i = 0; i < m; i++)
+                normal[a * n + b] += columns[(size_t)a * m + i] * columns[(size_t)b * m + i];
+    for (int a = 0; a < n; a++) scale[a] = sqrt(normal[a * n + a]);
+    for (int i = 0; i < n * n; i++) normal[i] /= scale[i / n] * scale[i % n];
+    for (int i = 0; i < n * n; i++)
+        if (!isfinite(normal[i])) return false;
+    es_eigen_symmetric(normal, n, values, vectors);
+    if (!(values[n - 1] > 1e-14 * values[0])) return false;
+    for (int a = 0; a < n; a++)
+        for (int b = 0; b < n; b++) {
+            double sum = 0;
+            for (int k = 0; k < n; k++) sum += vectors[a * n + k] * vectors[b * n + k] / values[k];
+            inverse[a * n + b] = sum / (scale[a] * scale[b]);
+        }
+    return true;
+}
+
+static void find_pulls(const wire_fit *fit, const double *r, int n, wire_spread *s) {
+    size_t m = 2 * fit->dots, each = 2 * (size_t)fit->wires;
+    s->frames = 0;
+    for (size_t k = 0; k < fit->frame_count; k++) {
+        bool any = false;
+        for (int p = 0; p < n; p++) {
+            const double *column = s->columns + (size_t)p * m;
+            double sum = 0;
+            for (size_t i = k * each; i < (k + 1) * each; i++) sum += column[i] * r[i];
+            s->pulls[k * (size_t)n + (size_t)p] = sum;
+            any = any || sum != 0;
+        }
+        s->frames += any;
+    }
+}
+
+/* Sum of the products of the frames' pulls, neighbours in time included. */
+static void find_meat(const wire_fit *fit, int n, const wire_spread *s, double *meat) {
+    memset(meat, 0, (size_t)(n * n) * sizeof *meat);
+    for (size_t lag = 0; lag < MEMORY && lag < fit->frame_count; lag++) {
+        double weight = 1 - (double)lag / MEMORY;
+        for (size_t k = lag; k < fit->frame_count; k++) {
+            const double *g = s->pulls + k * (size_t)n, *h = s->pulls + (k - lag) * (size_t)n;
+            for (int a = 0; a < n; a++)
+                for (int b = 0; b < n; b++)
+                    meat[a * n + b] += lag ? weight * (g[a] * h[b] + h[a] * g[b]) : g[a] * g[b];
+        }
+    }
+}
+
+static void take_intervals(const wire_fit *fit, int n, const wire_spread *s, es_wire_result *r) {
+    double meat[PARAMETERS * PARAMETERS], ci[PARAMETERS] = {0};
+    find_meat(fit, n, s, meat);
+    double frames = (double)s->frames;
+    double factor = 1.96 * sqrt(frames / fmax(frames - n, 1));
+    for (int p = 0; p < n; p++) {
+        double variance = 0;
+        for (int a = 0; a < n; a++)
+            for (int b = 0; b < n; b++)
+                variance += s->inverse[p * n + a] * meat[a * n + b] * s->inverse[b * n + p];
+        ci[p] = factor * sqrt(fmax(variance, 0));
+    }
     memcpy(r->rotation_ci95_rad, ci, sizeof r->rotation_ci95_rad);
     memcpy(r->translation_ci95_mm, ci + SHIFT, sizeof r->translation_ci95_mm);
     r->spacing_ci95_mm[0] = ci[SCALE_U];
@@ -354,11 +533,69 @@ static void take_intervals(const wire_fit *fit, const double *covariance, int n,
     if (fit->options->lag_free) r->lag_ci95_s = LAG_UNIT_S * ci[n - 1];
 }
 
-static bool refine(wire_fit *fit, double x[PARAMETERS], double *work, es_wire_result *result,
-                   es_error *err) {
+/* One step of Newton without the frame, seen at the middle of the dots. */
+static void take_influence(const wire_fit *fit, const double *x, int n, const wire_spread *s,
+                           double *influence) {
+    double full[PARAMETERS], moved[PARAMETERS];
+    es_vec3 middle = middle_of_dots(fit);
+    es_vec3 here = es_mat4_point(matrix_of(spread_parameters(fit, x, full)), middle);
+    for (size_t k = 0; k < fit->frame_count; k++) {
+        const double *g = s->pulls + k * (size_t)n;
+        memcpy(moved, x, (size_t)n * sizeof *moved);
+        for (int a = 0; a < n; a++)
+            for (int b = 0; b < n; b++) moved[a] += s->inverse[a * n + b] * g[b];
+        es_mat4 matrix = matrix_of(spread_parameters(fit, moved, full));
+        influence[k] = es_vec3_length(es_vec3_sub(es_mat4_point(matrix, middle), here));
+    }
+}
+
+/* Jacobian, inverse normal matrix and pulls at x. */
+static bool look(wire_fit *fit, double *x, double *r, double *work, wire_spread *s, es_error *err) {
     int n = parameter_count(fit->options);
-    double packed[PARAMETERS], covariance[PARAMETERS * PARAMETERS], *r = work,
-                                                                    *misses = r + 2 * fit->dots;
+    if (!find_jacobian(fit, x, n, s->columns, work, err) || !wire_residuals(fit, x, r, err))
+        return false;
+    if (!invert_normal(s->columns, n, 2 * fit->dots, s->inverse))
+        return es_fail(err, ES_GEOMETRY,
+                       "the motion over the phantom does not determine ImageToProbe: turn and tilt "
+                       "the probe more");
+    find_pulls(fit, r, n, s);
+    return true;
+}
+
+/* One step of Gauss and Newton. With a free lag these replace the last of the
+ * fit's: its derivative by the lag sees the poses' noise, this one does not. */
+static void step_down(const wire_fit *fit, int n, const wire_spread *s, double *x) {
+    for (size_t k = 0; k < fit->frame_count; k++)
+        for (int a = 0; a < n; a++)
+            for (int b = 0; b < n; b++)
+                x[a] -= s->inverse[a * n + b] * s->pulls[k * (size_t)n + (size_t)b];
+}
+
+/* The result x, its intervals; `r` has 2 dots, `work` 4. */
+static bool find_spread(wire_fit *fit, double *x, double *r, double *work, es_wire_result *result,
+                        es_wire_details *details, es_error *err) {
+    int n = parameter_count(fit->options), steps = fit->options->lag_free ? 4 : 0;
+    wire_spread s = {.frames = 0};
+    s.columns = es_alloc((size_t)n * 2 * fit->dots, sizeof *s.columns, err);
+    s.pulls = es_alloc((size_t)n * fit->frame_count, sizeof *s.pulls, err);
+    bool ok = s.columns && s.pulls && look(fit, x, r, work, &s, err);
+    for (int k = 0; k < steps && ok; k++) {
+        step_down(fit, n, &s, x);
+        ok = look(fit, x, r, work, &s, err);
+    }
+    if (ok) {
+        take_intervals(fit, n, &s, result);
+        if (details && details->influence_mm) take_influence(fit, x, n, &s, details->influence_mm);
+    }
+    es_free(s.columns);
+    es_free(s.pulls);
+    return ok;
+}
+
+static bool refine(wire_fit *fit, double x[PARAMETERS], double *work, es_wire_result *result,
+                   es_wire_details *details, es_error *err) {
+    int n = parameter_count(fit->options);
+    double packed[PARAMETERS], *r = work, *misses = r + 2 * fit->dots;
     es_fit_result info;
     memcpy(packed, x, 8 * sizeof *packed);
     if (fit->options->lag_free) packed[n - 1] = lag_parameter(x[LAG]);
@@ -370,25 +607,19 @@ static bool refine(wire_fit *fit, double x[PARAMETERS], double *work, es_wire_re
                   .step = 1e-5};
     for (int round = 0; round < 4; round++) {
         if (!weigh(fit, packed, r, misses, err)) return false;
-        if (!es_fit_run(&how, packed, round == 3 ? covariance : NULL, &info, err)) return false;
+        if (!es_fit_run(&how, packed, NULL, &info, err)) return false;
     }
-    size_t unseen = 0;
-    for (size_t i = 0; i < fit->dots; i++) unseen += fit->weights[i] == 0;
+    if (!find_spread(fit, packed, r, work + 2 * fit->dots, result, details, err)) return false;
     spread_parameters(fit, packed, x);
     result->condition = info.condition;
-    take_intervals(fit, covariance, n, unseen, result);
     result->image_to_probe = matrix_of(x);
     result->spacing_mm[0] = x[SCALE_U];
     result->spacing_mm[1] = x[SCALE_V];
     result->lag_s = x[LAG];
-    return isfinite(info.condition) ||
-           es_fail(err, ES_GEOMETRY,
-                   "the motion over the phantom does not determine ImageToProbe: turn and tilt the "
-                   "probe more");
+    return true;
 }
 
-/* ---- judging
- * ------------------------------------------------------------------------------------- */
+/* ---- judging ------------------------------------------------------------------------------ */
 
 static int by_size(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -459,18 +690,18 @@ bool es_wire_predict(const es_wire_phantom *phantom, const es_wire_poses *poses,
     return true;
 }
 
-static void reject(es_wire_reject *rejects, size_t *count, int64_t index, const char *step,
-                   const char *reason, double number) {
-    if (!rejects) return;
-    es_wire_reject *r = &rejects[(*count)++];
+static void reject(es_wire_details *details, int64_t index, const char *step, const char *reason,
+                   double number) {
+    if (!details || !details->rejects) return;
+    es_wire_reject *r = &details->rejects[details->reject_count++];
     r->index = index;
     snprintf(r->step, sizeof r->step, "%s", step);
     snprintf(r->reason, sizeof r->reason, reason, number);
 }
 
 /* Frames without a pose, and those whose dots are all far off. */
-static void name_rejects(const wire_fit *fit, const double *r, es_wire_reject *rejects,
-                         size_t *count, es_wire_result *result) {
+static void name_rejects(const wire_fit *fit, const double *r, es_wire_details *details,
+                         es_wire_result *result) {
     for (size_t k = 0; k < fit->frame_count; k++) {
         double best = INFINITY;
         for (int w = 0; w < fit->wires; w++) {
@@ -481,10 +712,10 @@ static void name_rejects(const wire_fit *fit, const double *r, es_wire_reject *r
             best = fmin(best, fit->weights[i] < 0.7 ? dot_miss(r, i) : 0);
         }
         if (!es_mat4_finite(fit->placed[k]))
-            reject(rejects, count, fit->frames[k].index, "pose",
+            reject(details, fit->frames[k].index, "pose",
                    "no valid pose of probe and reference within the allowed gap at its time", 0);
         else if (best > 0 && isfinite(best))
-            reject(rejects, count, fit->frames[k].index, "fit",
+            reject(details, fit->frames[k].index, "fit",
                    "all dots are far from where the wires should be, the nearest by %.1f mm", best);
         else
             result->frames_used++;
@@ -522,15 +753,15 @@ static bool check_track(const wire_fit *fit, double lag, es_error *err) {
                    both, any);
 }
 
-static bool solve(wire_fit *fit, double *work, es_wire_result *result, es_wire_reject *rejects,
-                  size_t *reject_count, es_error *err) {
+static bool solve(wire_fit *fit, double *work, es_wire_result *result, es_wire_details *details,
+                  es_error *err) {
     double x[PARAMETERS] = {0}, miss;
     bool ok = fit->options->lag_free ? find_lag(fit, x, err)
                                      : find_start(fit, fit->options->lag_s, x, &miss, err);
     if (!ok || (fit->options->lag_free && !check_track(fit, x[LAG], err))) return false;
     if (fit->options->isotropic) x[SCALE_U] = 0.5 * (x[SCALE_U] + x[SCALE_V]);
     set_weights(fit, fit->options->lag_free ? x[LAG] : fit->options->lag_s);
-    if (!refine(fit, x, work, result, err)) return false;
+    if (!refine(fit, x, work, result, details, err)) return false;
     result->rotation_range_rad = turning(fit);
     /* weights stay as of the last round; residuals without them */
     double *r = work, *keep = work + 2 * fit->dots;
@@ -541,19 +772,17 @@ static bool solve(wire_fit *fit, double *work, es_wire_result *result, es_wire_r
     for (size_t i = 0; i < fit->dots; i++) fit->weights[i] = fit->weights[i] != 0;
     if (!wire_residuals(fit, packed, r, err)) return false;
     memcpy(fit->weights, keep, fit->dots * sizeof *keep);
-    name_rejects(fit, r, rejects, reject_count, result);
-    return es_wire_validate(fit->phantom, fit->frames, fit->frame_count, fit->poses, fit->options,
+    name_rejects(fit, r, details, result);
+    const es_wire_poses given = {fit->poses->times_s, fit->raw, fit->poses->count};
+    return es_wire_validate(fit->phantom, fit->frames, fit->frame_count, &given, fit->options,
                             result, &result->calibration, err);
 }
 
 bool es_wire_solve(const es_wire_phantom *phantom, const es_wire_frame *frames, size_t frame_count,
                    const es_wire_poses *poses, const es_wire_options *options,
-                   es_wire_result *result, es_wire_reject *rejects, size_t *reject_count,
-                   es_error *err) {
-    size_t ignored = 0;
-    if (!reject_count) reject_count = &ignored;
+                   es_wire_result *result, es_wire_details *details, es_error *err) {
     memset(result, 0, sizeof *result);
-    *reject_count = 0;
+    if (details) details->reject_count = 0;
     if (!es_wire_phantom_check(phantom, err)) return false;
     if (frame_count < LEAST_FRAMES)
         return es_fail(err, ES_GEOMETRY,
@@ -562,16 +791,25 @@ bool es_wire_solve(const es_wire_phantom *phantom, const es_wire_frame *frames, 
     wire_fit fit = {.phantom = phantom,
                     .frames = frames,
                     .frame_count = frame_count,
-                    .poses = poses,
+                    .smooth = *poses,
+                    .raw = poses->probe_to_reference,
                     .options = options,
                     .wires = 3 * phantom->patterns};
+    fit.poses = &fit.smooth;
     fit.dots = frame_count * (size_t)fit.wires;
     fit.placed = es_alloc(frame_count, sizeof *fit.placed, err);
     fit.ends = es_alloc(fit.dots, sizeof *fit.ends, err);
     fit.weights = es_alloc(fit.dots, sizeof *fit.weights, err);
-    double *work = es_alloc(4 * fit.dots, sizeof *work, err);
-    bool ok = fit.placed && fit.ends && fit.weights && work &&
-              solve(&fit, work, result, rejects, reject_count, err);
+    double *work = es_alloc(6 * fit.dots, sizeof *work, err);
+    es_mat4 *smooth = es_alloc(poses->count, sizeof *smooth, err);
+    if (options->lag_free && smooth) {
+        calib_smooth_track(poses->times_s, poses->probe_to_reference, poses->count,
+                           options->max_gap_s, smooth);
+        fit.smooth.probe_to_reference = smooth;
+    }
+    bool ok = fit.placed && fit.ends && fit.weights && work && smooth &&
+              solve(&fit, work, result, details, err);
+    es_free(smooth);
     es_free(work);
     es_free(fit.weights);
     es_free(fit.ends);

@@ -75,3 +75,26 @@ void es_orientation_apply(es_turn turn, const void *from, void *to, uint32_t wid
             copy_element(out, element, bytes);
     }
 }
+
+/* The corner that a DICOM picture was cut out at: "u v". */
+static void add_crop(const es_stream_info *info, double *u, double *v) {
+    const char *text = es_fields_get(&info->fields, "DicomCropOrigin");
+    double crop[2];
+    if (!text || es_parse_doubles(text, crop, 2) != 2) return;
+    *u += crop[0];
+    *v += crop[1];
+}
+
+bool es_stored_place(const es_stream_info *info, double *u, double *v, es_error *err) {
+    es_turn turn;
+    if (!es_orientation_parse(info->orientation, &turn, err)) return false;
+    if (turn.flip_u) *u = (double)info->width - 1 - *u;
+    if (turn.flip_v) *v = (double)info->height - 1 - *v;
+    if (turn.transpose) {
+        double swap = *u;
+        *u = *v;
+        *v = swap;
+    }
+    add_crop(info, u, v);
+    return true;
+}

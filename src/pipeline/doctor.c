@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "echosolid/pipeline.h"
+#include "judge_internal.h"
 
 #define PIXEL_BYTES 600e6 /* read of a recording: a second or two */
 enum { RUN = 8 };         /* neighbours that are read together */
@@ -109,12 +109,13 @@ static void take_stream(const es_stream_info *info, es_doctor_about *about) {
     strcpy(about->image_kind, info->image_kind);
 }
 
-static bool tell(es_doctor *doctor, const es_checkup *c, const char *failure, es_error *err) {
+static bool tell(es_doctor *doctor, const es_checkup *c, const es_spacing_verdict *verdict,
+                 const char *failure, es_error *err) {
     statics list = {0};
     es_doctor_about about;
     es_doctor_about_init(&about);
     about.has_config = c->plus != NULL;
-    about.verdict = c->verdict;
+    about.verdict = verdict;
     about.pixel_failure = failure;
     if (c->source) take_stream(es_source_info(c->source), &about);
     bool ok = !c->plus ||
@@ -130,51 +131,101 @@ static bool tell(es_doctor *doctor, const es_checkup *c, const char *failure, es
 
 /* ---- the recording ------------------------------------------------------------------ */
 
-/* Reads from the source until its end; *read counts on. */
-static bool read_frames(const es_checkup *c, es_doctor *doctor, int64_t skip, int64_t every,
-                        int64_t *read, es_error *err) {
+/* One visit: the doctor and the judge look at the same frames. */
+typedef struct visit {
+    const es_checkup *c;
+    es_doctor *doctor;
+    judge_pass pass; /* maker NULL: nobody judges */
+    int64_t every;   /* run of frames whose pixels are read; 0: none */
+    int64_t read;
+} visit;
+
+static bool show(visit *v, const es_frame *frame, bool judged, es_error *err) {
+    if (!es_doctor_add(v->doctor, frame, err) || es_cancelled(err)) return false;
+    v->read++;
+    es_error why = {0};
+    if (!v->pass.maker || judge_pass_add(&v->pass, frame, judged, &why)) return true;
+    judge_pass_free(&v->pass); /* pictures of another size: that is the doctor's to tell */
+    if (why.code == ES_FORMAT) return true;
+    if (err) *err = why;
+    return false;
+}
+
+/* Reads from the source until its end; those before `skip` were seen. */
+static bool read_frames(visit *v, int64_t skip, es_error *err) {
+    es_source *source = v->c->source;
     es_frame frame = {0};
     bool end = false, ok = true;
-    double total = (double)es_source_info(c->source)->frame_count;
+    double total = (double)es_source_info(source)->frame_count;
     for (int64_t f = 0; ok; f++) {
-        unsigned flags = every && f / RUN % every == 0 ? ES_READ_PIXELS : 0;
-        ok = es_source_next(c->source, &frame, flags, &end, err);
+        bool judged = v->every && v->pass.maker && judge_pass_wants(&v->pass, f);
+        bool pixels = judged || (v->every && f / RUN % v->every == 0);
+        ok = es_source_next(source, &frame, pixels ? ES_READ_PIXELS : 0, &end, err);
         if (!ok || end) break;
         if (f < skip) continue;
-        ok = es_doctor_add(doctor, &frame, err) && !es_cancelled(err);
-        if (ok) ++*read;
-        if (f % 64 == 0) es_progress_step(c->progress, "examining", (double)f, total);
+        ok = show(v, &frame, judged, err);
+        if (f % 64 == 0) es_progress_step(v->c->progress, "examining", (double)f, total);
     }
     es_frame_clear(&frame);
     return ok;
 }
 
-static int64_t pixels_every(const es_stream_info *info) {
+static int64_t pixels_every(const es_stream_info *info, double most) {
     double bytes = (double)info->width * info->height * info->channels *
                    (double)es_type_size(info->type) * (double)info->frame_count;
-    return info->width ? (int64_t)fmax(ceil(bytes / PIXEL_BYTES), 1) : 0;
+    return info->width ? (int64_t)fmax(ceil(bytes / most), 1) : 0;
 }
 
 /* Pixels that cannot be read to their end: the poses are examined all the
  * same. */
-static bool examine(const es_checkup *c, es_doctor *doctor, es_error *failure, es_error *err) {
-    int64_t read = 0, every = pixels_every(es_source_info(c->source));
-    if (read_frames(c, doctor, 0, every, &read, failure)) return true;
+static bool examine(visit *v, es_error *failure, es_error *err) {
+    double most = v->c->pixel_bytes > 0 ? v->c->pixel_bytes : PIXEL_BYTES;
+    v->every = pixels_every(es_source_info(v->c->source), most);
+    if (read_frames(v, 0, failure)) return true;
     bool ours = failure->code == ES_MEMORY || failure->code == ES_CANCELLED;
-    if (ours || !every || !es_source_rewind(c->source, NULL)) {
+    if (ours || !v->every || !es_source_rewind(v->c->source, NULL)) {
         if (err) *err = *failure;
         return false;
     }
-    return read_frames(c, doctor, read, 0, &read, err);
+    v->every = 0;
+    return read_frames(v, v->read, err);
+}
+
+static bool begin_judging(visit *v, es_error *err) {
+    const es_checkup *c = v->c;
+    if (!c->judge) return true;
+    memset(c->judgement, 0, sizeof *c->judgement);
+    return judge_check_request(c->judge, err) &&
+           (!c->source ||
+            judge_pass_begin(&v->pass, es_source_info(c->source), c->judge->frames, err));
+}
+
+/* A recording without pictures, or with pictures of several sizes, has no
+ * judgement, which is no failure of the doctor. */
+static bool end_judging(visit *v, es_error *err) {
+    const es_checkup *c = v->c;
+    if (!v->pass.maker || v->pass.taken == 0) return true;
+    return judge_conclude(es_source_info(c->source), c->judge, &v->pass, c->judgement, err);
+}
+
+static bool run_visit(visit *v, es_findings *findings, es_error *err) {
+    const es_checkup *c = v->c;
+    es_error failure = {0};
+    const es_spacing_verdict *verdict = c->verdict;
+    if (!(v->doctor = es_doctor_new(c->options, err)) || !begin_judging(v, err)) return false;
+    if (c->source && !(examine(v, &failure, err) && end_judging(v, err))) return false;
+    if (c->judge) verdict = &c->judgement->without_matrices;
+    return tell(v->doctor, c, verdict, failure.code ? failure.message : NULL, err) &&
+           es_doctor_finish(v->doctor, findings, err);
 }
 
 es_doctor *es_checkup_run(const es_checkup *checkup, es_findings *findings, es_error *err) {
-    es_error failure = {0};
-    es_doctor *doctor = es_doctor_new(checkup->options, err);
-    bool ok = doctor && (!checkup->source || examine(checkup, doctor, &failure, err));
-    ok = ok && tell(doctor, checkup, failure.code ? failure.message : NULL, err);
-    if (ok && es_doctor_finish(doctor, findings, err)) return doctor;
-    es_doctor_free(doctor);
+    visit v = {.c = checkup};
+    bool ok = run_visit(&v, findings, err);
+    judge_pass_free(&v.pass);
+    if (ok) return v.doctor;
+    es_doctor_free(v.doctor);
+    if (checkup->judge) es_judgement_clear(checkup->judgement);
     return NULL;
 }
 

@@ -1,13 +1,13 @@
 /* Frames to a bone: detect along the scan lines, fuse the signed distances,
  * mesh, clean, thicken.
  *
- * Detection runs one frame per task with one detector per worker; insertion
- * splits the volume. Both depend on the frames alone, never on the threads. */
+ * Detection runs one frame per task (bone_crew.c); insertion splits the
+ * volume. Both depend on the frames alone, never on the threads. */
 #include <math.h>
 #include <string.h>
 
+#include "echosolid/bone_flow.h"
 #include "echosolid/picture.h"
-#include "echosolid/pipeline.h"
 
 enum { EXAMPLES = 6 };
 
@@ -23,12 +23,11 @@ typedef struct example {
 struct es_model {
     es_model_options options;
     es_pool *pool; /* borrowed */
-    es_bone **detectors;
+    es_bone_crew *crew;
     es_volume *grey; /* NULL without */
     es_distance *distance;
     es_bricks *field;
     es_trace traces[ES_BATCH];
-    es_error errors[ES_BATCH];
     example examples[EXAMPLES];
     size_t example_count;
     int64_t expected; /* frames, to spread the examples */
@@ -66,25 +65,13 @@ static bool make_distance(es_model *m, const es_setup *setup, es_decisions *deci
 
 static bool make_detectors(es_model *m, const es_setup *setup, es_decisions *decisions,
                            es_error *err) {
-    static const char *const names[] = {"shadow", "foroughi"};
-    es_bone_options b = ES_BONE_DEFAULTS;
+    es_bone_options b = es_setup_bone_options(setup);
     b.method = m->options.method;
     if (!isnan(m->options.bone_threshold)) b.threshold = m->options.bone_threshold;
-    b.fan = setup->fan;
-    /* The scan is round in millimetres, and those come from the calibration. */
-    if (b.fan.kind == ES_FAN_CURVED)
-        b.fan.aspect = setup->survey.pixel_mm[0] / setup->survey.pixel_mm[1];
-    memcpy(b.spacing_mm, setup->survey.pixel_mm, sizeof b.spacing_mm);
-    b.has_clip = setup->recon.has_clip;
-    memcpy(b.clip_origin, setup->recon.clip_origin, sizeof b.clip_origin);
-    memcpy(b.clip_size, setup->recon.clip_size, sizeof b.clip_size);
-    int workers = es_pool_threads(m->pool);
-    m->detectors = es_alloc_zero((size_t)workers, sizeof *m->detectors, err);
-    if (!m->detectors) return false;
-    for (int i = 0; i < workers; i++)
-        if (!(m->detectors[i] = es_bone_new(&b, err))) return false;
-    return es_decisions_add(decisions, err, "bone detector", "the option --detector",
-                            "%s, threshold %g", names[b.method], b.threshold);
+    m->crew = es_bone_crew_new(&b, m->pool, err);
+    return m->crew &&
+           es_decisions_add(decisions, err, "bone detector", "the option --detector",
+                            "%s, threshold %g", es_bone_method_names[b.method], b.threshold);
 }
 
 es_model *es_model_new(const es_setup *setup, const es_model_options *options, es_pool *pool,
@@ -103,28 +90,13 @@ es_model *es_model_new(const es_setup *setup, const es_model_options *options, e
 
 void es_model_free(es_model *m) {
     if (!m) return;
-    for (int i = 0; m->detectors && i < es_pool_threads(m->pool); i++)
-        es_bone_free(m->detectors[i]);
-    es_free(m->detectors);
+    es_bone_crew_free(m->crew);
     es_volume_free(m->grey);
     es_distance_free(m->distance);
     es_bricks_free(m->field);
     for (int i = 0; i < ES_BATCH; i++) es_trace_clear(&m->traces[i]);
     for (int i = 0; i < EXAMPLES; i++) es_image_clear(&m->examples[i].picture);
     es_free(m);
-}
-
-typedef struct detect_task {
-    es_model *model;
-    const es_frame *const *frames;
-    bool ok[ES_BATCH];
-} detect_task;
-
-static void detect_one(void *context, size_t index, int worker) {
-    detect_task *task = context;
-    es_model *m = task->model;
-    task->ok[index] = es_bone_detect(m->detectors[worker], &task->frames[index]->image,
-                                     &m->traces[index], &m->errors[index]);
 }
 
 static bool count_lines(es_model *m, const es_trace *trace) {
@@ -151,15 +123,10 @@ static bool keep_example(es_model *m, const es_frame *frame, const es_trace *tra
 }
 
 static bool detect(es_model *m, const es_frame *const *frames, size_t count, es_error *err) {
-    detect_task task = {.model = m, .frames = frames};
     double start = es_clock_s();
-    es_pool_run(m->pool, count, detect_one, &task);
+    if (!es_bone_crew_detect(m->crew, frames, count, m->traces, err)) return false;
     m->counts.detect_s += es_clock_s() - start;
     for (size_t i = 0; i < count; i++) {
-        if (!task.ok[i]) {
-            if (err) *err = m->errors[i];
-            return es_prefix(err, "frame %lld", (long long)frames[i]->index);
-        }
         count_lines(m, &m->traces[i]);
         if (!keep_example(m, frames[i], &m->traces[i], err)) return false;
     }

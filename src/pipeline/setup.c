@@ -426,14 +426,18 @@ static bool resolve_region(maker *m) {
     return set_region(m, origin, last, "the box of all the placed frames");
 }
 
-static bool make(maker *m, es_source *source) {
-    es_setup *setup = m->setup;
+static bool read_plus(maker *m) {
     bool present = false;
     if (m->request->plus &&
         !es_plus_reconstruction_get(m->request->plus, &m->plus, &present, m->err))
         return false;
     if (!present) memset(&m->plus, 0, sizeof m->plus);
-    if (!resolve_interpolation(m) || !resolve_compounding(m) || !resolve_clip(m) ||
+    return true;
+}
+
+static bool make(maker *m, es_source *source) {
+    es_setup *setup = m->setup;
+    if (!read_plus(m) || !resolve_interpolation(m) || !resolve_compounding(m) || !resolve_clip(m) ||
         !resolve_fan_clip(m) || !resolve_fan(m) || !resolve_small(m) || !resolve_holes(m))
         return false;
     es_placement *placement = es_placement_new(m->request->plus, m->request->transform, m->err);
@@ -457,6 +461,16 @@ bool es_setup_make(es_source *source, const es_setup_request *request, es_setup 
     maker m = {.request = request, .info = es_source_info(source), .setup = setup, .err = err};
     setup->recon = (es_recon_options)ES_RECON_DEFAULTS;
     if (make(&m, source)) return true;
+    es_setup_clear(setup);
+    return false;
+}
+
+bool es_setup_make_picture(const es_stream_info *info, const es_setup_request *request,
+                           es_setup *setup, es_error *err) {
+    memset(setup, 0, sizeof *setup);
+    maker m = {.request = request, .info = info, .setup = setup, .err = err};
+    setup->recon = (es_recon_options)ES_RECON_DEFAULTS;
+    if (read_plus(&m) && resolve_clip(&m) && resolve_fan_clip(&m) && resolve_fan(&m)) return true;
     es_setup_clear(setup);
     return false;
 }

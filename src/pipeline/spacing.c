@@ -21,22 +21,27 @@ void es_judgement_clear(es_judgement *j) {
 
 /* ---- one pass over the frames ------------------------------------------------------ */
 
-enum { MATRICES = 4, FRAMES = 60 };
+enum { FRAMES = 60 };
 
-typedef struct pass {
-    es_still_maker *maker;
-    es_frame_scale scale;
-    struct {
-        char name[ES_NAME_SIZE];
-        es_mat4 matrix;
-    } matrices[MATRICES];
-    int matrix_count;
-    int64_t stride, taken, limit;
-} pass;
+bool judge_pass_begin(judge_pass *p, const es_stream_info *info, int frames, es_error *err) {
+    int64_t count = info->frame_count;
+    *p = (judge_pass){.scale = ES_FRAME_SCALE_NONE, .limit = frames > 0 ? frames : FRAMES};
+    p->stride = count > p->limit ? (count + p->limit - 1) / p->limit : 1;
+    if (info->width == 0) p->stride = 0;
+    p->maker = es_still_maker_new(err);
+    return p->maker != NULL;
+}
+
+void judge_pass_free(judge_pass *p) {
+    es_still_maker_free(p->maker);
+    p->maker = NULL;
+}
+
+bool judge_pass_wants(const judge_pass *p, int64_t f) { return p->stride && f % p->stride == 0; }
 
 /* The first valid matrix of each transform of picture pixels. */
-static void look_at_transforms(pass *p, const es_frame *frame) {
-    for (size_t i = 0; i < frame->transform_count && p->matrix_count < MATRICES; i++) {
+static void look_at_transforms(judge_pass *p, const es_frame *frame) {
+    for (size_t i = 0; i < frame->transform_count && p->matrix_count < JUDGE_MATRICES; i++) {
         const es_frame_transform *t = &frame->transforms[i];
         char from[ES_NAME_SIZE], to[ES_NAME_SIZE];
         if (!t->valid || !es_transform_name_split(t->name, from, to, NULL) ||
@@ -51,36 +56,26 @@ static void look_at_transforms(pass *p, const es_frame *frame) {
     }
 }
 
-/* Frames are taken evenly; where their number is not known, the distance
- * doubles whenever there are enough. */
-static bool read_frames(es_source *source, pass *p, es_error *err) {
-    int64_t count = es_source_info(source)->frame_count;
-    bool pictures = es_source_info(source)->width > 0;
-    es_frame frame = {0};
-    bool ok = true, end = false;
-    p->stride = count > p->limit ? (count + p->limit - 1) / p->limit : 1;
-    for (int64_t f = 0; ok; f++) {
-        bool take = pictures && f % p->stride == 0;
-        ok = !es_cancelled(err) &&
-             es_source_next(source, &frame, take ? ES_READ_PIXELS : 0, &end, err);
-        if (!ok || end) break;
-        es_frame_scale_add(&p->scale, &frame);
-        look_at_transforms(p, &frame);
-        if (take && frame.has_image) ok = es_still_maker_add(p->maker, &frame.image, err);
-        if (take && ++p->taken % (2 * p->limit) == 0) p->stride *= 2;
-    }
-    es_frame_clear(&frame);
-    return ok;
+bool judge_pass_add(judge_pass *p, const es_frame *frame, bool wanted, es_error *err) {
+    es_frame_scale_add(&p->scale, frame);
+    look_at_transforms(p, frame);
+    if (!wanted || !frame->has_image) return true;
+    if (!es_still_maker_add(p->maker, &frame->image, err)) return false;
+    if (++p->taken % (2 * p->limit) == 0) p->stride *= 2;
+    return true;
 }
 
-static bool look(es_source *source, const es_judge_request *r, pass *p, es_judgement *j,
-                 es_error *err) {
-    p->scale = (es_frame_scale)ES_FRAME_SCALE_NONE;
-    p->limit = r->frames > 0 ? r->frames : FRAMES;
-    p->maker = es_still_maker_new(err);
-    bool ok = p->maker && read_frames(source, p, err);
-    ok = ok && es_still_maker_finish(p->maker, &j->still, err);
-    es_still_maker_free(p->maker);
+static bool read_frames(es_source *source, judge_pass *p, es_error *err) {
+    es_frame frame = {0};
+    bool ok = true, end = false;
+    for (int64_t f = 0; ok; f++) {
+        bool wanted = judge_pass_wants(p, f);
+        ok = !es_cancelled(err) &&
+             es_source_next(source, &frame, wanted ? ES_READ_PIXELS : 0, &end, err);
+        if (!ok || end) break;
+        ok = judge_pass_add(p, &frame, wanted, err);
+    }
+    es_frame_clear(&frame);
     return ok && (!es_source_can_rewind(source) || es_source_rewind(source, err));
 }
 
@@ -118,7 +113,7 @@ static bool take_header_hints(const es_stream_info *info, const es_judge_request
                             j->probe.name);
 }
 
-static bool check_request(const es_judge_request *r, es_error *err) {
+bool judge_check_request(const es_judge_request *r, es_error *err) {
     if (!isnan(r->depth_mm) && !(r->depth_mm >= 1 && r->depth_mm <= 1000))
         return es_fail(err, ES_USAGE, "a depth of %g mm; expected 1 to 1000", r->depth_mm);
     return true;
@@ -135,36 +130,56 @@ static bool collect_hints(const es_stream_info *info, const es_judge_request *r,
 
 /* ---- evidence ------------------------------------------------------------------------------ */
 
-static bool collect_written(es_source *source, const es_judge_request *r, const pass *p,
-                            es_judgement *j, es_error *err) {
-    if (!es_header_evidence(es_source_info(source), &j->evidence, err) ||
-        !es_frame_scale_evidence(&p->scale, &j->evidence, err))
-        return false;
+static bool collect_matrices(const judge_pass *p, es_judgement *j, es_error *err) {
     for (int i = 0; i < p->matrix_count; i++) {
         char where[ES_NAME_SIZE + 32];
         snprintf(where, sizeof where, "%s of the recording", p->matrices[i].name);
         if (!judge_add_matrix(where, p->matrices[i].matrix, j, err)) return false;
     }
-    return judge_configuration(r, j, err);
+    return true;
 }
 
-static bool collect_seen(es_judgement *j, es_error *err) {
+/* What does not depend on any matrix; needs depth and probe. */
+static bool collect_seen(const es_stream_info *info, const judge_pass *p, const es_judgement *j,
+                         es_evidence_list *list, es_error *err) {
     const es_still *still = &j->still;
-    return es_shapes_find(still, &j->shapes, err) &&
-           es_shape_evidence(&j->shapes, &j->hints, &j->evidence, err) &&
-           es_depth_readings(&j->shapes.fan, still, &j->hints, &j->evidence, err) &&
-           es_ticks_evidence(&j->shapes, still, &j->hints, &j->evidence, err);
+    return es_header_evidence(info, list, err) && es_frame_scale_evidence(&p->scale, list, err) &&
+           es_shape_evidence(&j->shapes, &j->hints, list, err) &&
+           es_depth_readings(&j->shapes.fan, still, &j->hints, list, err);
+}
+
+/* A ruler's step is told by what else is known, so it comes last. */
+static bool resolve(const es_judgement *j, es_evidence_list *list, es_spacing_verdict *verdict,
+                    es_error *err) {
+    return es_ticks_evidence(&j->shapes, &j->still, &j->hints, list, err) &&
+           es_spacing_resolve(list, &j->hints, verdict, err);
+}
+
+static bool resolve_without_matrices(const es_stream_info *info, const judge_pass *p,
+                                     es_judgement *j, es_error *err) {
+    es_evidence_list list = {0};
+    bool ok = collect_seen(info, p, j, &list, err) && resolve(j, &list, &j->without_matrices, err);
+    es_evidence_clear(&list);
+    return ok;
+}
+
+bool judge_conclude(const es_stream_info *info, const es_judge_request *r, judge_pass *p,
+                    es_judgement *j, es_error *err) {
+    return collect_hints(info, r, j, err) && es_still_maker_finish(p->maker, &j->still, err) &&
+           es_shapes_find(&j->still, &j->shapes, err) && collect_matrices(p, j, err) &&
+           judge_configuration(r, j, err) && collect_seen(info, p, j, &j->evidence, err) &&
+           resolve(j, &j->evidence, &j->verdict, err) && resolve_without_matrices(info, p, j, err);
 }
 
 bool es_judge(es_source *source, const es_judge_request *r, es_judgement *j, es_error *err) {
+    const es_stream_info *info = es_source_info(source);
+    judge_pass p = {0};
     memset(j, 0, sizeof *j);
-    pass p = {0};
-    if (check_request(r, err) && collect_hints(es_source_info(source), r, j, err) &&
-        look(source, r, &p, j, err) && collect_written(source, r, &p, j, err) &&
-        collect_seen(j, err) && es_spacing_resolve(&j->evidence, &j->hints, &j->verdict, err))
-        return true;
-    es_judgement_clear(j);
-    return false;
+    bool ok = judge_check_request(r, err) && judge_pass_begin(&p, info, r->frames, err) &&
+              read_frames(source, &p, err) && judge_conclude(info, r, &p, j, err);
+    judge_pass_free(&p);
+    if (!ok) es_judgement_clear(j);
+    return ok;
 }
 
 /* ---- writing the verdict into a recording ---------------------------------------------------- */

@@ -131,7 +131,7 @@ static void NAME(nearest_spread)(void *state, const tile *t) {
 /* Values of a chunk's pixels; past its end whatever memory holds, unused. */
 static inline void NAME(load_values)(const chunk *c, const void *end, float value[CHUNK]) {
     PIXEL copy[CHUNK];
-    const PIXEL *pixels = whole_steps(c, end, sizeof(PIXEL), copy);
+    const PIXEL *pixels = whole_steps(c->pixels, c->count, end, sizeof(PIXEL), copy);
     for (uint32_t i = 0; i < c->count; i += LINEAR_LANES)
         _mm256_store_ps(value + i, _mm256_cvtepi32_ps(NAME(widen)(pixels + i)));
 }
@@ -153,10 +153,55 @@ static void NAME(linear_weighted)(void *state, const tile *t) {
 
 #endif
 
+static inline void NAME(frames_chunk)(frames *voxels, const chunk *c, const linear_axis axes[3],
+                                      uint32_t frame, bool latest) {
+    const PIXEL *pixels = c->pixels;
+    _Alignas(32) weighted at;
+    uint64_t ends = weigh(c, axes, false, &at);
+    FOR_EACH_RUN(ends) {
+        frames *voxel = voxels + at.cell[last];
+        frames_cell cell = open_frames(voxel, frame, latest);
+        for (uint32_t i = from; i <= last; i++)
+            add_to_frames(&cell, at.corner[i], (double)pixels[i]);
+        store_frames(voxel, &cell);
+    }
+}
+
+static inline void NAME(linear_spread_chunk)(sums_spread *voxels, const chunk *c,
+                                             const linear_axis axes[3]) {
+    const PIXEL *pixels = c->pixels;
+    _Alignas(32) weighted at;
+    uint64_t ends = weigh(c, axes, false, &at);
+    FOR_EACH_RUN(ends) {
+        sums_spread *voxel = voxels + at.cell[last];
+        spread_cell cell = load_spread(voxel);
+        for (uint32_t i = from; i <= last; i++)
+            add_to_spread(&cell, at.corner[i], (double)pixels[i]);
+        store_spread(voxel, &cell);
+    }
+}
+
+static void NAME(linear_latest)(void *state, const tile *t) {
+    linear_axis axes[3];
+    make_linear_axes(t, axes);
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(frames_chunk)(state, &c, axes, t->frame, true));
+}
+static void NAME(linear_maximum)(void *state, const tile *t) {
+    linear_axis axes[3];
+    make_linear_axes(t, axes);
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(frames_chunk)(state, &c, axes, t->frame, false));
+}
+static void NAME(linear_spread)(void *state, const tile *t) {
+    linear_axis axes[3];
+    make_linear_axes(t, axes);
+    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(linear_spread_chunk)(state, &c, axes));
+}
+
 static insert_tile_fn *const NAME(inserters)[INSERTERS] = {
     [ES_LATEST] = NAME(nearest_latest),          [ES_MEAN] = NAME(nearest_mean_any),
     [ES_MAXIMUM] = NAME(nearest_maximum),        [NEAREST_SPREAD] = NAME(nearest_spread),
-    [NEAREST_WEIGHTED] = NAME(nearest_weighted),
+    [NEAREST_WEIGHTED] = NAME(nearest_weighted), [LINEAR_LATEST] = NAME(linear_latest),
+    [LINEAR_MAXIMUM] = NAME(linear_maximum),     [LINEAR_SPREAD] = NAME(linear_spread),
 #if SMALL
     [LINEAR_MEAN] = NAME(linear_mean),           [LINEAR_WEIGHTED] = NAME(linear_weighted),
 #endif

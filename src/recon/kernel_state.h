@@ -15,9 +15,18 @@ typedef struct chunk {
     uint32_t count;
 } chunk;
 
+/* A chunk may begin and end anywhere in lines of cache: two of bytes. */
+static inline void fetch_ahead(const tile *t, const void *pixels, size_t bytes) {
+    const uintptr_t ahead = (uintptr_t)pixels + t->ahead;
+    __builtin_prefetch((const void *)ahead, 0, 2);
+    __builtin_prefetch((const void *)(ahead + bytes), 0, 2);
+}
+
 static inline chunk make_chunk(const tile *t, const row_span *span, uint32_t first,
                                size_t pixel_bytes) {
-    return (chunk){.pixels = (const char *)span->pixels + first * pixel_bytes,
+    const char *pixels = (const char *)span->pixels + first * pixel_bytes;
+    fetch_ahead(t, pixels, (CHUNK - 1) * pixel_bytes);
+    return (chunk){.pixels = pixels,
                    .keep = span->keep ? span->keep + first : NULL,
                    .x = span->at[0] + first * t->step[0],
                    .y = span->at[1] + first * t->step[1],
@@ -64,6 +73,53 @@ typedef struct sums_spread {
     double sum, weight, squares;
 } sums_spread;
 
+/* LINEAR LATEST and MAXIMUM: the weighted mean of the frame in hand, and the
+ * best of the frames before it. */
+typedef struct frames {
+    double sum, best;
+    float weight, best_weight; /* best_weight 0: none before */
+    float total;               /* weights of all frames */
+    uint32_t frame;
+} frames;
+
+/* The nearest corner of a pixel gets at least 1/8, but for rounding. */
+static const float SPEAKS = 0.1249999f;
+
+static inline bool replaces(const frames *s, double mean, bool latest) {
+    bool speaks = s->weight >= SPEAKS, spoke = s->best_weight >= SPEAKS;
+    if (speaks && spoke) return latest || mean > s->best;
+    if (!speaks && !spoke) return s->weight > s->best_weight;
+    return speaks;
+}
+
+static inline void close_frame(frames *s, bool latest) {
+    if (!(s->weight > 0)) return;
+    double mean = s->sum / (double)s->weight;
+    if (replaces(s, mean, latest)) {
+        s->best = mean;
+        s->best_weight = s->weight;
+    }
+    s->sum = 0;
+    s->weight = 0;
+}
+
+/* The frame in hand becomes `frame`. */
+static inline void start_frame(frames *s, uint32_t frame, bool latest) {
+    if (s->frame == frame) return;
+    close_frame(s, latest);
+    s->frame = frame;
+}
+
+/* The element of each corner relative to the lowest of LINEAR. */
+static const uint32_t corner_step[8] = {0,
+                                        1,
+                                        RIM_ROW,
+                                        RIM_ROW + 1,
+                                        RIM_SLICE,
+                                        RIM_SLICE + 1,
+                                        RIM_SLICE + RIM_ROW,
+                                        RIM_SLICE + RIM_ROW + 1};
+
 /* What a pixel counts by its mask; exactly 1 at 255. */
 static inline float importance(uint8_t weight) { return (float)weight / 255.0f; }
 
@@ -73,8 +129,7 @@ static inline float importance(uint8_t weight) { return (float)weight / 255.0f; 
 #define JOIN(a, b) JOIN_(a, b)
 #define NAME(name) JOIN(name, SUFFIX)
 
-/* The inserter of one processor level, for spans that keep all their pixels;
- * NULL where the plain one is as good. */
-insert_tile_fn *find_insert_avx2(const es_recon_options *options);
+/* Puts what one processor level has in place of the plain functions. */
+void use_avx2(const es_recon_options *options, kernel *k);
 
 #endif

@@ -57,16 +57,7 @@ static inline void linear_corners(const chunk *c, corners *out) {
     }
 }
 
-/* The element of each corner relative to the lowest, and its weight. */
-static const uint32_t corner_step[8] = {0,
-                                        1,
-                                        RIM_ROW,
-                                        RIM_ROW + 1,
-                                        RIM_SLICE,
-                                        RIM_SLICE + 1,
-                                        RIM_SLICE + RIM_ROW,
-                                        RIM_SLICE + RIM_ROW + 1};
-
+/* The weight of each corner. */
 static inline void corner_weights(const corners *at, uint32_t i, float weight[8]) {
     float x1 = at->x[i], y1 = at->y[i], z1 = at->z[i];
     float x0 = 1 - x1, y0 = 1 - y1, z0 = 1 - z1;
@@ -117,42 +108,9 @@ static inline reading reading_of_sums_spread(const sums_spread *s) {
     return (reading){s->sum / s->weight, s->weight, spread_of(s->sum, s->squares, s->weight)};
 }
 
-/* LINEAR LATEST and MAXIMUM: the weighted mean of the frame in hand, and the
- * best of the frames before it. */
-typedef struct frames {
-    double sum, best;
-    float weight, best_weight; /* best_weight 0: none before */
-    float total;               /* weights of all frames */
-    uint32_t frame;
-} frames;
-
-/* The nearest corner of a pixel gets at least 1/8, but for rounding. */
-static const float SPEAKS = 0.1249999f;
-
-static inline bool replaces(const frames *s, double mean, bool latest) {
-    bool speaks = s->weight >= SPEAKS, spoke = s->best_weight >= SPEAKS;
-    if (speaks && spoke) return latest || mean > s->best;
-    if (!speaks && !spoke) return s->weight > s->best_weight;
-    return speaks;
-}
-
-static inline void close_frame(frames *s, bool latest) {
-    if (!(s->weight > 0)) return;
-    double mean = s->sum / (double)s->weight;
-    if (replaces(s, mean, latest)) {
-        s->best = mean;
-        s->best_weight = s->weight;
-    }
-    s->sum = 0;
-    s->weight = 0;
-}
-
 static inline void add_to_frame(frames *s, uint32_t frame, float weight, double value,
                                 bool latest) {
-    if (s->frame != frame) {
-        close_frame(s, latest);
-        s->frame = frame;
-    }
+    start_frame(s, frame, latest);
     s->sum += (double)weight * value;
     s->weight += weight;
     s->total += weight;
@@ -206,7 +164,6 @@ kernel kernel_find(const es_recon_options *options, es_cpu level) {
     const int kind = options->spread + 2 * (options->mask != NULL);
     kernel found = plain[options->type][options->interpolation][options->compounding][kind];
     found.insert = found.insert_kept;
-    insert_tile_fn *faster = level >= ES_CPU_AVX2 ? find_insert_avx2(options) : NULL;
-    if (faster) found.insert = faster;
+    if (level >= ES_CPU_AVX2) use_avx2(options, &found);
     return found;
 }

@@ -5,9 +5,9 @@
  * then touched once a run. The sum of a run of bytes is the difference of two
  * prefix sums, so that a pixel costs a few lanes and no instruction of its own.
  *
- * LINEAR MEAN: weights of 8 pixels are made side by side, turned so that one
- * register holds the 8 corners of one pixel, and gathered in registers until
- * the cell changes.
+ * LINEAR: weights of 8 pixels are made side by side, turned so that one register
+ * holds the 8 corners of one pixel, and gathered in registers until the cell
+ * changes.
  *
  * Positions are 64-bit as in the plain kernels; only their upper halves are
  * looked at. This file is compiled for AVX2 and BMI and is called only where
@@ -16,6 +16,7 @@
 
 #if defined(__AVX2__) && defined(__BMI__) && defined(__BMI2__)
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 
 enum { LANES = 16 }; /* pixels of one step; arrays are read and written in whole steps */
@@ -102,39 +103,43 @@ static inline uint64_t find_runs(const chunk *c, const axis axes[3], uint16_t vo
 
 /* ---- sums of bytes -------------------------------------------------------------------- */
 
-/* The chunk's pixels, or a copy where whole steps would be read past `end`. */
-static inline const void *whole_steps(const chunk *c, const void *end, size_t pixel_bytes,
-                                      void *copy) {
-    if ((const char *)c->pixels + CHUNK * pixel_bytes <= (const char *)end) return c->pixels;
-    return memcpy(copy, c->pixels, c->count * pixel_bytes);
+/* Up to a chunk of pixels, or a copy where whole steps would be read past `end`. */
+static inline const void *whole_steps(const void *pixels, uint32_t count, const void *end,
+                                      size_t pixel_bytes, void *copy) {
+    if ((const char *)pixels + CHUNK * pixel_bytes <= (const char *)end) return pixels;
+    return memcpy(copy, pixels, count * pixel_bytes);
 }
 
-/* sum[i] = pixels 0 to i, each with the bits of `flip` changed. */
+/* Sums of the 16 pixels, each with the bits of `flip` changed, up to each of
+ * them, on top of the sum so far, which stands in every lane of `carry`. */
+static inline __m256i next_sums(const uint8_t *pixels, uint8_t flip, __m256i *carry) {
+    const __m256i top = _mm256_set1_epi16(0x0f0e);
+    __m128i bytes = _mm_loadu_si128((const __m128i *)pixels);
+    __m256i s = _mm256_cvtepu8_epi16(_mm_xor_si128(bytes, _mm_set1_epi8((char)flip)));
+    s = _mm256_add_epi16(s, _mm256_slli_si256(s, 2));
+    s = _mm256_add_epi16(s, _mm256_slli_si256(s, 4));
+    s = _mm256_add_epi16(s, _mm256_slli_si256(s, 8));
+    __m256i half = _mm256_shuffle_epi8(s, top); /* the sum of each half, everywhere */
+    s = _mm256_add_epi16(s, _mm256_permute2x128_si256(half, half, 0x08));
+    s = _mm256_add_epi16(s, *carry);
+    half = _mm256_shuffle_epi8(s, top);
+    *carry = _mm256_permute2x128_si256(half, half, 0x11);
+    return s;
+}
+
+/* sum[i] = pixels 0 to i. */
 static inline void prefix_sums(const uint8_t *pixels, uint32_t count, uint8_t flip,
                                uint16_t sum[CHUNK]) {
-    const __m128i flips = _mm_set1_epi8((char)flip);
-    const __m256i top = _mm256_set1_epi16(0x0f0e);
-    __m256i carry = _mm256_setzero_si256(); /* the sum so far, in every lane */
-    for (uint32_t i = 0; i < count; i += LANES) {
-        __m128i bytes = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(pixels + i)), flips);
-        __m256i s = _mm256_cvtepu8_epi16(bytes);
-        s = _mm256_add_epi16(s, _mm256_slli_si256(s, 2));
-        s = _mm256_add_epi16(s, _mm256_slli_si256(s, 4));
-        s = _mm256_add_epi16(s, _mm256_slli_si256(s, 8));
-        __m256i half = _mm256_shuffle_epi8(s, top); /* the sum of each half, everywhere */
-        s = _mm256_add_epi16(s, _mm256_permute2x128_si256(half, half, 0x08));
-        s = _mm256_add_epi16(s, carry);
-        _mm256_store_si256((__m256i *)(sum + i), s);
-        half = _mm256_shuffle_epi8(s, top);
-        carry = _mm256_permute2x128_si256(half, half, 0x11);
-    }
+    __m256i carry = _mm256_setzero_si256();
+    for (uint32_t i = 0; i < count; i += LANES)
+        _mm256_store_si256((__m256i *)(sum + i), next_sums(pixels + i, flip, &carry));
 }
 
 static inline void mean_bytes(uint64_t *voxels, const chunk *c, const axis axes[3], const void *end,
                               uint8_t flip) {
     uint8_t copy[CHUNK];
     _Alignas(32) uint16_t voxel[CHUNK], sum[CHUNK];
-    prefix_sums(whole_steps(c, end, 1, copy), c->count, flip, sum);
+    prefix_sums(whole_steps(c->pixels, c->count, end, 1, copy), c->count, flip, sum);
     uint64_t before = -ONE_HIT;
     for (uint64_t ends = find_runs(c, axes, voxel); ends; ends = _blsr_u64(ends)) {
         const uint64_t last = _tzcnt_u64(ends), here = (last << COUNT_SHIFT) + sum[last];
@@ -143,14 +148,52 @@ static inline void mean_bytes(uint64_t *voxels, const chunk *c, const axis axes[
     }
 }
 
-static inline void insert_bytes(void *state, const tile *t, uint8_t flip) {
+#include "kernel_rows_avx2.h"
+
+static inline __attribute__((always_inline)) void insert_bytes(void *state, const tile *t,
+                                                               uint8_t flip) {
     axis axes[3];
     make_axes(t, axes);
-    FOR_EACH_CHUNK(t, 1, mean_bytes(state, &c, axes, t->end, flip));
+    if (follows_x(t))
+        insert_rows(state, t, axes, flip);
+    else
+        FOR_EACH_CHUNK(t, 1, mean_bytes(state, &c, axes, t->end, flip));
 }
 static void nearest_mean_u8_avx2(void *state, const tile *t) { insert_bytes(state, t, 0); }
 /* value - lowest */
 static void nearest_mean_i8_avx2(void *state, const tile *t) { insert_bytes(state, t, 0x80); }
+
+/* ---- bytes out of sums of bytes ------------------------------------------------------- */
+
+/* Four means, rounded; 0 where nothing was hit. A mean is never so close below a
+ * half that adding a half would round up to the next number. */
+static inline uint32_t four_means(const uint64_t *voxels) {
+    const __m256d whole = _mm256_set1_pd(0x1p52); /* makes doubles of integers */
+    const __m256i bits = _mm256_castpd_si256(whole);
+    const __m256i packed = _mm256_loadu_si256((const __m256i *)voxels);
+    __m256i count = _mm256_or_si256(_mm256_srli_epi64(packed, COUNT_SHIFT), bits);
+    __m256i total = _mm256_and_si256(packed, _mm256_set1_epi64x((int64_t)SUM_MASK));
+    __m256d hits = _mm256_sub_pd(_mm256_castsi256_pd(count), whole);
+    __m256d sum = _mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(total, bits)), whole);
+    __m256d mean = _mm256_add_pd(_mm256_div_pd(sum, hits), _mm256_set1_pd(0.5));
+    __m256d seen = _mm256_cmp_pd(hits, _mm256_setzero_pd(), _CMP_GT_OQ);
+    __m128i four = _mm256_cvttpd_epi32(_mm256_and_pd(mean, seen));
+    return (uint32_t)_mm_cvtsi128_si32(_mm_shuffle_epi8(four, _mm_set1_epi32(0x0c080400)));
+}
+
+static void values_bytes(const void *state, size_t first, uint32_t count, void *out) {
+    const uint64_t *voxels = (const uint64_t *)state + first;
+    const uint32_t whole = count & ~3u;
+    for (uint32_t i = 0; i < whole; i += 4) {
+        uint32_t means = four_means(voxels + i);
+        memcpy((uint8_t *)out + i, &means, sizeof means);
+    }
+    if (whole == count) return;
+    uint64_t rest[4] = {0};
+    memcpy(rest, voxels + whole, (count - whole) * sizeof *rest);
+    uint32_t means = four_means(rest);
+    memcpy((uint8_t *)out + whole, &means, count - whole);
+}
 
 /* ---- linear -------------------------------------------------------------------------------- */
 
@@ -288,6 +331,94 @@ static inline void add_weighted(sums *voxels, const weighted *pixels, uint64_t e
     }
 }
 
+/* The frame in hand of the eight voxels of a cell, whose pixels are added in the
+ * order of the row, as the plain kernel does, but without going to memory. */
+typedef struct frames_cell {
+    __m256d sum[2];
+    __m256 weight, total;
+} frames_cell;
+
+static inline frames_cell load_frames(const frames *v) {
+    enum { A = RIM_ROW, B = RIM_SLICE, C = RIM_SLICE + RIM_ROW };
+    return (frames_cell){{_mm256_setr_pd(v[0].sum, v[1].sum, v[A].sum, v[A + 1].sum),
+                          _mm256_setr_pd(v[B].sum, v[B + 1].sum, v[C].sum, v[C + 1].sum)},
+                         _mm256_setr_ps(v[0].weight, v[1].weight, v[A].weight, v[A + 1].weight,
+                                        v[B].weight, v[B + 1].weight, v[C].weight, v[C + 1].weight),
+                         _mm256_setr_ps(v[0].total, v[1].total, v[A].total, v[A + 1].total,
+                                        v[B].total, v[B + 1].total, v[C].total, v[C + 1].total)};
+}
+
+static inline void store_frames(frames *v, const frames_cell *cell) {
+    _Alignas(32) float weight[8], total[8];
+    _Alignas(32) double sum[8];
+    _mm256_store_ps(weight, cell->weight);
+    _mm256_store_ps(total, cell->total);
+    _mm256_store_pd(sum, cell->sum[0]);
+    _mm256_store_pd(sum + 4, cell->sum[1]);
+    for (int k = 0; k < 8; k++) {
+        frames *s = &v[corner_step[k]];
+        s->sum = sum[k];
+        s->weight = weight[k];
+        s->total = total[k];
+    }
+}
+
+static inline frames_cell open_frames(frames *v, uint32_t frame, bool latest) {
+    uint32_t other = 0;
+    for (int k = 0; k < 8; k++) other |= v[corner_step[k]].frame ^ frame;
+    if (other)
+        for (int k = 0; k < 8; k++) start_frame(&v[corner_step[k]], frame, latest);
+    return load_frames(v);
+}
+
+static inline void add_to_frames(frames_cell *cell, const float weights[8], double value) {
+    const __m256 w = _mm256_load_ps(weights);
+    const __m256d v = _mm256_set1_pd(value);
+    __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(w));
+    __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(w, 1));
+    cell->sum[0] = _mm256_add_pd(cell->sum[0], _mm256_mul_pd(low, v));
+    cell->sum[1] = _mm256_add_pd(cell->sum[1], _mm256_mul_pd(high, v));
+    cell->weight = _mm256_add_ps(cell->weight, w);
+    cell->total = _mm256_add_ps(cell->total, w);
+}
+
+/* The same for sums with squares. */
+typedef struct spread_cell {
+    __m256d sum[2], weight[2], squares[2];
+} spread_cell;
+
+static inline spread_cell load_spread(const sums_spread *voxels) {
+    spread_cell cell;
+    for (int h = 0; h < 2; h++) {
+        const sums_spread *v = voxels + h * RIM_SLICE, *w = v + RIM_ROW;
+        cell.sum[h] = _mm256_setr_pd(v[0].sum, v[1].sum, w[0].sum, w[1].sum);
+        cell.weight[h] = _mm256_setr_pd(v[0].weight, v[1].weight, w[0].weight, w[1].weight);
+        cell.squares[h] = _mm256_setr_pd(v[0].squares, v[1].squares, w[0].squares, w[1].squares);
+    }
+    return cell;
+}
+
+static inline void store_spread(sums_spread *voxels, const spread_cell *cell) {
+    for (int h = 0; h < 2; h++) {
+        _Alignas(32) double sum[4], weight[4], squares[4];
+        _mm256_store_pd(sum, cell->sum[h]);
+        _mm256_store_pd(weight, cell->weight[h]);
+        _mm256_store_pd(squares, cell->squares[h]);
+        for (int k = 0; k < 4; k++)
+            voxels[corner_step[4 * h + k]] = (sums_spread){sum[k], weight[k], squares[k]};
+    }
+}
+
+static inline void add_to_spread(spread_cell *cell, const float weights[8], double value) {
+    const __m256d v = _mm256_set1_pd(value), square = _mm256_set1_pd(value * value);
+    for (int h = 0; h < 2; h++) {
+        const __m256d w = _mm256_cvtps_pd(_mm_load_ps(weights + 4 * h));
+        cell->sum[h] = _mm256_add_pd(cell->sum[h], _mm256_mul_pd(w, v));
+        cell->weight[h] = _mm256_add_pd(cell->weight[h], w);
+        cell->squares[h] = _mm256_add_pd(cell->squares[h], _mm256_mul_pd(w, square));
+    }
+}
+
 /* Eight pixels as 32-bit integers. */
 static inline __m256i widen_u8(const void *pixels) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(pixels));
@@ -305,34 +436,52 @@ static inline __m256i widen_i16(const void *pixels) {
 /* ---- one table per pixel type ----------------------------------------------------------- */
 
 /* What stands behind the three kinds of compounding by nearest voxels. */
-enum { NEAREST_SPREAD = 3, NEAREST_WEIGHTED, LINEAR_MEAN, LINEAR_WEIGHTED, INSERTERS };
+enum {
+    NEAREST_SPREAD = 3,
+    NEAREST_WEIGHTED,
+    LINEAR_MEAN,
+    LINEAR_WEIGHTED,
+    LINEAR_LATEST,
+    LINEAR_MAXIMUM,
+    LINEAR_SPREAD,
+    INSERTERS
+};
+
+static int linear_kind(const es_recon_options *o) {
+    if (o->compounding == ES_LATEST) return LINEAR_LATEST;
+    if (o->compounding == ES_MAXIMUM) return LINEAR_MAXIMUM;
+    return o->spread ? LINEAR_SPREAD : o->mask ? LINEAR_WEIGHTED : LINEAR_MEAN;
+}
 
 #define KERNEL_TEMPLATE "kernel_avx2_tmpl.h"
 #include "kernel_types.h"
 
-insert_tile_fn *find_insert_avx2(const es_recon_options *o) {
+static insert_tile_fn *find_insert(const es_recon_options *o) {
     static insert_tile_fn *const *const by_type[] = {
         [ES_U8] = inserters_u8,   [ES_I8] = inserters_i8,   [ES_U16] = inserters_u16,
         [ES_I16] = inserters_i16, [ES_U32] = inserters_u32, [ES_I32] = inserters_i32,
         [ES_F32] = inserters_f32, [ES_F64] = inserters_f64,
     };
-    if (!__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2")) return NULL;
     if (o->mask && o->spread) return NULL;
-    if (o->interpolation == ES_LINEAR)
-        return o->compounding != ES_MEAN || o->spread
-                   ? NULL
-                   : by_type[o->type][o->mask ? LINEAR_WEIGHTED : LINEAR_MEAN];
+    if (o->interpolation == ES_LINEAR) return by_type[o->type][linear_kind(o)];
     if (o->mask) return by_type[o->type][NEAREST_WEIGHTED];
     if (o->compounding == ES_MEAN && !o->spread && o->type == ES_U8) return nearest_mean_u8_avx2;
     if (o->compounding == ES_MEAN && !o->spread && o->type == ES_I8) return nearest_mean_i8_avx2;
     return by_type[o->type][o->spread ? NEAREST_SPREAD : o->compounding];
 }
 
+void use_avx2(const es_recon_options *o, kernel *k) {
+    if (!__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2")) return;
+    insert_tile_fn *insert = find_insert(o);
+    if (insert) k->insert = insert;
+    if (insert == nearest_mean_u8_avx2) k->values = values_bytes;
+}
+
 #else
 
-insert_tile_fn *find_insert_avx2(const es_recon_options *options) {
+void use_avx2(const es_recon_options *options, kernel *k) {
     (void)options;
-    return NULL;
+    (void)k;
 }
 
 #endif

@@ -218,8 +218,8 @@ static void range_in_box(const placed *frame, const fixed_box *box, es_vec3 dual
             middle += along * centre[a];
             reach += fabs(along) * half[a];
         }
-        *low = fmax(*low, middle - reach);
-        *high = fmin(*high, middle + reach);
+        if (middle - reach > *low) *low = middle - reach;
+        if (middle + reach < *high) *high = middle + reach;
     }
     *low -= ROW_MARGIN;
     *high += ROW_MARGIN;
@@ -249,24 +249,42 @@ static inline bool clip_run(run pixels, int32_t from, int32_t to, run *cut) {
     return cut->from < cut->to;
 }
 
+/* The runs of one row; returns how many. */
+static size_t cut_runs(const placed *frame, const fixed_box *box, const support *s, uint32_t v,
+                       row_cut *cuts) {
+    size_t count = 0;
+    int64_t gap[3];
+    row_gap(frame, box, v, gap);
+    for (size_t i = s->row_first[v]; i < s->row_first[v + 1]; i++) {
+        cuts[count].v = v;
+        count += cut_row(frame, box, gap, s->runs[i], &cuts[count].pixels);
+    }
+    return count;
+}
+
 size_t cut_rows(const placed *frame, const fixed_box *box, const support *s, uint32_t *v,
                 uint32_t last, row_cut cuts[CUTS]) {
     const uint32_t first = *v, rows = last - first < CUTS ? last - first + 1 : CUTS;
+    const size_t most_runs = s->most_runs, *const row_first = s->row_first + first;
+    const run *const runs = s->runs;
     size_t count = 0;
     int64_t gap[3];
     row_ends ends;
     row_gap(frame, box, first, gap);
     const row_lines lines = make_lines(frame, gap, box, rows);
     if (lines.good) estimate_rows(&lines, rows, &ends);
-    for (uint32_t r = 0; r < rows && count + s->most_runs <= CUTS; r++, ++*v) {
-        const bool sure = lines.good && ends.sure[r];
-        if (!sure) row_gap(frame, box, *v, gap);
-        for (size_t i = s->row_first[*v]; i < s->row_first[*v + 1]; i++) {
-            cuts[count].v = *v;
-            count += sure ? clip_run(s->runs[i], ends.from[r], ends.to[r], &cuts[count].pixels)
-                          : cut_row(frame, box, gap, s->runs[i], &cuts[count].pixels);
+    uint32_t r = 0;
+    for (; r < rows && count + most_runs <= CUTS; r++) {
+        if (!lines.good || !ends.sure[r]) {
+            count += cut_runs(frame, box, s, first + r, cuts + count);
+            continue;
+        }
+        for (size_t i = row_first[r]; i < row_first[r + 1]; i++) {
+            cuts[count].v = first + r;
+            count += clip_run(runs[i], ends.from[r], ends.to[r], &cuts[count].pixels);
         }
     }
+    *v = first + r;
     return count;
 }
 

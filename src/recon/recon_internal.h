@@ -15,6 +15,15 @@ typedef struct cell {
     uint32_t most_hits; /* no voxel has more: see kernel.make_room */
 } cell;
 
+/* Memory for the states of many bricks, cleared. Blocks grow, up to a limit. */
+typedef struct slab_list {
+    void **blocks;
+    size_t count, capacity;
+    size_t states; /* in all the blocks */
+    char *next;    /* the first state that nobody has, and how many there are */
+    size_t left;
+} slab_list;
+
 /* A hash map of cells by brick coordinates, in order of age. */
 typedef struct store {
     size_t state_bytes;
@@ -22,6 +31,7 @@ typedef struct store {
     cell *cells;
     size_t count, capacity;
     size_t settled; /* cells before this one have a state */
+    slab_list slabs;
     size_t *slots, slot_mask;
     size_t *touched, touched_count, touched_capacity; /* cells of the batch */
 } store;
@@ -33,8 +43,8 @@ bool store_touch(store *s, const int32_t at[3], int frame, es_error *err);
 /* More bricks than the limit allows; four times more: not worth counting on. */
 bool store_past_limit(const store *s);
 bool store_hopeless(const store *s);
-/* Gives every new cell a zeroed state, or, past the limit, removes the new
- * cells and fails with the size and a spacing that would fit. */
+/* Gives every new cell a cleared state or, past the limit, removes the new cells
+ * and fails with the size and a spacing that would fit. */
 bool store_settle(store *s, const double spacing_mm[3], es_error *err);
 /* Forgets bricks whose every frame mark was cleared since they were touched. */
 void store_drop_idle(store *s);
@@ -144,6 +154,7 @@ typedef struct row_span {
 typedef struct tile {
     uint64_t step[3]; /* from pixel to pixel */
     const void *end;  /* of the memory that holds the pixels of all the spans */
+    uintptr_t ahead;  /* from a pixel to what is worth fetching meanwhile; 0: nothing */
     uint32_t frame;   /* 1-based number of the frame, for LATEST and MAXIMUM */
     uint32_t count;
     row_span spans[CUTS];

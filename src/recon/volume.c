@@ -140,11 +140,25 @@ static bool touch_brick(void *context, const int32_t at[3], es_error *err) {
     store *s = &t->volume->store;
     fixed_box box;
     if (!pixel_range(&t->volume->options, t->frame, at, &box)) return true;
-    if (!any_pixel_in_box(&t->volume->support, t->frame, &box)) return true;
     /* Counting goes on past the limit, so that the message can say how much
      * is needed, but not for ever. */
     if (store_hopeless(s)) return store_settle(s, t->volume->options.spacing_mm, err);
     return store_touch(s, at, t->number, err);
+}
+
+/* Takes back the marks of frames that have no pixel in the brick after all. */
+static void verify_brick(void *context, size_t index, int worker) {
+    const batch *b = context;
+    const store *s = &b->volume->store;
+    cell *c = &s->cells[s->touched[index]];
+    (void)worker;
+    for (size_t f = 0; f < b->count; f++) {
+        fixed_box box;
+        if (!(c->frames >> f & 1)) continue;
+        if (!pixel_range(&b->volume->options, &b->frames[f], c->at, &box) ||
+            !any_pixel_in_box(&b->volume->support, &b->frames[f], &box))
+            c->frames &= ~((uint64_t)1 << f);
+    }
 }
 
 static bool touch_bricks(es_volume *volume, const placed *frame, int number, es_error *err) {
@@ -227,43 +241,62 @@ static void insert_tile(const es_volume *volume, cell *c, const tile *t) {
         for (uint32_t i = 0; i < t->count; i++) insert_picked(volume, c->state, t, &t->spans[i]);
 }
 
-static void insert_frame(const batch *b, size_t f, cell *c) {
+/* How the pixels of one frame lie in a brick's state. */
+typedef struct layout {
+    const char *pixels;
+    const uint8_t *mask; /* or NULL */
+    size_t pixel_bytes, row_bytes, mask_row;
+    int64_t start[3], du[3], dv[3]; /* pixel (0, 0), seen from the state's first voxel */
+} layout;
+
+static layout lay_out(const batch *b, size_t f, const cell *c) {
     const es_recon_options *o = &b->volume->options;
-    const support *s = &b->volume->support;
-    const uint8_t *mask = b->volume->mask.data;
     const placed *frame = &b->frames[f];
-    const size_t pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
-    const size_t row_bytes = b->images[f]->width * pixel_bytes;
-    fixed_box box;
-    uint32_t v, last;
-    if (!pixel_range(o, frame, c->at, &box) || !rows_of_box(frame, &box, s->box, &v, &last)) return;
-    tile t;
-    row_cut cuts[CUTS];
-    int64_t start[3]; /* pixel (0, 0), seen from the state's first voxel */
+    layout l = {.pixels = b->images[f]->data, .mask = b->volume->mask.data};
+    l.pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
+    l.mask_row = b->images[f]->width;
+    l.row_bytes = l.mask_row * l.pixel_bytes;
     for (int a = 0; a < 3; a++) {
         int64_t rim = o->interpolation == ES_LINEAR, first = (int64_t)c->at[a] * ES_BRICK - rim;
-        start[a] = frame->start[a] - (first - frame->base[a]) * ONE_VOXEL;
-        t.step[a] = (uint64_t)frame->du[a];
+        l.start[a] = frame->start[a] - (first - frame->base[a]) * ONE_VOXEL;
+        l.du[a] = frame->du[a];
+        l.dv[a] = frame->dv[a];
     }
-    t.end = (const char *)b->images[f]->data + b->images[f]->height * row_bytes;
+    return l;
+}
+
+/* Takes the layout by value, so that compilers know that no span changes it. */
+static void make_spans(const layout l, const row_cut *cuts, tile *t) {
+    for (uint32_t i = 0; i < t->count; i++) {
+        const size_t v = cuts[i].v, u = cuts[i].pixels.from;
+        row_span *span = &t->spans[i];
+        span->pixels = l.pixels + v * l.row_bytes + u * l.pixel_bytes;
+        span->keep = l.mask ? l.mask + v * l.mask_row + u : NULL;
+        span->count = cuts[i].pixels.to - cuts[i].pixels.from;
+        for (int a = 0; a < 3; a++)
+            span->at[a] = (uint64_t)(l.start[a] + (int64_t)v * l.dv[a] + (int64_t)u * l.du[a]);
+    }
+}
+
+static void insert_frame(const batch *b, size_t f, cell *c) {
+    const support *s = &b->volume->support;
+    const placed *frame = &b->frames[f];
+    fixed_box box;
+    uint32_t v, last;
+    if (!pixel_range(&b->volume->options, frame, c->at, &box) ||
+        !rows_of_box(frame, &box, s->box, &v, &last))
+        return;
+    const layout l = lay_out(b, f, c);
+    tile t;
+    row_cut cuts[CUTS];
+    for (int a = 0; a < 3; a++) t.step[a] = (uint64_t)frame->du[a];
+    t.end = l.pixels + b->images[f]->height * l.row_bytes;
     t.frame = (uint32_t)(b->first_frame + f + 1);
-    /* The next frame mostly lies alongside: its pixels are fetched meanwhile. */
-    const char *next = b->images[f + 1 < b->count ? f + 1 : f]->data;
+    /* The next frame mostly lies alongside. */
+    t.ahead = (uintptr_t)b->images[f + 1 < b->count ? f + 1 : f]->data - (uintptr_t)l.pixels;
     while (v <= last) {
         t.count = (uint32_t)cut_rows(frame, &box, s, &v, last, cuts);
-        for (uint32_t i = 0; i < t.count; i++) {
-            const run pixels = cuts[i].pixels;
-            row_span *span = &t.spans[i];
-            const size_t offset = cuts[i].v * row_bytes + pixels.from * pixel_bytes;
-            span->pixels = (const char *)b->images[f]->data + offset;
-            span->keep = mask ? mask + (size_t)cuts[i].v * s->width + pixels.from : NULL;
-            span->count = pixels.to - pixels.from;
-            __builtin_prefetch(next + offset, 0, 2);
-            __builtin_prefetch(next + offset + (pixels.to - pixels.from - 1) * pixel_bytes, 0, 2);
-            for (int a = 0; a < 3; a++)
-                span->at[a] = (uint64_t)(start[a] + (int64_t)cuts[i].v * frame->dv[a] +
-                                         (int64_t)pixels.from * frame->du[a]);
-        }
+        make_spans(l, cuts, &t);
         insert_tile(b->volume, c, &t);
     }
 }
@@ -361,6 +394,8 @@ static bool place_batch(batch *b, const es_mat4 *matrices, es_error *err) {
                          &b->frames[f], err) ||
             !touch_bricks(volume, &b->frames[f], (int)f, err))
             return es_prefix(err, "frame %llu", (unsigned long long)(b->first_frame + f));
+    es_pool_run(volume->pool, volume->store.touched_count, verify_brick, b);
+    store_drop_idle(&volume->store);
     return store_settle(&volume->store, o->spacing_mm, err);
 }
 

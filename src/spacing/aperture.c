@@ -7,44 +7,72 @@
 #include <math.h>
 #include <string.h>
 
-#define FLAT_FACE .5 /* share of the columns that begin in the first row */
+#define WHOLE_FACE .9 /* share of the columns that begin in the first row */
+#define UNEVEN .01    /* of a trapezoid's width: its beams meet this near its middle */
 #define SHARP_SIGMA_PX .6
 #define BOUND_SIGMA .02 /* of the width, when an edge is not sharp */
 
-static bool refuse(es_aperture_found *found, const char *why) {
+static void refuse(es_aperture_found *found, const char *why) {
     found->found = false;
     snprintf(found->why, sizeof found->why, "%s", why);
-    return true;
 }
 
+/* Slanted sides in the echoes brighter than `above`; a wedge that was found
+ * stays. */
+static bool look_for_wedge(const es_still *still, const shape_box *box, float above,
+                           es_fan_found *wedge, es_error *err) {
+    shape_mask mask;
+    shape_contour contour = {0};
+    shape_fan coarse = {.score = 0};
+    if (!shape_mask_make(still, above, &mask, err)) return false;
+    bool ok = shape_contour_make(&mask, SHAPE_LARGE, false, &contour, err) &&
+              shape_wedge_coarse(&contour, &mask, box->edge[SHAPE_TOP].at,
+                                 box->edge[SHAPE_BOTTOM].at, &coarse, err);
+    if (ok && coarse.score > 0)
+        ok = shape_fan_refine(still, &mask, SHAPE_LARGE, &coarse, wedge, err);
+    shape_contour_clear(&contour);
+    shape_mask_clear(&mask);
+    return ok;
+}
+
+/* Compression and noise blur a contour's corners: look higher, too. */
 static bool find_wedge(const es_still *still, const shape_box *box, es_fan_found *wedge,
                        es_error *err) {
-    shape_fan coarse;
-    if (!shape_wedge_coarse(&box->contour, &box->mask, box->edge[SHAPE_TOP].at,
-                            box->edge[SHAPE_BOTTOM].at, &coarse, err))
-        return false;
-    return coarse.score <= 0 ||
-           shape_fan_refine(still, &box->mask, SHAPE_LARGE, &coarse, wedge, err);
+    bool ok = true;
+    for (int k = 0; ok && !wedge->found && k < SHAPE_LEVELS; k++)
+        ok = look_for_wedge(still, box, shape_levels[k], wedge, err);
+    return ok;
 }
 
-/* A virtual convex field: straight sides that open downwards from a flat face. */
+/* A virtual convex field: straight sides that open downwards from a flat face.
+ * Its beams meet above the middle of the face. Where the sides do not, one of
+ * them is the last beam that had contact, not the end of the array. */
 static void take_trapezoid(const es_fan_found *fan, const shape_box *box,
                            es_aperture_found *found) {
     const es_fan *f = &fan->fan;
     double depth = box->edge[SHAPE_TOP].at - f->apex_v;
     found->left = f->apex_u + depth * tan(f->angle_start_rad) / f->aspect;
     found->right = f->apex_u + depth * tan(f->angle_stop_rad) / f->aspect;
-    found->left_sharp = found->right_sharp = true;
-    found->trapezoid = true;
-    found->sigma = hypot(2 * SHARP_SIGMA_PX, 2 * fan->apex_sigma);
+    double width = found->right - found->left;
+    double lean = f->apex_u - (found->left + found->right) / 2;
+    bool even = fabs(lean) < 2 + UNEVEN * width;
+    found->found = found->trapezoid = true;
+    found->left_sharp = even || lean > 0;
+    found->right_sharp = even || lean < 0;
+    found->sigma =
+        even ? hypot(2 * SHARP_SIGMA_PX, 2 * fan->apex_sigma) : fmax(BOUND_SIGMA * width, 2);
     snprintf(found->why, sizeof found->why,
-             "a trapezoid: %.1f px wide at its first row, sides meeting at row %.1f",
-             found->right - found->left, f->apex_v);
+             "a trapezoid: %.1f px wide at its first row, sides meeting at row %.1f%s", width,
+             f->apex_v,
+             even       ? ""
+             : lean < 0 ? ", far from its middle: the left end is dark or cut off"
+                        : ", far from its middle: the right end is dark or cut off");
 }
 
 static void take_rectangle(const shape_box *box, es_aperture_found *found) {
     const shape_edge *l = &box->edge[SHAPE_LEFT], *r = &box->edge[SHAPE_RIGHT];
     double width = r->at - l->at;
+    found->found = true;
     found->left = l->at;
     found->right = r->at;
     found->left_sharp = l->sharp;
@@ -60,32 +88,36 @@ static void take_rectangle(const shape_box *box, es_aperture_found *found) {
              both ? "" : " one is dark, ragged or cut off");
 }
 
-bool es_aperture_find(const es_still *still, es_aperture_found *found, es_error *err) {
+static bool is_rectangle(const shape_box *box) {
+    const shape_edge *e = box->edge;
+    return e[SHAPE_LEFT].sharp && e[SHAPE_RIGHT].sharp && e[SHAPE_TOP].together >= WHOLE_FACE;
+}
+
+bool shape_aperture(const es_still *still, const shape_box *box, const es_fan_found *fan,
+                    es_aperture_found *found, es_error *err) {
+    es_fan_found wedge = {0};
     memset(found, 0, sizeof *found);
-    shape_box box;
-    if (!shape_box_make(still, &box, err)) return false;
-    bool ok = true;
-    const shape_edge *e = box.edge;
-    bool flat = e[SHAPE_TOP].together >= FLAT_FACE;
-    bool upright = e[SHAPE_LEFT].sharp && e[SHAPE_RIGHT].sharp;
-    es_fan_found fan = {0}, wedge = {0};
-    if (!box.found) {
-        refuse(found, box.why);
-    } else if (!(upright && flat) &&
-               (!find_wedge(still, &box, &wedge, err) ||
-                (!wedge.found && !es_fan_find(still, &fan, err)))) {
-        ok = false;
-    } else if (fan.found) {
+    if (box->found && !fan->found && !is_rectangle(box) && !find_wedge(still, box, &wedge, err))
+        return false;
+    if (!box->found)
+        refuse(found, box->why);
+    else if (fan->found)
         refuse(found, "the echoes form a fan, not a rectangle");
-    } else if (e[SHAPE_LEFT].border && e[SHAPE_RIGHT].border) {
+    else if (wedge.found)
+        take_trapezoid(&wedge, box, found);
+    else if (box->edge[SHAPE_LEFT].border && box->edge[SHAPE_RIGHT].border)
         refuse(found, "the echoes run into both sides of the picture: no side edge is in it");
-    } else {
-        found->found = true;
-        if (fan.found)
-            take_trapezoid(&fan, &box, found);
-        else
-            take_rectangle(&box, found);
-    }
+    else
+        take_rectangle(box, found);
+    return true;
+}
+
+bool es_aperture_find(const es_still *still, es_aperture_found *found, es_error *err) {
+    shape_box box;
+    es_fan_found fan;
+    memset(found, 0, sizeof *found);
+    if (!es_fan_find(still, &fan, err) || !shape_box_make(still, &box, err)) return false;
+    bool ok = shape_aperture(still, &box, &fan, found, err);
     shape_box_clear(&box);
     return ok;
 }

@@ -29,21 +29,24 @@ typedef struct depth_case {
     bool fills; /* the fan reaches from the first to the last row */
 } depth_case;
 
-static double least_angle(const es_fan *fan) {
-    return fmin(fabs(fan->angle_start_rad), fabs(fan->angle_stop_rad));
-}
+/* A shadow can hide a fan's side, so the wider one tells how high the face's
+ * ends reach; three degrees of doubt remain. */
+#define SIDE_DOUBT .05
 
 static depth_case make_case(const es_fan_found *found, const es_still *still, double depth_mm,
                             double depth_sigma) {
     const es_fan *fan = &found->fan;
-    double top = fan->apex_v + fan->radius_start * cos(least_angle(fan)) + .5;
+    double wide = fmax(fabs(fan->angle_start_rad), fabs(fan->angle_stop_rad));
+    double top = fan->apex_v + fan->radius_start * cos(wide) + .5;
     double bottom = fan->apex_v + fan->radius_stop + .5;
     double slack = 3 + 2 * found->radius_stop_sigma;
+    double slack_top = slack + SIDE_DOUBT * fan->radius_start * sin(wide);
     return (depth_case){.depth_mm = depth_mm,
                         .rows = still->height,
                         .from_height = depth_mm / still->height,
                         .height_sigma = hypot(.003, depth_sigma / depth_mm),
-                        .fills = fabs(top) < slack && fabs(bottom - still->height) < slack};
+                        .fills = (!found->pinned || fabs(top) < slack_top) &&
+                                 fabs(bottom - still->height) < slack};
 }
 
 static bool add_height(const depth_case *c, bool used, es_evidence_list *list, es_error *err) {
@@ -114,15 +117,14 @@ static bool supports(const es_evidence *e, int axis, double s, double doubt) {
 
 static bool bound_allows(const es_evidence *e, int axis, double s) {
     if (e->bound == 0 || e->suspect || !(e->spacing_mm[axis] > 0)) return true;
-    return e->bound * log(s / e->spacing_mm[axis]) > -.1;
+    return e->bound * log(s / e->spacing_mm[axis]) > -.1 - 2 * e->sigma[axis];
 }
 
-/* The picture shows the whole depth, and a ruler is not longer than it by more
- * than the part of a convex face above its middle. */
+/* The picture shows most of the depth; a ruler may go on below it, not for
+ * ever. */
 static bool depth_allows(const es_ticks_found *f, double step, double extent, double depth_mm) {
     double s = step / f->period_px;
-    double length = (f->count - 1) * step;
-    return extent * s >= .97 * depth_mm && length <= 1.1 * depth_mm + .2 * step;
+    return extent * s >= .8 * depth_mm && (f->count - 1) * step <= 3 * depth_mm;
 }
 
 static bool size_allows(double extent, double s) { return extent * s >= 15 && extent * s <= 450; }
@@ -150,14 +152,20 @@ static int steps_by_evidence(const es_ticks_found *f, const es_evidence_list *li
     return count;
 }
 
+/* Without a value: the picture must hold the depth, and the echoes, which are
+ * bounds, must not be deeper than it. */
 static int steps_by_size(const es_ticks_found *f, double extent, const es_spacing_hints *hints,
-                         bool marked[STEPS]) {
+                         const es_evidence_list *list, bool marked[STEPS]) {
     int count = 0;
     for (int k = 0; k < STEPS; k++) {
-        marked[k] = size_allows(extent, steps_mm[k] / f->period_px) &&
-                    (isnan(hints->depth_mm) || f->axis == 0 ||
-                     depth_allows(f, steps_mm[k], extent, hints->depth_mm));
-        count += marked[k];
+        double s = steps_mm[k] / f->period_px;
+        bool allowed =
+            size_allows(extent, s) && (isnan(hints->depth_mm) || f->axis == 0 ||
+                                       depth_allows(f, steps_mm[k], extent, hints->depth_mm));
+        for (size_t i = 0; i < list->count; i++)
+            allowed = allowed && bound_allows(&list->items[i], f->axis, s);
+        marked[k] = allowed;
+        count += allowed;
     }
     return count;
 }
@@ -180,7 +188,7 @@ static bool add_comb(const es_ticks_found *f, const es_still *still, const es_sp
     int count = steps_by_evidence(f, list, marked);
     bool used = count == 1;
     if (count == 0) {
-        count = steps_by_size(f, extent, hints, marked);
+        count = steps_by_size(f, extent, hints, list, marked);
         used = count == 1 && f->axis == 1 && !isnan(hints->depth_mm);
     }
     es_evidence e = {.spacing_mm = {NAN, NAN}, .sigma = {INFINITY, INFINITY}};

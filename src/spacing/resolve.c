@@ -14,7 +14,7 @@
 
 /* An axis that is only inferred from the other one: frame grabbers stretch by
  * up to 7 %, scanners' own pictures do not; 2 % is between the two. */
-static const double square_doubt = 0.02, square_sure = 0.001, good = 0.03;
+static const double square_doubt = 0.02, square_sure = 0.001, good = 0.03, most_stretch = 0.07;
 
 bool evidence_usable(const es_evidence *e, int axis) {
     return !e->suspect && e->bound == 0 && isfinite(e->sigma[axis]) && e->sigma[axis] > 0 &&
@@ -162,6 +162,27 @@ static bool borrow(axis_state *to, const axis_state *from, double doubt) {
     return true;
 }
 
+/* A dark end that looks like the array's own makes the width too small and a
+ * pixel across too large. Where only a width speaks for across, and by more
+ * than the errors above what speaks for down, either the pixel is oblong or
+ * that has happened: the interval covers both, and what no grabber stretches
+ * by is no answer at all. */
+static double doubt_aperture(axis_state s[2]) {
+    const voice *alone = NULL;
+    for (int i = 0; i < s[0].count; i++) {
+        if (s[0].voices[i].sigma >= good) continue;
+        if (alone || strcmp(s[0].voices[i].from->source, "aperture") != 0) return 0;
+        alone = &s[0].voices[i];
+    }
+    if (!alone || !has_good(&s[1]) || s[1].contradicted) return 0;
+    double apart = s[0].x - s[1].x, error = hypot(s[0].sigma, s[1].sigma);
+    if (apart <= 3 * error) return 0;
+    s[0].x -= apart / 2;
+    s[0].sigma = hypot(apart / 2 / 1.96, error);
+    s[0].contradicted = apart > most_stretch + 3 * error;
+    return apart;
+}
+
 static void conclude(const es_evidence_list *list, const axis_state s[2],
                      es_spacing_verdict *verdict) {
     for (int a = 0; a < 2; a++) {
@@ -191,6 +212,7 @@ bool es_spacing_resolve(const es_evidence_list *evidence, const es_spacing_hints
         if (s[a].contradicted) cover_all(&s[a]);
     }
     resolution r = {.evidence = evidence, .hints = hints, .verdict = verdict};
+    r.width_apart = doubt_aperture(s);
     double doubt = shape_doubt(evidence);
     r.borrowed[0] = borrow(&s[0], &s[1], doubt);
     r.borrowed[1] = !r.borrowed[0] && borrow(&s[1], &s[0], doubt);

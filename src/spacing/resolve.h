@@ -10,6 +10,7 @@ typedef struct resolution {
     es_spacing_verdict *verdict;
     bool borrowed[2]; /* the axis took the other's value */
     bool contradicted;
+    double width_apart; /* a lone array width against what is down, ln; 0: no doubt */
     char speed[400]; /* what the speed of sound did; "" nothing */
 } resolution;
 

@@ -17,9 +17,10 @@
 #define MOST_RMS .75
 #define SIGMA_PX .6 /* half maximum lies inside of the ring's blur */
 
-#define RING_ABOVE 12  /* grey, over the level of the mask */
+#define ASPECT_DOUBT .012
+#define RING_ABOVE 12 /* grey, over the level of the mask */
 
-enum { LEAST_WIDTH = 25, RAYS = 121, LEAST_POINTS = 20 };
+enum { LEAST_WIDTH = 25, RAYS = 121, LEAST_POINTS = 20, TRIES = 150 };
 
 /* ---- with known side edges ------------------------------------------------------ */
 
@@ -31,8 +32,9 @@ static double lit_share(const es_still *still, const shape_mask *mask, const es_
     int lit = 0, all = 0;
     for (int k = 0; k < RAYS; k++) {
         double t = middle + half * (2. * k / (RAYS - 1) - 1);
-        float g = shape_sample(&still->high, found->flipped, f->apex_u + radius * sin(t) / f->aspect,
-                               f->apex_v + radius * cos(t));
+        float g =
+            shape_sample(&still->high, found->flipped, f->apex_u + radius * sin(t) / f->aspect,
+                         f->apex_v + radius * cos(t));
         if (isnan(g)) continue;
         all++;
         lit += g > mask->floor;
@@ -77,7 +79,7 @@ static bool complete_fan(const es_still *still, const shape_mask *mask, int part
 /* Points of an arc and the circle through them. */
 typedef struct arc {
     double (*points)[2];
-    size_t count;
+    size_t count, room;
     double circle[3]; /* u, v, radius */
     double rms, from, to;
 } arc;
@@ -86,7 +88,8 @@ static bool circle_residuals(void *context, const double *x, double *residuals, 
     (void)err;
     const arc *a = context;
     for (size_t i = 0; i < a->count; i++)
-        residuals[i] = es_fit_soft(hypot(a->points[i][0] - x[0], a->points[i][1] - x[1]) - x[2], .5);
+        residuals[i] =
+            es_fit_soft(hypot(a->points[i][0] - x[0], a->points[i][1] - x[1]) - x[2], .5);
     return true;
 }
 
@@ -106,9 +109,8 @@ static bool fit_circle(arc *a, es_error *err) {
     return true;
 }
 
-/* The upper border of the part, and a circle through its ends and middle;
- * false unless the middle hangs below the ends. */
-static bool start_arc(const shape_flood *f, arc *a) {
+/* The upper border of the part, one point a column. */
+static bool upper_border(const shape_flood *f, arc *a) {
     uint32_t wide = f->u1 - f->u0 + 1;
     if (wide < LEAST_WIDTH || f->count < 2 * LEAST_WIDTH) return false;
     a->count = wide;
@@ -119,30 +121,65 @@ static bool start_arc(const shape_flood *f, arc *a) {
         p[0] = u;
         p[1] = fmin(p[1], v - .5);
     }
-    const double *l = a->points[1], *m = a->points[wide / 2], *r = a->points[wide - 2];
-    double half = (r[0] - l[0]) / 2, sag = m[1] - (l[1] + r[1]) / 2;
-    if (sag < 2 || fabs(l[1] - r[1]) > .3 * half) return false;
-    a->circle[2] = (half * half + sag * sag) / (2 * sag);
-    a->circle[0] = (l[0] + r[0]) / 2;
-    a->circle[1] = m[1] - a->circle[2];
+    return true;
+}
+
+/* The circle through three points whose centre lies above them. */
+static bool circle_through(const double *p, const double *q, const double *r, double circle[3]) {
+    double ax = q[0] - p[0], ay = q[1] - p[1], bx = r[0] - p[0], by = r[1] - p[1];
+    double det = 2 * (ax * by - ay * bx), a = ax * ax + ay * ay, b = bx * bx + by * by;
+    if (fabs(det) < 10) return false;
+    double x = (by * a - ay * b) / det, y = (ax * b - bx * a) / det;
+    circle[0] = p[0] + x;
+    circle[1] = p[1] + y;
+    circle[2] = hypot(x, y);
+    return circle[2] > 10 && circle[1] < fmin(p[1], fmin(q[1], r[1]));
+}
+
+static double circle_distance(const double circle[3], const double *p) {
+    return fabs(hypot(p[0] - circle[0], p[1] - circle[1]) - circle[2]);
+}
+
+/* The circle that most of the border lies on; only its points stay. */
+static bool start_arc(arc *a) {
+    es_random random = es_random_new(2, 0);
+    size_t best = 0, kept = 0;
+    for (int k = 0; k < TRIES; k++) {
+        const double *p[3];
+        double circle[3];
+        for (int j = 0; j < 3; j++)
+            p[j] = a->points[(size_t)(es_random_uniform(&random) * (double)a->count)];
+        if (!circle_through(p[0], p[1], p[2], circle)) continue;
+        size_t votes = 0;
+        for (size_t i = 0; i < a->count; i++) votes += circle_distance(circle, a->points[i]) < 1.2;
+        if (votes > best) best = votes, memcpy(a->circle, circle, sizeof circle);
+    }
+    if (best < LEAST_POINTS || best * 3 < a->count) return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (circle_distance(a->circle, a->points[i]) < 1.5)
+            memmove(a->points[kept++], a->points[i], sizeof *a->points);
+    a->count = kept;
     return true;
 }
 
 /* The border by half maximum along rays from the centre. */
 static void refine_points(const es_image *low, double dark, arc *a) {
     double from = a->from * .95, to = a->to * .95, step = 1 / a->circle[2];
-    size_t n = 0, room = a->count;
-    for (double t = from; t < to && n < room; t += step) {
+    size_t n = 0;
+    step = fmax(step, (to - from) / (double)a->room);
+    for (double t = from; t < to && n < a->room; t += step) {
         float values[25], inside = 0;
         for (int k = 0; k < 25; k++) {
             double r = a->circle[2] - 3 + k * .25;
-            values[k] = shape_sample(low, false, a->circle[0] + r * sin(t), a->circle[1] + r * cos(t));
+            values[k] =
+                shape_sample(low, false, a->circle[0] + r * sin(t), a->circle[1] + r * cos(t));
             if (k >= 16) inside += (values[k] - (float)dark) / 9;
         }
         for (int k = 1; k < 25; k++) {
             float half = (float)dark + .5F * inside;
             if (!(values[k - 1] <= half && values[k] > half)) continue;
-            double r = a->circle[2] - 3 + .25 * (k - 1 + (half - values[k - 1]) / (values[k] - values[k - 1]));
+            double r = a->circle[2] - 3 +
+                       .25 * (k - 1 + (half - values[k - 1]) / (values[k] - values[k - 1]));
             a->points[n][0] = a->circle[0] + r * sin(t);
             a->points[n][1] = a->circle[1] + r * cos(t);
             n++;
@@ -161,7 +198,7 @@ static bool is_ring(const arc *a) {
 static bool try_part(const es_still *still, const shape_mask *mask, const shape_flood *f, arc *a,
                      bool *yes, es_error *err) {
     *yes = false;
-    if (!start_arc(f, a)) return true;
+    if (!upper_border(f, a) || !start_arc(a)) return true;
     if (!fit_circle(a, err)) return false;
     if (!(a->circle[2] > 10 && a->rms < 6 * MOST_RMS)) return true;
     refine_points(&still->low, mask->dark, a);
@@ -183,10 +220,12 @@ static void take_ring(const arc *a, const es_still *still, es_fan_found *found) 
                           .aspect = 1};
     /* the shorter the arc, the less it fixes its radius */
     double fraction = 1 - cos((a->to - a->from) / 2);
-    found->radius_start_sigma = hypot(SIGMA_PX, a->rms / sqrt((double)a->count) * 4 / fraction);
+    double drawn = hypot(SIGMA_PX, a->rms / sqrt((double)a->count) * 4 / fraction);
+    /* and nothing shows whether the pixels are square */
+    found->radius_start_sigma = hypot(drawn, ASPECT_DOUBT * a->circle[2]);
     found->radius_stop_sigma = INFINITY;
     found->apex_sigma = found->radius_start_sigma;
-    found->aspect_sigma = .02;
+    found->aspect_sigma = ASPECT_DOUBT;
 }
 
 /* The largest ring among the bright parts of the temporal minimum. */
@@ -195,7 +234,7 @@ static bool lone_ring(const es_still *still, const shape_mask *mask, es_fan_foun
     size_t n = (size_t)still->width * still->height, best = 0;
     const float *low = still->low.data;
     shape_flood f = {0};
-    arc a = {.points = es_alloc(still->width, sizeof *a.points, err)};
+    arc a = {.points = es_alloc(still->width, sizeof *a.points, err), .room = still->width};
     bool ok = a.points && shape_flood_make(still->width, still->height, &f, err);
     for (size_t i = 0; ok && i < n; i++) f.inside[i] = low[i] > mask->floor + RING_ABOVE;
     for (size_t i = 0; ok && i < n; i++) {
@@ -212,8 +251,8 @@ static bool lone_ring(const es_still *still, const shape_mask *mask, es_fan_foun
     return ok;
 }
 
-bool shape_ring_find(const es_still *still, const shape_mask *mask, int parts,
-                     es_fan_found *found, es_error *err) {
+bool shape_ring_find(const es_still *still, const shape_mask *mask, int parts, es_fan_found *found,
+                     es_error *err) {
     if (!mask->label) return true;
     if (!found->found) return lone_ring(still, mask, found, err);
     return !found->pinned || complete_fan(still, mask, parts, found, err);

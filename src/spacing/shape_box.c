@@ -15,12 +15,18 @@ enum {
     MOST_GAP = 4,       /* dark columns within the echoes */
     GAP_SHARE = 6,      /* or this part of the run so far */
     RULER = 6,          /* a strip this thin beside a gap is not the echoes */
+    FAINT_ROW = 12,     /* percent of the mean row: not the echoes */
     LIT_SHARE = 2,      /* percent of its pixels that a column needs */
     NOT_ALL_SHARE = 97, /* a mask that fills more of the picture is all noise */
+    TOP_PART = 8,       /* the first rows are one eighth */
     LEAST_FILLED = 35,  /* percent of the rectangle, of a single picture */
+    MANY = 4,           /* frames: what moves is told from overlay */
+    STRIP = 3,          /* columns of echoes beside the rectangle */
     LEAST_MOVING = 4    /* of a recording, whose overlay was taken out */
 };
-#define TOGETHER_PX 1.01
+#define MOVES 3        /* deviation, grey, of what is no overlay */
+#define LEAST_LEVEL .5 /* just inside of an edge, of the level further in */
+#define LEAST_BRIGHT 2 /* grey over the surround */
 #define LEAST_TOGETHER .3
 #define REACH 12 /* pixels that the grey inside an edge is taken from */
 
@@ -69,28 +75,56 @@ static void drop_ruler(const uint32_t *counts, uint32_t least, uint32_t *first, 
         }
 }
 
+static uint32_t faint_row(const uint32_t *counts, uint32_t lines, uint32_t least) {
+    uint64_t sum = 0, lit = 0;
+    for (uint32_t k = 0; k < lines; k++)
+        if (counts[k] > least) sum += counts[k], lit++;
+    uint32_t share = lit ? (uint32_t)(sum / lit * FAINT_ROW / 100) : 0;
+    return share > least ? share : least;
+}
+
 static bool find_run(shape_box *b, int axis, uint32_t *counts) {
     int other = !axis;
     uint32_t lines = axis ? b->mask.height : b->mask.width;
     uint32_t length = b->last[other] - b->first[other] + 1, least = length * LIT_SHARE / 100;
     count_lines(b, axis, b->first[other], b->last[other], counts);
+    /* a line of letters above the echoes is a row, too */
+    if (axis) least = faint_row(counts, lines, least);
     if (!longest_run(counts, lines, least, &b->first[axis], &b->last[axis])) return false;
     drop_ruler(counts, least, &b->first[axis], &b->last[axis]);
     return b->last[axis] - b->first[axis] + 1 >= LEAST_SIDE;
+}
+
+/* Grey above the surround; what is bright and not of the mask is overlay, such
+ * as a frame drawn two pixels outside of the field, and counts as dark. */
+static float grey_at(const shape_box *b, const es_still *still, size_t i) {
+    const float *high = still->high.data;
+    if (high[i] > b->mask.floor && !b->mask.label[i]) return 0;
+    return fmaxf(high[i] - b->mask.dark, 0);
 }
 
 /* Mean grey of one column or row of the rectangle. */
 static double line_grey(const shape_box *b, const es_still *still, int axis, int64_t line) {
     int64_t lines = axis ? b->mask.height : b->mask.width;
     if (line < 0 || line >= lines) return 0;
-    const float *high = still->high.data;
     double sum = 0;
     uint32_t from = b->first[!axis], to = b->last[!axis];
     for (uint32_t k = from; k <= to; k++) {
         size_t u = axis ? k : (size_t)line, v = axis ? (size_t)line : k;
-        sum += fmaxf(high[v * b->mask.width + u] - b->mask.dark, 0);
+        sum += grey_at(b, still, v * b->mask.width + u);
     }
     return sum / (to - from + 1);
+}
+
+/* A field's side edge is as bright as what lies further in; where contact
+ * ends, the grey grows over many columns. */
+static bool full_at_once(const shape_box *b, const es_still *still, uint32_t outer, int step) {
+    double near = 0, far = 0;
+    for (int k = 1; k <= 3; k++)
+        near += line_grey(b, still, 0, (int64_t)outer + (int64_t)step * k) / 3;
+    for (int k = REACH; k < 2 * REACH; k++)
+        far += line_grey(b, still, 0, (int64_t)outer + (int64_t)step * k) / REACH;
+    return near >= LEAST_LEVEL * far;
 }
 
 /* The edge by half maximum, from `outer` (outermost lit line) inwards by `step`;
@@ -111,17 +145,50 @@ static double half_maximum(const shape_box *b, const es_still *still, int axis, 
     return high - low <= 2 ? outer + step * half : NAN;
 }
 
-/* Share of the edge's rows (or columns) whose contour begins at it. */
-static double together(const shape_box *b, shape_side side, double at) {
-    int along = side == SHAPE_LEFT || side == SHAPE_RIGHT ? 1 : 0;
-    size_t count = 0;
-    for (size_t i = b->contour.first[side]; i < b->contour.first[side + 1]; i++) {
-        const shape_point *p = &b->contour.points[i];
-        double place = along ? p->v : p->u, edge = along ? p->u : p->v;
-        if (place < b->first[along] || place > b->last[along]) continue;
-        count += fabs(edge - at) <= TOGETHER_PX;
+/* Mean grey of one row (or column) over the three pixels from `from` on. */
+static double three(const shape_box *b, const es_still *still, int axis, int64_t from,
+                    uint32_t along) {
+    int64_t lines = axis ? b->mask.height : b->mask.width;
+    double sum = 0;
+    for (int64_t k = from; k < from + 3; k++) {
+        if (k < 0 || k >= lines) continue;
+        size_t u = axis ? along : (size_t)k, v = axis ? (size_t)k : along;
+        sum += grey_at(b, still, v * b->mask.width + u) / 3;
     }
-    return (double)count / (b->last[along] - b->first[along] + 1);
+    return sum;
+}
+
+/* Share of the rows (or columns) `from`..`to` that turn bright at the edge. */
+static double together(const shape_box *b, const es_still *still, shape_side side, double at,
+                       uint32_t from, uint32_t to) {
+    int axis = side == SHAPE_LEFT || side == SHAPE_RIGHT ? 0 : 1;
+    bool low = side == SHAPE_LEFT || side == SHAPE_TOP;
+    /* the pixel on either side of the edge belongs to neither */
+    int64_t first = (int64_t)lrint(low ? at + 1.5 : at - 1.5);
+    int64_t inside = low ? first : first - 2, outside = low ? first - 5 : first + 3;
+    uint32_t count = 0;
+    for (uint32_t k = from; k <= to; k++) {
+        double bright = three(b, still, axis, inside, k);
+        count += bright > LEAST_BRIGHT && three(b, still, axis, outside, k) < .35 * bright;
+    }
+    return (double)count / (to - from + 1);
+}
+
+/* Are there columns of echoes beside the rectangle, lit and moving over much of
+ * its height? Then its edge is that of a shadow. */
+static bool goes_on(const shape_box *b, const es_still *still, bool left) {
+    const float *high = still->high.data, *deviation = still->deviation.data;
+    uint32_t from = left ? 0 : b->last[0] + 1, to = left ? b->first[0] : b->mask.width;
+    uint32_t rows = b->last[1] - b->first[1] + 1, columns = 0;
+    for (uint32_t u = from; u < to; u++) {
+        uint32_t lit = 0;
+        for (uint32_t v = b->first[1]; v <= b->last[1]; v++) {
+            size_t i = (size_t)v * b->mask.width + u;
+            lit += high[i] > b->mask.floor && (still->frames < MANY || deviation[i] > MOVES);
+        }
+        columns += lit * 10 > rows * 4;
+    }
+    return columns >= STRIP;
 }
 
 static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
@@ -133,8 +200,14 @@ static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
     double lit = low ? outer - .5 : outer + .5;
     e->border = low ? outer == 0 : outer + 1 == lines;
     double at = half_maximum(b, still, axis, outer, low ? 1 : -1);
-    e->together = together(b, side, isnan(at) ? lit : at);
+    uint32_t from = b->first[!axis], to = b->last[!axis];
+    double edge = isnan(at) ? lit : at;
+    e->together = together(b, still, side, edge, from, to);
     e->sharp = !e->border && !isnan(at) && e->together >= LEAST_TOGETHER;
+    /* a fan or a trapezoid that was cut at the sides reaches its cut only below */
+    if (axis == 0 && e->sharp)
+        e->sharp = full_at_once(b, still, outer, low ? 1 : -1) && !goes_on(b, still, low) &&
+                   together(b, still, side, edge, from, from + (to - from) / TOP_PART) >= .5;
     e->at = e->sharp ? at : lit;
 }
 
@@ -155,7 +228,7 @@ static bool find_rectangle(shape_box *b, const es_still *still, uint32_t *counts
         for (uint32_t u = b->first[0]; u <= b->last[0]; u++)
             lit += shape_lit(&b->mask, u, v, SHAPE_LARGE);
     b->filled = (double)lit / (double)area;
-    if (b->filled * 100 >= (still->frames >= 4 ? LEAST_MOVING : LEAST_FILLED)) return true;
+    if (b->filled * 100 >= (still->frames >= MANY ? LEAST_MOVING : LEAST_FILLED)) return true;
     snprintf(b->why, sizeof b->why,
              "only %.0f %% of the place where something is lit: text or too dark a field",
              100 * b->filled);

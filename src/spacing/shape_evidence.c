@@ -7,10 +7,10 @@
  * recordings): they make the face's radius too large and the last one too
  * small, one-sided, and get one pixel on the radius and half of one on the
  * difference. */
+#include "shape_internal.h"
+
 #include <math.h>
 #include <string.h>
-
-#include "echosolid/spacing.h"
 
 static const double blank_start = 1, blank_length = .5, depth_floor = .003, rows_floor = .005;
 
@@ -95,7 +95,7 @@ static bool add_aperture(const adder *a, const es_aperture_found *found) {
     e.sigma[0] = hypot(table, fmax(found->sigma, 1) / width);
     e.sigma[1] = INFINITY;
     e.bound = whole ? 0 : -1;
-    snprintf(e.note, sizeof e.note, "width of %.60s, %g mm (%.80s), over %.1f px%s", p->name,
+    snprintf(e.note, sizeof e.note, "width of %.60s, %g mm (%.120s), over %.1f px%s", p->name,
              p->aperture_mm, p->source, width,
              whole ? "" : "; an edge is dark or cut off, so that a pixel is at most this");
     return es_evidence_add(a->list, &e, a->err);
@@ -107,8 +107,10 @@ static bool add_rows(const adder *a, const es_rows_found *found) {
     es_evidence e = {.source = "depth-rows", .group = "depth", .spacing_mm = {NAN, depth / rows}};
     e.sigma[0] = INFINITY;
     e.sigma[1] = hypot(hypot(rows_floor, depth_sigma(a->hints)), fmax(found->sigma, 1) / rows);
-    snprintf(e.note, sizeof e.note, "depth of %g mm over %.1f rows (%.250s)", depth, rows,
-             found->why);
+    e.bound = found->exact ? 0 : -1;
+    snprintf(e.note, sizeof e.note, "depth of %g mm over %.1f rows (%.250s)%s", depth, rows,
+             found->why,
+             found->exact ? "" : "; the field may go on, so that a pixel is at most this");
     return es_evidence_add(a->list, &e, a->err);
 }
 
@@ -118,12 +120,15 @@ bool es_shape_evidence(const es_shapes *shapes, const es_spacing_hints *hints,
     const es_fan_found *fan = &shapes->fan;
     if (fan->found && !(add_radius(&a, fan) && add_depth(&a, fan) && add_end(&a, fan)))
         return false;
-    return add_aperture(&a, &shapes->aperture) && (fan->found || add_rows(&a, &shapes->rows));
+    return add_aperture(&a, &shapes->aperture) &&
+           ((fan->found && shapes->rows.exact) || add_rows(&a, &shapes->rows));
 }
 
 bool es_shapes_find(const es_still *still, es_shapes *shapes, es_error *err) {
-    return es_fan_find(still, &shapes->fan, err) &&
-           es_aperture_find(still, &shapes->aperture, err) &&
-           es_rows_find(still, &shapes->rows, err) &&
-           es_ticks_find(still, shapes->ticks, &shapes->tick_count, err);
+    shape_box box;
+    if (!es_fan_find(still, &shapes->fan, err) || !shape_box_make(still, &box, err)) return false;
+    bool ok = shape_aperture(still, &box, &shapes->fan, &shapes->aperture, err);
+    if (ok) shape_rows(&box, &shapes->fan, &shapes->rows);
+    shape_box_clear(&box);
+    return ok && es_ticks_find(still, shapes->ticks, &shapes->tick_count, err);
 }

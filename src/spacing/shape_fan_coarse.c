@@ -11,7 +11,6 @@
 #include "shape_internal.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PI 3.14159265358979323846
@@ -178,10 +177,17 @@ static double scaled_radius(const es_fan *fan, const shape_point *p) {
     return hypot((p->u - fan->apex_u) * fan->aspect, p->v - fan->apex_v);
 }
 
+/* How many points lie on the arc. Compared by squares: this is where the
+ * search spends its time. */
 static size_t arc_votes(const point_pool *pool, const es_fan *fan, double radius) {
+    double low = fmax(radius - NEAR_PX, 0), high = radius + NEAR_PX;
+    double least = low * low, most = high * high;
     size_t votes = 0;
-    for (size_t i = 0; i < pool->count; i++)
-        votes += fabs(scaled_radius(fan, pool->points[i]) - radius) < NEAR_PX;
+    for (size_t i = 0; i < pool->count; i++) {
+        double x = (pool->points[i]->u - fan->apex_u) * fan->aspect,
+               y = pool->points[i]->v - fan->apex_v, square = x * x + y * y;
+        votes += square > least && square < most;
+    }
     return votes;
 }
 
@@ -385,8 +391,8 @@ bool shape_fan_coarse(const shape_contour *contour, const shape_mask *mask, shap
  * row is wide. */
 static bool wedge_fits(const search *s, const shape_fan *f, double top) {
     const shape_contour *c = s->contour;
-    double width = (top - f->fan.apex_v) *
-                   (tan(f->fan.angle_stop_rad) - tan(f->fan.angle_start_rad));
+    double width =
+        (top - f->fan.apex_v) * (tan(f->fan.angle_stop_rad) - tan(f->fan.angle_start_rad));
     size_t flat = 0;
     for (size_t i = c->first[SHAPE_TOP]; i < c->first[SHAPE_TOP + 1]; i++)
         flat += fabs(c->points[i].v - top) < NEAR_PX;
@@ -457,7 +463,7 @@ bool shape_fan_search(const es_still *still, shape_fan *best, shape_mask *mask, 
         shape_fan fan;
         int p = SHAPE_LARGEST;
         if (!shape_mask_make(still, shape_levels[k], &m, err)) return false;
-        bool ok = look_at_mask(&m, &fan, &p, err); if (getenv("FANDBG")) fprintf(stderr," level %g floor %g dark %g parts %d score %.0f agree %zu/%zu L%d R%d S%d E%d flip %d r %.1f %.1f apex %.1f %.1f a %.3f\n",shape_levels[k],m.floor,m.dark,p,fan.score,fan.agreeing,fan.all,fan.left,fan.right,fan.start,fan.stop,fan.flipped,fan.fan.radius_start,fan.fan.radius_stop,fan.fan.apex_u,fan.fan.apex_v,fan.fan.aspect); bool better = ok && fan.score > 1.1 * best->score;
+        bool ok = look_at_mask(&m, &fan, &p, err), better = ok && fan.score > 1.1 * best->score;
         if (better) {
             shape_mask_clear(mask);
             *mask = m;

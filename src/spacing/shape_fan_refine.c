@@ -15,14 +15,15 @@
 
 #include <lapacke.h>
 
-#define SOFT_PX .5   /* scale of the soft-L1 loss */
-#define AGREE_PX 1.  /* an edge point within this supports its edge */
-#define CORNER_PX 5. /* edges are not sampled this close to a corner */
-#define STEP_PX .25  /* of the samples across an edge */
-#define FLOOR_PX .06 /* no edge is known better, whatever the fit says */
-#define UNLIT_PX .4  /* the first and last samples of the lines may not be shown */
+#define SOFT_PX .5     /* scale of the soft-L1 loss */
+#define AGREE_PX 1.    /* an edge point within this supports its edge */
+#define CORNER_PX 5.   /* edges are not sampled this close to a corner */
+#define STEP_PX .25    /* of the samples across an edge */
+#define FLOOR_PX .06   /* no edge is known better, whatever the fit says */
+#define UNLIT_PX .5    /* the first and last samples of the lines may not be shown */
 #define RAY_STEP .0025 /* radians */
 #define MOST_EXTENSION .8
+#define THINNEST .82       /* r_in / r_out: thinner is a reflector */
 #define LEAST_STRETCH .008 /* grabbers stretch by more, or not at all */
 #define CORRELATED 2       /* neighbouring edge points share speckle: sigma times this */
 
@@ -42,10 +43,12 @@ enum {
     PARAMETERS,
     PIECES = 64, /* an edge, at most */
     PIECE_PX = 14,
+    LEAST_PIECE_PX = 5,
+    FEW_PIECES = 9, /* a short edge is cut into this many */
     ROUNDS = 3,
     FIT_STEPS = 12,
     LEAST_RAY = 12, /* samples of a ray that are in the picture */
-    ACROSS = 97 /* samples across an edge, at most: 12 px either way */
+    ACROSS = 97     /* samples across an edge, at most: 12 px either way */
 };
 
 typedef struct edge_point {
@@ -191,7 +194,8 @@ static void measure_edges(refiner *r, double reach) {
     for (int edge = 0; edge < EDGES; edge++) {
         double from, to, scale = stretch(&r->fan, edge, &from, &to), length = (to - from) * scale;
         if (!r->use[edge] || !(length > PIECE_PX)) continue;
-        int n = (int)fmin(length / PIECE_PX, PIECES);
+        double size = fmin(fmax(length / FEW_PIECES, LEAST_PIECE_PX), PIECE_PX);
+        int n = (int)fmin(length / size, PIECES);
         piece p = {.edge = edge, .reach = reach};
         p.along = (int)fmin(ceil(length / n), 60);
         p.across = (int)fmin(2 * lrint(reach / STEP_PX) + 1, ACROSS);
@@ -322,7 +326,6 @@ static bool drop_unsupported(refiner *r) {
     for (int i = 0; i < r->count; i++)
         if (r->use[r->points[i].edge]) r->points[kept++] = r->points[i];
     r->count = kept;
-    if (getenv("FANDBG")) fprintf(stderr,"  edges L %d/%d/%d R %d/%d/%d S %d/%d/%d E %d/%d/%d spread %.3f\n",r->agree[0],points[0],r->pieces[0],r->agree[1],points[1],r->pieces[1],r->agree[2],points[2],r->pieces[2],r->agree[3],points[3],r->pieces[3],r->spread);
     return dropped;
 }
 
@@ -432,7 +435,7 @@ static void tell(const refiner *r, es_fan_found *f) {
     double w = r->mask->width, h = r->mask->height;
     f->fan = *fan;
     f->start_seen = r->use[START_EDGE];
-    f->stop_seen = r->use[STOP_EDGE];
+    f->stop_seen = r->use[STOP_EDGE] && r->agree[STOP_EDGE] * 5 >= r->pieces[STOP_EDGE] * 2;
     f->pinned = r->use[LEFT_EDGE] && r->use[RIGHT_EDGE];
     f->radius_start_sigma = hypot(sigma_of(r, R_START), UNLIT_PX);
     f->radius_stop_sigma = hypot(sigma_of(r, R_STOP), UNLIT_PX);
@@ -444,16 +447,34 @@ static void tell(const refiner *r, es_fan_found *f) {
     f->found = true;
 }
 
+/* A trapezoid's first row passes for an arc where only few pieces count. */
+static bool flat_face(const refiner *r) {
+    double flat = 0, curved = 0, mean = 0, n = 0;
+    for (int i = 0; i < r->count; i++)
+        if (r->points[i].edge == START_EDGE) mean += r->points[i].v, n++;
+    if (n < 1) return false;
+    mean /= n;
+    for (int i = 0; i < r->count; i++)
+        if (r->points[i].edge == START_EDGE) {
+            flat += fabs(r->points[i].v - mean);
+            curved += fabs(r->points[i].residual);
+        }
+    return flat < curved;
+}
+
 /* Refuses what looks like a fan by chance. */
 static void judge(const refiner *r, const shape_fan *coarse, int parts, es_fan_found *f) {
     double outside = share_outside(r, parts);
     const char *why = NULL;
-    if (outside > .1) why = "it leaves a tenth of the echoes outside";
-    else if (f->start_seen && f->stop_seen && r->fan.radius_start > .9 * r->fan.radius_stop)
+    if (outside > .1)
+        why = "it leaves a tenth of the echoes outside";
+    else if (f->start_seen && f->stop_seen && r->fan.radius_start > THINNEST * r->fan.radius_stop)
         why = "it is as thin as a reflector";
     else if (!(r->use[LEFT_EDGE] || coarse->cut_left) || !(r->use[RIGHT_EDGE] || coarse->cut_right))
         why = "a side edge is neither seen nor cut off by the picture";
-    else if (!f->pinned && f->radius_stop_sigma > .02 * r->fan.radius_stop)
+    else if (f->start_seen && !f->stop_seen && flat_face(r))
+        why = "its face is flat";
+    else if (sigma_of(r, f->stop_seen ? R_STOP : R_START) > .02 * r->fan.radius_stop)
         why = "its edges fix it too loosely";
     if (!why) return;
     f->found = false;

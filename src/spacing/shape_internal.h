@@ -61,8 +61,8 @@ void shape_contour_clear(shape_contour *contour);
 typedef struct shape_fan {
     es_fan fan;
     bool left, right, start, stop; /* which edges were found */
-    bool wedge; /* flat ends instead of arcs: only the side edges count */
-    bool cut_left, cut_right; /* the contour has a straight cut on that side */
+    bool wedge;                    /* flat ends instead of arcs: only the side edges count */
+    bool cut_left, cut_right;      /* the contour has a straight cut on that side */
     double score;
     bool flipped;
     size_t agreeing, all; /* contour points */
@@ -83,8 +83,8 @@ bool shape_fan_search(const es_still *still, shape_fan *best, shape_mask *mask, 
 
 /* The transducer's bright ring, where the field is dark. With a found fan that
  * lacks its start, the ring gives it; else a bright still arc is looked for. */
-bool shape_ring_find(const es_still *still, const shape_mask *mask, int parts,
-                     es_fan_found *found, es_error *err);
+bool shape_ring_find(const es_still *still, const shape_mask *mask, int parts, es_fan_found *found,
+                     es_error *err);
 
 /* The rectangle around the echoes of a linear array. An edge is sharp when the
  * rows (or columns) begin together there and the grey rises within two pixels;
@@ -105,6 +105,11 @@ typedef struct shape_box {
 } shape_box;
 bool shape_box_make(const es_still *still, shape_box *box, es_error *err);
 void shape_box_clear(shape_box *box);
+
+/* Aperture and rows from what was found before: a fan is searched for once. */
+bool shape_aperture(const es_still *still, const shape_box *box, const es_fan_found *fan,
+                    es_aperture_found *found, es_error *err);
+void shape_rows(const shape_box *box, const es_fan_found *fan, es_rows_found *found);
 
 /* Bilinear grey; NaN outside. `flipped`: rows counted from the bottom. */
 float shape_sample(const es_image *grey, bool flipped, double u, double v);

@@ -13,23 +13,28 @@
 
 const float shape_levels[SHAPE_LEVELS] = {.5F, 4, 12, 28};
 #define NOISE_SIGMAS 5
+#define MOST_RANGE 3 /* more is no grabber's noise but dark echoes */
 
 enum {
-    DARK = 64,            /* the surround is darker than this */
-    DARK_RANGE = 16,      /* around it, noise included */
-    BLOCK = 4,            /* parts are joined over gaps of up to a block */
-    LEAST_FILLED = 2,     /* lit pixels that make a block part of something */
-    LARGE_SHARE = 10,     /* a large part has this percentage of the largest one */
-    STILL_FRAMES = 4,     /* fewer cannot tell overlay from echoes */
-    OVERLAY_AREA = 600,   /* pixels of an unchanging part that is overlay by its size */
-    OVERLAY_THICKNESS = 5 /* or by its thickness */
+    DARK = 64,          /* the surround is darker than this */
+    DARK_RANGE = 16,    /* around it, noise included */
+    QUIET = 3,          /* above its commonest grey: surely the surround */
+    BLOCK = 4,          /* parts are joined over gaps of up to a block */
+    LEAST_FILLED = 2,   /* lit pixels that make a block part of something */
+    LARGE_SHARE = 10,   /* a large part has this percentage of the largest one */
+    STILL_FRAMES = 4,   /* fewer cannot tell overlay from echoes */
+    OVERLAY_AREA = 600, /* pixels of an unchanging part that is overlay by its size */
+    DRAWN_ABOVE = 12,   /* grey of overlay over the surround, at least */
+    BAR_LENGTH = 4,     /* times its width */
+    HALO = 3,           /* pixels around overlay that blur and compression light */
+    CORE_SHARE = 8      /* percent: a part with less of a core is lines */
 };
 
 /* The commonest dark grey, and how much grabbing has shaken it. */
 typedef struct surround {
     float grey;
     float noise; /* median difference of neighbours */
-    float range; /* median of high - low */
+    float range; /* what high - low rarely exceeds */
 } surround;
 
 static float commonest(const es_still *still) {
@@ -51,11 +56,11 @@ static void count(size_t bins[BINS], float value) {
     bins[bin < BINS ? bin : BINS - 1]++;
 }
 
-static float median(const size_t bins[BINS]) {
+static float quantile(const size_t bins[BINS], int percent) {
     size_t all = 0, sum = 0;
     for (int b = 0; b < BINS; b++) all += bins[b];
     for (int b = 0; b < BINS; b++)
-        if ((sum += bins[b]) * 2 > all) return (float)b * per_bin;
+        if ((sum += bins[b]) * 100 > all * (size_t)percent) return (float)b * per_bin;
     return 0;
 }
 
@@ -67,10 +72,10 @@ static surround measure_surround(const es_still *still) {
     for (size_t i = 1; i < n; i++) {
         if (high[i] > most || high[i - 1] > most) continue;
         count(differences, high[i] - high[i - 1]);
-        count(ranges, high[i] - low[i]);
+        if (high[i] <= s.grey + QUIET) count(ranges, high[i] - low[i]);
     }
-    s.noise = median(differences);
-    s.range = median(ranges);
+    s.noise = quantile(differences, 50);
+    s.range = fminf(quantile(ranges, 75), MOST_RANGE);
     return s;
 }
 
@@ -112,30 +117,74 @@ void shape_flood_fill(shape_flood *f, size_t from) {
     }
 }
 
-static bool is_overlay(const shape_flood *f) {
-    uint32_t wide = f->u1 - f->u0 + 1, tall = f->v1 - f->v0 + 1;
-    uint32_t length = wide > tall ? wide : tall;
-    return f->count <= OVERLAY_AREA || f->count <= (size_t)OVERLAY_THICKNESS * length;
+/* What of the recording does not change, as far as grabbing lets it. */
+typedef struct unchanging {
+    const shape_mask *mask;
+    const float *low, *high;
+    float range;
+} unchanging;
+
+static bool is_still(const unchanging *s, size_t i) {
+    return s->mask->label[i] && s->high[i] - s->low[i] <= s->range;
 }
 
-/* Takes small and thin parts that change by no more than `range` out of the mask. */
+/* Overlay is drawn to be read: brighter than the halo around it. */
+static bool is_drawn(const unchanging *s, size_t i) {
+    return is_still(s, i) && s->high[i] > s->mask->dark + DRAWN_ABOVE;
+}
+
+/* A grey bar: an upright rectangle, filled. Unchanging echoes, such as a
+ * saturated near field, lie along the face. */
+static bool is_bar(const shape_flood *f) {
+    size_t width = f->u1 - f->u0 + 1, height = f->v1 - f->v0 + 1;
+    return height > BAR_LENGTH * width && f->count * 10 >= width * height * 9;
+}
+
+/* Letters and lines: small, or hardly a pixel that is two or more away from
+ * the part's border. */
+static bool is_overlay(const unchanging *s, const shape_flood *f) {
+    if (f->count <= OVERLAY_AREA || is_bar(f)) return true;
+    size_t core = 0;
+    for (size_t k = 0; k < f->count; k++) {
+        uint32_t i = f->stack[k], u = i % f->width, v = i / f->width;
+        if (u < 2 || v < 2 || u + 2 >= f->width || v + 2 >= f->height) continue;
+        core += is_drawn(s, i - 2) && is_drawn(s, i + 2) && is_drawn(s, i - 2 * f->width) &&
+                is_drawn(s, i + 2 * f->width);
+    }
+    return core * 100 < f->count * CORE_SHARE;
+}
+
+/* Takes a place out of the mask, and what does not change around it. */
+static void clear_around(const unchanging *s, shape_mask *mask, uint32_t i) {
+    uint32_t u = i % mask->width, v = i / mask->width;
+    uint32_t u0 = u > HALO ? u - HALO : 0, v0 = v > HALO ? v - HALO : 0;
+    mask->label[i] = 0;
+    for (uint32_t b = v0; b <= v + HALO && b < mask->height; b++)
+        for (uint32_t a = u0; a <= u + HALO && a < mask->width; a++) {
+            size_t k = (size_t)b * mask->width + a;
+            if (is_still(s, k) && !is_drawn(s, k)) mask->label[k] = 0;
+        }
+}
+
+/* Takes letters and lines that do not change out of the mask. */
 static bool drop_overlay(const es_still *still, float range, shape_mask *mask, es_error *err) {
-    size_t n = (size_t)mask->width * mask->height, lit = 0, unchanging = 0;
-    const float *low = still->low.data, *high = still->high.data;
+    size_t n = (size_t)mask->width * mask->height, lit = 0, at_rest = 0;
+    unchanging s = {mask, still->low.data, still->high.data, range};
     shape_flood f = {0};
     if (still->frames < STILL_FRAMES) return true;
     bool ok = shape_flood_make(mask->width, mask->height, &f, err);
     for (size_t i = 0; ok && i < n; i++) {
-        f.inside[i] = mask->label[i] && high[i] - low[i] <= range;
+        f.inside[i] = is_drawn(&s, i);
         lit += mask->label[i];
-        unchanging += f.inside[i];
+        at_rest += f.inside[i];
     }
     /* a recording of a probe at rest says nothing */
-    bool tells = ok && unchanging * 5 < lit * 4;
+    bool tells = ok && at_rest * 5 < lit * 4;
     for (size_t i = 0; tells && i < n; i++) {
         if (!f.inside[i]) continue;
         shape_flood_fill(&f, i);
-        for (size_t k = 0; is_overlay(&f) && k < f.count; k++) mask->label[f.stack[k]] = 0;
+        if (!is_overlay(&s, &f)) continue;
+        for (size_t k = 0; k < f.count; k++) clear_around(&s, mask, f.stack[k]);
     }
     shape_flood_clear(&f);
     return ok;
@@ -157,8 +206,7 @@ static bool blocks_make(const shape_mask *mask, blocks *b, es_error *err) {
     b->filled = es_alloc_zero(n, sizeof *b->filled, err);
     b->part = es_alloc_zero(n, sizeof *b->part, err);
     b->lit = es_alloc_zero(n + 1, sizeof *b->lit, err);
-    if (!b->filled || !b->part || !b->lit ||
-        !shape_flood_make(b->width, b->height, &b->flood, err))
+    if (!b->filled || !b->part || !b->lit || !shape_flood_make(b->width, b->height, &b->flood, err))
         return false;
     for (uint32_t v = 0; v < mask->height; v++)
         for (uint32_t u = 0; u < mask->width; u++)
@@ -228,7 +276,7 @@ bool shape_mask_make(const es_still *still, float above, shape_mask *mask, es_er
     mask->label = es_alloc(n, 1, err);
     if (!mask->label) return false;
     for (size_t i = 0; i < n; i++) mask->label[i] = high[i] > mask->floor;
-    if (drop_overlay(still, 2 * s.range + .5F, mask, err) && join_parts(mask, err)) return true;
+    if (drop_overlay(still, 4 * s.range + .5F, mask, err) && join_parts(mask, err)) return true;
     shape_mask_clear(mask);
     return false;
 }

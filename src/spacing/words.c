@@ -211,6 +211,13 @@ bool resolve_words(resolution *r, es_error *err) {
     say_answer(r, text, sizeof text);
     say(v->summary, sizeof v->summary, text);
     say_contradiction(r, v->summary, sizeof v->summary);
+    if (r->width_apart > 0) {
+        snprintf(text, sizeof text,
+                 "Across, only the array's width speaks, %.1f %% above what is measured down: a "
+                 "dark end of the array, or oblong pixels.",
+                 100 * expm1(r->width_apart));
+        say(v->summary, sizeof v->summary, text);
+    }
     say_used(r, v->summary, sizeof v->summary);
     for (int a = 0; a < 2; a++)
         if (r->borrowed[a] && v->known) {

@@ -42,9 +42,11 @@ static double total_area(const es_mesh *mesh) {
     return sum;
 }
 
-/* The vertices first, then the points in the triangles. Returns their number. */
-static size_t fill_samples(const es_mesh *mesh, double sample_area, sample *samples) {
-    size_t count = mesh->vertex_count;
+/* The vertices first (unless their area goes to the points alone), then the
+ * points in the triangles. Returns their number. */
+static size_t fill_samples(const es_mesh *mesh, double sample_area, bool vertices,
+                           sample *samples) {
+    size_t count = vertices ? mesh->vertex_count : 0;
     for (size_t v = 0; v < count; v++)
         samples[v] = (sample){.at = surface_vertex(mesh, (uint32_t)v)};
     double sum = 0.5 * sample_area; /* the first point comes after half a share */
@@ -53,8 +55,8 @@ static size_t fill_samples(const es_mesh *mesh, double sample_area, sample *samp
         size_t before = (size_t)(sum / sample_area);
         sum += area;
         size_t points = (size_t)(sum / sample_area) - before;
-        double share = area / (double)(3 + points);
-        for (int k = 0; k < 3; k++) samples[mesh->triangles[3 * t + k]].weight += share;
+        double share = vertices ? area / (double)(3 + points) : sample_area;
+        for (int k = 0; k < 3 && vertices; k++) samples[mesh->triangles[3 * t + k]].weight += share;
         es_random random = es_random_new(SEED, t);
         for (size_t i = 0; i < points; i++)
             samples[count++] = (sample){.at = random_point(mesh, t, &random), .weight = share};
@@ -62,7 +64,8 @@ static size_t fill_samples(const es_mesh *mesh, double sample_area, sample *samp
     return count;
 }
 
-static sample *make_samples(const es_mesh *mesh, double sample_mm2, size_t *count, es_error *err) {
+static sample *make_samples(const es_mesh *mesh, double sample_mm2, bool vertices, size_t *count,
+                            es_error *err) {
     double area = total_area(mesh), points = area / sample_mm2;
     if (!(area > 0)) {
         es_fail(err, ES_GEOMETRY, "the mesh to compare has no area");
@@ -75,7 +78,7 @@ static sample *make_samples(const es_mesh *mesh, double sample_mm2, size_t *coun
         return NULL;
     }
     sample *samples = es_alloc(mesh->vertex_count + (size_t)points + 2, sizeof *samples, err);
-    if (samples) *count = fill_samples(mesh, sample_mm2, samples);
+    if (samples) *count = fill_samples(mesh, sample_mm2, vertices, samples);
     return samples;
 }
 
@@ -130,6 +133,17 @@ static void summarise(sample *samples, size_t count, es_mesh_distance *result) {
     }
 }
 
+static bool compare(const es_mesh *from, const nearest_tree *to, double sample_mm2, bool vertices,
+                    es_pool *pool, es_mesh_distance *distance, es_error *err) {
+    measuring work = {.tree = to};
+    work.samples = make_samples(from, sample_mm2, vertices, &work.count, err);
+    if (!work.samples) return false;
+    es_pool_run(pool, (work.count + CHUNK - 1) / CHUNK, measure_chunk, &work);
+    summarise(work.samples, work.count, distance);
+    es_free(work.samples);
+    return !es_cancelled(err);
+}
+
 bool es_mesh_compare(const es_mesh *from, const es_mesh *to, double sample_mm2, es_pool *pool,
                      es_mesh_distance *distance, es_error *err) {
     *distance = (es_mesh_distance){0};
@@ -137,17 +151,16 @@ bool es_mesh_compare(const es_mesh *from, const es_mesh *to, double sample_mm2, 
         return es_fail(err, ES_USAGE, "a sample each %g mm^2: expected an area above 0",
                        sample_mm2);
     if (!surface_check_mesh(from, err)) return false;
-    measuring work = {0};
-    work.samples = make_samples(from, sample_mm2, &work.count, err);
-    nearest_tree *tree = work.samples ? surface_nearest_new(to, true, err) : NULL;
-    work.tree = tree;
-    if (tree) {
-        es_pool_run(pool, (work.count + CHUNK - 1) / CHUNK, measure_chunk, &work);
-        summarise(work.samples, work.count, distance);
-    }
+    nearest_tree *tree = surface_nearest_new(to, true, err);
+    bool ok = tree && compare(from, tree, sample_mm2, true, pool, distance, err);
     surface_nearest_free(tree);
-    es_free(work.samples);
-    return tree != NULL && !es_cancelled(err);
+    return ok;
+}
+
+bool surface_compare_points(const es_mesh *from, const nearest_tree *to, double sample_mm2,
+                            es_pool *pool, es_mesh_distance *distance, es_error *err) {
+    *distance = (es_mesh_distance){0};
+    return compare(from, to, sample_mm2, false, pool, distance, err);
 }
 
 /* ---- points ----------------------------------------------------------------------- */

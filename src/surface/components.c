@@ -77,3 +77,65 @@ bool es_mesh_keep_components(es_mesh *mesh, size_t count, double min_area_mm2, s
     es_free(area);
     return ok;
 }
+
+/* ---- apart --------------------------------------------------------------------- */
+
+typedef struct sized_piece {
+    uint32_t root;
+    double area;
+} sized_piece;
+
+static int by_falling_area(const void *a, const void *b) {
+    const sized_piece *p = a, *q = b;
+    if (p->area != q->area) return p->area > q->area ? -1 : 1;
+    return (p->root > q->root) - (p->root < q->root);
+}
+
+/* The components by falling area; es_free it. */
+static sized_piece *list_pieces(const es_mesh *mesh, uint32_t *sets, size_t *count, es_error *err) {
+    double *areas = es_alloc_zero(mesh->vertex_count, sizeof *areas, err);
+    sized_piece *pieces = areas ? es_alloc(mesh->vertex_count, sizeof *pieces, err) : NULL;
+    *count = 0;
+    if (pieces) {
+        for (size_t t = 0; t < mesh->triangle_count; t++)
+            areas[surface_sets_root(sets, mesh->triangles[3 * t])] +=
+                es_vec3_length(surface_cross(mesh, t)) / 2;
+        for (uint32_t v = 0; v < mesh->vertex_count; v++)
+            if (areas[v] > 0) pieces[(*count)++] = (sized_piece){v, areas[v]};
+        qsort(pieces, *count, sizeof *pieces, by_falling_area);
+    }
+    es_free(areas);
+    return pieces;
+}
+
+static bool copy_piece(const es_mesh *mesh, uint32_t *sets, uint32_t root, es_mesh *piece,
+                       es_error *err) {
+    bool *keep = es_alloc(mesh->triangle_count, sizeof *keep, err);
+    bool ok = keep && es_mesh_copy(mesh, piece, err);
+    if (ok) {
+        for (size_t t = 0; t < mesh->triangle_count; t++)
+            keep[t] = surface_sets_root(sets, mesh->triangles[3 * t]) == root;
+        ok = surface_keep_triangles(piece, keep, err);
+    }
+    es_free(keep);
+    return ok;
+}
+
+es_mesh *es_mesh_split(const es_mesh *mesh, size_t *count, es_error *err) {
+    *count = 0;
+    if (!surface_check_mesh(mesh, err)) return NULL;
+    uint32_t *sets = surface_components(mesh, err);
+    sized_piece *pieces = sets ? list_pieces(mesh, sets, count, err) : NULL;
+    es_mesh *apart = pieces ? es_alloc_zero(*count, sizeof *apart, err) : NULL;
+    bool ok = apart != NULL;
+    for (size_t i = 0; ok && i < *count; i++)
+        ok = copy_piece(mesh, sets, pieces[i].root, &apart[i], err);
+    for (size_t i = 0; apart && !ok && i < *count; i++) es_mesh_clear(&apart[i]);
+    if (!ok) {
+        es_free(apart);
+        apart = NULL;
+    }
+    es_free(pieces);
+    es_free(sets);
+    return apart;
+}

@@ -35,6 +35,7 @@ struct nearest_tree {
     bool with_sign;
     mesh_topology topology;
     float *vertex_normals; /* angle-weighted, of any length */
+    bool *rim;             /* per vertex: on the boundary */
 };
 
 /* What part of a triangle a nearest point lies on: FACE, EDGE + k, CORNER + k. */
@@ -182,6 +183,16 @@ static bool find_vertex_normals(nearest_tree *tree, es_error *err) {
     return true;
 }
 
+static bool find_rim(nearest_tree *tree, es_error *err) {
+    tree->rim = es_alloc_zero(tree->mesh->vertex_count, sizeof *tree->rim, err);
+    if (!tree->rim) return false;
+    for (size_t h = 0; h < tree->topology.half_edges; h++)
+        if (tree->topology.twin[h] == NO_TWIN)
+            tree->rim[tree->mesh->triangles[h]] =
+                tree->rim[tree->mesh->triangles[surface_next(h)]] = true;
+    return true;
+}
+
 static es_vec3 pseudo_normal(const nearest_tree *tree, const nearest_hit *hit) {
     size_t first = 3 * (size_t)hit->triangle;
     es_vec3 face = es_vec3_unit(surface_cross(tree->mesh, hit->triangle));
@@ -212,7 +223,8 @@ nearest_tree *surface_nearest_new(const es_mesh *mesh, bool with_sign, es_error 
     bool ok = tree->order && order_triangles(tree, err) && gather_corners(tree, err) &&
               build_boxes(tree, err);
     if (ok && with_sign)
-        ok = surface_topology_find(mesh, &tree->topology, err) && find_vertex_normals(tree, err);
+        ok = surface_topology_find(mesh, &tree->topology, err) && find_vertex_normals(tree, err) &&
+             find_rim(tree, err);
     if (ok) return tree;
     surface_nearest_free(tree);
     return NULL;
@@ -222,6 +234,7 @@ void surface_nearest_free(nearest_tree *tree) {
     if (!tree) return;
     surface_topology_clear(&tree->topology);
     es_free(tree->vertex_normals);
+    es_free(tree->rim);
     es_free(tree->order);
     es_free(tree->corners);
     es_free(tree->boxes);
@@ -230,9 +243,11 @@ void surface_nearest_free(nearest_tree *tree) {
 
 /* ---- searching ------------------------------------------------------------------ */
 
-/* Plain comparisons: fmax is a call, and there are no NaNs here. */
+/* Without branches: max instructions. fmax is a call, and there are no NaNs here. */
 static double outside_range(float low, double x, float high) {
-    return x < low ? low - x : x > high ? x - high : 0;
+    double below = low - x, above = x - high;
+    double most = below > above ? below : above;
+    return most > 0 ? most : 0;
 }
 
 static double box_distance_squared(const bounds *box, es_vec3 p) {
@@ -268,10 +283,8 @@ static const double THIN = 1e-24;
 
 /* When the foot of the point on the plane lies in the triangle it is the
  * nearest point, else the nearest is on a side. */
-static void offer_triangle(const float *numbers, uint32_t triangle, es_vec3 p, nearest_hit *best) {
-    es_vec3 corner[3];
-    for (int k = 0; k < 3; k++)
-        corner[k] = es_vec3_make(numbers[3 * k], numbers[3 * k + 1], numbers[3 * k + 2]);
+static void offer_triangle(const es_vec3 corner[3], uint32_t triangle, es_vec3 p,
+                           nearest_hit *best) {
     es_vec3 u = es_vec3_sub(corner[1], corner[0]), v = es_vec3_sub(corner[2], corner[0]);
     es_vec3 way = es_vec3_sub(p, corner[0]), normal = es_vec3_cross(u, v);
     double area2 = es_vec3_dot(normal, normal), height = es_vec3_dot(way, normal);
@@ -288,6 +301,12 @@ static void offer_triangle(const float *numbers, uint32_t triangle, es_vec3 p, n
     for (int k = 0; k < 3; k++) offer_side(best, corner, k, p, triangle);
 }
 
+double surface_triangle_squared(const es_vec3 corner[3], es_vec3 point, double limit) {
+    nearest_hit best = {.squared = nextafter(limit, INFINITY)};
+    offer_triangle(corner, 0, point, &best);
+    return best.squared;
+}
+
 typedef struct waiting {
     double squared;
     size_t index;
@@ -295,8 +314,12 @@ typedef struct waiting {
 } waiting;
 
 static void search_leaf(const nearest_tree *tree, size_t leaf, es_vec3 p, nearest_hit *best) {
-    for (size_t i = LEAF * leaf; i < leaf_end(tree, leaf); i++)
-        offer_triangle(tree->corners + 9 * i, tree->order[i], p, best);
+    for (size_t i = LEAF * leaf; i < leaf_end(tree, leaf); i++) {
+        const float *n = tree->corners + 9 * i;
+        const es_vec3 corner[3] = {es_vec3_make(n[0], n[1], n[2]), es_vec3_make(n[3], n[4], n[5]),
+                                   es_vec3_make(n[6], n[7], n[8])};
+        offer_triangle(corner, tree->order[i], p, best);
+    }
 }
 
 static nearest_hit search(const nearest_tree *tree, es_vec3 p) {
@@ -330,4 +353,18 @@ double surface_nearest_distance(const nearest_tree *tree, es_vec3 point) {
     double distance = sqrt(best.squared);
     if (!tree->with_sign) return distance;
     return es_vec3_dot(best.way, pseudo_normal(tree, &best)) < 0 ? -distance : distance;
+}
+
+nearest_place surface_nearest_place(const nearest_tree *tree, es_vec3 point) {
+    nearest_hit best = search(tree, point);
+    size_t first = 3 * (size_t)best.triangle;
+    bool rim = false;
+    if (best.feature >= CORNER)
+        rim = tree->rim[tree->mesh->triangles[first + (size_t)(best.feature - CORNER)]];
+    else if (best.feature != FACE)
+        rim = tree->topology.twin[first + (size_t)(best.feature - EDGE)] == NO_TWIN;
+    return (nearest_place){.at = es_vec3_sub(point, best.way),
+                           .normal = es_vec3_unit(pseudo_normal(tree, &best)),
+                           .distance = sqrt(best.squared),
+                           .rim = rim};
 }

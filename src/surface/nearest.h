@@ -15,4 +15,21 @@ void surface_nearest_free(nearest_tree *tree);
  * is not finite. Safe from several threads at once. */
 double surface_nearest_distance(const nearest_tree *tree, es_vec3 point);
 
+/* The nearest point itself. Of a tree with sign. */
+typedef struct nearest_place {
+    es_vec3 at, normal; /* unit pseudo-normal, outwards */
+    double distance;
+    bool rim; /* on the boundary of an open mesh */
+} nearest_place;
+nearest_place surface_nearest_place(const nearest_tree *tree, es_vec3 point);
+
+/* es_mesh_compare with points in the triangles only, for fine meshes, and with a
+ * tree that is there. `from` must be sound and have an area of at least some
+ * sample_mm2. */
+bool surface_compare_points(const es_mesh *from, const nearest_tree *to, double sample_mm2,
+                            es_pool *pool, es_mesh_distance *distance, es_error *err);
+
+/* The squared distance of a point from one triangle, exact below `limit`. */
+double surface_triangle_squared(const es_vec3 corner[3], es_vec3 point, double limit);
+
 #endif

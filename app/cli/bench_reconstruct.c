@@ -4,20 +4,20 @@
  * recordings and longer paths. The plain kernels stand beside those of the
  * processor, memory bandwidth is measured in the same run.
  *
- *   bench_reconstruct [--json] [--quick] [--instructions] [--sequence FILE]
- *                     [--only WORKLOAD INTERPOLATION COMPOUNDING THREADS]
- *
  * Without a sequence (SpinePhantomFreehand.igs.mha) the frames are speckle.
  * ms/frame is wall time of inserting and of the dense output, the best of a few
  * repetitions of the whole sweep. --instructions counts them under callgrind,
  * if valgrind is there, for the first 100 (LINEAR: 40) frames of each row. ES_CPU=scalar
  * measures the plain kernels alone. */
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "bench.h"
 #include "echosolid/format.h"
 #include "echosolid/recon.h"
 
@@ -26,27 +26,17 @@ static const double PIXEL_MM = 0.15, SWEEP_MM = 150, VOXEL_MM = 0.5;
 
 typedef struct sweep {
     const char *name;
-    size_t count;
+    size_t count; /* of frames */
     es_image *images;
     const es_image **pointers;
     es_mat4 *poses;
     size_t pixels; /* per frame */
 } sweep;
 
-typedef struct arguments {
-    bool json, quick, instructions;
-    const char *program, *sequence;
-    const char *const *only; /* NULL, or workload, interpolation, compounding, threads */
-    size_t frames;           /* only the first so many; 0: all */
-} arguments;
-
 static const char *const interpolations[] = {"nearest", "linear"};
 static const char *const compoundings[] = {"latest", "mean", "maximum"};
 
-static void stop(const es_error *err) {
-    fprintf(stderr, "bench_reconstruct: %s\n", err->message);
-    exit(1);
-}
+static void stop(const es_error *err) { exit(app_fail(err)); }
 
 static void *must(void *pointer) {
     static const es_error none = {.code = ES_MEMORY, .message = "out of memory"};
@@ -120,15 +110,17 @@ static es_mat4 pose_at(double t, double length_mm, double jitter, double width_m
 }
 
 /* Frames that repeat `windows`, cut to side x side, over a path. */
-static sweep make_sweep(const char *name, const es_image *windows, size_t count, uint32_t side,
-                        double length_mm) {
+/* The first frames, as many as were asked for, of a sweep of `count`. */
+static sweep make_sweep(const bench_options *a, const char *name, const es_image *windows,
+                        size_t count, uint32_t side, double length_mm) {
     sweep s = {.name = name, .count = count, .pixels = (size_t)side * side};
-    s.images = must(calloc(count, sizeof *s.images));
-    s.pointers = must(calloc(count, sizeof *s.pointers));
-    s.poses = must(calloc(count, sizeof *s.poses));
+    if (a->frames > 0 && (size_t)a->frames < count) s.count = (size_t)a->frames;
+    s.images = must(calloc(s.count, sizeof *s.images));
+    s.pointers = must(calloc(s.count, sizeof *s.pointers));
+    s.poses = must(calloc(s.count, sizeof *s.poses));
     uint64_t state = 88172645463325252u;
     es_error err = {0};
-    for (size_t f = 0; f < count; f++) {
+    for (size_t f = 0; f < s.count; f++) {
         if (!es_image_resize(&s.images[f], ES_U8, 1, side, side, &err)) stop(&err);
         for (uint32_t v = 0; v < side; v++)
             memcpy((char *)s.images[f].data + (size_t)v * side,
@@ -276,16 +268,19 @@ static double bytes_per_frame(const sweep *s, const es_recon_options *o) {
  */
 
 /* Runs this program under callgrind for one row; NaN when that cannot be. */
-static double count_instructions(const arguments *a, const sweep *s, const es_recon_options *o) {
+static double count_instructions(const sweep *s, const es_recon_options *o) {
     const int frames = o->interpolation == ES_NEAREST ? 100 : 40; /* callgrind is slow */
-    char command[1024], line[256];
+    char line[256], words[2 * PATH_MAX], program[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length < 0) return NAN;
+    program[length] = 0;
     double collected = NAN;
-    snprintf(command, sizeof command,
+    snprintf(words, sizeof words,
              "valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect=run_once "
-             "'%s' --quick --frames %d --only %s %s %s 1 2>&1",
-             a->program, frames, s->name, interpolations[o->interpolation],
+             "'%s' bench reconstruct --best --quick --frames %d --only %s,%s,%s,1 2>&1",
+             program, frames, s->name, interpolations[o->interpolation],
              compoundings[o->compounding]);
-    FILE *output = popen(command, "r");
+    FILE *output = popen(words, "r");
     while (output && fgets(line, sizeof line, output)) {
         const char *found = strstr(line, "Collected : ");
         if (found) collected = atof(found + strlen("Collected : "));
@@ -303,25 +298,31 @@ typedef struct measured {
     double instructions; /* per pixel; NaN: not counted */
 } measured;
 
-static int rows; /* printed so far: JSON wants commas between */
+static int rows; /* printed, with the one in hand: JSON wants commas between */
 
 static double ms_per_frame(const sweep *s, const timing *t) {
     return 1e3 * (t->insert_s + t->output_s) / (double)s->count;
+}
+
+static const char *number_or_null(char text[32], double number) {
+    snprintf(text, 32, isfinite(number) ? "%.4f" : "null", number);
+    return text;
 }
 
 static void print_json(const sweep *s, const es_recon_options *o, int threads, const measured *m,
                        const timing *plain) {
     const timing *t = &m->timing;
     const double frames = (double)s->count;
+    char before[32];
     printf("%s\n    {\"workload\": \"%s\", \"interpolation\": \"%s\", \"compounding\": \"%s\", "
            "\"kernel\": \"%s\", \"threads\": %d, \"frames\": %zu, \"ms_per_frame\": %.4f, "
-           "\"ms_per_frame_plain\": %.4f, \"cpu_ms_per_frame\": %.4f, \"ms_per_frame_output\": "
+           "\"ms_per_frame_plain\": %s, \"cpu_ms_per_frame\": %.4f, \"ms_per_frame_output\": "
            "%.4f, \"ns_per_pixel\": %.3f, \"bytes_per_frame\": %.0f, ",
-           rows++ ? "," : "", s->name, interpolations[o->interpolation],
+           rows > 1 ? "," : "", s->name, interpolations[o->interpolation],
            compoundings[o->compounding], es_cpu_name(m->level), threads, s->count,
-           ms_per_frame(s, t), ms_per_frame(s, plain), 1e3 * t->cpu_s / frames,
-           1e3 * t->output_s / frames, 1e6 * ms_per_frame(s, t) / (double)s->pixels,
-           bytes_per_frame(s, o));
+           ms_per_frame(s, t), number_or_null(before, plain ? ms_per_frame(s, plain) : NAN),
+           1e3 * t->cpu_s / frames, 1e3 * t->output_s / frames,
+           1e6 * ms_per_frame(s, t) / (double)s->pixels, bytes_per_frame(s, o));
     if (isfinite(m->instructions)) printf("\"instructions_per_pixel\": %.2f, ", m->instructions);
     printf("\"bricks\": %llu, \"bytes\": %llu, \"size\": [%llu, %llu, %llu]}",
            (unsigned long long)t->stats.bricks, (unsigned long long)t->stats.bytes,
@@ -329,10 +330,11 @@ static void print_json(const sweep *s, const es_recon_options *o, int threads, c
            (unsigned long long)t->size[2]);
 }
 
-static void print_row(const arguments *a, const sweep *s, const es_recon_options *o, int threads,
-                      const measured *m, const timing *plain) {
+static void print_row(const bench_options *a, const sweep *s, const es_recon_options *o,
+                      int threads, const measured *m, const timing *plain) {
     const timing *t = &m->timing;
-    if (a->json) {
+    rows++;
+    if (a->common.json) {
         print_json(s, o, threads, m, plain);
     } else {
         printf("%-13s %-8s %-8s %-7s %7d %7zu %9.3f %9.3f %9.3f %8.2f %8.1f", s->name,
@@ -355,35 +357,37 @@ static es_cpu wanted_level(void) {
     return level;
 }
 
-static measured measure(const arguments *a, const sweep *s, const es_recon_options *o, int threads,
-                        es_cpu level) {
+static measured measure(const bench_options *a, const sweep *s, const es_recon_options *o,
+                        int threads, es_cpu level) {
     int times = a->quick ? 1 : o->interpolation == ES_NEAREST ? 7 : 3;
     setenv("ES_CPU", es_cpu_name(level), 1);
     measured m = {.level = level, .timing = best_of(s, o, threads, times), .instructions = NAN};
-    if (a->instructions && threads == 1) m.instructions = count_instructions(a, s, o);
+    if (a->instructions && threads == 1) m.instructions = count_instructions(s, o);
     return m;
 }
 
-static bool is_wanted(const arguments *a, const sweep *s, const es_recon_options *o, int threads) {
-    return !a->only ||
-           (strcmp(a->only[0], s->name) == 0 &&
-            strcmp(a->only[1], interpolations[o->interpolation]) == 0 &&
-            strcmp(a->only[2], compoundings[o->compounding]) == 0 && atoi(a->only[3]) == threads);
+/* Whether a row was asked for: all, those of a workload, or one. */
+static bool is_wanted(const bench_options *a, const sweep *s, const es_recon_options *o,
+                      int threads) {
+    char row[64];
+    snprintf(row, sizeof row, "%s,%s,%s,%d", s->name, interpolations[o->interpolation],
+             compoundings[o->compounding], threads);
+    return !a->only || strcmp(a->only, s->name) == 0 || strcmp(a->only, row) == 0;
 }
 
 /* One row per kernel, the plain one first. */
-static void bench_mode(const arguments *a, const sweep *s, const es_recon_options *o, int threads,
-                       es_cpu best) {
+static void bench_mode(const bench_options *a, const sweep *s, const es_recon_options *o,
+                       int threads, es_cpu best) {
     if (!is_wanted(a, s, o, threads)) return;
-    const bool counting = a->frames > 0; /* under callgrind: one kernel */
-    measured plain = measure(a, s, o, threads, counting ? best : ES_CPU_SCALAR);
-    print_row(a, s, o, threads, &plain, &plain.timing);
-    if (best == ES_CPU_SCALAR || counting) return;
+    measured plain = {0};
+    if (!a->best) plain = measure(a, s, o, threads, ES_CPU_SCALAR);
+    if (!a->best) print_row(a, s, o, threads, &plain, &plain.timing);
+    if (!a->best && best == ES_CPU_SCALAR) return;
     measured fast = measure(a, s, o, threads, best);
-    print_row(a, s, o, threads, &fast, &plain.timing);
+    print_row(a, s, o, threads, &fast, a->best ? NULL : &plain.timing);
 }
 
-static void bench_modes(const arguments *a, const sweep *s, es_cpu best) {
+static void bench_modes(const bench_options *a, const sweep *s, es_cpu best) {
     es_recon_options o = options_for(s);
     for (o.interpolation = ES_NEAREST; o.interpolation <= ES_LINEAR; o.interpolation++)
         for (o.compounding = ES_LATEST; o.compounding <= ES_MAXIMUM; o.compounding++)
@@ -391,7 +395,7 @@ static void bench_modes(const arguments *a, const sweep *s, es_cpu best) {
 }
 
 /* Small frames: many of them on one path, and the same density on a longer one. */
-static void bench_scale(const arguments *a, const es_image *windows, es_cpu best) {
+static void bench_scale(const bench_options *a, const es_image *windows, es_cpu best) {
     static const struct {
         const char *name;
         size_t count;
@@ -400,12 +404,12 @@ static void bench_scale(const arguments *a, const es_image *windows, es_cpu best
                   {"20000-frames", 20000, 100},
                   {"path-100mm", 2000, 100},
                   {"path-1000mm", 20000, 1000}};
-    arguments once = *a;
+    bench_options once = *a;
     once.quick = true;
     once.instructions = false;
     for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
-        if (a->only && strcmp(a->only[0], scales[i].name) != 0) continue;
-        sweep s = make_sweep(scales[i].name, windows, scales[i].count, 128, scales[i].length_mm);
+        if (a->only && strncmp(a->only, scales[i].name, strlen(scales[i].name)) != 0) continue;
+        sweep s = make_sweep(a, scales[i].name, windows, scales[i].count, 128, scales[i].length_mm);
         es_recon_options o = options_for(&s);
         o.has_extent = false;
         bench_mode(&once, &s, &o, 1, best);
@@ -413,61 +417,41 @@ static void bench_scale(const arguments *a, const es_image *windows, es_cpu best
     }
 }
 
-static void refuse_usage(void) {
-    fprintf(stderr, "usage: bench_reconstruct [--json] [--quick] [--instructions] [--sequence "
-                    "FILE]\n    [--only WORKLOAD INTERPOLATION COMPOUNDING THREADS]\n");
-    exit(2);
-}
-
-static arguments parse(int argc, char **argv) {
-    arguments a = {.program = argv[0]};
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0)
-            a.json = true;
-        else if (strcmp(argv[i], "--quick") == 0)
-            a.quick = true;
-        else if (strcmp(argv[i], "--instructions") == 0)
-            a.instructions = true;
-        else if (strcmp(argv[i], "--sequence") == 0 && i + 1 < argc)
-            a.sequence = argv[++i];
-        else if (strcmp(argv[i], "--frames") == 0 && i + 1 < argc)
-            a.frames = (size_t)atoi(argv[++i]);
-        else if (strcmp(argv[i], "--only") == 0 && i + 4 < argc) {
-            a.only = (const char *const *)&argv[i + 1];
-            i += 4;
-        } else
-            refuse_usage();
+static void print_head(const bench_options *a) {
+    char one[32], two[32];
+    const double bandwidth = a->best ? NAN : memory_bandwidth(1);
+    const double bandwidth_2 = a->best ? NAN : memory_bandwidth(2);
+    if (a->common.json) {
+        printf("{\n  \"bandwidth_gb_s\": %s,\n  \"bandwidth_2_threads_gb_s\": %s,\n  \"rows\": [",
+               number_or_null(one, bandwidth), number_or_null(two, bandwidth_2));
+        return;
     }
-    return a;
+    if (!a->best)
+        printf("memcpy: %.1f GB/s read and written by 1 thread, %.1f by 2\n", bandwidth,
+               bandwidth_2);
+    printf("%-13s %-8s %-8s %-7s %7s %7s %9s %9s %9s %8s %8s%s\n", "workload", "interp.",
+           "compound", "kernel", "threads", "frames", "ms/frame", "CPU ms", "output", "GB/s", "MiB",
+           a->instructions ? " instr/px" : "");
 }
 
-int main(int argc, char **argv) {
-    const arguments a = parse(argc, argv);
+int run_bench_reconstruct(const bench_options *a) {
     const es_cpu best = wanted_level();
     es_image windows[WINDOWS] = {{0}};
-    make_windows(a.sequence, windows);
-    const double bandwidth = a.frames ? 0 : memory_bandwidth(1);
-    const double bandwidth_2 = a.frames ? 0 : memory_bandwidth(2);
-    if (a.json)
-        printf(
-            "{\n  \"bandwidth_gb_s\": %.2f,\n  \"bandwidth_2_threads_gb_s\": %.2f,\n  \"rows\": [",
-            bandwidth, bandwidth_2);
-    else
-        printf("memcpy: %.1f GB/s read and written by 1 thread, %.1f by 2\n"
-               "%-13s %-8s %-8s %-7s %7s %7s %9s %9s %9s %8s %8s%s\n",
-               bandwidth, bandwidth_2, "workload", "interp.", "compound", "kernel", "threads",
-               "frames", "ms/frame", "CPU ms", "output", "GB/s", "MiB",
-               a.instructions ? " instr/px" : "");
-    sweep s = make_sweep("SYN0", windows, 500, SIDE, SWEEP_MM);
-    const size_t all = s.count;
-    if (a.frames && a.frames < all) s.count = a.frames;
-    bench_modes(&a, &s, best);
+    make_windows(a->sequence, windows);
+    print_head(a);
+    sweep s = make_sweep(a, "SYN0", windows, 500, SIDE, SWEEP_MM);
+    bench_modes(a, &s, best);
     tilt_sweep(&s, "SYN30");
-    bench_modes(&a, &s, best);
-    s.count = all;
+    bench_modes(a, &s, best);
     free_sweep(&s);
-    bench_scale(&a, windows, best);
-    if (a.json) printf("\n  ]\n}\n");
+    bench_scale(a, windows, best);
+    if (a->common.json) printf("\n  ]\n}\n");
     for (size_t i = 0; i < WINDOWS; i++) es_image_clear(&windows[i]);
-    return 0;
+    if (rows > 0) return 0;
+    es_error err = {0};
+    es_fail(&err, ES_USAGE,
+            "bench: no row is called %s; expected a workload as SYN30 or a row as "
+            "SYN0,nearest,mean,1",
+            a->only);
+    return app_fail(&err);
 }

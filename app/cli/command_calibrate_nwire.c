@@ -1,0 +1,444 @@
+/* echosolid calibrate nwire: ImageToProbe from pictures of an N-wire phantom. */
+#include <math.h>
+#include <string.h>
+
+#include "calibrate.h"
+
+enum { SHEET = 6, TILE = 480 };
+static const double REFUSED_MM = 2, WARNED_MM = 1;
+
+typedef struct nwire_options {
+    common_options common;
+    const char *config, *validation, *lag, *phantom, *phantom_to_reference, *tool, *reference,
+        *output, *report, *picture;
+    bool isotropic, force;
+    double temperature, speed, max_gap_s;
+} nwire_options;
+
+static const opt table[] = {
+    {.name = "config",
+     .letter = 'c',
+     .type = OPT_TEXT,
+     .value = "XML",
+     .offset = offsetof(nwire_options, config),
+     .help = "PLUS configuration with PhantomDefinition and Phantom to Reference"},
+    {.name = "validation",
+     .letter = 'v',
+     .type = OPT_TEXT,
+     .value = "FILE",
+     .offset = offsetof(nwire_options, validation),
+     .help = "a second recording, or a results file, to judge by; without it blocks of time are "
+             "left out in turn"},
+    {.name = "lag",
+     .type = OPT_TEXT,
+     .value = "free|SECONDS",
+     .offset = offsetof(nwire_options, lag),
+     .help = "the tracker's time stamp minus the video's for one event: found (free), or given; "
+             "without it free where there are time stamps, else 0"},
+    {.name = "isotropic",
+     .type = OPT_FLAG,
+     .offset = offsetof(nwire_options, isotropic),
+     .help = "one pixel spacing for both directions"},
+    {.name = "phantom",
+     .type = OPT_TEXT,
+     .value = "NAME",
+     .offset = offsetof(nwire_options, phantom),
+     .help = "a known phantom instead of the configuration's: fcal-1.0, fcal-1.2, fcal-2.0"},
+    {.name = "phantom-to-reference",
+     .type = OPT_TEXT,
+     .value = "XML",
+     .offset = offsetof(nwire_options, phantom_to_reference),
+     .help = "take Phantom to Reference from here, as calibrate landmarks -o writes it"},
+    {.name = "tool",
+     .type = OPT_TEXT,
+     .value = "NAME",
+     .fallback = "Probe",
+     .offset = offsetof(nwire_options, tool),
+     .help = "the tracked marker on the probe"},
+    {.name = "reference",
+     .type = OPT_TEXT,
+     .value = "NAME",
+     .fallback = "Reference",
+     .offset = offsetof(nwire_options, reference),
+     .help = "the marker on the phantom"},
+    {.name = "max-gap",
+     .type = OPT_NUMBER,
+     .unit = UNIT_S,
+     .low = 0.001,
+     .high = 60,
+     .fallback = "0.5s",
+     .offset = offsetof(nwire_options, max_gap_s),
+     .help = "do not bridge poses that are further apart"},
+    {.name = "temperature",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 95,
+     .value = "CELSIUS",
+     .offset = offsetof(nwire_options, temperature),
+     .help = "of the water bath, for its speed of sound"},
+    {.name = "speed",
+     .type = OPT_NUMBER,
+     .low = 300,
+     .high = 5000,
+     .value = "M/S",
+     .offset = offsetof(nwire_options, speed),
+     .help = "speed of sound in the bath, when it is not plain water"},
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_TEXT,
+     .value = "XML",
+     .offset = offsetof(nwire_options, output),
+     .help = "write Image to Probe into a copy of the configuration"},
+    {.name = "report",
+     .type = OPT_TEXT,
+     .value = "HTML",
+     .offset = offsetof(nwire_options, report),
+     .help = "write what was done, with pictures of the dots and errors of all kinds"},
+    {.name = "picture",
+     .type = OPT_TEXT,
+     .value = "PNG",
+     .offset = offsetof(nwire_options, picture),
+     .help = "write some pictures with the found dots"},
+    {.name = "force",
+     .type = OPT_FLAG,
+     .offset = offsetof(nwire_options, force),
+     .help = "give and write a result that is worse than 2 mm"},
+    {.name = NULL}};
+
+static const char *const examples[] = {
+    "echosolid calibrate nwire wires.igs.mha --config wires.xml -o calibrated.xml --json",
+    "echosolid calibrate nwire wires.igs.mha --validation check.igs.mha --config wires.xml "
+    "--report calibration.html",
+    NULL};
+
+typedef struct nwire_run {
+    const nwire_options *o;
+    const char *file;
+    es_plus *plus;
+    es_wire_phantom phantom;
+    es_wire_options how;
+    es_wire_recording calibration, validation;
+    es_wire_outcome outcome;
+    es_mat4 earlier;
+    bool has_earlier, lag_chosen;
+    double speed_mps;
+} nwire_run;
+
+/* ---- what is given --------------------------------------------------------------------- */
+
+static bool find_static(const es_plus *plus, const char *from, const char *to, es_mat4 *matrix,
+                        es_error *err) {
+    es_graph *graph = es_graph_new(err);
+    bool ok = graph && es_plus_to_graph(plus, graph, err) &&
+              es_graph_find(graph, from, to, matrix, NULL, err);
+    es_graph_free(graph);
+    return ok;
+}
+
+static bool read_phantom(nwire_run *r, es_error *err) {
+    const nwire_options *o = r->o;
+    if (o->phantom) return es_wire_phantom_named(o->phantom, &r->phantom, err);
+    if (!r->plus)
+        return es_fail(err, ES_USAGE,
+                       "which phantom? give --config XML with a PhantomDefinition, or --phantom");
+    return es_wire_phantom_read(r->plus, &r->phantom, err);
+}
+
+static bool read_place(nwire_run *r, es_error *err) {
+    const nwire_options *o = r->o;
+    const char *file = o->phantom_to_reference ? o->phantom_to_reference : o->config;
+    es_plus *other = o->phantom_to_reference ? es_plus_read(file, err) : NULL;
+    if (o->phantom_to_reference && !other) return false;
+    const es_plus *from = other ? other : r->plus;
+    bool ok = from != NULL;
+    if (!ok)
+        es_fail(err, ES_USAGE,
+                "where does the phantom lie? give --config or "
+                "--phantom-to-reference, as calibrate landmarks -o writes it");
+    else if (!(ok = find_static(from, "Phantom", o->reference, &r->how.phantom_to_reference, err)))
+        es_prefix(err, "%s: where the phantom lies (calibrate landmarks finds it)", file);
+    es_plus_free(other);
+    return ok;
+}
+
+static bool read_lag(nwire_run *r, es_error *err) {
+    const char *lag = r->o->lag;
+    r->how.lag_free = lag && strcmp(lag, "free") == 0;
+    if (!lag || r->how.lag_free) return true;
+    return (es_parse_double(lag, &r->how.lag_s) && fabs(r->how.lag_s) <= 10) ||
+           es_fail(err, ES_USAGE, "--lag %s: expected free, or seconds from -10 to 10", lag);
+}
+
+static bool read_setup(nwire_run *r, es_error *err) {
+    const nwire_options *o = r->o;
+    r->how.isotropic = o->isotropic;
+    r->how.max_gap_s = o->max_gap_s;
+    if (!isnan(o->temperature) && !isnan(o->speed))
+        return es_fail(err, ES_USAGE, "give --temperature or --speed, one of the two");
+    r->speed_mps = !isnan(o->temperature) ? es_water_speed(o->temperature) : o->speed;
+    if (o->config && !(r->plus = es_plus_read(o->config, err))) return false;
+    if (!read_lag(r, err) || !read_phantom(r, err) || !es_wire_match_check(&r->phantom, err) ||
+        !read_place(r, err))
+        return false;
+    r->has_earlier = r->plus && find_static(r->plus, "Image", o->tool, &r->earlier, NULL);
+    return true;
+}
+
+/* ---- recordings ---------------------------------------------------------------------------- */
+
+static bool is_xml(const char *file) {
+    size_t n = strlen(file);
+    return n > 4 && strcmp(file + n - 4, ".xml") == 0;
+}
+
+/* A recording, or a part of a results file, whose tree must outlive it. */
+static es_source *open_either(const char *file, const char *part, es_plus **results,
+                              es_error *err) {
+    if (!is_xml(file)) return es_sequence_open(file, err);
+    *results = es_plus_read(file, err);
+    return *results ? es_plus_results_open(*results, part, err) : NULL;
+}
+
+static bool read_recording(nwire_run *r, const char *file, const char *part,
+                           es_wire_recording *recording, es_error *err) {
+    char pose[2 * ES_NAME_SIZE];
+    es_plus *results = NULL;
+    snprintf(pose, sizeof pose, "%.120sTo%.120s", r->o->tool, r->o->reference);
+    es_source *source = open_either(file, part, &results, err);
+    bool ok = source && (es_wire_recording_read(source, r->plus, pose, &r->phantom,
+                                                app_progress(&r->o->common), recording, err) ||
+                         es_prefix(err, "%s", es_path_name(file)));
+    app_progress_end();
+    es_source_free(source);
+    es_plus_free(results);
+    return ok;
+}
+
+static bool calibrate(nwire_run *r, es_error *err) {
+    const nwire_options *o = r->o;
+    if (!read_recording(r, r->file, "CalibrationData", &r->calibration, err) ||
+        (o->validation && !read_recording(r, o->validation, "ValidationData", &r->validation, err)))
+        return false;
+    if (!o->lag) {
+        r->how.lag_free = r->calibration.poses.timed;
+        app_note(&o->common, r->how.lag_free ? "the lag is found too (--lag 0 holds it)"
+                                             : "no time stamps: the lag is taken as 0");
+    }
+    return es_wire_calibrate(&r->phantom, &r->calibration, o->validation ? &r->validation : NULL,
+                             &r->how, &r->outcome, err);
+}
+
+/* ---- what is written --------------------------------------------------------------------------
+ */
+
+static bool draw_sheet(nwire_run *r, es_source *source, es_image *sheet, es_error *err) {
+    const es_wire_recording *c = &r->calibration;
+    double tall = TILE * c->height / c->width;
+    es_frame frame = {0};
+    es_image tile = {0};
+    bool end = false;
+    size_t shown = 0, step = c->count > SHEET ? c->count / SHEET : 1;
+    bool ok = es_picture_new(sheet, 3 * TILE, (uint32_t)(2 * tall), (es_colour){0, 0, 0}, err);
+    for (size_t k = 0; k < c->count && shown < SHEET && ok && !end; k++) {
+        bool wanted = k % step == 0;
+        ok = es_source_next(source, &frame, wanted ? ES_READ_PIXELS : 0, &end, err);
+        if (!ok || end || !wanted || !frame.has_image) continue;
+        ok = es_wire_picture(&frame.image, &c->frames[k], &c->spots[k], TILE, &tile, err);
+        if (ok) es_picture_paste(sheet, &tile, (int)(shown % 3) * TILE, (int)(shown / 3 * tall));
+        shown++;
+    }
+    es_frame_clear(&frame);
+    es_image_clear(&tile);
+    return ok;
+}
+
+static bool write_picture(nwire_run *r, es_error *err) {
+    es_image sheet = {0};
+    if (!r->o->picture) return true;
+    if (!r->calibration.spots)
+        return es_fail(err, ES_USAGE, "--picture: %s has no pictures", es_path_name(r->file));
+    es_source *source = es_sequence_open(r->file, err);
+    bool ok =
+        source && draw_sheet(r, source, &sheet, err) && es_png_write(r->o->picture, &sheet, err);
+    es_source_free(source);
+    es_image_clear(&sheet);
+    return ok;
+}
+
+static bool write_report(nwire_run *r, es_error *err) {
+    const nwire_options *o = r->o;
+    app_origin origin = {.options = NULL};
+    const char *inputs[] = {r->file, o->validation, o->config};
+    if (!o->report) return true;
+    es_report *report = es_report_new("N-wire calibration", err);
+    es_source *source = r->calibration.spots ? es_sequence_open(r->file, err) : NULL;
+    es_wire_about about = {.phantom = &r->phantom,
+                           .calibration = &r->calibration,
+                           .outcome = &r->outcome,
+                           .options = &r->how,
+                           .earlier = r->has_earlier ? &r->earlier : NULL,
+                           .speed_mps = r->speed_mps,
+                           .source = source};
+    bool ok = report && (source || !r->calibration.spots) &&
+              app_origin_make(&origin, &command_calibrate_nwire, o, inputs, 3, err);
+    if (ok) {
+        es_report_summary(report, r->outcome.next);
+        es_report_option(report, "options", origin.options);
+        for (int i = 0; i < origin.input_count; i++)
+            es_report_input(report, origin.inputs[i], origin.digests[i]);
+        ok = es_wire_report(report, &about, err) && es_report_write_html(report, o->report, err);
+    }
+    app_origin_clear(&origin);
+    es_source_free(source);
+    es_report_free(report);
+    return ok;
+}
+
+/* ---- what is said ------------------------------------------------------------------------------
+ */
+
+static json_t *rejects_json(const es_wire_reject *rejects, size_t count) {
+    json_t *list = json_array();
+    for (size_t k = 0; k < count; k++)
+        json_array_append_new(list,
+                              json_pack("{s:I, s:s, s:s}", "index", (json_int_t)rejects[k].index,
+                                        "step", rejects[k].step, "reason", rejects[k].reason));
+    return list;
+}
+
+static json_t *numbers_json(const double *values, int count) {
+    json_t *list = json_array();
+    for (int k = 0; k < count; k++) json_array_append_new(list, app_json_number(values[k]));
+    return list;
+}
+
+static void add_sound(json_t *root, const nwire_run *r) {
+    double tissue[2], speed = isnan(r->speed_mps) ? es_water_speed(20) : r->speed_mps;
+    es_wire_tissue_spacing(r->outcome.result.spacing_mm, speed, tissue);
+    json_object_set_new(root, "bath_speed_mps", app_json_number(speed));
+    json_object_set_new(root, "bath_speed_assumed", json_boolean(isnan(r->speed_mps)));
+    json_object_set_new(root, "spacing_tissue_mm", numbers_json(tissue, 2));
+}
+
+static json_t *nwire_json(const nwire_run *r) {
+    const es_wire_outcome *w = &r->outcome;
+    const es_wire_result *s = &w->result;
+    json_t *root = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "image_to_probe",
+        calibrate_json_matrix(s->image_to_probe), "spacing_mm", numbers_json(s->spacing_mm, 2),
+        "lag_s", app_json_number(s->lag_s), "lag_ci95_s", app_json_number(s->lag_ci95_s),
+        "calibration_m95_mm", app_json_number(s->calibration.m95_mm), "validation_m95_mm",
+        app_json_number(w->validation.m95_mm), "validation_2d_rms_mm",
+        app_json_number(w->validation.rms_2d_mm), "frames_used", (json_int_t)s->frames_used,
+        "frames_rejected", rejects_json(w->rejects, w->reject_count));
+    json_object_set_new(root, "validation_frames", json_integer((json_int_t)w->validation.frames));
+    json_object_set_new(root, "validation_frames_rejected",
+                        rejects_json(w->validation_rejects, w->validation_reject_count));
+    json_object_set_new(root, "cross_validated", json_boolean(w->cross_validated));
+    json_object_set_new(root, "lag_fixed", json_boolean(!r->how.lag_free));
+    json_object_set_new(root, "lag_if_free_s", app_json_number(w->lag_free_s));
+    json_object_set_new(root, "lag_of_halves_s", numbers_json(w->half_lag_s, 2));
+    json_object_set_new(root, "two_lags", json_boolean(w->two_lags));
+    json_object_set_new(root, "spacing_ci95_mm", numbers_json(s->spacing_ci95_mm, 2));
+    json_object_set_new(root, "translation_ci95_mm", numbers_json(s->translation_ci95_mm, 3));
+    json_object_set_new(root, "rotation_ci95_rad", numbers_json(s->rotation_ci95_rad, 3));
+    json_object_set_new(root, "rotation_range_rad", app_json_number(w->motion_rad));
+    json_object_set_new(root, "next", json_string(w->next));
+    add_sound(root, r);
+    if (r->has_earlier) {
+        es_wire_difference d =
+            es_wire_compare(s->image_to_probe, r->earlier, r->calibration.middle_px);
+        json_object_set_new(root, "differs_from_config_mm", app_json_number(d.middle_mm));
+        json_object_set_new(root, "opposite_x", json_boolean(d.opposite_x));
+    }
+    return root;
+}
+
+static void print_rejects(const es_wire_outcome *w) {
+    size_t shown = 0;
+    for (size_t k = 0; k < w->reject_count && shown < 5; k++, shown++)
+        printf("  frame %-5lld %-6s %s\n", (long long)w->rejects[k].index, w->rejects[k].step,
+               w->rejects[k].reason);
+    if (shown < w->reject_count)
+        printf("  and %zu more (--json has all)\n", w->reject_count - shown);
+}
+
+static int print(const nwire_run *r) {
+    const es_wire_outcome *w = &r->outcome;
+    const es_wire_result *s = &w->result;
+    if (r->o->common.json) return app_print_json(nwire_json(r));
+    printf("frames         %zu used of %zu\n", s->frames_used, r->calibration.count);
+    print_rejects(w);
+    printf("%s %.3f mm (mean of the best 95 %%, 3-D), %.3f mm RMS in the picture's plane\n",
+           w->cross_validated ? "cross-validated" : "validation    ", w->validation.m95_mm,
+           w->validation.rms_2d_mm);
+    printf("calibration    %.3f mm\n", s->calibration.m95_mm);
+    if (r->how.lag_free)
+        printf("lag            %+.4f s +- %.4f: the tracker's stamp minus the video's\n", s->lag_s,
+               s->lag_ci95_s);
+    else
+        printf("lag            %+.4f s, held; free it would be %+.4f s\n", s->lag_s, w->lag_free_s);
+    printf("spacing        %.5f +- %.5f mm across, %.5f +- %.5f mm in depth (in the bath)\n",
+           s->spacing_mm[0], s->spacing_ci95_mm[0], s->spacing_mm[1], s->spacing_ci95_mm[1]);
+    if (r->has_earlier) {
+        es_wire_difference d =
+            es_wire_compare(s->image_to_probe, r->earlier, r->calibration.middle_px);
+        printf("against config %.2f mm at the picture's middle%s\n", d.middle_mm,
+               d.opposite_x ? "; the x axes point OPPOSITE ways: mirrored pictures?" : "");
+    }
+    calibrate_print_matrix("image to probe:", s->image_to_probe);
+    printf("next           %s\n", w->next);
+    return 0;
+}
+
+/* ---- the command ----------------------------------------------------------------------------- */
+
+static bool judge(const nwire_run *r, es_error *err) {
+    double m95 = r->outcome.validation.m95_mm;
+    if (m95 > WARNED_MM && m95 <= REFUSED_MM)
+        es_log(ES_WARNING, "the error is %.2f mm; below 1 mm is usual", m95);
+    if (r->outcome.two_lags) es_log(ES_WARNING, "%s", r->outcome.next);
+    return m95 <= REFUSED_MM || r->o->force ||
+           es_fail(err, ES_GEOMETRY,
+                   "the result is %.2f mm off on its validation and is not given (2 mm at most; "
+                   "--force gives it). %s",
+                   m95, r->outcome.next);
+}
+
+static bool write_result(nwire_run *r, es_error *err) {
+    return calibrate_write(r->plus, r->o->output, "Image", r->o->tool,
+                           r->outcome.result.image_to_probe, r->outcome.validation.m95_mm, err);
+}
+
+static int run(const void *options, const char *const *files, int count) {
+    (void)count;
+    es_error err = {0};
+    nwire_run r = {.o = options, .file = files[0]};
+    bool ok = read_setup(&r, &err) && calibrate(&r, &err) && write_report(&r, &err) &&
+              write_picture(&r, &err) && judge(&r, &err) && write_result(&r, &err);
+    int status = ok ? print(&r) : app_fail(&err);
+    es_wire_outcome_clear(&r.outcome);
+    es_wire_recording_clear(&r.calibration);
+    es_wire_recording_clear(&r.validation);
+    es_plus_free(r.plus);
+    return status;
+}
+
+const command command_calibrate_nwire = {
+    .name = "calibrate nwire",
+    .summary = "from image to probe, with an N-wire phantom",
+    .usage = "RECORDING [--validation FILE] --config XML [options]",
+    .description =
+        "Scan the wires of the phantom in a bath while sliding, turning and tilting the probe, "
+        "markers on probe (Probe) and phantom (Reference). The wires' dots are found at any depth "
+        "and gain and told apart by the phantom's geometry. Image to Probe, the pixel spacing in "
+        "both directions and the lag are solved together; lag is the tracker's time stamp minus "
+        "the video's for one and the same event. A results XML of PLUS with segmented points can "
+        "stand in place of a recording (its CalibrationData; its ValidationData for --validation). "
+        "A result that is off by more than 2 mm is refused, by more than 1 mm warned of.",
+    .examples = examples,
+    .options = table,
+    .options_size = sizeof(nwire_options),
+    .arguments_min = 1,
+    .arguments_max = 1,
+    .run = run};

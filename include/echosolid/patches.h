@@ -1,0 +1,73 @@
+/* echosolid/patches.h: surfaces of bicubic patches as a value, between the room
+ * that fits them and the room that writes them. A second header of geom. */
+#ifndef ECHOSOLID_PATCHES_H
+#define ECHOSOLID_PATCHES_H
+
+#include "echosolid/geom.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A Bezier patch: bicubic, or cubic by linear (a ruled wall). Its control
+ * points are numbers of points that neighbours share, which is what makes the
+ * surface tight: bicubic point[4 * i + j], ruled point[2 * i + j], i along u
+ * and j along v, both from 0 to 1. du x dv points outwards. */
+typedef struct es_patch {
+    uint32_t point[16];
+    bool ruled;
+} es_patch;
+
+typedef struct es_patches {
+    double *points; /* 3 per control point, mm */
+    size_t point_count;
+    es_patch *patches;
+    size_t count;
+} es_patches;
+void es_patches_clear(es_patches *patches); /* leaves {0} */
+
+/* The point at u, v. */
+es_vec3 es_patch_point(const es_patches *patches, size_t patch, double u, double v);
+
+/* steps x steps squares of two triangles per patch; vertices along shared sides
+ * are shared, so that a closed surface gives a closed mesh. `mesh` is
+ * overwritten, {0} on failure. ES_USAGE unless 1 <= steps <= 64, ES_GEOMETRY for
+ * numbers past the points. */
+bool es_patches_mesh(const es_patches *patches, int steps, es_mesh *mesh, es_error *err);
+
+/* By Gauss's quadrature, exact for volume and centroid. Both mean something for
+ * a closed surface only. */
+typedef struct es_patches_measure {
+    double area_mm2, volume_mm3;
+    es_vec3 centroid;
+} es_patches_measure;
+es_patches_measure es_patches_measured(const es_patches *patches);
+
+/* ---- sides ------------------------------------------------------------------ */
+
+/* The side k of a patch, counter-clockwise seen from outside: 0: v = 0, 1: u =
+ * 1, 2: v = 1, 3: u = 0; its control points in that order. Returns how many, 4
+ * or 2. */
+int es_patch_side(const es_patch *patch, int k, uint32_t side[4]);
+
+/* Sides of patches that are one edge have one number; an edge goes from its
+ * lower end to its higher one (numbers of points). */
+typedef struct es_patch_edge {
+    uint32_t point[4];
+    int points;    /* 4, or 2: a straight line */
+    uint32_t uses; /* 2 in a closed surface, 1 on a rim */
+    bool opposite; /* used twice: in opposite senses */
+} es_patch_edge;
+typedef struct es_patch_edges {
+    es_patch_edge *edges;
+    size_t count;
+    uint32_t *of_side; /* edge of side 4 * patch + k */
+} es_patch_edges;
+/* ES_GEOMETRY for numbers past the points or a side that ends where it starts. */
+bool es_patch_edges_find(const es_patches *patches, es_patch_edges *edges, es_error *err);
+void es_patch_edges_clear(es_patch_edges *edges);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

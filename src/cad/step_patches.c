@@ -1,0 +1,215 @@
+/* Patches as spline faces: MANIFOLD_SOLID_BREP where they close, else a
+ * SHELL_BASED_SURFACE_MODEL. Each control point, edge curve and vertex is one
+ * entity that the neighbours share; the curves are the patches' own boundaries,
+ * so that no tolerance is needed. */
+#include <math.h>
+
+#include "step_file.h"
+
+typedef struct patch_writer {
+    step_file *file;
+    const es_patches *patches;
+    es_patch_edges edges;
+    uint32_t *point, *vertex; /* entities of control points; 0: none yet */
+    uint32_t *curve;          /* EDGE_CURVE of an edge; 0: none yet */
+    uint32_t *faces;
+    step_sum *sum;
+} patch_writer;
+
+static uint32_t point_of(patch_writer *w, uint32_t point) {
+    const double *p = w->patches->points + 3 * (size_t)point;
+    if (w->point[point] == 0)
+        w->point[point] = step_point(w->file, "", es_vec3_make(p[0], p[1], p[2]));
+    return w->point[point];
+}
+
+static uint32_t vertex_of(patch_writer *w, uint32_t point) {
+    if (w->vertex[point] == 0) {
+        uint32_t at = point_of(w, point);
+        w->vertex[point] = step_add(w->file, "VERTEX_POINT('',#%u)", at);
+        w->sum->report.vertices++;
+    }
+    return w->vertex[point];
+}
+
+static es_vec3 control_point(const es_patches *patches, uint32_t point) {
+    const double *p = patches->points + 3 * (size_t)point;
+    return es_vec3_make(p[0], p[1], p[2]);
+}
+
+static uint32_t write_line(patch_writer *w, const es_patch_edge *edge) {
+    es_vec3 way = es_vec3_sub(control_point(w->patches, edge->point[1]),
+                              control_point(w->patches, edge->point[0]));
+    uint32_t start = point_of(w, edge->point[0]);
+    uint32_t direction = step_direction(w->file, es_vec3_unit(way));
+    uint32_t vector = step_add(w->file, "VECTOR('',#%u,1.)", direction);
+    return step_add(w->file, "LINE('',#%u,#%u)", start, vector);
+}
+
+static uint32_t write_spline(patch_writer *w, const es_patch_edge *edge) {
+    uint32_t p[4];
+    for (int i = 0; i < 4; i++) p[i] = point_of(w, edge->point[i]);
+    return step_add(w->file,
+                    "B_SPLINE_CURVE_WITH_KNOTS('',3,(#%u,#%u,#%u,#%u),.UNSPECIFIED.,.F.,.F.,"
+                    "(4,4),(0.,1.),.UNSPECIFIED.)",
+                    p[0], p[1], p[2], p[3]);
+}
+
+static uint32_t edge_of(patch_writer *w, uint32_t number) {
+    const es_patch_edge *edge = &w->edges.edges[number];
+    if (w->curve[number] == 0) {
+        uint32_t from = vertex_of(w, edge->point[0]);
+        uint32_t to = vertex_of(w, edge->point[edge->points - 1]);
+        uint32_t curve = edge->points == 2 ? write_line(w, edge) : write_spline(w, edge);
+        w->curve[number] = step_add(w->file, "EDGE_CURVE('',#%u,#%u,#%u,.T.)", from, to, curve);
+        w->sum->report.edges++;
+    }
+    return w->curve[number];
+}
+
+static uint32_t write_surface(patch_writer *w, const es_patch *patch) {
+    int columns = patch->ruled ? 2 : 4;
+    uint32_t p[16];
+    for (int i = 0; i < 4 * columns; i++) p[i] = point_of(w, patch->point[i]);
+    uint32_t number = step_begin(w->file);
+    step_put(w->file, "B_SPLINE_SURFACE_WITH_KNOTS('',3,%d,(", columns - 1);
+    for (int i = 0; i < 4; i++) {
+        step_put(w->file, i ? ",(" : "(");
+        step_put_list(w->file, p + columns * i, (size_t)columns);
+        step_put(w->file, ")");
+    }
+    step_put(w->file, "),.%s.,.F.,.F.,.F.,(4,4),(%s),(0.,1.),(0.,1.),.UNSPECIFIED.",
+             patch->ruled ? "RULED_SURF" : "UNSPECIFIED", patch->ruled ? "2,2" : "4,4");
+    step_end(w->file);
+    return number;
+}
+
+static uint32_t write_face(patch_writer *w, uint32_t index) {
+    const es_patch *patch = &w->patches->patches[index];
+    uint32_t surface = write_surface(w, patch), oriented[4];
+    for (int k = 0; k < 4; k++) {
+        uint32_t side[4], curve = edge_of(w, w->edges.of_side[4 * (size_t)index + (size_t)k]);
+        int count = es_patch_side(patch, k, side);
+        oriented[k] = step_add(w->file, "ORIENTED_EDGE('',*,*,#%u,.%c.)", curve,
+                               side[0] < side[count - 1] ? 'T' : 'F');
+    }
+    uint32_t loop = step_add(w->file, "EDGE_LOOP('',(#%u,#%u,#%u,#%u))", oriented[0], oriented[1],
+                             oriented[2], oriented[3]);
+    uint32_t bound = step_add(w->file, "FACE_OUTER_BOUND('',#%u,.T.)", loop);
+    return step_add(w->file, "ADVANCED_FACE('',(#%u),#%u,.T.)", bound, surface);
+}
+
+static uint32_t write_body(patch_writer *w, bool open, const char *encoded, size_t piece,
+                           size_t pieces, size_t face_count) {
+    uint32_t shell = step_begin(w->file);
+    step_put(w->file, open ? "OPEN_SHELL('',(" : "CLOSED_SHELL('',(");
+    step_put_list(w->file, w->faces, face_count);
+    step_put(w->file, ")");
+    step_end(w->file);
+    uint32_t body = step_begin(w->file);
+    step_put(w->file, open ? "SHELL_BASED_SURFACE_MODEL(" : "MANIFOLD_SOLID_BREP(");
+    step_put_name(w->file, encoded, piece, pieces);
+    step_put(w->file, open ? ",(#%u)" : ",#%u", shell);
+    step_end(w->file);
+    return body;
+}
+
+/* The piece as patches of its own, measured. */
+static es_patches_measure measure_piece(const patch_writer *w, const uint32_t *members,
+                                        size_t count) {
+    es_patches_measure sum = {0};
+    for (size_t i = 0; i < count; i++) {
+        es_patches one = *w->patches;
+        one.patches += members[i];
+        one.count = 1;
+        es_patches_measure m = es_patches_measured(&one);
+        sum.area_mm2 += m.area_mm2;
+        sum.volume_mm3 += m.volume_mm3;
+        sum.centroid = es_vec3_add(sum.centroid, es_vec3_scale(m.centroid, m.volume_mm3));
+    }
+    return sum;
+}
+
+static bool add_measures(patch_writer *w, const uint32_t *members, size_t count, bool open) {
+    es_patches_measure m = measure_piece(w, members, count);
+    w->sum->report.area_mm2 += m.area_mm2;
+    w->sum->report.faces += count;
+    if (open) return ++w->sum->report.shells;
+    w->sum->report.solids++;
+    w->sum->report.volume_mm3 += m.volume_mm3;
+    w->sum->moment[0] += m.centroid.x;
+    w->sum->moment[1] += m.centroid.y;
+    w->sum->moment[2] += m.centroid.z;
+    if (m.volume_mm3 > 0) return true;
+    return es_fail(w->file->err, ES_GEOMETRY,
+                   "a piece of %zu patches has its inside out (%g mm3): a hollow, or turned over",
+                   count, m.volume_mm3);
+}
+
+static bool write_pieces(patch_writer *w, const step_pieces *pieces, bool open,
+                         const char *encoded) {
+    for (size_t p = 0; p < pieces->count; p++) {
+        const uint32_t *members = pieces->members + pieces->start[p];
+        size_t count = pieces->start[p + 1] - pieces->start[p];
+        if (!add_measures(w, members, count, open)) return false;
+        for (size_t i = 0; i < count; i++) w->faces[i] = write_face(w, members[i]);
+        uint32_t body = write_body(w, open, encoded, p, pieces->count, count);
+        if (!step_add_item(w->sum, body, w->file->err)) return false;
+    }
+    return !w->file->failed;
+}
+
+/* Patches of one piece share edges. */
+static bool find_pieces(const patch_writer *w, step_pieces *pieces, es_error *err) {
+    uint32_t *sets = step_sets_new(w->patches->count, err);
+    uint32_t *seen = sets ? es_alloc_zero(w->edges.count, sizeof *seen, err) : NULL;
+    bool ok = seen != NULL;
+    for (size_t side = 0; ok && side < 4 * w->patches->count; side++) {
+        uint32_t edge = w->edges.of_side[side], patch = (uint32_t)(side / 4);
+        if (seen[edge])
+            step_sets_join(sets, seen[edge] - 1, patch);
+        else
+            seen[edge] = patch + 1;
+    }
+    ok = ok && step_pieces_find(sets, w->patches->count, pieces, err);
+    es_free(sets);
+    es_free(seen);
+    return ok;
+}
+
+static bool check_edges(const es_patch_edges *edges, bool open, es_error *err) {
+    size_t rim = 0, bad = 0;
+    for (size_t e = 0; e < edges->count; e++) {
+        rim += edges->edges[e].uses == 1;
+        bad += edges->edges[e].uses != 1 && !edges->edges[e].opposite;
+    }
+    if (bad > 0)
+        return es_fail(err, ES_GEOMETRY,
+                       "%zu edges of the patches are used more than twice, or twice in one sense",
+                       bad);
+    if (rim == 0 || open) return true;
+    return es_fail(err, ES_GEOMETRY,
+                   "the patches are not closed: %zu edges have one patch only; write them as an "
+                   "open shell",
+                   rim);
+}
+
+bool step_write_patches(step_file *file, const es_patches *patches, bool open, const char *encoded,
+                        step_sum *sum) {
+    patch_writer w = {.file = file, .patches = patches, .sum = sum};
+    step_pieces pieces = {0};
+    if (!es_patch_edges_find(patches, &w.edges, file->err)) return false;
+    w.point = es_alloc_zero(patches->point_count, sizeof *w.point, file->err);
+    w.vertex = w.point ? es_alloc_zero(patches->point_count, sizeof *w.vertex, file->err) : NULL;
+    w.curve = w.vertex ? es_alloc_zero(w.edges.count, sizeof *w.curve, file->err) : NULL;
+    w.faces = w.curve ? es_alloc(patches->count, sizeof *w.faces, file->err) : NULL;
+    bool ok = w.faces && check_edges(&w.edges, open, file->err) &&
+              find_pieces(&w, &pieces, file->err) && write_pieces(&w, &pieces, open, encoded);
+    step_pieces_clear(&pieces);
+    es_patch_edges_clear(&w.edges);
+    es_free(w.point);
+    es_free(w.vertex);
+    es_free(w.curve);
+    es_free(w.faces);
+    return ok;
+}

@@ -1,0 +1,235 @@
+/* NEAREST MEAN of bytes for rows that mostly follow the volume's x axis: the
+ * runs of pixels that share a voxel are not looked for, their ends are known.
+ *
+ * The number of pixels before the plane between voxels k - 1 and k of x is a
+ * division, done for all 16 planes at once. Sums and counts of the first n pixels
+ * stand in a table; what falls between two planes is the difference of two of
+ * its entries, for 16 voxels at once. Where y or z change, the row goes on in
+ * another row of voxels: since the table rises, an entry that is cut at the
+ * entry of that pixel counts just the pixels before it. So each piece of a row
+ * adds to 16 voxels in a few instructions, whatever the number of its pixels.
+ *
+ * Divisions are made in 32-bit fixed point; where one comes so close to a whole
+ * pixel that it cannot be sure, the chunk is left to the kernel that compares
+ * neighbours. Included by kernels_avx2.c. */
+
+/* Fixed point: pixels times 2^20. Steps are rounded to half a unit and taken 16
+ * times at most, starts to half a unit. */
+enum { PIXEL_BITS = 20, UNSURE = 16, CROSSINGS = 8 };
+static const double ONE_PIXEL = 1 << PIXEL_BITS;
+static const double FAR = 250.5, FARTHEST = 100; /* pixels: past the end of a chunk */
+
+/* Longer pixels leave nothing to gather; shorter ones make long runs, and spans
+ * of more than a chunk; and there must be fewer than CROSSINGS changes of y, and
+ * of z, in a chunk. */
+static inline bool follows_x(const tile *t) {
+    double step[3];
+    for (int a = 0; a < 3; a++) step[a] = fabs((double)(int64_t)t->step[a]) / (double)ONE_VOXEL;
+    return step[0] >= 0.25 && step[0] <= 0.75 && step[1] + step[2] <= 0.4 * step[0] &&
+           step[1] <= 0.1 && step[2] <= 0.1;
+}
+
+/* Where the planes between voxels lie in a row: from a pixel's position, lanes
+ * x y z, to the first plane of x, and the next ones of y and z. */
+typedef struct row_planes {
+    __m256i mask;             /* x keeps its whole voxels */
+    __m256d offset, inverse;  /* pixels * 2^20 = (offset - position) * inverse */
+    __m256i x[2], y, z;       /* from the first plane to those after it */
+    ptrdiff_t y_step, z_step; /* from voxel to voxel, where y and z change */
+    __m256i x_step;           /* from one plane of x to the next */
+    __m256i falls;            /* all bits set where x falls along the row */
+} row_planes;
+
+static inline __m256i plane_steps(double pixels) {
+    const __m256i numbers = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_mullo_epi32(numbers, _mm256_set1_epi32((int)lrint(pixels * ONE_PIXEL)));
+}
+
+static inline row_planes make_planes(const tile *t) {
+    double way[3], inverse[3], offset[3];
+    for (int a = 0; a < 3; a++) {
+        const double step = (double)(int64_t)t->step[a];
+        inverse[a] = step != 0 ? ONE_PIXEL / step : (double)ONE_VOXEL; /* no plane: far away */
+        offset[a] = a == 0 || step >= 0 ? (double)ONE_VOXEL : 0;
+        way[a] = inverse[a] * (double)ONE_VOXEL / ONE_PIXEL;
+        if (a > 0) way[a] = fmin(fabs(way[a]), FARTHEST);
+    }
+    row_planes p = {.y = plane_steps(way[1]), .z = plane_steps(way[2])};
+    p.x[0] = plane_steps(way[0]);
+    p.x_step = _mm256_set1_epi32((int)lrint(way[0] * ONE_PIXEL));
+    p.x[1] = _mm256_add_epi32(p.x[0], _mm256_slli_epi32(p.x_step, 3));
+    p.falls = _mm256_set1_epi32(way[0] > 0 ? 0 : -1);
+    p.mask = _mm256_setr_epi64x(-1, ONE_VOXEL - 1, ONE_VOXEL - 1, 0);
+    p.offset = _mm256_setr_pd(offset[0], offset[1], offset[2], 0);
+    p.inverse = _mm256_setr_pd(inverse[0], inverse[1], inverse[2], 0);
+    p.y_step = offset[1] > 0 ? ES_BRICK : -ES_BRICK;
+    p.z_step = offset[2] > 0 ? ES_BRICK * ES_BRICK : -ES_BRICK * ES_BRICK;
+    return p;
+}
+
+/* The first planes of x, y and z, in fixed point. A pixel that is not before a
+ * plane comes after it, hence one more; the margin is for the test of fractions. */
+static inline __m128i first_planes(const row_planes *p, __m256i at) {
+    const __m256d whole = _mm256_set1_pd(0x1p52); /* makes doubles of integers */
+    __m256i bits = _mm256_or_si256(_mm256_and_si256(at, p->mask), _mm256_castpd_si256(whole));
+    __m256d way = _mm256_sub_pd(p->offset, _mm256_sub_pd(_mm256_castsi256_pd(bits), whole));
+    __m256d pixels =
+        _mm256_add_pd(_mm256_mul_pd(way, p->inverse), _mm256_set1_pd(ONE_PIXEL + UNSURE));
+    return _mm256_cvtpd_epi32(_mm256_min_pd(pixels, _mm256_set1_pd(FAR * ONE_PIXEL)));
+}
+
+/* What is known of a row before its pixels are looked at. */
+typedef struct row_cuts {
+    __m256i from[2], to[2]; /* pixels before each of 16 voxels, and behind */
+    _Alignas(32) uint32_t y[CROSSINGS], z[CROSSINGS]; /* where they change, then `count`s */
+} row_cuts;
+
+static inline __m256i whole_pixels(__m256i planes, __m256i most) {
+    return _mm256_min_epi32(_mm256_srai_epi32(planes, PIXEL_BITS), most);
+}
+
+static inline __m256i pixels_before(__m256i planes, __m256i most) {
+    return _mm256_max_epi32(whole_pixels(planes, most), _mm256_setzero_si256());
+}
+
+/* False where a plane is too close to a pixel: its fraction below twice the margin. */
+static inline bool cut_at_planes(const row_planes *p, __m256i at, uint32_t count, row_cuts *cuts) {
+    const __m256i most = _mm256_set1_epi32((int)count);
+    const __m128i first = first_planes(p, at);
+    const __m256i first_x = _mm256_broadcastd_epi32(first);
+    const __m256i x0 = _mm256_add_epi32(first_x, p->x[0]);
+    const __m256i x1 = _mm256_add_epi32(first_x, p->x[1]);
+    const __m256i y =
+        _mm256_add_epi32(_mm256_broadcastd_epi32(_mm_shuffle_epi32(first, 0x55)), p->y);
+    const __m256i z =
+        _mm256_add_epi32(_mm256_broadcastd_epi32(_mm_shuffle_epi32(first, 0xaa)), p->z);
+    __m256i above[2] = {x0, x1}, below[2]; /* the planes above and below each voxel */
+    for (int h = 0; h < 2; h++) {
+        below[h] = pixels_before(_mm256_sub_epi32(above[h], p->x_step), most);
+        above[h] = pixels_before(above[h], most);
+    }
+    const __m256i end = _mm256_and_si256(most, p->falls);
+    below[0] = _mm256_blend_epi32(below[0], end, 1); /* the row does not leave the brick */
+    for (int h = 0; h < 2; h++) {
+        cuts->from[h] = _mm256_blendv_epi8(below[h], above[h], p->falls);
+        cuts->to[h] = _mm256_blendv_epi8(above[h], below[h], p->falls);
+    }
+    _mm256_store_si256((__m256i *)cuts->y, whole_pixels(y, most));
+    _mm256_store_si256((__m256i *)cuts->z, whole_pixels(z, most));
+    const int up = 32 - PIXEL_BITS;
+    __m256i least =
+        _mm256_min_epu32(_mm256_min_epu32(_mm256_slli_epi32(x0, up), _mm256_slli_epi32(x1, up)),
+                         _mm256_min_epu32(_mm256_slli_epi32(y, up), _mm256_slli_epi32(z, up)));
+    __m256i sure = _mm256_max_epu32(least, _mm256_set1_epi32((2 * UNSURE) << up));
+    return _mm256_movemask_epi8(_mm256_cmpeq_epi32(sure, least)) == -1;
+}
+
+/* Loads reach this far past the last pixel. */
+enum { LOADED = 16 };
+
+/* Eight voxels of a row: their up to four pixels, and eight times the numbers
+ * of pixels before and behind each. In the order 0 1 4 5 2 3 6 7, in which
+ * halves are interleaved to states in their order. */
+typedef struct row_eight {
+    __m256i pixels, from, to;
+} row_eight;
+
+static inline __m256i interleaving_order(__m256i eight) {
+    return _mm256_permute4x64_epi64(eight, 0xd8);
+}
+
+/* The pixels of four voxels lie within 16 bytes. */
+static inline row_eight load_eight(const uint8_t *pixels, __m256i from, __m256i to) {
+    const __m256i repeated = _mm256_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12, 0,
+                                              0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12);
+    const __m256i four = _mm256_set1_epi32(0x03020100);
+    const uint32_t low = (uint32_t)_mm256_cvtsi256_si32(from);
+    const uint32_t high = (uint32_t)_mm_cvtsi128_si32(_mm256_extracti128_si256(from, 1));
+    __m256i first = _mm256_sub_epi32(from, _mm256_shuffle_epi32(from, 0));
+    __m256i places = _mm256_add_epi8(_mm256_shuffle_epi8(first, repeated), four);
+    __m256i bytes = _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(pixels + low))),
+        _mm_loadu_si128((const __m128i *)(pixels + high)), 1);
+    return (row_eight){interleaving_order(_mm256_shuffle_epi8(bytes, places)),
+                       interleaving_order(_mm256_slli_epi32(from, 3)),
+                       interleaving_order(_mm256_slli_epi32(to, 3))};
+}
+
+/* Sums and eight times the counts of voxels. */
+typedef struct row_sums {
+    __m256i sum, count;
+} row_sums;
+
+/* Of the pixels of each voxel before pixel end / 8. */
+static inline row_sums sum_before(const row_eight *v, __m256i end) {
+    __m256i count = _mm256_sub_epi32(_mm256_min_epu32(v->to, end), _mm256_min_epu32(v->from, end));
+    __m256i above = _mm256_sllv_epi32(_mm256_set1_epi32(-1), count);
+    __m256i pairs =
+        _mm256_maddubs_epi16(_mm256_andnot_si256(above, v->pixels), _mm256_set1_epi8(1));
+    return (row_sums){_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)), count};
+}
+
+/* Adds to the states of eight voxels. */
+static inline void add_sums(uint64_t *voxels, __m256i sum, __m256i count) {
+    __m256i hits = _mm256_slli_epi32(count, COUNT_SHIFT - 32 - 3);
+    __m256i *at = (__m256i *)voxels;
+    _mm256_storeu_si256(at,
+                        _mm256_add_epi64(_mm256_loadu_si256(at), _mm256_unpacklo_epi32(sum, hits)));
+    _mm256_storeu_si256(
+        at + 1, _mm256_add_epi64(_mm256_loadu_si256(at + 1), _mm256_unpackhi_epi32(sum, hits)));
+}
+
+static inline void add_pieces(uint64_t *row, const row_planes *p, const row_cuts *cuts,
+                              const row_eight eights[2], uint32_t count) {
+    const uint32_t *y = cuts->y, *z = cuts->z;
+    const __m256i none = _mm256_setzero_si256();
+    row_sums done[2] = {{none, none}, {none, none}};
+    for (uint32_t to = 0; to < count;) {
+        to = *y < *z ? *y : *z;
+        const __m256i end = _mm256_set1_epi32((int)(8 * to));
+        for (int h = 0; h < 2; h++) {
+            const row_sums now = sum_before(&eights[h], end);
+            add_sums(row + 8 * h, _mm256_sub_epi32(now.sum, done[h].sum),
+                     _mm256_sub_epi32(now.count, done[h].count));
+            done[h] = now;
+        }
+        const bool by_y = *y == to, by_z = *z == to;
+        row += (p->y_step & -(ptrdiff_t)by_y) + (p->z_step & -(ptrdiff_t)by_z);
+        y += by_y;
+        z += by_z;
+    }
+}
+
+/* The pixels of a span, or a copy where loads would reach past `end`. */
+static inline const uint8_t *reachable(const row_span *span, const void *end,
+                                       uint8_t copy[CHUNK + LOADED]) {
+    if ((const char *)span->pixels + span->count + LOADED <= (const char *)end) return span->pixels;
+    return memcpy(copy, span->pixels, span->count);
+}
+
+static inline __attribute__((always_inline)) void insert_rows(uint64_t *voxels, const tile *t,
+                                                              const axis axes[3], uint8_t flip) {
+    const row_planes p = make_planes(t);
+    for (uint32_t s = 0; s < t->count; s++) {
+        const row_span *span = &t->spans[s];
+        const __m256i at = _mm256_loadu_si256((const __m256i *)span->at); /* and what follows */
+        uint8_t copy[CHUNK + LOADED];
+        row_cuts cuts;
+        if (span->count > CHUNK || !cut_at_planes(&p, at, span->count, &cuts)) {
+            for (uint32_t first = 0; first < span->count; first += CHUNK) {
+                const chunk c = make_chunk(t, span, first, 1);
+                mean_bytes(voxels, &c, axes, t->end, flip);
+            }
+            continue;
+        }
+        const uint8_t *pixels = reachable(span, t->end, copy);
+        fetch_ahead(t, span->pixels, CHUNK - 1);
+        row_eight eights[2];
+        for (int h = 0; h < 2; h++) {
+            eights[h] = load_eight(pixels, cuts.from[h], cuts.to[h]);
+            eights[h].pixels = _mm256_xor_si256(eights[h].pixels, _mm256_set1_epi8((char)flip));
+        }
+        uint64_t *row = voxels + (span->at[1] >> FRACTION << 4 | span->at[2] >> FRACTION << 8);
+        add_pieces(row, &p, &cuts, eights, span->count);
+    }
+}

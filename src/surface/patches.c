@@ -1,0 +1,465 @@
+/* A mesh as smooth patches: grid, fit, judgement, and another grid if needed.
+ *
+ * The error of the fit falls with about the 2.3rd power of the size of the
+ * patches (measured on knees), which tells the next size to try from the last. */
+#include <math.h>
+#include <string.h>
+
+#include "patch_fit.h"
+
+enum {
+    FITS = 4,
+    GRIDS = 12,
+    SHIFTS = 3,
+    FIRST_PATCHES = 500,
+    DRAWN_STEPS = 5,
+    THICKNESS_ROUNDS = 4
+};
+static const double ORDER = 2.3, CELL_MAX_MM = 10;
+/* A surface crosses 1.5 edges of a cubic grid per cell's area, over all directions. */
+static const double QUADS_PER_CELL = 1.5;
+static const double SAMPLES_WANTED = 30000;
+
+typedef struct patch_job {
+    const es_mesh *mesh;
+    const es_patch_options *options;
+    es_pool *pool;
+    nearest_tree *tree;
+    es_box3 box;
+    double area;
+    bool closed;
+    /* of the present try */
+    quad_mesh quads;
+    quad_masks masks;
+    uint8_t *seen;
+    bool *use;       /* per quad */
+    uint32_t *point; /* per row of the masks: control point + 1, 0: not used */
+} patch_job;
+
+static void clear_try(patch_job *job) {
+    surface_quads_clear(&job->quads);
+    surface_masks_clear(&job->masks);
+    es_free(job->seen);
+    es_free(job->use);
+    es_free(job->point);
+    job->seen = NULL;
+    job->use = NULL;
+    job->point = NULL;
+}
+
+/* ---- which patches ------------------------------------------------------------------ */
+
+/* Around a vertex inside the quads: drops the used quads that are not of its
+ * widest fan, so that the surface hangs together by edges. */
+static size_t drop_fans(patch_job *job, uint32_t first) {
+    const quad_mesh *q = &job->quads;
+    uint32_t count = q->valence[q->quads[first]], h = first, start = UINT32_MAX;
+    for (uint32_t i = 0; i < count; i++, h = q->twin[quad_previous(h)])
+        if (!job->use[h / 4]) start = h;
+    if (start == UINT32_MAX) return 0;
+    uint32_t widest = 0, run = 0;
+    h = start;
+    for (uint32_t i = 0; i < count; i++, h = q->twin[quad_previous(h)]) {
+        run = job->use[h / 4] ? run + 1 : 0;
+        if (run > widest) widest = run;
+    }
+    size_t dropped = 0;
+    bool kept = false;
+    for (uint32_t i = 0; i < count;) {
+        uint32_t length = 0, at = h;
+        for (; i + length < count && job->use[at / 4]; length++) at = q->twin[quad_previous(at)];
+        bool keep = length == widest && !kept;
+        kept |= keep;
+        for (uint32_t k = 0; k < length; k++, h = q->twin[quad_previous(h)])
+            if (!keep) job->use[h / 4] = false, dropped++;
+        i += length;
+        for (; i < count && !job->use[h / 4] && length == 0; i++, h = q->twin[quad_previous(h)])
+            if (job->use[q->twin[quad_previous(h)] / 4]) {
+                i++, h = q->twin[quad_previous(h)];
+                break;
+            }
+    }
+    return dropped;
+}
+
+static size_t drop_pinches(patch_job *job) {
+    size_t dropped = 0, last;
+    do {
+        last = dropped;
+        for (uint32_t h = 0; h < 4 * job->quads.quad_count; h++)
+            if (job->quads.valence[job->quads.quads[h]]) dropped += drop_fans(job, h);
+    } while (dropped > last);
+    return dropped;
+}
+
+static bool choose_patches(patch_job *job, es_patch_report *report, es_error *err) {
+    job->use = es_alloc(job->quads.quad_count, sizeof *job->use, err);
+    if (!job->use) return false;
+    report->patches = 0;
+    for (uint32_t q = 0; q < job->quads.quad_count; q++)
+        job->use[q] =
+            job->closed || (surface_quad_is_whole(&job->quads, q) && job->seen[q] > FIT_POINTS / 2);
+    report->dropped = job->closed ? 0 : drop_pinches(job);
+    for (uint32_t q = 0; q < job->quads.quad_count; q++) report->patches += job->use[q];
+    if (report->patches > 0) return true;
+    return es_fail(err, ES_GEOMETRY,
+                   "no patch of %.3g mm is covered by the surface; it is too small or too ragged "
+                   "for smooth patches: take a smaller tolerance, or facets",
+                   report->cell_mm);
+}
+
+/* ---- control points ------------------------------------------------------------------- */
+
+/* Numbers the rows that the used patches need, in the order of the rows. */
+static bool number_points(patch_job *job, size_t *count, es_error *err) {
+    uint32_t row[16];
+    job->point = es_alloc_zero(job->masks.rows, sizeof *job->point, err);
+    if (!job->point) return false;
+    for (uint32_t q = 0; q < job->quads.quad_count; q++) {
+        surface_mask_rows(&job->quads, q, row);
+        for (int i = 0; i < 16 && job->use[q]; i++) job->point[row[i]] = 1;
+    }
+    *count = 0;
+    for (size_t r = 0; r < job->masks.rows; r++)
+        if (job->point[r]) job->point[r] = (uint32_t)++ * count;
+    return true;
+}
+
+static bool put_points(const patch_job *job, const double *vertices, double *points,
+                       es_error *err) {
+    double *all = es_alloc(job->masks.rows, 3 * sizeof *all, err);
+    if (!all) return false;
+    surface_masks_apply(&job->masks, vertices, all);
+    for (size_t r = 0; r < job->masks.rows; r++)
+        if (job->point[r])
+            memcpy(points + 3 * (size_t)(job->point[r] - 1), all + 3 * r, 3 * sizeof *all);
+    es_free(all);
+    return true;
+}
+
+static void put_patches(const patch_job *job, es_patches *patches) {
+    uint32_t row[16];
+    for (uint32_t q = 0; q < job->quads.quad_count; q++) {
+        if (!job->use[q]) continue;
+        es_patch *patch = &patches->patches[patches->count++];
+        *patch = (es_patch){.ruled = false};
+        surface_mask_rows(&job->quads, q, row);
+        for (int i = 0; i < 16; i++) patch->point[i] = job->point[row[i]] - 1;
+    }
+}
+
+/* The used patches; with room for a copy behind them and walls. */
+static bool make_sheet(patch_job *job, es_patches *patches, es_error *err) {
+    size_t count = 0, used = 0;
+    if (!number_points(job, &count, err)) return false;
+    for (size_t q = 0; q < job->quads.quad_count; q++) used += job->use[q];
+    patches->points = es_alloc(2 * count, 3 * sizeof(double), err);
+    patches->patches = patches->points ? es_alloc(6 * used, sizeof(es_patch), err) : NULL;
+    if (!patches->patches || !put_points(job, job->quads.vertices, patches->points, err))
+        return false;
+    patches->point_count = count;
+    put_patches(job, patches);
+    return true;
+}
+
+/* ---- the hidden side --------------------------------------------------------------------- */
+
+static es_vec3 vertex_at(const double *vertices, size_t v) {
+    return es_vec3_make(vertices[3 * v], vertices[3 * v + 1], vertices[3 * v + 2]);
+}
+
+static void add_to(double *vertices, size_t v, es_vec3 add) {
+    vertices[3 * v] += add.x;
+    vertices[3 * v + 1] += add.y;
+    vertices[3 * v + 2] += add.z;
+}
+
+/* Of the quads about each vertex, by area. */
+static void find_normals(const quad_mesh *q, double *normals) {
+    memset(normals, 0, 3 * q->vertex_count * sizeof *normals);
+    for (size_t i = 0; i < q->quad_count; i++) {
+        const uint32_t *k = q->quads + 4 * i;
+        es_vec3 across = es_vec3_sub(vertex_at(q->vertices, k[2]), vertex_at(q->vertices, k[0]));
+        es_vec3 other = es_vec3_sub(vertex_at(q->vertices, k[3]), vertex_at(q->vertices, k[1]));
+        for (int c = 0; c < 4; c++) add_to(normals, k[c], es_vec3_cross(across, other));
+    }
+    for (size_t v = 0; v < q->vertex_count; v++) {
+        es_vec3 unit = es_vec3_unit(vertex_at(normals, v));
+        memcpy(normals + 3 * v, (double[]){unit.x, unit.y, unit.z}, 3 * sizeof *normals);
+    }
+}
+
+/* Vertices such that the corners of the patches lie `thickness` behind those of
+ * the front: moving a vertex moves its corner by less where the sheet bends, so
+ * the way is corrected in rounds. `work`: 6 numbers per row of the masks. */
+static void move_behind(const patch_job *job, const double *normals, double *behind, double *work) {
+    const quad_mesh *q = &job->quads;
+    double t = job->options->thickness_mm, *front = work, *back = work + 3 * job->masks.rows;
+    memcpy(behind, q->vertices, 3 * q->vertex_count * sizeof *behind);
+    for (size_t v = 0; v < q->vertex_count; v++)
+        add_to(behind, v, es_vec3_scale(vertex_at(normals, v), -t));
+    surface_masks_apply(&job->masks, q->vertices, front);
+    for (int round = 0; round < THICKNESS_ROUNDS; round++) {
+        surface_masks_apply(&job->masks, behind, back);
+        for (size_t v = 0; v < q->vertex_count; v++) {
+            if (q->valence[v] == 0) continue;
+            es_vec3 n = vertex_at(normals, v);
+            double now = es_vec3_dot(es_vec3_sub(vertex_at(front, v), vertex_at(back, v)), n);
+            double more = fmax(-0.25 * t, fmin(0.25 * t, t - now));
+            add_to(behind, v, es_vec3_scale(n, -more));
+        }
+    }
+}
+
+/* The copy runs the other way round: u and v change places. */
+static void add_back(es_patches *patches, size_t count) {
+    for (size_t p = 0; p < count; p++) {
+        es_patch *back = &patches->patches[patches->count++];
+        *back = (es_patch){.ruled = false};
+        for (int i = 0; i < 16; i++)
+            back->point[i] =
+                patches->patches[p].point[4 * (i % 4) + i / 4] + (uint32_t)patches->point_count;
+    }
+}
+
+static void add_walls(es_patches *patches, size_t count, const es_patch_edges *edges,
+                      es_patch_report *report) {
+    for (size_t side = 0; side < 4 * count; side++) {
+        if (edges->edges[edges->of_side[side]].uses != 1) continue;
+        es_patch *wall = &patches->patches[patches->count++];
+        uint32_t along[4];
+        es_patch_side(&patches->patches[side / 4], (int)(side % 4), along);
+        *wall = (es_patch){.ruled = true};
+        for (int i = 0; i < 4; i++) {
+            wall->point[2 * i] = along[3 - i];
+            wall->point[2 * i + 1] = along[3 - i] + (uint32_t)patches->point_count;
+        }
+        report->walls++;
+    }
+}
+
+/* How often the copy's normal, at three by three places of each patch, looks
+ * the same way as the front's. */
+static size_t count_folded(const es_patches *patches, size_t count) {
+    size_t folded = 0;
+    for (size_t p = 0; p < count; p++) {
+        bool bad = false;
+        for (int i = 0; i < 9; i++) {
+            double u = 0.1 + 0.4 * (i / 3), v = 0.1 + 0.4 * (i % 3), e = 0.02;
+            es_vec3 side[2];
+            for (int s = 0; s < 2; s++) {
+                size_t which = s ? p + count : p;
+                double x = s ? v : u, y = s ? u : v;
+                es_vec3 at = es_patch_point(patches, which, x, y);
+                es_vec3 du = es_vec3_sub(es_patch_point(patches, which, x + e, y), at);
+                es_vec3 dv = es_vec3_sub(es_patch_point(patches, which, x, y + e), at);
+                side[s] = es_vec3_cross(du, dv);
+            }
+            bad |= es_vec3_dot(side[0], side[1]) >= 0;
+        }
+        folded += bad;
+    }
+    return folded;
+}
+
+static bool judge_thickness(const es_patches *patches, size_t count, es_patch_report *report,
+                            es_error *err) {
+    es_patches front = *patches;
+    front.count = count;
+    es_mesh drawn = {0};
+    nearest_tree *tree = NULL;
+    report->thinnest_mm = INFINITY;
+    report->folded = count_folded(patches, count);
+    if (es_patches_mesh(&front, DRAWN_STEPS, &drawn, err) &&
+        (tree = surface_nearest_new(&drawn, false, err)) != NULL)
+        for (size_t p = count; p < 2 * count; p++)
+            report->thinnest_mm =
+                fmin(report->thinnest_mm,
+                     surface_nearest_distance(tree, es_patch_point(patches, p, 0.5, 0.5)));
+    bool ok = tree != NULL;
+    surface_nearest_free(tree);
+    es_mesh_clear(&drawn);
+    return ok;
+}
+
+static bool thicken(patch_job *job, es_patches *patches, es_patch_report *report, es_error *err) {
+    size_t count = patches->count, vertices = job->quads.vertex_count;
+    double *normals = es_alloc(vertices, 6 * sizeof *normals, err);
+    double *work = normals ? es_alloc(job->masks.rows, 6 * sizeof *work, err) : NULL;
+    es_patch_edges edges = {0};
+    bool ok = work && es_patch_edges_find(patches, &edges, err);
+    if (ok) {
+        double *behind = normals + 3 * vertices;
+        find_normals(&job->quads, normals);
+        move_behind(job, normals, behind, work);
+        ok = put_points(job, behind, patches->points + 3 * patches->point_count, err);
+    }
+    if (ok) {
+        add_back(patches, count);
+        add_walls(patches, count, &edges, report);
+        patches->point_count *= 2;
+        ok = judge_thickness(patches, count, report, err);
+    }
+    es_patch_edges_clear(&edges);
+    es_free(normals);
+    es_free(work);
+    return ok;
+}
+
+/* ---- judging ------------------------------------------------------------------------------ */
+
+static bool measure(const patch_job *job, const es_patches *patches, es_patch_report *report,
+                    es_error *err) {
+    es_patches front = *patches;
+    front.count = report->patches;
+    es_mesh drawn = {0};
+    nearest_tree *tree = NULL;
+    double each = job->area / SAMPLES_WANTED;
+    bool ok = es_patches_mesh(&front, DRAWN_STEPS, &drawn, err) &&
+              surface_compare_points(&drawn, job->tree, each, job->pool, &report->to_mesh, err) &&
+              (tree = surface_nearest_new(&drawn, true, err)) != NULL &&
+              surface_compare_points(job->mesh, tree, each, job->pool, &report->from_mesh, err);
+    surface_nearest_free(tree);
+    es_mesh_clear(&drawn);
+    return ok;
+}
+
+/* What decides: of an open mesh the rim does not count, where patches end half a
+ * cell too early or too late. */
+static double worst_p95(const patch_job *job, const es_patch_report *r) {
+    return job->closed ? fmax(r->to_mesh.p95_mm, r->from_mesh.p95_mm) : r->to_mesh.p95_mm;
+}
+
+static long count_euler(const quad_mesh *q) {
+    size_t sides = 4 * q->quad_count, edges = 0;
+    for (uint32_t h = 0; h < sides; h++) edges += q->twin[h] == NO_TWIN || q->twin[h] > h;
+    return (long)q->vertex_count - (long)edges + (long)q->quad_count;
+}
+
+/* ---- one size of patches -------------------------------------------------------------------- */
+
+static bool has_shape(const patch_job *job, long euler) {
+    return job->quads.bad == 0 && job->quads.quad_count > 0 &&
+           (!job->closed || count_euler(&job->quads) == euler);
+}
+
+/* Another place of the grid when the surface is not two-manifold on it, or has
+ * other handles than the mesh: a narrow gap between two folds closes on a coarse
+ * grid. */
+static bool find_grid(patch_job *job, double cell, long euler, es_error *err) {
+    for (int shift = 0; shift < SHIFTS; shift++) {
+        surface_quads_clear(&job->quads);
+        double size = cell * (1 - 0.02 * shift), by = 0.17 * shift;
+        if (!surface_quads_find(job->tree, job->box, size, by, job->closed, &job->quads, err))
+            return false;
+        if (has_shape(job, euler)) return true;
+    }
+    if (job->quads.bad == 0 && job->quads.quad_count > 0 && job->options->cell_mm > 0) return true;
+    return es_fail(
+        err, ES_GEOMETRY,
+        "cells of %.3g mm are too coarse for the shape of the surface (narrow gaps, "
+        "handles, specks); take a smaller tolerance, smooth the surface, or write facets",
+        cell);
+}
+
+static bool try_cell(patch_job *job, double cell, es_patches *patches, es_patch_report *report,
+                     es_error *err) {
+    clear_try(job);
+    report->cell_mm = cell;
+    report->tries++;
+    report->walls = report->folded = 0;
+    if (!find_grid(job, cell, report->mesh_euler, err) ||
+        !surface_masks_find(&job->quads, &job->masks, err))
+        return false;
+    job->seen = es_alloc_zero(job->quads.quad_count, 1, err);
+    patch_fit fit = {job->tree, job->pool, &job->quads, &job->masks, cell, job->seen};
+    report->euler = count_euler(&job->quads);
+    bool ok = job->seen && surface_fit_quads(&fit, err) && choose_patches(job, report, err) &&
+              make_sheet(job, patches, err) && measure(job, patches, report, err);
+    if (ok && !job->closed && job->options->thickness_mm > 0)
+        ok = thicken(job, patches, report, err);
+    report->reached = ok && worst_p95(job, report) <= job->options->tolerance_mm;
+    if (!ok) es_patches_clear(patches);
+    return ok;
+}
+
+/* The largest cells that reach the tolerance, or the best that may be tried. */
+static bool try_cells(patch_job *job, es_patches *patches, es_patch_report *report, es_error *err) {
+    const es_patch_options *o = job->options;
+    double least = sqrt(QUADS_PER_CELL * job->area / (double)o->patches_max);
+    double cell = fmin(CELL_MAX_MM, sqrt(QUADS_PER_CELL * job->area / FIRST_PATCHES));
+    bool found = false;
+    cell = o->cell_mm > 0 ? o->cell_mm : fmax(cell, least);
+    for (int i = 0, fits = 0; i < GRIDS && fits < FITS; i++) {
+        es_patches next = {0};
+        es_patch_report r = {
+            .tries = report->tries, .closed = job->closed, .mesh_euler = report->mesh_euler};
+        es_error why = {0};
+        bool ok = try_cell(job, cell, &next, &r, &why);
+        report->tries = r.tries;
+        fits += ok;
+        if (!ok &&
+            (why.code != ES_GEOMETRY || i == GRIDS - 1 || cell <= 1.001 * least || o->cell_mm > 0))
+            return found || es_fail(err, why.code, "%s", why.message);
+        if (ok && (!found || worst_p95(job, &r) < worst_p95(job, report))) {
+            es_patches_clear(patches);
+            *patches = next;
+            *report = r;
+            found = true;
+        } else {
+            es_patches_clear(&next);
+        }
+        if (found && (report->reached || o->cell_mm > 0 || cell <= 1.001 * least)) break;
+        double ratio = ok ? pow(o->tolerance_mm / worst_p95(job, &r), 1 / ORDER) : 0.9;
+        cell = fmax(least, cell * fmax(0.5, fmin(0.93, 0.97 * ratio)));
+    }
+    return found;
+}
+
+/* ---- the door ---------------------------------------------------------------------------------
+ */
+
+static bool check_options(const es_patch_options *o, es_error *err) {
+    if (!(o->tolerance_mm > 0) || !(o->cell_mm >= 0) || isinf(o->cell_mm))
+        return es_fail(err, ES_USAGE, "tolerance %g mm and cells of %g mm: expected above 0",
+                       o->tolerance_mm, o->cell_mm);
+    if (o->patches_max < 6 || o->patches_max > 100000)
+        return es_fail(err, ES_USAGE, "at most %zu patches: expected 6 to 100000", o->patches_max);
+    if (!(o->thickness_mm >= 0) || isinf(o->thickness_mm))
+        return es_fail(err, ES_USAGE, "thickness %g mm: expected 0 or more", o->thickness_mm);
+    return true;
+}
+
+static bool open_job(patch_job *job, es_patch_report *report, es_error *err) {
+    es_mesh_check check;
+    if (!check_options(job->options, err) || !es_mesh_inspect(job->mesh, &check, err)) return false;
+    if (!(check.area_mm2 > 0))
+        return es_fail(err, ES_GEOMETRY, "the mesh has no surface to put patches on");
+    if (check.bad_edges > 0)
+        return es_fail(err, ES_GEOMETRY,
+                       "the mesh has %zu edges where more than two triangles meet, or two that "
+                       "face opposite ways; it must be repaired first",
+                       check.bad_edges);
+    job->closed = check.boundary_edges == 0;
+    if (job->closed && !(check.volume_mm3 > 0))
+        return es_fail(err, ES_GEOMETRY, "the mesh has its inside out (%g mm3)", check.volume_mm3);
+    report->closed = job->closed;
+    report->mesh_euler = check.euler;
+    job->area = check.area_mm2;
+    job->box = es_mesh_box(job->mesh);
+    job->tree = surface_nearest_new(job->mesh, true, err);
+    return job->tree != NULL;
+}
+
+bool es_surface_patches(const es_mesh *mesh, const es_patch_options *options, es_pool *pool,
+                        es_patches *patches, es_patch_report *report, es_error *err) {
+    patch_job job = {.mesh = mesh, .options = options, .pool = pool};
+    es_patch_report own;
+    if (!report) report = &own;
+    *patches = (es_patches){0};
+    *report = (es_patch_report){0};
+    bool ok = open_job(&job, report, err) && try_cells(&job, patches, report, err);
+    clear_try(&job);
+    surface_nearest_free(job.tree);
+    return ok;
+}

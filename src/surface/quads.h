@@ -1,0 +1,52 @@
+/* A coarse mesh of quadrilaterals about a fine one of triangles, and the patches
+ * that it stands for; shared inside the room. */
+#ifndef ECHOSOLID_SURFACE_QUADS_H
+#define ECHOSOLID_SURFACE_QUADS_H
+
+#include "nearest.h"
+#include "topology.h"
+
+/* Half-edge h = 4 q + k runs from corner k of quad q to the next one;
+ * counter-clockwise seen from outside. */
+typedef struct quad_mesh {
+    double *vertices; /* 3 per vertex, mm */
+    size_t vertex_count;
+    uint32_t *quads; /* 4 vertices per quad */
+    size_t quad_count;
+    uint32_t *twin;    /* per half-edge; NO_TWIN on the rim */
+    uint32_t *valence; /* per vertex, when quads go all round it; 0 on the rim */
+    size_t bad;        /* edges and vertices that are not those of a two-manifold */
+} quad_mesh;
+
+static inline uint32_t quad_next(uint32_t h) { return (h & ~3u) | ((h + 1) & 3u); }
+static inline uint32_t quad_previous(uint32_t h) { return (h & ~3u) | ((h + 3) & 3u); }
+
+/* One quad per edge of a cubic grid that the surface crosses, one vertex per
+ * sheet of it in each cell. The grid starts `shift` cells (0..1) beside the
+ * surface's box. A tree of an open mesh gives quads up to about a cell beyond
+ * its rim. `quads` is overwritten; its `bad` says whether the cells were too
+ * coarse for the surface. ES_MEMORY for cells too small. */
+bool surface_quads_find(const nearest_tree *tree, es_box3 box, double cell_mm, double shift,
+                        bool closed, quad_mesh *quads, es_error *err);
+void surface_quads_clear(quad_mesh *quads);
+
+/* The control points of the patches as sums over the quads' vertices (Loop and
+ * Schaefer, "Approximating Catmull-Clark subdivision surfaces with bicubic
+ * patches", 2008). Row v: the corner at vertex v; row vertex_count + h: the point
+ * next to the start of half-edge h; row vertex_count + 4 quad_count + h: the
+ * point inside of quad h / 4 at that corner. Rows that touch the rim are empty. */
+typedef struct quad_masks {
+    uint32_t *start; /* rows + 1 */
+    uint32_t *vertex;
+    double *weight;
+    size_t rows;
+} quad_masks;
+bool surface_masks_find(const quad_mesh *quads, quad_masks *masks, es_error *err);
+void surface_masks_clear(quad_masks *masks);
+void surface_masks_apply(const quad_masks *masks, const double *vertices, double *points);
+/* The rows of the 16 control points of a quad, as in es_patch. */
+void surface_mask_rows(const quad_mesh *quads, uint32_t quad, uint32_t row[16]);
+/* No vertex of it lies on the rim. */
+bool surface_quad_is_whole(const quad_mesh *quads, uint32_t quad);
+
+#endif
