@@ -468,8 +468,8 @@ class Cli(unittest.TestCase):
                      status=2, says="unit=m")
         lines = self.path("scan.csv").read_text().splitlines()
         self.path("short.csv").write_text("\n".join(lines[:-6]))
-        self.refused("convert", "scan.igs.mha", "s.igs.mha", "--poses", "short.csv",
-                     says=("120 frames", "117 poses"), leaves_no="s.igs.mha")
+        self.refused("convert", "scan.igs.mha", "short.igs.mha", "--poses", "short.csv",
+                     says=("120 frames", "117 poses"), leaves_no="short.igs.mha")
         for command in ("info", "convert", "reconstruct", "model", "spacing", "doctor"):
             arguments = [command, "scan.igs.mha"] + (["z.igs.mha"] if command == "convert" else [])
             arguments += ["-o", "z.stl"] if command == "model" else []
