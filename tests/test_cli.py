@@ -61,6 +61,10 @@ class Cli(unittest.TestCase):
         run("simulate", "--scene", "knee", "--frames", "120", "--image-size", "256,256", "--seed", 3,
             "--threads", 2, "--truth-spacing", "1.5mm", "-o", "scan.igs.mha", "-q", cwd=cls.folder)
         write_calibration_inputs(cls.folder)
+        for name, more in (("floor", []), ("flat", ["--hold", "tilt"])):
+            run("simulate", "--scene", "floor", *more, "--frames", "240", "--image-size", "256,512",
+                "--pose-noise", "0.2mm", "--threads", 2, "--truth-spacing", "4mm", "-o",
+                f"{name}.igs.mha", "-q", cwd=cls.folder)
         for name, seed in (("wires", 1), ("check", 2)):
             run("simulate", "--scene", "nwire", "--frames", "60", "--lag", "60ms", "--pose-noise",
                 "0.1mm", "--seed", seed, "-o", f"{name}.igs.mha", "-q", cwd=cls.folder)
@@ -103,6 +107,81 @@ class Cli(unittest.TestCase):
                          "Probe", "--reference", "Tracker", "--config", self.folder / "phantom.xml")
         self.assertAlmostEqual(found["lag_s"], 0.12, delta=0.01)
         run("calibrate lag", self.folder / "stylus-swing.igs.mha", status=1)
+
+    def test_a_floor_gives_the_image_to_probe(self):
+        floor, config = self.folder / "floor.igs.mha", self.folder / "floor.xml"
+        truth = re.search(r'From="Image" To="Probe" Matrix="([^"]*)"', config.read_text()).group(1)
+        truth = [float(n) for n in truth.split()]
+
+        def miss(matrix):  # at 50 mm depth under the middle of the face, pixels of 0.1973 mm
+            at = (127.5, 4 + 50 / 0.1973, 0, 1)
+            return math.dist(*[[sum(m[4 * r + c] * at[c] for c in range(4)) for r in range(3)]
+                               for m in (matrix, truth)])
+
+        found = run_json("calibrate wall", floor, "--tool", "Probe", "--reference", "Reference")
+        self.assertLess(miss(found["image_to_probe"]), 2 * found["target_ci95_mm"])
+        self.assertLess(abs(found["lag_s"]), max(0.02, 2 * found["lag_ci95_s"]))
+        self.assertEqual(len(found["observability"]), 12)
+        given = run_json("calibrate wall", floor, "--lag", "0", "--spacing-mm", "0.1973,0.1973",
+                         "--temperature", "20", "--face", "4", "--config", config, "-o",
+                         self.folder / "walled.xml")
+        self.assertLess(miss(given["image_to_probe"]), 1.2)
+        self.assertEqual(given["lag_s"], 0)
+        # 1540 / 1482.38 m/s (Marczak at 20 C)
+        self.assertAlmostEqual(given["spacing_tissue_mm"][1] / given["spacing_mm"][1], 1.03887,
+                               places=4)
+        face = [sum(m[4 * r + c] * (127.5, 4, 0, 1)[c] for c in range(4)) for r in range(3)
+                for m in (given["image_to_probe"], given["image_to_probe_tissue"])]
+        for bath, tissue in zip(face[::2], face[1::2]):
+            self.assertAlmostEqual(bath, tissue, places=6)  # the face stays where it is
+        self.assertIn('From="Image" To="Probe"', (self.folder / "walled.xml").read_text())
+        one = run_json("calibrate wall", floor, "--isotropic", "--lag", "free", "--speed", "1500")
+        self.assertEqual(one["spacing_mm"][0], one["spacing_mm"][1])
+        self.assertEqual(len(one["observability"]), 11)
+
+    def test_a_floor_without_tilt_is_refused_and_not_written(self):
+        flat = self.folder / "flat.igs.mha"
+        said = self.refused("calibrate wall", flat, "-o", "flat-walled.xml", says="tilt the probe",
+                            leaves_no="flat-walled.xml")
+        self.assertIn("does not determine", said)
+        forced = run_json("calibrate wall", flat, "--force")
+        self.assertGreater(forced["target_ci95_mm"], 2)
+        self.assertTrue(forced["missing_motions"])
+        self.assertFalse(all(p["determined"] for p in forced["observability"]))
+        floor = self.folder / "floor.igs.mha"
+        for wrong in (["--lag", "soon"], ["--lag", "11"], ["--temperature", "20", "--speed", "1500"],
+                      ["--isotropic", "--spacing-mm", "0.1,0.2"]):
+            self.refused("calibrate wall", floor, *wrong, status=2)
+        self.refused("calibrate wall", self.folder / "stylus-swing.igs.mha", "--tool", "Stylus",
+                     says="no pictures")
+        self.refused("simulate", "--scene", "floor", "--hold", "rock,breath", "-o", "x.igs.mha",
+                     status=2, leaves_no="x.igs.mha")
+        self.refused("simulate", "--scene", "knee", "--hold", "rock", "-o", "x.igs.mha", status=2,
+                     leaves_no="x.igs.mha")
+
+    def test_a_recording_says_which_calibrations_it_permits(self):
+        def verdicts(*arguments):
+            found = run_json("calibrate", *arguments)
+            return {v["method"]: v for v in found["methods"]}, found
+
+        floor, _ = verdicts(self.folder / "floor.igs.mha")
+        self.assertTrue(floor["wall"]["possible"])
+        flat, _ = verdicts(self.folder / "flat.igs.mha")
+        self.assertIn("tilt the probe", flat["wall"]["missing"])
+        tank, about = verdicts(self.folder / "tank.igs.mha", "--tool", "Probe", "--reference",
+                               "Tracker")
+        self.assertTrue(tank["lag"]["possible"])
+        self.assertFalse(tank["wall"]["possible"])
+        self.assertEqual(about["transform"], "ProbeToTracker")
+        swing, about = verdicts(self.folder / "stylus-swing.igs.mha", "--config",
+                                self.folder / "phantom.xml")
+        self.assertTrue(swing["pivot"]["possible"])
+        self.assertTrue(swing["landmarks"]["possible"])
+        self.assertIn("no pictures", swing["wall"]["missing"])
+        self.assertEqual(about["transform"], "")
+        knee = run("calibrate", self.folder / "knee.igs.mha").stdout
+        self.assertIn("water tank", knee)
+        self.refused("calibrate", "absent.igs.mha", says="absent.igs.mha")
 
     def test_a_swung_stylus_shows_its_tip(self):
         found = run_json("calibrate pivot", self.folder / "stylus-swing.igs.mha", "--tool",
@@ -542,8 +621,8 @@ class Cli(unittest.TestCase):
                      status=2, says="unit=m")
         lines = self.path("scan.csv").read_text().splitlines()
         self.path("short.csv").write_text("\n".join(lines[:-6]))
-        self.refused("convert", "scan.igs.mha", "s.igs.mha", "--poses", "short.csv",
-                     says=("120 frames", "117 poses"), leaves_no="s.igs.mha")
+        self.refused("convert", "scan.igs.mha", "short.igs.mha", "--poses", "short.csv",
+                     says=("120 frames", "117 poses"), leaves_no="short.igs.mha")
         for command in ("info", "convert", "reconstruct", "model", "spacing", "doctor"):
             arguments = [command, "scan.igs.mha"] + (["z.igs.mha"] if command == "convert" else [])
             arguments += ["-o", "z.stl"] if command == "model" else []

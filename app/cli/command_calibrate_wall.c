@@ -131,8 +131,8 @@ static void find_tissue(const wall_options *o, wall_run *w) {
     w->tissue = es_mat4_multiply(r->image_to_probe, deeper);
     w->tissue_mm[0] = r->spacing_mm[0];
     w->tissue_mm[1] = r->spacing_mm[1] * stretch;
-    double across = 0.5 * (w->tissue_mm[0] + w->tissue_mm[1]) /
-                    es_vec3_length(es_mat4_column(w->tissue, 2));
+    double across =
+        0.5 * (w->tissue_mm[0] + w->tissue_mm[1]) / es_vec3_length(es_mat4_column(w->tissue, 2));
     for (int row = 0; row < 3; row++) w->tissue.m[4 * row + 2] *= across;
 }
 
@@ -152,7 +152,8 @@ static bool solve(const wall_options *o, es_wall_options *how, wall_run *w, es_e
     size_t unseen = 0, unfit = 0;
     if (!choose_lag(o, how, w, err)) return false;
     es_pose_track *track = es_pose_list_track(&w->in.poses, err);
-    bool ok = track && es_wall_lines(&w->list, &w->lines, &w->line_count, &w->rejects, &unseen, err);
+    bool ok =
+        track && es_wall_lines(&w->list, &w->lines, &w->line_count, &w->rejects, &unseen, err);
     ok = ok && es_wall_solve(w->lines, w->line_count, track, how, &w->result, w->rejects + unseen,
                              &unfit, err);
     if (!ok && track && w->list.found < w->list.count / 2)
@@ -193,9 +194,9 @@ static json_t *json_observability(const es_wall_result *r) {
     json_t *array = json_array();
     for (int k = 0; k < r->parameter_count; k++) {
         const es_wall_parameter *p = &r->parameters[k];
-        json_array_append_new(
-            array, json_pack("{s:s, s:s, s:o, s:b}", "parameter", p->name, "unit", p->unit, "ci95",
-                             app_json_number(p->ci95), "determined", p->determined));
+        json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:b}", "parameter", p->name, "unit",
+                                               p->unit, "ci95", app_json_number(p->ci95),
+                                               "determined", p->determined));
     }
     return array;
 }
@@ -279,9 +280,9 @@ static int run(const void *options, const char *const *files, int count) {
     wall_run w = {.reject_count = 0};
     es_wall_options how;
     es_error err = {0};
-    bool ok = parse_options(o, &how, &w.speed_m_s, &err) &&
-              calibrate_open(&o->common, files[count - 1], o->config, o->tool, o->reference, &w.in,
-                             &err);
+    bool ok =
+        parse_options(o, &how, &w.speed_m_s, &err) &&
+        calibrate_open(&o->common, files[count - 1], o->config, o->tool, o->reference, &w.in, &err);
     es_source *source = ok ? es_sequence_open(files[0], &err) : NULL;
     ok = source && es_line_list_read(source, app_progress(&o->common), &w.list, &err) &&
          solve(o, &how, &w, &err) && write(o, &w, &err);

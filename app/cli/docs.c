@@ -204,7 +204,7 @@ void docs_completion(FILE *out) {
     for (const command *const *c = commands; *c; c++)
         if (!strchr((*c)->name, ' ')) fprintf(out, "%s ", (*c)->name);
     fprintf(out,
-            "calibrate\"\n"
+            "\"\n"
             "    elif [ \"$COMP_CWORD\" -eq 2 ] && [ \"${COMP_WORDS[1]}\" = calibrate ]; then\n"
             "        options=\"");
     for (const command *const *c = commands; *c; c++)

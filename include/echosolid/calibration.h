@@ -26,6 +26,14 @@ typedef struct es_pose_list {
 bool es_pose_list_read(es_source *source, const es_plus *plus, const char *transform,
                        es_pose_list *list, es_error *err);
 void es_pose_list_clear(es_pose_list *list);
+/* The tracked tools that the first frames name. Rewinds the source. */
+enum { ES_TOOLS_MAX = 32 };
+typedef struct es_tool_list {
+    char names[ES_TOOLS_MAX][ES_NAME_SIZE];
+    int count;
+    bool reference; /* a Reference is tracked as well */
+} es_tool_list;
+bool es_tool_list_read(es_source *source, es_tool_list *tools, es_error *err);
 /* The transform's name from what the first frames carry: `tool` or, when it is
  * NULL, Stylus or the only tool; to `reference` or, when NULL, Reference if
  * there is one, else Tracker. ES_USAGE with the tools when several are there.
@@ -73,7 +81,45 @@ typedef struct es_image_signal {
  * pictures that show a line. */
 bool es_line_signal_read(es_source *source, const es_progress *progress, es_image_signal *signal,
                          es_error *err);
+/* The same from a list that was read; any number of lines will do. */
+bool es_line_signal_make(const es_line_list *list, es_image_signal *signal, es_error *err);
 void es_image_signal_clear(es_image_signal *signal);
+
+/* ---- what can be calibrated ------------------------------------------------------------ */
+
+/* What a method says to a recording. */
+typedef struct es_method_verdict {
+    const char *method;             /* "wall": as in calibrate wall; static text */
+    bool possible;                  /* it was tried, or all that it needs is there */
+    char found[300];                /* what it gave or would give */
+    char missing[sizeof(es_error)]; /* not possible: why, and what to do */
+} es_method_verdict;
+enum { ES_METHODS_MAX = ES_TOOLS_MAX + 8 };
+
+typedef struct es_calibration_survey {
+    size_t pictures, with_line, looked_at, with_dots; /* dots: in a few pictures */
+    size_t poses, placed;
+    es_tool_list tools;
+    char transform[2 * ES_NAME_SIZE]; /* of the probe; "": no tool of that name */
+    bool timed;
+    double moved_mm[3];      /* the probe's way along its main axes, standard deviations */
+    double turned_rad[3];    /* and its turns about theirs */
+    size_t landmarks, wires; /* of the configuration */
+    es_method_verdict methods[ES_METHODS_MAX];
+    int method_count;
+} es_calibration_survey;
+
+typedef struct es_survey_request {
+    es_source *pictures, *poses;  /* may be the same; pictures may be without */
+    const es_plus *plus;          /* may be NULL */
+    const char *tool, *reference; /* of the probe; NULL: Probe; Reference, else Tracker */
+    const es_progress *progress;
+} es_survey_request;
+/* Which calibrations a recording permits, by trying them where that is quick:
+ * pivot for every tool but the probe, lag and wall from the line, and by their
+ * needs N-wire and landmarks. Fails only when the recording cannot be read. */
+bool es_calibration_survey_read(const es_survey_request *request, es_calibration_survey *survey,
+                                es_error *err);
 
 /* ---- N-wire phantom -------------------------------------------------------------- */
 

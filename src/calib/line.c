@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { PER_COLUMN = 2, HALF = 5, DRAWS = 400 };
+enum { PER_COLUMN = 2, HALF = 8, DRAWS = 400 };
 static const double NEAR_PX = 3, STEEPEST = 1.8; /* 61 degrees */
 
 /* Echoes by column: the brightest local maxima, at their centroid. */
@@ -31,12 +31,18 @@ static float at(const es_image *grey, uint32_t u, long v) {
     return ((const float *)grey->data)[(size_t)v * grey->width + u];
 }
 
-/* The intensity-weighted middle of the rows about a maximum. */
+/* The middle of a maximum's top. Scanners show logarithms, in which the tail
+ * of an echo (roughness, ringing) looks nearly as bright as its front and pulls
+ * a centroid deeper, the more the steeper the echo's flanks: rows under three
+ * quarters of the peak do not count. */
 static float centroid(const es_image *grey, uint32_t u, long v) {
-    double sum = 0, moment = 0;
-    for (long k = v - HALF; k <= v + HALF; k++) {
-        if (k < 0 || k >= (long)grey->height) continue;
-        double w = at(grey, u, k);
+    double floor = 0.75 * at(grey, u, v), sum = 0, moment = 0;
+    long first = v, last = v;
+    while (first > 0 && v - first < HALF && at(grey, u, first - 1) > floor) first--;
+    while (last + 1 < (long)grey->height && last - v < HALF && at(grey, u, last + 1) > floor)
+        last++;
+    for (long k = first; k <= last; k++) {
+        double w = at(grey, u, k) - floor;
         sum += w;
         moment += w * (double)k;
     }

@@ -214,10 +214,11 @@ static bool try_starts(wall_fit *fit, const wall_state *starts, size_t count, do
     }
     fit->base = best;
     return isfinite(score[0]) ||
-           es_fail(err, ES_GEOMETRY,
-                   "the fit shrinks the picture to nothing: the probe's height over the floor hardly "
-                   "changes. Record again and also %s; and %s",
-                   es_wall_motion_text(ES_WALL_RAISE), es_wall_motion_text(ES_WALL_SLIDE));
+           es_fail(
+               err, ES_GEOMETRY,
+               "the fit shrinks the picture to nothing: the probe's height over the floor hardly "
+               "changes. Record again and also %s; and %s",
+               es_wall_motion_text(ES_WALL_RAISE), es_wall_motion_text(ES_WALL_SLIDE));
 }
 
 /* A lag can be found only where poses stand on both sides of most lines. */
@@ -250,7 +251,8 @@ static bool check_lines(const wall_fit *fit, es_error *err) {
     return !fit->options->lag_free || check_track(fit, err);
 }
 
-/* ---- the result ---------------------------------------------------------------------------------- */
+/* ---- the result
+ * ---------------------------------------------------------------------------------- */
 
 /* The floor's normal points to the side of the probe. */
 static void face_probe(wall_state *s, const wall_fit *fit) {
@@ -360,8 +362,7 @@ bool es_wall_solve(const es_wall_line *lines, size_t count, const es_pose_track 
     if (!check_lines(&fit, err)) return false;
     fit.weights = es_alloc_zero(count, sizeof *fit.weights, err);
     double *misses = es_alloc(count, sizeof *misses, err);
-    bool ok =
-        fit.weights && misses && solve(&fit, misses, result, rejects, reject_count, err);
+    bool ok = fit.weights && misses && solve(&fit, misses, result, rejects, reject_count, err);
     es_free(misses);
     es_free(fit.weights);
     return ok;

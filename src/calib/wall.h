@@ -32,8 +32,8 @@ typedef struct wall_fit {
     const es_pose_track *poses;
     const es_wall_options *options;
     wall_state base;
-    double *weights;  /* of each line, factors of its residuals; 0: not used */
-    size_t stride;    /* every n-th line, for quick looks */
+    double *weights; /* of each line, factors of its residuals; 0: not used */
+    size_t stride;   /* every n-th line, for quick looks */
 } wall_fit;
 
 bool wall_spacing_given(const es_wall_options *options);

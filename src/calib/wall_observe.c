@@ -23,7 +23,8 @@ static const double DEGREE = 0.017453292519943295;
 
 /* What is believed without any recording, one standard deviation. */
 static const double PRIOR[N] = {1, 1, 1, 300, 300, 300, 1, 1, 1000, 1, 1, 1};
-static const double STEP[N] = {1e-5, 1e-5, 1e-5, 1e-3, 1e-3, 1e-3, 1e-5, 1e-5, 1e-3, 1e-5, 1e-5, 1e-3};
+static const double STEP[N] = {1e-5, 1e-5, 1e-5, 1e-3, 1e-3, 1e-3,
+                               1e-5, 1e-5, 1e-3, 1e-5, 1e-5, 1e-3};
 
 const char *es_wall_motion_text(es_wall_motion motion) {
     static const char *const texts[ES_WALL_MOTIONS] = {
@@ -180,7 +181,8 @@ static double find_covariance(const view *v, double *covariance) {
     for (int r = 0; r < n; r++)
         for (int c = 0; c < n; c++) {
             covariance[r * n + c] = 0;
-            for (int k = 0; k < n; k++) covariance[r * n + c] += half[r * n + k] * inverse[k * n + c];
+            for (int k = 0; k < n; k++)
+                covariance[r * n + c] += half[r * n + k] * inverse[k * n + c];
         }
     return condition;
 }
@@ -224,7 +226,8 @@ static double target_ci95(const view *v, const double *covariance) {
     return 1.96 * sqrt(sum / (double)n);
 }
 
-/* ---- motions that were not made ------------------------------------------------------------------ */
+/* ---- motions that were not made
+ * ------------------------------------------------------------------ */
 
 /* A turn about the axis through a place, in the image's own axes. */
 static es_mat4 turn_at(es_vec3 place, es_vec3 axis, double angle) {
@@ -236,13 +239,13 @@ static es_mat4 turn_at(es_vec3 place, es_vec3 axis, double angle) {
 /* The pose after a part (-1 .. 1) of the motion, about `middle` (probe). */
 static es_mat4 act(const wall_state *s, es_mat4 pose, es_vec3 middle, es_wall_motion motion,
                    double part) {
-    es_vec3 n = s->normal, side = es_vec3_unit(es_vec3_cross(n, es_mat4_vector(pose, es_vec3_make(
-                                                                    s->turn.m[2], s->turn.m[6],
-                                                                    s->turn.m[10]))));
-    es_vec3 move = motion == ES_WALL_RAISE ? es_vec3_scale(n, 15 * (1 + part))
-                                           : es_vec3_add(es_vec3_scale(side, 30 * part),
-                                                         es_vec3_scale(es_vec3_cross(n, side),
-                                                                       30 * fabs(part)));
+    es_vec3 n = s->normal,
+            side = es_vec3_unit(es_vec3_cross(
+                n, es_mat4_vector(pose, es_vec3_make(s->turn.m[2], s->turn.m[6], s->turn.m[10]))));
+    es_vec3 move = motion == ES_WALL_RAISE
+                       ? es_vec3_scale(n, 15 * (1 + part))
+                       : es_vec3_add(es_vec3_scale(side, 30 * part),
+                                     es_vec3_scale(es_vec3_cross(n, side), 30 * fabs(part)));
     if (motion == ES_WALL_RAISE || motion == ES_WALL_SLIDE)
         return es_mat4_multiply(es_mat4_translation(move.x, move.y, move.z), pose);
     int column = motion == ES_WALL_ROCK ? 2 : motion == ES_WALL_TILT ? 0 : 1;
@@ -270,9 +273,9 @@ static void add_acted(view *v, size_t i, es_wall_motion motion, double weight) {
     const es_wall_line *line = &fit->lines[i];
     es_mat4 pose, image = wall_image_to_probe(s);
     if (!wall_pose(fit, line, s->lag, &pose)) return;
-    es_vec3 middle = es_mat4_point(image, es_vec3_make(0.5 * (line->ends[0][0] + line->ends[1][0]),
-                                                       0.5 * (line->ends[0][1] + line->ends[1][1]),
-                                                       0));
+    es_vec3 middle =
+        es_mat4_point(image, es_vec3_make(0.5 * (line->ends[0][0] + line->ends[1][0]),
+                                          0.5 * (line->ends[0][1] + line->ends[1][1]), 0));
     for (double part = -1; part <= 1; part += 0.5) {
         es_mat4 moved = act(s, pose, middle, motion, part);
         double ends[2][2], j[N];
@@ -332,7 +335,8 @@ static void find_turns(const wall_fit *fit, double deviations[3]) {
         for (int k = 0; k < 3; k++) sum[k] += v[k];
         add_outer(square, v, 3, 1);
     }
-    for (int k = 0; k < 9; k++) square[k] = square[k] / count - sum[k / 3] * sum[k % 3] / count / count;
+    for (int k = 0; k < 9; k++)
+        square[k] = square[k] / count - sum[k / 3] * sum[k % 3] / count / count;
     es_eigen_symmetric(square, 3, values, vectors);
     for (int k = 0; k < 3; k++) deviations[k] = sqrt(fmax(values[k], 0));
 }
@@ -369,7 +373,8 @@ static void find_missing(const view *v, es_wall_result *r) {
     }
 }
 
-/* ---- the report ----------------------------------------------------------------------------------- */
+/* ---- the report
+ * ----------------------------------------------------------------------------------- */
 
 static void name_parameters(const view *v, const double *covariance, es_wall_result *r) {
     static const struct {
@@ -391,8 +396,8 @@ static void name_parameters(const view *v, const double *covariance, es_wall_res
     for (int k = 0; k < v->n; k++) {
         int word = wall_kind(v->fit->options, k);
         double ci = 1.96 * sqrt(covariance[k * v->n + k]);
-        r->parameters[k] = (es_wall_parameter){words[word].name, words[word].unit, ci,
-                                               ci <= words[word].limit};
+        r->parameters[k] =
+            (es_wall_parameter){words[word].name, words[word].unit, ci, ci <= words[word].limit};
     }
     if (v->fit->options->isotropic && v->n > WALL_SCALE_U)
         r->parameters[WALL_SCALE_U].name = "scale";
@@ -410,7 +415,8 @@ static bool widen_lag(const view *v, es_wall_result *r, es_error *err) {
     size_t count = v->fit->count - 1;
     double *gaps = es_alloc(count, sizeof *gaps, err);
     if (!gaps) return false;
-    for (size_t i = 0; i < count; i++) gaps[i] = v->fit->lines[i + 1].time_s - v->fit->lines[i].time_s;
+    for (size_t i = 0; i < count; i++)
+        gaps[i] = v->fit->lines[i + 1].time_s - v->fit->lines[i].time_s;
     double period = calib_median(gaps, count);
     r->lag_ci95_s = hypot(r->parameters[v->n - 1].ci95, lag_pull_s(v, period));
     r->parameters[v->n - 1].ci95 = r->lag_ci95_s;
@@ -441,9 +447,8 @@ static void widen(range *r, double value) {
 static void find_ranges(const wall_fit *fit, es_wall_result *r) {
     range rock = {INFINITY, -INFINITY}, tilt = rock, raise = rock, slide[2] = {rock, rock};
     const wall_state *s = &fit->base;
-    es_vec3 n = s->normal, a = es_vec3_unit(es_vec3_cross(n, fabs(n.x) < 0.6
-                                                                 ? es_vec3_make(1, 0, 0)
-                                                                 : es_vec3_make(0, 1, 0)));
+    es_vec3 n = s->normal, a = es_vec3_unit(es_vec3_cross(
+                               n, fabs(n.x) < 0.6 ? es_vec3_make(1, 0, 0) : es_vec3_make(0, 1, 0)));
     for (size_t i = 0; i < fit->count; i++) {
         es_mat4 pose;
         if (!wall_pose(fit, &fit->lines[i], s->lag, &pose)) continue;

@@ -126,8 +126,7 @@ bool es_wall_lines(const es_line_list *list, es_wall_line **lines, size_t *count
         if (seen->line.found)
             (*lines)[(*count)++] = line_of(seen);
         else
-            (*rejects)[(*reject_count)++] =
-                (es_wall_reject){seen->index, "line", seen->line.why};
+            (*rejects)[(*reject_count)++] = (es_wall_reject){seen->index, "line", seen->line.why};
     }
     return true;
 }

@@ -6,7 +6,8 @@
 
 enum { LEAST = 30 };
 
-static bool take_heights(const es_line_list *list, es_image_signal *s, es_error *err) {
+bool es_line_signal_make(const es_line_list *list, es_image_signal *s, es_error *err) {
+    memset(s, 0, sizeof *s);
     double middle = 0.5 * (double)list->width;
     s->times_s = es_alloc(list->count, sizeof *s->times_s, err);
     s->values = es_alloc(list->count, sizeof *s->values, err);
@@ -30,7 +31,7 @@ bool es_line_signal_read(es_source *source, const es_progress *progress, es_imag
     es_line_list list;
     memset(signal, 0, sizeof *signal);
     if (!es_line_list_read(source, progress, &list, err)) return false;
-    bool ok = take_heights(&list, signal, err);
+    bool ok = es_line_signal_make(&list, signal, err);
     if (ok && signal->found < LEAST)
         ok = es_fail(err, ES_GEOMETRY,
                      "%zu of %zu pictures show a line (%s): record the flat bottom of a water "

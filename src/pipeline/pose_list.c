@@ -62,33 +62,31 @@ static bool is_base(const char *name) {
     return false;
 }
 
-enum { TOOLS = 32 };
-typedef struct tools {
-    char names[TOOLS][ES_NAME_SIZE];
-    int count;
-    bool reference;
-} tools;
-
-static void see(tools *t, const es_frame *frame) {
+static void see(es_tool_list *t, const es_frame *frame) {
     char from[ES_NAME_SIZE], to[ES_NAME_SIZE];
     for (size_t i = 0; i < frame->transform_count; i++) {
         if (!es_transform_name_split(frame->transforms[i].name, from, to, NULL)) continue;
         if (strcmp(from, "Reference") == 0 || strcmp(to, "Reference") == 0) t->reference = true;
         int k = 0;
         while (k < t->count && strcmp(t->names[k], from) != 0) k++;
-        if (k == t->count && k < TOOLS && !is_base(from)) strcpy(t->names[t->count++], from);
+        if (k == t->count && k < ES_TOOLS_MAX && !is_base(from)) strcpy(t->names[t->count++], from);
     }
+}
+
+bool es_tool_list_read(es_source *source, es_tool_list *tools, es_error *err) {
+    es_frame frame = {0};
+    bool end = false, ok = true;
+    memset(tools, 0, sizeof *tools);
+    for (int i = 0; i < 20 && ok && !end; i++)
+        if ((ok = es_source_next(source, &frame, 0, &end, err)) && !end) see(tools, &frame);
+    es_frame_clear(&frame);
+    return ok && es_source_rewind(source, err);
 }
 
 bool es_pose_list_choose(es_source *source, const char *tool, const char *reference,
                          char transform[2 * ES_NAME_SIZE], es_error *err) {
-    tools t = {.count = 0};
-    es_frame frame = {0};
-    bool end = false, ok = true;
-    for (int i = 0; i < 20 && ok && !end; i++)
-        if ((ok = es_source_next(source, &frame, 0, &end, err)) && !end) see(&t, &frame);
-    es_frame_clear(&frame);
-    if (!ok || !es_source_rewind(source, err)) return false;
+    es_tool_list t;
+    if (!es_tool_list_read(source, &t, err)) return false;
     for (int k = 0; k < t.count && !tool; k++)
         if (strcmp(t.names[k], "Stylus") == 0 || t.count == 1) tool = t.names[k];
     if (!tool) {

@@ -100,8 +100,8 @@ static const scene_model models[] = {
 enum { MODELS = sizeof models / sizeof *models };
 
 const char *const *es_scene_names(void) {
-    static const char *const names[MODELS + 1] = {"sphere", "box",  "cylinder",
-                                                  "torus",  "knee", "abdomen", "floor"};
+    static const char *const names[MODELS + 1] = {"sphere", "box",     "cylinder", "torus",
+                                                  "knee",   "abdomen", "floor"};
     return names;
 }
 

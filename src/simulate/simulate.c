@@ -51,8 +51,7 @@ bool es_simulation_preset(const char *scene, es_simulation *simulation, es_error
     simulation->scene = model->name;
     simulation->frames = model->hand.frames;
     if (model->water)
-        simulation->probe =
-            (es_probe){.width_mm = 50, .depth_mm = 100, .image_size = {512, 512}};
+        simulation->probe = (es_probe){.width_mm = 50, .depth_mm = 100, .image_size = {512, 512}};
     if (!model->bone)
         simulation->probe = (es_probe){.curved = true,
                                        .radius_mm = 60,
