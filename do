@@ -114,7 +114,7 @@ run_ctest() { # folder, ctest options...
     folder=$1
     shift
     log=$(mktemp)
-    ctest --test-dir "$folder" --output-on-failure "$@" 2>&1 | tee "$log"
+    ctest --test-dir "$folder" --output-on-failure -j "$(nproc)" "$@" 2>&1 | tee "$log"
     total=$(sed -n 's/.* out of \([0-9]*\)$/\1/p' "$log" | tail -n 1)
     failed=$(sed -n 's/.* \([0-9]*\) tests\{0,1\} failed out of .*/\1/p' "$log" | tail -n 1)
     skipped=$(grep -c '\*\*\*Skipped' "$log" || true)

@@ -137,7 +137,8 @@ typedef struct es_lag_result {
     double share_unshifted;   /* and at 0 */
     double residual;          /* RMS, in the signal's unit */
     size_t samples;           /* used */
-    double motion_mm;         /* of the probe along its main axis, standard deviation */
+    double motion_mm;         /* of the probe, standard deviation */
+    double turn_rad;          /* the same of its turning */
     bool drifts;              /* first and second half differ by more than three deviations */
     double half_lag_s[2];
 } es_lag_result;

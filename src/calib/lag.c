@@ -266,10 +266,12 @@ static double motion_seen(const lag_data *d, double *turn) {
 
 static bool check_motion(const lag_data *d, es_lag_result *r, es_error *err) {
     double turn;
+    r->turn_rad = 0;
     if (d->count < LEAST)
         return es_fail(err, ES_GEOMETRY, "%zu pictures show a signal: a lag takes %d or more",
                        d->count, LEAST);
     r->motion_mm = motion_seen(d, &turn);
+    r->turn_rad = sqrt(turn);
     if (r->motion_mm < 0.5 && turn < 1e-4)
         return es_fail(err, ES_GEOMETRY,
                        "the probe moved by %.2f mm only: move it up and down by centimetres, "
@@ -280,8 +282,21 @@ static bool check_motion(const lag_data *d, es_lag_result *r, es_error *err) {
     return true;
 }
 
+/* Over wide turns the height of a line is no linear function of the pose: what
+ * is left out of the model can be mistaken for a lag. */
+static bool check_turning(const es_lag_result *r, es_error *err) {
+    const double wide = 0.07, needed = 0.95;
+    if (!(r->turn_rad > wide) || r->share >= needed) return true;
+    return es_fail(err, ES_GEOMETRY,
+                   "the probe turned by %.0f degrees (standard deviation), and the best lag of "
+                   "%+.3f s explains %.0f %% of what the pictures show, where %.0f %% are needed "
+                   "then: move it up and down without turning it, or use calibrate wall --lag free",
+                   r->turn_rad * 57.29578, r->lag_s, 100 * r->share, 100 * needed);
+}
+
 static bool judge(const lag_data *d, es_lag_result *r, double step, es_error *err) {
     const es_lag_options *o = d->options;
+    if (r->share >= o->least_share && !check_turning(r, err)) return false;
     if (r->share < o->least_share)
         return es_fail(err, ES_GEOMETRY,
                        "the poses explain %.0f %% of what the pictures show, at the best lag of "

@@ -178,7 +178,8 @@ static bool tell_table(const char *path, const es_pose_table *table, es_decision
                           about->format, about->samples))
         return false;
     return !about->has_time || !about->time_note[0] ||
-           es_decisions_add(d, err, "poses' time", "the column's own steps", "%s", about->time_note);
+           es_decisions_add(d, err, "poses' time", "the column's own steps", "%s",
+                            about->time_note);
 }
 
 /* Gaps are told, not hidden: a picture without a pose is not used. */

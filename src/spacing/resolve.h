@@ -11,7 +11,7 @@ typedef struct resolution {
     bool borrowed[2]; /* the axis took the other's value */
     bool contradicted;
     double width_apart; /* a lone array width against what is down, ln; 0: no doubt */
-    char speed[400]; /* what the speed of sound did; "" nothing */
+    char speed[400];    /* what the speed of sound did; "" nothing */
 } resolution;
 
 /* Counts for an axis: a finite value and sigma, no suspect, no bound. */
