@@ -49,9 +49,10 @@ static void read_poses(recording *r) {
 }
 
 static recording *read_recording(const char *sequence, const char *config) {
-    recording *r = calloc(1, sizeof *r);
     es_error err = {0};
-    r->plus = es_plus_read(data_path(config), &err);
+    const char *path = data_path(config); /* skips without data */
+    recording *r = calloc(1, sizeof *r);
+    r->plus = es_plus_read(path, &err);
     es_source *source = es_sequence_open(data_path(sequence), &err);
     if (!r->plus || !source) fail_msg("%s", err.message);
     for (bool end = false; r->count < FRAMES; r->count++) {
