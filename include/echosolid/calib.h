@@ -296,6 +296,8 @@ typedef struct es_wire_reject {
     char step[24]; /* "image", "dots", "match", "pose", "fit" */
     char reason[160];
 } es_wire_reject;
+/* Fills step and reason; returns false always. */
+bool es_wire_refuse(es_wire_reject *why, const char *step, const char *format, ...) ES_PRINTF(3, 4);
 
 /* ---- which dot is which wire -------------------------------------------------------- */
 

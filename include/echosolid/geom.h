@@ -64,6 +64,8 @@ typedef struct es_quat {
 /* Shepperd's method; the 3x3 part is taken as a rotation. */
 es_quat es_quat_from_mat4(es_mat4 a);
 es_mat4 es_quat_to_mat4(es_quat q, es_vec3 translation);
+/* The shorter turn of a rotation as a vector: axis times angle, 0 to pi. */
+es_vec3 es_mat4_turn(es_mat4 a);
 /* Slerp along the shorter way (Shoemake 1985). t in [0, 1]. */
 es_quat es_quat_slerp(es_quat a, es_quat b, double t);
 /* Rotation by slerp, translation linearly. */

@@ -343,8 +343,7 @@ static void try_row(search *q, int p, int from, int to) {
 /* ---- the reason when nothing fits --------------------------------------------------------------
  */
 
-static bool refuse(es_wire_reject *why, const char *step, const char *format, ...) ES_PRINTF(3, 4);
-static bool refuse(es_wire_reject *why, const char *step, const char *format, ...) {
+bool es_wire_refuse(es_wire_reject *why, const char *step, const char *format, ...) {
     va_list list;
     snprintf(why->step, sizeof why->step, "%s", step);
     va_start(list, format);
@@ -358,39 +357,41 @@ static bool explain_refused(const search *q, es_wire_reject *why) {
     if (!isnan(q->prior->spacing_mm)) {
         double off = 100 * (m->spacing_mm / q->prior->spacing_mm - 1);
         if (fabs(off) > 100 * q->prior->spacing_spread)
-            return refuse(
+            return es_wire_refuse(
                 why, "match",
                 "the wires fit only with a pixel spacing of %.4f mm, off by %+.1f %% from "
                 "the other pictures' %.4f",
                 m->spacing_mm, off, q->prior->spacing_mm);
     }
     if (!(q->prior->views >> m->view & 1))
-        return refuse(why, "match", "the wires fit only %s against the other pictures",
-                      m->view & ES_VIEW_MIRRORED ? "mirrored" : "turned over or mirrored");
+        return es_wire_refuse(why, "match", "the wires fit only %s against the other pictures",
+                              m->view & ES_VIEW_MIRRORED ? "mirrored" : "turned over or mirrored");
     if (fabs(m->angle_rad) > MAX_ANGLE)
-        return refuse(why, "match", "the rows stand at %.0f degrees; 75 at most",
-                      fabs(m->angle_rad) * 180 / 3.14159265358979);
-    return refuse(why, "match", "the wires fit only with a pixel spacing of %.4f mm",
-                  m->spacing_mm);
+        return es_wire_refuse(why, "match", "the rows stand at %.0f degrees; 75 at most",
+                              fabs(m->angle_rad) * 180 / 3.14159265358979);
+    return es_wire_refuse(why, "match", "the wires fit only with a pixel spacing of %.4f mm",
+                          m->spacing_mm);
 }
 
 static bool explain(const search *q, int rows, es_wire_reject *why) {
     int outer = 2 * q->s.patterns;
     if (q->any_refused) return explain_refused(q, why);
     if (rows == 0)
-        return refuse(why, "match",
-                      "collinearity: no three of the %d spots lie on a line as a row of wires does",
-                      q->count);
+        return es_wire_refuse(
+            why, "match",
+            "collinearity: no three of the %d spots lie on a line as a row of wires does",
+            q->count);
     if (q->most_outer < 4)
-        return refuse(
+        return es_wire_refuse(
             why, "match",
             "row distances: %d rows of three spots, but no two stand to each other as the "
             "phantom's rows do; is it the right phantom?",
             rows);
-    return refuse(why, "match",
-                  "%d of the %d outer wires are there, but not the middle wires between enough of "
-                  "them",
-                  q->most_outer, outer);
+    return es_wire_refuse(
+        why, "match",
+        "%d of the %d outer wires are there, but not the middle wires between enough of "
+        "them",
+        q->most_outer, outer);
 }
 
 static void take(const search *q, const es_wire_phantom *phantom, es_wire_frame *frame) {
@@ -417,10 +418,11 @@ bool es_wire_match_dots(const es_wire_phantom *phantom, const es_dot *dots, int 
     why->index = frame->index;
     memset(frame->seen, 0, sizeof frame->seen);
     if (count < needed)
-        return refuse(why, "dots",
-                      "%d bright spots; two rows of wires take %d: more gain, or move the probe so "
-                      "that the wires are in the picture",
-                      count, needed);
+        return es_wire_refuse(
+            why, "dots",
+            "%d bright spots; two rows of wires take %d: more gain, or move the probe so "
+            "that the wires are in the picture",
+            count, needed);
     make_section(phantom, &q.s);
     int found = find_rows(dots, count, rows);
     for (int r = 0; r < found; r++)
@@ -461,6 +463,7 @@ bool es_wire_match_expected(const es_wire_phantom *phantom, const es_dot *dots, 
         }
     }
     return rows >= rows_needed(phantom->patterns) ||
-           refuse(why, "match", "%d whole rows of wires within %.0f px of where the poses put them",
-                  rows, tolerance_px);
+           es_wire_refuse(why, "match",
+                          "%d whole rows of wires within %.0f px of where the poses put them", rows,
+                          tolerance_px);
 }

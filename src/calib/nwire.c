@@ -221,13 +221,6 @@ static bool wire_residuals(void *context, const double *x, double *r, es_error *
 
 /* ---- the start: middle wires by their ratio, linearly --------------------------------------- */
 
-static es_vec3 axis_angle(es_mat4 r) {
-    es_quat q = es_quat_from_mat4(r);
-    double s = sqrt(q.x * q.x + q.y * q.y + q.z * q.z);
-    if (s < 1e-12) return es_vec3_make(0, 0, 0);
-    return es_vec3_scale(es_vec3_make(q.x, q.y, q.z), 2 * atan2(s, q.w) / s);
-}
-
 /* Normal equations of (u, v, 1) -> probe, over the pairs with weight. */
 static bool solve_affine(const double (*dots)[2], const es_vec3 *places, const bool *take, size_t n,
                          es_vec3 columns[3]) {
@@ -280,7 +273,7 @@ static void orthogonal(const es_vec3 c[3], double x[PARAMETERS]) {
     es_vec3 a = es_vec3_unit(es_vec3_add(sum, off)), b = es_vec3_unit(es_vec3_sub(sum, off));
     es_vec3 n = es_vec3_cross(a, b);
     es_mat4 r = {{a.x, b.x, n.x, 0, a.y, b.y, n.y, 0, a.z, b.z, n.z, 0, 0, 0, 0, 1}};
-    es_vec3 turn = axis_angle(r);
+    es_vec3 turn = es_mat4_turn(r);
     const double start[PARAMETERS] = {turn.x, turn.y, turn.z, c[2].x, c[2].y, c[2].z, su, sv, 0};
     memcpy(x, start, sizeof start);
 }

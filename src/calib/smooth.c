@@ -9,14 +9,6 @@
 
 enum { SIDE = 2, WINDOW = 2 * SIDE + 1 };
 
-static es_vec3 rotation_vector(es_mat4 r) {
-    es_quat q = es_quat_from_mat4(r);
-    double s = sqrt(q.x * q.x + q.y * q.y + q.z * q.z), angle = 2 * atan2(s, q.w);
-    if (angle > 3.14159265358979) angle -= 6.28318530717959;
-    return s < 1e-12 ? es_vec3_make(0, 0, 0)
-                     : es_vec3_scale(es_vec3_make(q.x, q.y, q.z), angle / s);
-}
-
 /* Weights of the parabola's value at time 0; false for times that do not
  * determine it. */
 static bool parabola(const double t[WINDOW], double weights[WINDOW]) {
@@ -44,7 +36,7 @@ static es_mat4 smooth_one(const double *times, const es_mat4 *poses, size_t k, d
     es_vec3 turn = es_vec3_make(0, 0, 0), place = turn;
     for (int j = 0; j < WINDOW; j++) {
         es_mat4 step = es_mat4_multiply(inverse, poses[k + (size_t)j - SIDE]);
-        turn = es_vec3_add(turn, es_vec3_scale(rotation_vector(step), weights[j]));
+        turn = es_vec3_add(turn, es_vec3_scale(es_mat4_turn(step), weights[j]));
         place = es_vec3_add(place, es_vec3_scale(es_mat4_column(step, 3), weights[j]));
     }
     double angle = es_vec3_length(turn);

@@ -128,6 +128,13 @@ static es_quat quat_unit(es_quat q) {
     return (es_quat){q.w / n, q.x / n, q.y / n, q.z / n};
 }
 
+es_vec3 es_mat4_turn(es_mat4 a) {
+    es_quat q = es_quat_from_mat4(a);
+    double s = sqrt(q.x * q.x + q.y * q.y + q.z * q.z);
+    double scale = s > 1e-12 ? 2 * atan2(q.w < 0 ? -s : s, fabs(q.w)) / s : 0;
+    return es_vec3_scale(es_vec3_make(q.x, q.y, q.z), scale);
+}
+
 es_mat4 es_quat_to_mat4(es_quat q, es_vec3 t) {
     q = quat_unit(q);
     double w = q.w, x = q.x, y = q.y, z = q.z;

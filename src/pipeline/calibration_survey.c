@@ -107,13 +107,6 @@ static bool count_dots(survey_run *r, es_error *err) {
 /* ---- the probe's motion ------------------------------------------------------------------------
  */
 
-static es_vec3 turn_of(es_mat4 m) {
-    es_quat q = es_quat_from_mat4(m);
-    double s = sqrt(q.x * q.x + q.y * q.y + q.z * q.z);
-    double scale = s > 1e-12 ? 2 * atan2(q.w < 0 ? -s : s, fabs(q.w)) / s : 0;
-    return es_vec3_scale(es_vec3_make(q.x, q.y, q.z), scale);
-}
-
 /* Deviations along the main axes of the places, or of the turns. */
 static void find_deviations(const es_pose_list *list, bool turns, double deviations[3]) {
     double sum[3] = {0}, square[9] = {0}, values[3], vectors[9], count = 0;
@@ -122,7 +115,7 @@ static void find_deviations(const es_pose_list *list, bool turns, double deviati
         if (!list->valid[i] || (count == 0 && !es_mat4_invert(list->poses[i], &back, NULL)))
             continue;
         es_mat4 m = es_mat4_multiply(back, list->poses[i]);
-        es_vec3 v = turns ? turn_of(m) : es_mat4_column(m, 3);
+        es_vec3 v = turns ? es_mat4_turn(m) : es_mat4_column(m, 3);
         const double x[3] = {v.x, v.y, v.z};
         for (int k = 0; k < 9; k++) square[k] += x[k / 3] * x[k % 3];
         for (int k = 0; k < 3; k++) sum[k] += x[k];

@@ -41,16 +41,6 @@ static int compare_doubles(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static bool refuse(es_wire_reject *why, const char *step, const char *format, ...) ES_PRINTF(3, 4);
-static bool refuse(es_wire_reject *why, const char *step, const char *format, ...) {
-    va_list list;
-    snprintf(why->step, sizeof why->step, "%s", step);
-    va_start(list, format);
-    vsnprintf(why->reason, sizeof why->reason, format, list);
-    va_end(list);
-    return false;
-}
-
 /* ---- matching ------------------------------------------------------------------------------ */
 
 static bool has_picture(const es_wire_recording *r, size_t k) {
@@ -218,10 +208,11 @@ static size_t drop_frozen(work *w) {
         for (size_t j = first; j < k && moved > 4; j++) {
             w->dropped[j] = true;
             dropped++;
-            refuse(&r->whys[j], "pose",
-                   "the pose stands still for %zu frames while the wires move by %.0f px: frozen "
-                   "tracking",
-                   k - first, moved);
+            es_wire_refuse(
+                &r->whys[j], "pose",
+                "the pose stands still for %zu frames while the wires move by %.0f px: frozen "
+                "tracking",
+                k - first, moved);
         }
         first = k;
     }
@@ -285,9 +276,10 @@ static void look_again(work *w, const es_wire_result *first) {
             r->frames[k] = again;
             r->whys[k].step[0] = '\0';
         } else if (good) {
-            refuse(&r->whys[k], "fit",
-                   "a dot is %.1f mm from where the poses put its wire, and no other is nearer",
-                   off * spacing);
+            es_wire_refuse(
+                &r->whys[k], "fit",
+                "a dot is %.1f mm from where the poses put its wire, and no other is nearer",
+                off * spacing);
         }
     }
 }

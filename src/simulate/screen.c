@@ -4,6 +4,7 @@
  * A frame is a function of (screen, index) alone: echoes on the lattice of
  * the scanner, the interface over them, then the grabber. */
 #include "screen.h"
+#include "stream.h"
 
 #include <math.h>
 #include <string.h>
@@ -224,15 +225,7 @@ es_source *es_screen_open(const es_screen *screen, int threads, es_error *err) {
         screen_free(r);
         return NULL;
     }
-    es_stream_info info = {.frame_count = screen->frames,
-                           .width = screen->width,
-                           .height = screen->height,
-                           .type = ES_U8,
-                           .channels = 1,
-                           .spacing_mm = {1, 1},
-                           .orientation = "MFA",
-                           .image_kind = "BRIGHTNESS",
-                           .format = "simulated"};
+    es_stream_info info = drawn_stream(screen->frames, screen->width, screen->height);
     return es_source_new(&ops, r, &info, err);
 }
 

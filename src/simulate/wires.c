@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "echosolid/simulate.h"
+#include "stream.h"
 
 enum {
     FREEDOMS = 6,
@@ -308,15 +309,7 @@ es_source *es_bath_open(const es_bath *bath, es_error *err) {
         free_bath(r);
         return NULL;
     }
-    es_stream_info info = {.frame_count = bath->frames,
-                           .width = bath->width,
-                           .height = bath->height,
-                           .type = ES_U8,
-                           .channels = 1,
-                           .spacing_mm = {1, 1},
-                           .orientation = "MFA",
-                           .image_kind = "BRIGHTNESS",
-                           .format = "simulated"};
+    es_stream_info info = drawn_stream(bath->frames, bath->width, bath->height);
     return es_source_new(&ops, r, &info, err);
 }
 

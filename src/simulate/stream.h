@@ -1,0 +1,19 @@
+/* What a drawn recording, a screen or a bath, says of itself. */
+#ifndef ECHOSOLID_SIMULATE_STREAM_H
+#define ECHOSOLID_SIMULATE_STREAM_H
+
+#include "echosolid/image.h"
+
+static inline es_stream_info drawn_stream(int64_t frames, uint32_t width, uint32_t height) {
+    return (es_stream_info){.frame_count = frames,
+                            .width = width,
+                            .height = height,
+                            .type = ES_U8,
+                            .channels = 1,
+                            .spacing_mm = {1, 1},
+                            .orientation = "MFA",
+                            .image_kind = "BRIGHTNESS",
+                            .format = "simulated"};
+}
+
+#endif
