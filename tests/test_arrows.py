@@ -31,7 +31,7 @@ BELOW["report"] = {"base", "geom", "image", "picture"}  # a header of the pipeli
 LIBRARIES = {"libxml/": {"format"}, "nifti": {"format"}, "zlib.h": {"format"}, "png.h": {"picture"},
              "xxhash.h": {"base", "format"}, "jansson.h": {"pipeline", "spacing", "format", "calib"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
              "cminpack.h": {"geom", "calib", "spacing", "cad"}, "dcmtk/": {"format"},
-             "kiss_fft": {"image"}, "hdf5.h": {"format"}, "matio.h": {"format"}, "zip.h": {"format"}, "libav": {"format"}}
+             "kiss_fft": {"image"}, "hdf5.h": {"format"}, "matio.h": {"format"}, "zip.h": {"format", "cad"}, "libav": {"format"}}
 
 
 def check(path, room, allowed):

@@ -160,7 +160,7 @@ static bool judge(model_run *r, es_error *err) {
 static bool write_meshes(model_run *r, es_error *err) {
     const model_options *o = r->o;
     char what[64], title[80];
-    es_mesh_write_options write = {.title = title};
+    es_mesh_write_options write = {.title = title, .open = o->open};
     snprintf(what, sizeof what, o->open ? "seen sheet" : "seen sheet thickened %g mm",
              o->thickness);
     app_origin_title(&r->origin, what, title);
@@ -176,6 +176,7 @@ static bool write_meshes(model_run *r, es_error *err) {
                            &write, err))
             return false;
     app_origin_title(&r->origin, "seen sheet", title);
+    write.open = true;
     return !o->sheet || es_mesh_write(o->sheet, &r->result.sheet, &write, err);
 }
 
