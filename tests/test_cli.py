@@ -558,6 +558,18 @@ class Cli(unittest.TestCase):
                      self.path("m.mha"), "--sheet", self.path("m-sheet.ply"))
         self.assertTrue(j["solid"]["closed"])
         self.assertIn("b_to_a", j)
+        self.assertEqual([s["name"] for s in j["stages"]],
+                         ["doctor and spacing", "reading", "bone", "volume", "surface", "writing"])
+        self.assertTrue(all(s["seconds"] >= 0 for s in j["stages"]))
+        self.assertEqual(j["outputs"], [str(self.path("m.ply"))])
+        self.assertTrue(0.5 < j["coverage"]["share"] <= 1)
+        # Pose noise, the detector's scatter, and voxels of a millimetre or more: under the band.
+        self.assertTrue(0.05 < j["scatter"]["rms_mm"] < 1)
+        self.assertIn("one-sided", [w["what"] for w in j["warnings"]])
+        self.assertEqual(j["doctor"]["errors"], 0)
+        report = json.loads(self.path("m.json").read_text())["sections"]
+        self.assertGreater(report["error_budget"]["depth"]["value"], 5)
+        self.assertIn("geometry_and_spacing", report)
         page = self.path("m.html").read_text()
         self.assertIn("not for", page)
         self.assertNotIn("http://", page.replace("http://www.w3.org", ""))
@@ -640,6 +652,21 @@ class Cli(unittest.TestCase):
         self.assertEqual(sheet["frames_inserted"], 60)
         self.assertFalse(run_json("info", self.path("o.stl"))["check"]["closed"])
         self.assertIn("decisions", run_json(*scan, "--dry-run"))
+        j = run_json(*scan, "--unchecked", "-o", self.path("u.stl"))
+        self.assertIn("unchecked", [w["what"] for w in j["warnings"]])
+        self.assertNotIn("doctor", j)
+
+    def test_a_calibration_that_the_pictures_contradict_is_warned_of_in_the_model(self):
+        text = self.path("scan.xml").read_text()
+        matrix = re.search(r'From="Image" To="Probe"\s+Matrix="([^"]*)"', text).group(1)
+        numbers = [float(x) for x in matrix.split()]
+        for i in (0, 1, 4, 5, 8, 9):
+            numbers[i] *= 1.1
+        wrong = self.path("wrong.xml")
+        wrong.write_text(text.replace(matrix, " ".join(str(x) for x in numbers)))
+        j = run_json("model", self.path("scan.igs.mha"), "-c", wrong, "-o", self.path("w.stl"))
+        # Image or scan conversion, whichever is the stronger evidence here.
+        self.assertTrue([w for w in j["warnings"] if w["what"].startswith("spacing-contradicts")])
 
     def test_region_clip_fan_and_threshold_options(self):
         scan = ["reconstruct", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--quiet"]
