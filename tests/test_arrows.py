@@ -14,12 +14,13 @@ for room in SIBLINGS:
     BELOW[room] = {"base", "geom", "image", "picture", "patches"}
 BELOW["patches"] = {"base", "geom"}  # a second header of geom
 BELOW["pipeline"] = {"base", "geom", "image", "picture", "patches", "solid", "report", "compat",
-                     "doctor", "judge", "bone_flow",
+                     "doctor", "judge", "bone_flow", "plan",
                      "calibration"} | SIBLINGS
 BELOW["calibration"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["live"] = BELOW["pipeline"]
 BELOW["judge"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["bone_flow"] = BELOW["judge"]  # a third one
+BELOW["plan"] = BELOW["judge"]  # a fourth one
 BELOW["recon"].add("compat")
 BELOW["compat"] = {"base", "geom", "image", "picture", "recon"}  # a second header of recon
 BELOW["doctor"] = BELOW["spacing"] | {"spacing"}  # a second header of spacing

@@ -605,6 +605,32 @@ class Cli(unittest.TestCase):
         self.assertGreater(j["truth_within_1mm"], 0.8)
         self.assertTrue(run_json("info", self.path("demo.stl"))["check"]["closed"])
 
+    # ---- how many images
+
+    def test_a_plan_counts_sweeps_and_frames(self):
+        j = run_json("plan", "--length", "120mm", "--across", "90mm", "--arc", "180deg", "--width",
+                     "38mm", "--depth", "30mm", "--rate", "30Hz", "--voxel", "0.5mm", "--overlap",
+                     "0.2")
+        self.assertEqual((j["sweeps_across"], j["directions"], j["frames"]), (3, 5, 15 * 161))
+        self.path("mine.json").write_text('[{"name": "X1", "kind": "linear", "aperture_mm": 38}]')
+        k = run_json("plan", "--length", "120mm", "--across", "90mm", "--arc", "180deg", "--probe",
+                     "X1", "--probes", self.path("mine.json"))
+        self.assertEqual(k["sweeps_across"], 3)
+        self.refused("plan", status=2, says="--length")
+        self.refused("plan", "--length", 50, status=2, says="--width")
+        self.refused("plan", "--length", 50, "--probe", "no such probe", status=2, says="table")
+
+    def test_a_plan_of_a_recording_says_where_frames_are_missing(self):
+        scan = ["plan", self.path("scan.igs.mha"), "--config", self.path("scan.xml"),
+                "--image-to-reference", "ImageToReference", "--voxel"]
+        coarse, fine = run_json(*scan, 20), run_json(*scan, 1)
+        self.assertEqual(fine["frames"], 120)
+        self.assertEqual(coarse["too_far"], 0)
+        self.assertGreater(fine["too_far"], 20)  # 120 frames where 900 suit the scene
+        self.assertGreater(coarse["share"], fine["share"])
+        self.assertGreater(len(fine["gaps"]), 0)
+        self.assertIn("would close it", run(*scan, 1).stdout)
+
     # ---- poses of a table
 
     def test_a_table_of_poses_stands_in_for_those_of_the_recording(self):
@@ -635,7 +661,7 @@ class Cli(unittest.TestCase):
         self.path("short.csv").write_text("\n".join(lines[:-6]))
         self.refused("convert", "scan.igs.mha", "short.igs.mha", "--poses", "short.csv",
                      says=("120 frames", "117 poses"), leaves_no="short.igs.mha")
-        for command in ("info", "convert", "reconstruct", "model", "spacing", "doctor"):
+        for command in ("info", "convert", "reconstruct", "model", "spacing", "doctor", "plan"):
             arguments = [command, "scan.igs.mha"] + (["z.igs.mha"] if command == "convert" else [])
             arguments += ["-o", "z.stl"] if command == "model" else []
             arguments += ["-o", "z.mha"] if command == "reconstruct" else []

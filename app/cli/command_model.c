@@ -235,7 +235,9 @@ static bool work(model_run *r, es_error *err) {
                     .total = r->s.setup.survey.frames,
                     .progress = app_progress(&o->common),
                     .what = "finding bone"};
-    bool ok = es_flow_run(&flow, es_model_stage, r->model, &r->flow, err) &&
+    bool ok = es_coverage_find(r->s.source, &r->s.setup, r->s.placement,
+                               r->s.setup.recon.spacing_mm[0], &r->coverage, err) &&
+              es_flow_run(&flow, es_model_stage, r->model, &r->flow, err) &&
               es_model_finish(r->model, &r->result, err) && judge(r, err) &&
               app_origin_make(&r->origin, &command_model, o, inputs, 4, err);
     double start = es_clock_s();

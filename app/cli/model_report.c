@@ -158,6 +158,39 @@ static void add_check(es_report *p, const model_run *r) {
                        "the model's size and shape.");
 }
 
+/* ---- how many frames, and where more are wanted --------------------------------------- */
+
+static void add_coverage(es_report *p, const model_run *r) {
+    const es_coverage *c = &r->coverage;
+    char text[300], key[32];
+    es_report_section(p, "Coverage by frames");
+    es_report_number(p, "voxel", "For voxels of", r->s.setup.recon.spacing_mm[0], "mm", NAN);
+    es_report_number(p, "limit", "Frames may lie apart by", c->limit_mm, "mm", NAN);
+    es_report_number(p, "step_p95", "They do in 95 % by less than", c->step_p95_mm, "mm", NAN);
+    es_report_number(p, "steps_too_long", "Steps that are longer", (double)c->too_far, "", NAN);
+    es_report_number(p, "frames_share", "Seen of what the frames enclose", 100 * c->share, "%",
+                     NAN);
+    es_report_number(p, "frame_gaps", "Gaps in it", (double)c->gaps_in_all, "", NAN);
+    for (int i = 0; i < c->gap_count && i < 5; i++) {
+        const es_gap *g = &c->gaps[i];
+        snprintf(key, sizeof key, "gap_%d", i + 1);
+        snprintf(text, sizeof text,
+                 "%.1f cm3 about (%.1f, %.1f, %.1f) mm near frame %lld: a sweep of %.0f frames "
+                 "along (%.2f, %.2f, %.2f) would close it",
+                 g->volume_mm3 / 1000, g->centre.x, g->centre.y, g->centre.z,
+                 (long long)g->near_frame, 1 + ceil(g->length_mm / c->limit_mm), g->direction.x,
+                 g->direction.y, g->direction.z);
+        es_report_row(p, key, i ? "" : "The largest", text);
+    }
+    if (c->too_far > 0 && c->rate_hz > 0) {
+        snprintf(text, sizeof text,
+                 "At %.1f frames a second the probe may move by %.0f mm/s for these voxels; "
+                 "echosolid plan says how many frames a region takes.",
+                 c->rate_hz, c->limit_mm * c->rate_hz);
+        es_report_note(p, ES_NOTE, text);
+    }
+}
+
 /* ---- pictures --------------------------------------------------------------------- */
 
 typedef struct colouring {
@@ -337,6 +370,7 @@ bool model_report_write(const model_run *r, es_error *err) {
         add_error(p, r);
         add_budget(p, r);
         add_check(p, r);
+        add_coverage(p, r);
         ok = add_meshes(p, r, err) && add_slices(p, r, err);
     }
     if (ok) {

@@ -45,11 +45,15 @@ static json_t *warnings_json(const model_run *r) {
     return list;
 }
 
-static json_t *coverage_json(const es_model_result *m) {
-    return json_pack("{s:f, s:I, s:f, s:f, s:o}", "seen_mm2", m->sheet_check.area_mm2, "holes",
-                     (json_int_t)m->holes, "hole_mm2", m->hole_mm2, "share", model_coverage(m),
-                     "lines_with_bone",
-                     app_json_number(m->lines ? (double)m->lines_found / (double)m->lines : NAN));
+static json_t *coverage_json(const model_run *r) {
+    const es_model_result *m = &r->result;
+    return json_pack("{s:f, s:I, s:f, s:f, s:o, s:f, s:I, s:I}", "seen_mm2",
+                     m->sheet_check.area_mm2, "holes", (json_int_t)m->holes, "hole_mm2",
+                     m->hole_mm2, "share", model_coverage(m), "lines_with_bone",
+                     app_json_number(m->lines ? (double)m->lines_found / (double)m->lines : NAN),
+                     "frames_share", r->coverage.share, "frame_gaps",
+                     (json_int_t)r->coverage.gaps_in_all, "steps_too_long",
+                     (json_int_t)r->coverage.too_far);
 }
 
 static json_t *scatter_json(const es_scatter *s) {
@@ -83,7 +87,7 @@ json_t *model_result_json(const model_run *r) {
     json_object_set_new(root, "surface_s", json_real(m->surface_s));
     json_object_set_new(root, "peak_memory_bytes", json_integer((json_int_t)es_memory_peak()));
     json_object_set_new(root, "stages", stages_json(r));
-    json_object_set_new(root, "coverage", coverage_json(m));
+    json_object_set_new(root, "coverage", coverage_json(r));
     json_object_set_new(root, "scatter", scatter_json(&m->scatter));
     json_object_set_new(root, "warnings", warnings_json(r));
     if (r->check.looked) {

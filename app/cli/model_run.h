@@ -3,6 +3,7 @@
 #define ECHOSOLID_APP_MODEL_RUN_H
 
 #include "checkup.h"
+#include "echosolid/plan.h"
 #include "setup_options.h"
 #include "step_output.h"
 
@@ -21,7 +22,8 @@ typedef struct model_run {
     const model_options *o;
     const char *file;
     session s;
-    app_checkup check; /* not looked: --unchecked */
+    app_checkup check;    /* not looked: --unchecked */
+    es_coverage coverage; /* of the frames, for voxels of the grey volume */
     es_model *model;
     es_model_result result;
     es_flow_stats flow;
