@@ -13,7 +13,7 @@ BELOW = {"base": set(), "geom": {"base", "patches"}, "image": {"base", "geom"},
 for room in SIBLINGS:
     BELOW[room] = {"base", "geom", "image", "picture", "patches"}
 BELOW["patches"] = {"base", "geom"}  # a second header of geom
-BELOW["pipeline"] = {"base", "geom", "image", "picture", "patches", "solid", "report", "compat",
+BELOW["pipeline"] = {"base", "geom", "image", "picture", "patches", "solid", "report", "view", "compat",
                      "doctor", "judge", "bone_flow", "plan",
                      "calibration"} | SIBLINGS
 BELOW["calibration"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
@@ -27,10 +27,11 @@ BELOW["compat"] = {"base", "geom", "image", "picture", "recon"}  # a second head
 BELOW["doctor"] = BELOW["spacing"] | {"spacing"}  # a second header of spacing
 BELOW["spacing"].add("doctor")
 BELOW["solid"] = {"base", "cad", "surface"}  # a second header of the pipeline
-BELOW["report"] = {"base", "geom", "image", "picture"}  # a header of the pipeline
+BELOW["view"] = {"base", "geom", "image"}  # headers of the pipeline
+BELOW["report"] = {"base", "geom", "image", "picture", "view"}
 
 # What only one room may touch: the library beside its door.
-LIBRARIES = {"libxml/": {"format"}, "nifti": {"format"}, "zlib.h": {"format"}, "png.h": {"picture"},
+LIBRARIES = {"libxml/": {"format"}, "nifti": {"format"}, "zlib.h": {"format", "pipeline"}, "png.h": {"picture"},
              "xxhash.h": {"base", "format"}, "jansson.h": {"pipeline", "spacing", "format", "calib"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
              "cminpack.h": {"geom", "calib", "spacing", "cad"}, "dcmtk/": {"format"},
              "kiss_fft": {"image"}, "hdf5.h": {"format"}, "matio.h": {"format"}, "zip.h": {"format", "cad"}, "libav": {"format"}}

@@ -270,10 +270,7 @@ static bool add_meshes(es_report *p, const model_run *r, es_error *err) {
     return ok;
 }
 
-static bool add_slices(es_report *p, const model_run *r, es_error *err) {
-    es_volume *volume = es_model_volume(r->model);
-    es_bricks *bricks = volume ? es_volume_bricks(volume, err) : NULL;
-    if (!bricks) return false;
+static bool add_slices(es_report *p, const model_run *r, const es_bricks *bricks, es_error *err) {
     es_box3 box = es_mesh_box(&r->result.sheet);
     const double middle[3] = {(box.min.x + box.max.x) / 2, (box.min.y + box.max.y) / 2,
                               (box.min.z + box.max.z) / 2};
@@ -290,7 +287,34 @@ static bool add_slices(es_report *p, const model_run *r, es_error *err) {
         if (ok) es_report_picture(p, caption, &picture);
         es_image_clear(&picture);
     }
-    es_bricks_free(bricks);
+    return ok;
+}
+
+/* ---- what can be turned --------------------------------------------------------------- */
+
+static bool fill_view(es_view *view, const model_run *r, es_bricks *bricks, es_error *err) {
+    es_view_mesh sheet = {.name = "seen surface",
+                          .mesh = &r->result.sheet,
+                          .sheet = true,
+                          .truth = r->has_truth ? &r->truth : NULL};
+    es_grid_info info = {0};
+    bool ok = es_view_add_mesh(view, &sheet, r->s.pool, err) &&
+              es_bricks_grid_info(bricks, &info, err) &&
+              es_view_set_volume(view, "grey volume", &info, es_bricks_slab, bricks, err);
+    es_grid_info_clear(&info);
+    return ok;
+}
+
+static bool add_view(es_report *p, const model_run *r, es_bricks *bricks, es_error *err) {
+    es_view *view = es_view_new("Seen surface and grey volume", err);
+    bool ok = view && fill_view(view, r, bricks, err);
+    es_report_section(p, "In three dimensions");
+    if (ok)
+        es_report_view(p,
+                       "The seen surface (its inner side is blue) with slices of the grey volume, "
+                       "in millimetres of the reference frame",
+                       view);
+    es_view_free(view);
     return ok;
 }
 
@@ -326,19 +350,19 @@ static void add_done(es_report *p, const model_run *r) {
         snprintf(text, sizeof text, "%s (%s)", d->value, d->why);
         es_report_row(p, key, d->what, text);
     }
-    es_report_number(p, "read_s", "Time reading", r->flow.read_s, "s", NAN);
-    es_report_number(p, "detect_s", "Time finding bone", m->detect_s, "s", NAN);
-    es_report_number(p, "insert_s", "Time inserting distances", m->insert_s, "s", NAN);
-    es_report_number(p, "surface_s", "Time meshing", m->surface_s, "s", NAN);
     es_report_number(p, "brick_mb", "Distance bricks", (double)m->distance.bytes / 1e6, "MB", NAN);
-    es_report_number(p, "peak_mb", "Peak memory", (double)es_memory_peak() / 1e6, "MB", NAN);
     es_report_note(p, ES_NOTE, "The surface is the crest of the echo, not its front edge.");
 }
 
-static void add_origin(es_report *p, const model_run *r) {
+static bool add_origin(es_report *p, const model_run *r, es_error *err) {
+    char *line = options_command_line(&command_model, r->o, &r->file, 1);
+    if (!line) return es_fail(err, ES_MEMORY, "out of memory");
+    es_report_option(p, "command", line);
     es_report_option(p, "options", r->origin.options);
+    es_free(line);
     for (int i = 0; i < r->origin.input_count; i++)
         es_report_input(p, es_path_name(r->origin.inputs[i]), r->origin.digests[i]);
+    return true;
 }
 
 static void add_summary(es_report *p, const model_run *r) {
@@ -357,28 +381,32 @@ static void add_summary(es_report *p, const model_run *r) {
     es_report_summary(p, text);
 }
 
+/* Everything in the order of the page. */
+static bool fill_report(es_report *p, const model_run *r, es_bricks *bricks, es_error *err) {
+    add_summary(p, r);
+    if (!add_view(p, r, bricks, err)) return false;
+    add_result(p, r);
+    add_step(p, r);
+    add_error(p, r);
+    add_budget(p, r);
+    add_check(p, r);
+    add_coverage(p, r);
+    if (!add_meshes(p, r, err) || !add_slices(p, r, bricks, err)) return false;
+    add_examples(p, r);
+    add_done(p, r);
+    return add_origin(p, r, err);
+}
+
 bool model_report_write(const model_run *r, es_error *err) {
     char title[200];
     snprintf(title, sizeof title, "Bone surface of %s", es_path_name(r->file));
     es_report *p = es_report_new(title, err);
-    char *json = app_sibling(r->o->report, ".json", err);
-    bool ok = p && json;
-    if (ok) {
-        add_summary(p, r);
-        add_result(p, r);
-        add_step(p, r);
-        add_error(p, r);
-        add_budget(p, r);
-        add_check(p, r);
-        add_coverage(p, r);
-        ok = add_meshes(p, r, err) && add_slices(p, r, err);
-    }
-    if (ok) {
-        add_examples(p, r);
-        add_done(p, r);
-        add_origin(p, r);
-        ok = es_report_write_html(p, r->o->report, err) && es_report_write_json(p, json, err);
-    }
+    char *json = p ? app_sibling(r->o->report, ".json", err) : NULL;
+    es_volume *volume = es_model_volume(r->model);
+    es_bricks *bricks = json && volume ? es_volume_bricks(volume, err) : NULL;
+    bool ok = bricks && fill_report(p, r, bricks, err) &&
+              es_report_write_html(p, r->o->report, err) && es_report_write_json(p, json, err);
+    es_bricks_free(bricks);
     es_free(json);
     es_report_free(p);
     return ok;

@@ -259,6 +259,69 @@ char *options_used(const command *cmd, const void *options) {
     return text.bytes;
 }
 
+/* ---- the command line that does it again ------------------------------------- */
+
+/* In single quotes where a shell would read more than the word itself. */
+static void add_word(es_text *line, const char *before, const char *word) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-./,:+=@%#";
+    es_text_add(line, " %s", before);
+    if (*word && word[strspn(word, plain)] == '\0') {
+        es_text_add(line, "%s", word);
+        return;
+    }
+    es_text_add(line, "'");
+    for (const char *s = word; *s; s++) es_text_add(line, *s == '\'' ? "'\\''" : "%c", *s);
+    es_text_add(line, "'");
+}
+
+/* One option as it stands in `place`; nothing for a flag or value not given. */
+static void add_option(es_text *line, const opt *o, const char *place) {
+    char before[64], number[ES_NUMBER_SIZE];
+    es_text value = {0};
+    snprintf(before, sizeof before, "--%s ", o->name);
+    if (o->type == OPT_FLAG && *(const bool *)place) es_text_add(line, " --%s", o->name);
+    if (o->type == OPT_INT) es_text_add(&value, "%lld", (long long)*(const int64_t *)place);
+    if (o->type == OPT_WORD && *(const int *)place >= 0)
+        es_text_add(&value, "%s", o->words[*(const int *)place]);
+    int numbers = o->type == OPT_NUMBERS ? o->count : o->type == OPT_NUMBER;
+    for (int i = 0; i < numbers && !isnan(*(const double *)place); i++)
+        es_text_add(&value, "%s%s", i ? "," : "",
+                    es_format_double(((const double *)place)[i], number));
+    if (value.length) add_word(line, before, value.bytes);
+    int texts = o->type == OPT_TEXTS ? o->count : o->type == OPT_TEXT;
+    for (int i = 0; i < texts && ((const char *const *)place)[i]; i++)
+        add_word(line, before, es_path_name(((const char *const *)place)[i]));
+    line->failed |= value.failed;
+    es_text_free(&value);
+}
+
+static void add_if_changed(es_text *line, const opt *o, const char *used, const char *fallback) {
+    es_text now = {0}, otherwise = {0};
+    add_option(&now, o, used + o->offset);
+    add_option(&otherwise, o, fallback + o->offset);
+    bool same = now.length == otherwise.length &&
+                (!now.length || memcmp(now.bytes, otherwise.bytes, now.length) == 0);
+    if (!same) es_text_add_bytes(line, now.bytes, now.length);
+    line->failed |= now.failed || otherwise.failed;
+    es_text_free(&now);
+    es_text_free(&otherwise);
+}
+
+char *options_command_line(const command *cmd, const void *options, const char *const *files,
+                           int count) {
+    es_text line = {0};
+    void *fallback = es_alloc_zero(1, cmd->options_size, NULL);
+    bool ok = fallback && set_defaults(cmd->options, fallback, NULL);
+    es_text_add(&line, "echosolid %s", cmd->name);
+    for (int i = 0; i < count; i++) add_word(&line, "", es_path_name(files[i]));
+    for (const opt *o = cmd->options; ok && o->name; o++)
+        if (strcmp(o->name, "threads") != 0) add_if_changed(&line, o, options, fallback);
+    es_free(fallback);
+    if (!ok || line.failed) es_text_free(&line);
+    return line.bytes;
+}
+
 const command *command_find(const char *word, const char *second, int *words) {
     char both[64];
     snprintf(both, sizeof both, "%s %s", word, second ? second : "");

@@ -87,6 +87,11 @@ void docs_completion(FILE *out);
  * reports: those that differ from the default. es_free it. */
 char *options_used(const command *cmd, const void *options);
 
+/* The line that a person would type to do the same again, quoted for a shell:
+ * what differs from the defaults, and files without their folders. es_free it. */
+char *options_command_line(const command *cmd, const void *options, const char *const *files,
+                           int count);
+
 /* Every command; main.c lists them in the order of the help. */
 extern const command command_plan;
 extern const command command_info;

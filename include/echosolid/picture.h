@@ -12,6 +12,9 @@ extern "C" {
 typedef struct es_colour {
     uint8_t r, g, b;
 } es_colour;
+/* The scale of every coloured picture: dark blue over green to yellow; lightness
+ * grows evenly with t in 0..1. */
+es_colour es_picture_colour_map(double t);
 
 /* An RGB u8 picture of one colour; sides of 1 to 16384 pixels, else ES_USAGE.
  * What is drawn outside of it is clipped; the drawing calls leave images that

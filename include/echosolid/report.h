@@ -11,6 +11,7 @@
 #define ECHOSOLID_REPORT_H
 
 #include "echosolid/picture.h"
+#include "echosolid/view.h"
 
 typedef struct es_report es_report;
 es_report *es_report_new(const char *title, es_error *err);
@@ -24,7 +25,7 @@ void es_report_summary(es_report *report, const char *text);
 void es_report_section(es_report *report, const char *title);
 
 /* Keys are unique within their section: lower-case letters, digits and
- * underscores, and neither "notes" nor "pictures". */
+ * underscores, and none of "notes", "pictures" and "views". */
 void es_report_row(es_report *report, const char *key, const char *label, const char *text);
 /* `error` is the half width of the interval in the same unit, NaN when none
  * is known. A value that is not finite is shown as "not known", null in JSON.
@@ -39,17 +40,24 @@ void es_report_picture(es_report *report, const char *caption, const es_image *p
 /* An <svg> element of es_plot_*, put in as it is. */
 void es_report_plot(es_report *report, const char *caption, const es_text *svg);
 
+/* An interactive 3-D view, one in a report; it shows on a screen, in a browser
+ * with WebGL 2 that runs scripts. Nothing else of the page needs it: give the
+ * same as pictures. In a program that was built without npm (see
+ * es_view_program_get) a note says that there is none. */
+void es_report_view(es_report *report, const char *caption, const es_view *view);
+
 /* What it takes to repeat the work, in a table at the end: options as they
  * were used, inputs by name and XXH3-128 digest (es_file_digest). */
 void es_report_option(es_report *report, const char *name, const char *value);
 void es_report_input(es_report *report, const char *name, const char *digest);
 
-/* A single file without script and outside references. ES_USAGE, ES_MEMORY
+/* A single file without outside references, and without any script but that of
+ * the 3-D view, which the page's policy names by its hash. ES_USAGE, ES_MEMORY
  * or ES_IO; on failure nothing is left and an older file stays. */
 bool es_report_write_html(const es_report *report, const char *path, es_error *err);
 /* {"title", "summary", "program", "version", "notice", "sections": {<section>:
  * {<key>: text or {"value", "unit", "error"}, "notes": [{"level", "text"}],
- * "pictures": [caption]}}, "options": {}, "inputs": [{"name", "xxh3_128"}]} */
+ * "pictures": [caption], "views": [caption]}}, "options": {}, "inputs": [{"name", "xxh3_128"}]} */
 bool es_report_write_json(const es_report *report, const char *path, es_error *err);
 
 #endif

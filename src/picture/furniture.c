@@ -38,7 +38,7 @@ bool picture_range(const float *values, size_t count, double *low, double *high)
 
 /* Chosen in CIE L*C*h: lightness 25 to 88 in equal steps while the hue turns
  * from 300 to 90 degrees, at the largest chroma up to 60 that sRGB can show. */
-es_colour picture_colour_map(double t) {
+es_colour es_picture_colour_map(double t) {
     static const es_colour stops[] = {
         {43, 47, 140},  {6, 71, 139},   {8, 88, 136},    {8, 103, 139}, {11, 119, 144},
         {2, 135, 149},  {4, 151, 150},  {4, 168, 145},   {8, 186, 126}, {100, 198, 107},

@@ -127,7 +127,7 @@ static void make_shades(renderer *r) {
         for (int k = 0; k < 5; k++) glint *= glint; /* facing^32 */
         r->gain[i] = (float)(0.28 + 0.72 * facing);
         r->shine[i] = (float)(14 * glint);
-        r->map[i] = picture_colour_map(facing);
+        r->map[i] = es_picture_colour_map(facing);
     }
 }
 
@@ -258,7 +258,7 @@ static void draw_colour_bar(const renderer *r, es_image *picture) {
     int title = (int)picture->width - MARGIN * scale - picture_text_width(name, scale);
     double span = r->high - r->low;
     for (int i = 0; i < height; i++) {
-        es_colour colour = picture_colour_map(1 - i / fmax(height - 1, 1));
+        es_colour colour = es_picture_colour_map(1 - i / fmax(height - 1, 1));
         es_picture_line(picture, left, top + i, left + 9 * scale, top + i, 1, colour);
     }
     double step = span > 0 ? picture_round_length(span / 4) : 1, first = ceil(r->low / step);

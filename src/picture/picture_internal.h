@@ -28,8 +28,6 @@ double picture_round_length(double limit);
 
 es_colour picture_mix(es_colour a, es_colour b, double share_of_b);
 uint8_t picture_byte(double value); /* rounded, clamped to 0..255; NaN -> 0 */
-/* Dark blue over green to yellow; lightness grows evenly with t in 0..1. */
-es_colour picture_colour_map(double t);
 /* value in [low, high] as 0..1, clamped; NaN -> 0. low == high: 0 or 1. */
 double picture_window(double value, double low, double high);
 /* Lowest and highest of the finite values; false when there is none. */

@@ -32,7 +32,7 @@ static void complain(es_report *report, es_code code, const char *format, ...) {
     es_fail(&report->problem, code, "report: %s", message);
 }
 
-static char *clean_copy(es_report *report, const char *text) {
+char *report_clean(const char *text, es_error *err) {
     es_text clean = {0};
     const unsigned char *s = (const unsigned char *)(text ? text : "");
     es_text_add_bytes(&clean, "", 0);
@@ -42,9 +42,15 @@ static char *clean_copy(es_report *report, const char *text) {
         s += length ? length : 1;
     }
     if (!clean.failed) return clean.bytes;
-    complain(report, ES_MEMORY, "out of memory");
+    es_fail(err, ES_MEMORY, "out of memory");
     es_text_free(&clean);
     return NULL;
+}
+
+static char *clean_copy(es_report *report, const char *text) {
+    char *clean = report_clean(text, NULL);
+    if (!clean) complain(report, ES_MEMORY, "out of memory");
+    return clean;
 }
 
 /* ---- beginning and end ---------------------------------------------------- */
@@ -161,7 +167,8 @@ static void add_item(es_report *report, item entry, const char *key, const char 
 static bool is_key(const char *key) {
     const char *s = key;
     while (is_key_letter(*s) || *s == '_') s++;
-    return s > key && *s == '\0' && strcmp(key, "notes") != 0 && strcmp(key, "pictures") != 0;
+    return s > key && *s == '\0' && strcmp(key, "notes") != 0 && strcmp(key, "pictures") != 0 &&
+           strcmp(key, "views") != 0;
 }
 
 static bool is_used(const es_report *report, const char *key) {
@@ -175,8 +182,10 @@ static bool is_used(const es_report *report, const char *key) {
 
 static void check_key(es_report *report, const char *key) {
     if (!is_key(key))
-        complain(report, ES_USAGE,
-                 "\"%s\" is no key; use a to z, 0 to 9 and _, not \"notes\" or \"pictures\"", key);
+        complain(
+            report, ES_USAGE,
+            "\"%s\" is no key; use a to z, 0 to 9 and _, not \"notes\", \"pictures\" or \"views\"",
+            key);
     else if (is_used(report, key))
         complain(report, ES_USAGE, "key \"%s\" is used twice in one section", key);
 }
@@ -210,6 +219,22 @@ void es_report_plot(es_report *report, const char *caption, const es_text *svg) 
     if (!entry.bytes) return;
     if (svg->length) memcpy(entry.bytes, svg->bytes, svg->length);
     add_item(report, entry, NULL, caption, NULL);
+}
+
+/* Without the browser's side there is nothing to show it with, and that is said. */
+void es_report_view(es_report *report, const char *caption, const es_view *view) {
+    if (report->problem.code != ES_OK) return;
+    for (size_t i = 0; i < report->item_count; i++)
+        if (report->items[i].kind == ITEM_VIEW)
+            complain(report, ES_USAGE, "a second 3-D view; a report has one");
+    if (!es_view_program_get()) {
+        es_report_note(report, ES_NOTE,
+                       "No interactive 3-D view: this echosolid was built without npm.");
+        return;
+    }
+    item entry = {.kind = ITEM_VIEW};
+    entry.bytes = es_view_encode(view, &entry.length, &report->problem);
+    if (entry.bytes) add_item(report, entry, NULL, caption, NULL);
 }
 
 void es_report_option(es_report *report, const char *name, const char *value) {

@@ -177,12 +177,29 @@ static void add_picture(es_text *html, const item *entry) {
     es_text_add(html, "</figcaption></figure>\n");
 }
 
+/* Hidden until its script, at the end of the page, has something to show. */
+static void add_view(es_text *html, const item *entry) {
+    es_text_add(html, "<figure class=\"view\" hidden=\"hidden\">\n<figcaption>");
+    es_text_add_escaped(html, entry->label);
+    es_text_add(html, "</figcaption></figure>\n"
+                      "<script type=\"application/octet-stream\" class=\"view-data\">");
+    add_base64(html, entry->bytes, entry->length);
+    es_text_add(html, "</script>\n");
+}
+
+/* The browser's side, when the report has a view. */
+static const es_view_program *program_for(const es_report *report) {
+    for (size_t i = 0; i < report->item_count; i++)
+        if (report->items[i].kind == ITEM_VIEW) return es_view_program_get();
+    return NULL;
+}
+
 /* Rows that follow one another share a table, pictures share a grid. */
 typedef enum group { GROUP_NONE, GROUP_TABLE, GROUP_PICTURES } group;
 
 static group group_of(item_kind kind) {
     if (kind == ITEM_PICTURE || kind == ITEM_PLOT) return GROUP_PICTURES;
-    return kind == ITEM_NOTE ? GROUP_NONE : GROUP_TABLE;
+    return kind == ITEM_NOTE || kind == ITEM_VIEW ? GROUP_NONE : GROUP_TABLE;
 }
 
 static void change_group(es_text *html, group *open, group next) {
@@ -200,6 +217,8 @@ static void add_item(es_text *html, const item *entry, group *open) {
         add_table_row(html, entry);
     else if (wanted == GROUP_PICTURES)
         add_picture(html, entry);
+    else if (entry->kind == ITEM_VIEW)
+        add_view(html, entry);
     else
         add_note(html, entry);
 }
@@ -231,17 +250,28 @@ static void add_origin(es_text *html, const es_report *report) {
     es_text_add(html, "</tbody></table>\n</section>\n");
 }
 
+static void add_program(es_text *html, const es_report *report) {
+    const es_view_program *program = program_for(report);
+    if (!program) return;
+    es_text_add(html, "<script>");
+    es_text_add_bytes(html, program->script, program->script_length);
+    es_text_add(html, "</script>\n");
+}
+
 static void add_head(es_text *html, const es_report *report) {
+    const es_view_program *program = program_for(report);
     es_text_add(html,
                 "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n"
                 "<head>\n<meta charset=\"utf-8\" />\n"
                 "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-                "img-src data:; style-src 'unsafe-inline'\" />\n"
+                "img-src data:; style-src 'unsafe-inline'%s%s%s\" />\n"
                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" />\n"
                 "<meta name=\"generator\" content=\"echosolid %s\" />\n<title>",
-                es_version());
+                program ? "; script-src '" : "", program ? program->script_hash : "",
+                program ? "'" : "", es_version());
     es_text_add_escaped(html, report->title);
-    es_text_add(html, "</title>\n<style>\n%s</style>\n</head>\n", style);
+    es_text_add(html, "</title>\n<style>\n%s%s</style>\n</head>\n", style,
+                program ? program->style : "");
 }
 
 bool es_report_write_html(const es_report *report, const char *path, es_error *err) {
@@ -259,7 +289,9 @@ bool es_report_write_html(const es_report *report, const char *path, es_error *e
     es_text_add(&html, "<p class=\"notice\">" REPORT_NOTICE "</p>\n");
     for (size_t i = 0; i < report->section_count; i++) add_section(&html, report, i);
     add_origin(&html, report);
-    es_text_add(&html, "</main>\n</body>\n</html>\n");
+    es_text_add(&html, "</main>\n");
+    add_program(&html, report);
+    es_text_add(&html, "</body>\n</html>\n");
     bool ok = report_write_text(path, &html, err);
     es_text_free(&html);
     return ok;

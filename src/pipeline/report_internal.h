@@ -13,6 +13,7 @@ typedef enum item_kind {
     ITEM_NOTE,    /* text, level */
     ITEM_PICTURE, /* label = caption, bytes = PNG */
     ITEM_PLOT,    /* label = caption, bytes = SVG */
+    ITEM_VIEW,    /* label = caption, bytes = es_view_encode */
     ITEM_OPTION,  /* label = name, text; in no section */
     ITEM_INPUT,   /* label = name, text = digest; in no section */
 } item_kind;
@@ -40,6 +41,10 @@ struct es_report {
     size_t item_count, item_capacity;
     es_error problem; /* the first one; ES_OK: none */
 };
+
+/* A copy in which what is not UTF-8 or a control character is replaced; NULL
+ * text is "". es_free it. */
+char *report_clean(const char *text, es_error *err);
 
 /* The kept problem, with the path in front; true when there is none. */
 bool report_check(const es_report *report, const char *path, es_error *err);

@@ -50,6 +50,7 @@ static bool add_item(json_t *root, json_t *section, const item *entry) {
                                 entry->text));
     case ITEM_PICTURE:
     case ITEM_PLOT: return append(section, "pictures", json_string(entry->label));
+    case ITEM_VIEW: return append(section, "views", json_string(entry->label));
     case ITEM_OPTION:
         return json_object_set_new(json_object_get(root, "options"), entry->label,
                                    json_string(entry->text)) == 0;
