@@ -24,6 +24,7 @@ const command *const commands[] = {
     &command_surface,
     &command_simulate,
     &command_compare,
+    &command_view,
     &command_convert,
     &command_bench,
     NULL,

@@ -6,6 +6,7 @@
 #include "echosolid/picture.h"
 #include "echosolid/report.h"
 #include "model_run.h"
+#include "report_pictures.h"
 
 static void add_result(es_report *p, const model_run *r) {
     const es_model_result *m = &r->result;
@@ -193,40 +194,6 @@ static void add_coverage(es_report *p, const model_run *r) {
 
 /* ---- pictures --------------------------------------------------------------------- */
 
-typedef struct colouring {
-    const float *scalar; /* NULL: bone colour */
-    double high;
-    const char *name;
-} colouring;
-
-static bool add_mesh(es_report *p, const model_run *r, es_vec3 toward_eye, const char *caption,
-                     colouring colour, es_error *err) {
-    es_image picture = {0};
-    es_vec3 up = fabs(toward_eye.z) > 0.9 ? es_vec3_make(0, 1, 0) : es_vec3_make(0, 0, 1);
-    es_mesh_view view = {.toward_eye = toward_eye, .up = up, .width = 800, .height = 640};
-    view.scalar = colour.scalar;
-    view.high = colour.high;
-    view.scalar_name = colour.name;
-    bool ok = es_picture_mesh(&r->result.sheet, &view, &picture, err);
-    if (ok) es_report_picture(p, caption, &picture);
-    es_image_clear(&picture);
-    return ok;
-}
-
-/* The direction from which most of the sheet is seen: the mean normal. */
-static es_vec3 facing(const es_mesh *mesh) {
-    es_vec3 sum = {0, 0, 0};
-    for (size_t t = 0; t < mesh->triangle_count; t++) {
-        const uint32_t *k = &mesh->triangles[3 * t];
-        const float *a = &mesh->vertices[3 * (size_t)k[0]], *b = &mesh->vertices[3 * (size_t)k[1]],
-                    *c = &mesh->vertices[3 * (size_t)k[2]];
-        es_vec3 u = es_vec3_make(b[0] - a[0], b[1] - a[1], b[2] - a[2]);
-        es_vec3 v = es_vec3_make(c[0] - a[0], c[1] - a[1], c[2] - a[2]);
-        sum = es_vec3_add(sum, es_vec3_cross(u, v));
-    }
-    return es_vec3_length(sum) > 0 ? es_vec3_unit(sum) : es_vec3_make(0, 1, 0);
-}
-
 static bool add_histogram(es_report *p, const float *distances, size_t count, es_error *err) {
     es_histogram plot = {.values = distances,
                          .count = count,
@@ -241,53 +208,46 @@ static bool add_histogram(es_report *p, const float *distances, size_t count, es
 }
 
 static bool add_meshes(es_report *p, const model_run *r, es_error *err) {
-    es_vec3 front = facing(&r->result.sheet);
-    es_vec3 other = fabs(front.z) > 0.9 ? es_vec3_make(0, 1, 0) : es_vec3_make(0, 0, 1);
-    es_vec3 side = es_vec3_unit(es_vec3_cross(other, front));
-    es_vec3 oblique = es_vec3_unit(es_vec3_add(front, es_vec3_scale(side, 1.5)));
+    const es_mesh *sheet = &r->result.sheet;
+    app_views views = app_views_of(sheet);
+    app_mesh_picture front = {.mesh = sheet, .toward_eye = views.front},
+                     oblique = {.mesh = sheet, .toward_eye = views.oblique};
     float *scalar = NULL;
     bool ok = true;
     es_report_section(p, "The surface");
     if (r->has_truth) {
-        const es_mesh *sheet = &r->result.sheet;
         scalar = es_alloc(sheet->vertex_count, sizeof *scalar, err);
         ok = scalar && es_mesh_point_distances(&r->truth, sheet->vertices, sheet->vertex_count,
                                                r->s.pool, scalar, err);
     }
-    colouring plain = {0}, error = {scalar, 2, "error mm"},
-              confidence = {r->result.sheet.confidence, 1, "confidence"};
-    ok = ok && add_mesh(p, r, front, "The seen surface, from the side of the probe", plain, err) &&
-         add_mesh(p, r, oblique, "The seen surface, obliquely", plain, err);
-    if (ok && confidence.scalar)
-        ok = add_mesh(p, r, front,
-                      "How much was seen where: 0.5 for one clear, perpendicular hit, towards 1 "
-                      "for many",
-                      confidence, err);
-    if (ok && scalar)
-        ok = add_mesh(p, r, front, "Distance to the truth, 0 to 2 mm", error, err) &&
-             add_histogram(p, scalar, r->result.sheet.vertex_count, err);
+    ok = ok && app_add_mesh(p, &front, "The seen surface, from the side of the probe", err) &&
+         app_add_mesh(p, &oblique, "The seen surface, obliquely", err);
+    if (ok && sheet->confidence) {
+        app_mesh_picture confidence = front;
+        confidence.scalar = sheet->confidence;
+        confidence.high = 1;
+        confidence.scalar_name = "confidence";
+        ok = app_add_mesh(p, &confidence,
+                          "How much was seen where: 0.5 for one clear, perpendicular hit, towards "
+                          "1 for many",
+                          err);
+    }
+    if (ok && scalar) {
+        app_mesh_picture error = front;
+        error.scalar = scalar;
+        error.high = 2;
+        error.scalar_name = "error mm";
+        ok = app_add_mesh(p, &error, "Distance to the truth, 0 to 2 mm", err) &&
+             add_histogram(p, scalar, sheet->vertex_count, err);
+    }
     es_free(scalar);
     return ok;
 }
 
 static bool add_slices(es_report *p, const model_run *r, const es_bricks *bricks, es_error *err) {
-    es_box3 box = es_mesh_box(&r->result.sheet);
-    const double middle[3] = {(box.min.x + box.max.x) / 2, (box.min.y + box.max.y) / 2,
-                              (box.min.z + box.max.z) / 2};
-    bool ok = true;
     es_report_section(p, "The grey volume");
-    for (int axis = 0; axis < 3 && ok; axis++) {
-        es_image picture = {0};
-        char caption[120];
-        es_slice_view view = {.axis = axis, .position_mm = middle[axis], .width = 640};
-        ok = es_picture_slice(bricks, &view, &picture, err);
-        snprintf(caption, sizeof caption,
-                 "Slice at %c = %.1f mm through the middle of the surface; blue was never seen",
-                 "xyz"[axis], middle[axis]);
-        if (ok) es_report_picture(p, caption, &picture);
-        es_image_clear(&picture);
-    }
-    return ok;
+    return app_add_slices(p, bricks, es_mesh_box(&r->result.sheet),
+                          "through the middle of the surface; blue was never seen", err);
 }
 
 /* ---- what can be turned --------------------------------------------------------------- */
