@@ -11,6 +11,7 @@ usage: ./do WORD
   test [--long]               build and run every test; --long fuzzes for a minute each
   bench [NAME]                measure speed (reconstruct, fill) or truth (accuracy, spacing, bone)
   build                       leave the program at build/echosolid
+  viewer                      bundle the 3-D view of reports again
   docs                        make docs/commands.md, the man page and completion again
   format                      clang-format over all sources
 END
@@ -19,10 +20,10 @@ END
 BUILD_PACKAGES="gcc g++ libc6-dev cmake ninja-build pkg-config zlib1g-dev libpng-dev libxml2-dev
     libnifti-dev libjansson-dev libxxhash-dev liblapacke-dev liblapack-dev libblas-dev libcminpack-dev
     libzip-dev libmatio-dev libhdf5-dev libopenjp2-7-dev libdcmtk-dev libavformat-dev libavcodec-dev
-    libavutil-dev libswscale-dev libkissfft-dev"
+    libavutil-dev libswscale-dev libkissfft-dev libwebsockets-dev"
 TEST_PACKAGES="libcmocka-dev clang libclang-rt-14-dev clang-format shellcheck python3 python3-vtk9
     man-db python3-numpy python3-pydicom python3-h5py python3-scipy dcmtk libgdcm-tools ffmpeg
-    libocct-data-exchange-dev prusa-slicer"
+    libocct-data-exchange-dev prusa-slicer chromium"
 
 # What runs under the thread sanitizer.
 THREADED_TESTS="test_base_pool test_pipeline_setup test_recon_volume test_recon_distance
@@ -57,6 +58,11 @@ need() {
     rm -f "$log"
 }
 
+# The 3-D view of reports is bundled by npm, of Debian or of whoever put it here.
+need_npm() {
+    command -v node >/dev/null && command -v npm >/dev/null || need nodejs npm
+}
+
 configure() { # preset, cmake options...
     preset=$1
     shift
@@ -70,6 +76,7 @@ configure() { # preset, cmake options...
 build() {
     # shellcheck disable=SC2086
     need $BUILD_PACKAGES
+    need_npm
     configure release "-DBUILD_TESTING=${1:-OFF}"
     cmake --build build
 }
@@ -182,6 +189,11 @@ bench() {
     fi
 }
 
+viewer() {
+    build OFF
+    cmake --build build --target viewer
+}
+
 docs() {
     build OFF
     build/echosolid --docs markdown >docs/commands.md
@@ -201,6 +213,7 @@ demo) demo "$@" ;;
 test) tests "$@" ;;
 bench) bench "$@" ;;
 build) build OFF ;;
+viewer) viewer ;;
 docs) docs ;;
 format) format ;;
 *)

@@ -19,6 +19,8 @@ BELOW["pipeline"] = {"base", "geom", "image", "picture", "patches", "solid", "re
 BELOW["calibration"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["live"] = BELOW["pipeline"] | {"pipeline", "igtl", "natnet"}
 BELOW["igtl"] = BELOW["natnet"] = {"base", "geom", "image"}  # headers of the live room
+BELOW["page"] = {"base"}  # a header of the live room
+BELOW["live"].add("page")
 BELOW["judge"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["bone_flow"] = BELOW["judge"]  # a third one
 BELOW["plan"] = BELOW["judge"]  # a fourth one
@@ -34,7 +36,7 @@ BELOW["report"] = {"base", "geom", "image", "picture", "view"}
 LIBRARIES = {"libxml/": {"format"}, "nifti": {"format"}, "zlib.h": {"format", "pipeline"}, "png.h": {"picture"},
              "xxhash.h": {"base", "format"}, "jansson.h": {"pipeline", "spacing", "format", "calib"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
              "cminpack.h": {"geom", "calib", "spacing", "cad"}, "dcmtk/": {"format"},
-             "kiss_fft": {"image"}, "hdf5.h": {"format"}, "matio.h": {"format"}, "zip.h": {"format", "cad"}, "libav": {"format"}}
+             "kiss_fft": {"image"}, "hdf5.h": {"format"}, "matio.h": {"format"}, "zip.h": {"format", "cad"}, "libwebsockets.h": {"live"}, "libav": {"format"}}
 
 
 def check(path, room, allowed):

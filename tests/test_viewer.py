@@ -200,7 +200,7 @@ class Browser(unittest.TestCase):
         row = cube.rgb[cube.height // 2]
         bright = (row.min(axis=1) > 200) & (row.max(axis=1) < 256)
         middle = cube.width // 2
-        left, right = [int(middle + k * 15 / mm) for k in (-1, 1)]  # both in the seen part
+        left, right = [int(middle + k * 12 / mm) for k in (-1, 1)]  # both in the seen part
         self.assertTrue(row[left].max() < 60 and row[right].max() < 60, (row[left], row[right]))
         unseen = int(middle - 17 / mm)  # x = -17 mm: never seen, the ground shows
         self.assertTrue(row[unseen].min() > 230, row[unseen])

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app.h"
+#include "echosolid/page.h"
 #include "echosolid/report.h"
 #include "report_pictures.h"
 
@@ -11,7 +12,7 @@ enum { FILES_MAX = 8 };
 typedef struct view_options {
     common_options common;
     const char *output, *truth;
-    int64_t threads;
+    int64_t port, threads;
 } view_options;
 
 static const opt table[] = {
@@ -20,7 +21,15 @@ static const opt table[] = {
      .type = OPT_TEXT,
      .value = "HTML",
      .offset = offsetof(view_options, output),
-     .help = "the page, one file that stands alone"},
+     .help = "the page, one file that stands alone; without it the page is served to a browser on "
+             "this machine until Ctrl-C"},
+    {.name = "port",
+     .type = OPT_INT,
+     .low = 0,
+     .high = 65535,
+     .fallback = "0",
+     .offset = offsetof(view_options, port),
+     .help = "where it is served on 127.0.0.1; 0: a free one"},
     {.name = "truth",
      .type = OPT_TEXT,
      .value = "MESH",
@@ -175,8 +184,7 @@ static bool check_files(const view_run *r, es_error *err) {
         if (++volumes > 1)
             return es_fail(err, ES_USAGE, "%s: one view has one volume", r->files[i]);
     }
-    if (!r->o->output) return es_fail(err, ES_USAGE, "view needs -o PAGE.html");
-    if (es_has_suffix(r->o->output, ".html")) return true;
+    if (!r->o->output || es_has_suffix(r->o->output, ".html")) return true;
     return es_fail(err, ES_USAGE, "%s: a view is a page, name it .html", r->o->output);
 }
 
@@ -230,11 +238,55 @@ static int print_result(const view_run *r) {
     return 0;
 }
 
+/* ---- serving ------------------------------------------------------------------------- */
+
+/* Says where, before the waiting starts. */
+static bool say_where(const view_run *r, int port, es_error *err) {
+    bool ok = r->o->common.json ? printf("{\"url\": \"http://127.0.0.1:%d/\"}\n", port) > 0
+                                : printf("open http://127.0.0.1:%d/ (Ctrl-C ends it)\n", port) > 0;
+    return (ok && fflush(stdout) == 0) || es_fail_errno(err, "standard output");
+}
+
+static bool serve(const view_run *r, const char *html, size_t length, es_error *err) {
+    const es_page pages[] = {{"/", "text/html; charset=utf-8", html, length},
+                             {"/favicon.ico", "image/x-icon", "", 0}};
+    es_page_server *server = es_page_server_new(pages, 2, (int)r->o->port, err);
+    bool ok =
+        server && say_where(r, es_page_server_port(server), err) && es_page_server_run(server, err);
+    es_page_server_free(server);
+    return ok;
+}
+
+/* A finished report is a page already. */
+static bool serve_report(const view_run *r, es_error *err) {
+    size_t length;
+    if (r->o->output || r->o->truth)
+        return es_fail(err, ES_USAGE, "%s is a page already: open it, or view it without options",
+                       r->files[0]);
+    char *html = es_file_read(r->files[0], (size_t)1 << 28, &length, err);
+    bool ok = html && serve(r, html, length, err);
+    es_free(html);
+    return ok;
+}
+
+static bool serve_files(view_run *r, es_error *err) {
+    es_text html = {0};
+    bool ok = make_page(r, err) && es_report_html(r->report, &html, err) &&
+              serve(r, html.bytes, html.length, err);
+    es_text_free(&html);
+    return ok;
+}
+
+static bool show(view_run *r, es_error *err) {
+    if (r->count == 1 && es_has_suffix(r->files[0], ".html")) return serve_report(r, err);
+    if (!r->o->output) return serve_files(r, err);
+    return make_page(r, err) && es_report_write_html(r->report, r->o->output, err);
+}
+
 static int run(const void *options, const char *const *files, int count) {
     es_error err = {0};
     view_run r = {.o = options, .files = files, .count = count};
-    bool ok = make_page(&r, &err) && es_report_write_html(r.report, r.o->output, &err);
-    int status = ok ? print_result(&r) : app_fail(&err);
+    int status = !show(&r, &err) ? app_fail(&err) : r.o->output ? print_result(&r) : 0;
     es_report_free(r.report);
     es_view_free(r.view);
     es_mesh_clear(&r.truth);
@@ -245,9 +297,10 @@ static int run(const void *options, const char *const *files, int count) {
 const command command_view = {
     .name = "view",
     .summary = "finished models and a volume as a page that can be turned",
-    .usage = "FILE... -o PAGE.html [options]",
+    .usage = "FILE... [-o PAGE.html] [options]",
     .description =
-        "Puts meshes (STL, PLY, OBJ) and one volume (MHA, NRRD, NIfTI, DICOM) into one page that "
+        "Shows a finished report as it is, or puts meshes (STL, PLY, OBJ) and one volume (MHA, "
+        "NRRD, NIfTI, DICOM) into one page that "
         "needs nothing else: surfaces with opacity and colouring, three slices through the grey "
         "volume, a box with millimetres, distances between points that are clicked. Meshes of "
         "more than 100,000 triangles and volumes of more than 2 million voxels are shown "

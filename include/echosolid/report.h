@@ -55,6 +55,8 @@ void es_report_input(es_report *report, const char *name, const char *digest);
  * the 3-D view, which the page's policy names by its hash. ES_USAGE, ES_MEMORY
  * or ES_IO; on failure nothing is left and an older file stays. */
 bool es_report_write_html(const es_report *report, const char *path, es_error *err);
+/* The same, appended to `html`. */
+bool es_report_html(const es_report *report, es_text *html, es_error *err);
 /* {"title", "summary", "program", "version", "notice", "sections": {<section>:
  * {<key>: text or {"value", "unit", "error"}, "notes": [{"level", "text"}],
  * "pictures": [caption], "views": [caption]}}, "options": {}, "inputs": [{"name", "xxh3_128"}]} */

@@ -274,25 +274,37 @@ static void add_head(es_text *html, const es_report *report) {
                 program ? program->style : "");
 }
 
-bool es_report_write_html(const es_report *report, const char *path, es_error *err) {
-    if (!report_check(report, path, err)) return false;
-    es_text html = {0};
-    add_head(&html, report);
-    es_text_add(&html, "<body>\n<main>\n<h1>");
-    es_text_add_escaped(&html, report->title);
-    es_text_add(&html, "</h1>\n");
+static void add_body(es_text *html, const es_report *report) {
+    es_text_add(html, "<body>\n<main>\n<h1>");
+    es_text_add_escaped(html, report->title);
+    es_text_add(html, "</h1>\n");
     if (report->summary) {
-        es_text_add(&html, "<p class=\"summary\">");
-        es_text_add_escaped(&html, report->summary);
-        es_text_add(&html, "</p>\n");
+        es_text_add(html, "<p class=\"summary\">");
+        es_text_add_escaped(html, report->summary);
+        es_text_add(html, "</p>\n");
     }
-    es_text_add(&html, "<p class=\"notice\">" REPORT_NOTICE "</p>\n");
-    for (size_t i = 0; i < report->section_count; i++) add_section(&html, report, i);
-    add_origin(&html, report);
-    es_text_add(&html, "</main>\n");
-    add_program(&html, report);
-    es_text_add(&html, "</body>\n</html>\n");
-    bool ok = report_write_text(path, &html, err);
+    es_text_add(html, "<p class=\"notice\">" REPORT_NOTICE "</p>\n");
+    for (size_t i = 0; i < report->section_count; i++) add_section(html, report, i);
+    add_origin(html, report);
+    es_text_add(html, "</main>\n");
+    add_program(html, report);
+    es_text_add(html, "</body>\n</html>\n");
+}
+
+bool es_report_html(const es_report *report, es_text *html, es_error *err) {
+    if (report->problem.code != ES_OK) {
+        if (err) *err = report->problem;
+        return false;
+    }
+    add_head(html, report);
+    add_body(html, report);
+    return !html->failed || es_fail(err, ES_MEMORY, "report: out of memory");
+}
+
+bool es_report_write_html(const es_report *report, const char *path, es_error *err) {
+    es_text html = {0};
+    bool ok = es_report_html(report, &html, err) ? report_write_text(path, &html, err)
+                                                 : es_prefix(err, "%s", path);
     es_text_free(&html);
     return ok;
 }
