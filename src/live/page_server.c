@@ -30,7 +30,7 @@ static es_page_server *server_of(struct lws *wsi) { return lws_context_user(lws_
 /* "localhost:8080" names this machine; "evil.example:8080" may well lead here, but
  * then the page that asks belongs to someone else. */
 static bool names_this_machine(struct lws *wsi) {
-    static const char *const names[] = {"127.0.0.1", "localhost", "[::1]"};
+    static const char *const names[] = {"127.0.0.1", "localhost"};
     char host[128];
     if (lws_hdr_copy(wsi, host, sizeof host, WSI_TOKEN_HOST) <= 0) return false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -134,6 +134,7 @@ es_page_server *es_page_server_new(const es_page *pages, size_t count, int port,
     server->pages = pages;
     server->count = count;
     lws_set_log_level(0, NULL); /* it would write to standard error */
+    /* With IPv6, libwebsockets 4.1 takes no notice of `iface` and listens to all. */
     struct lws_context_creation_info info = {.port = port,
                                              .iface = "127.0.0.1",
                                              .protocols = protocols,
@@ -143,7 +144,8 @@ es_page_server *es_page_server_new(const es_page *pages, size_t count, int port,
                                              .keepalive_timeout = IDLE_S,
                                              .timeout_secs = IDLE_S,
                                              .fd_limit_per_thread = CONNECTIONS_MAX,
-                                             .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS};
+                                             .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+                                                        LWS_SERVER_OPTION_DISABLE_IPV6};
     server->context = lws_create_context(&info);
     server->host = server->context ? lws_create_vhost(server->context, &info) : NULL;
     if (server->host) return server;

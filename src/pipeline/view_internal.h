@@ -20,4 +20,7 @@ json_t *view_vector(double x, double y, double z);
 /* Sets or appends; false, with ES_MEMORY, when value is NULL or cannot be taken. */
 bool view_set(json_t *object, const char *key, json_t *value, es_error *err);
 
+/* In place: at most so many triangles; no corner moves by more than *within_mm. */
+bool view_cluster(es_mesh *mesh, size_t triangles, double *within_mm, es_error *err);
+
 #endif

@@ -33,15 +33,22 @@ static bool check_mesh(const es_view_mesh *given, es_error *err) {
     return true;
 }
 
+/* Edges are collapsed where the mesh is a two-manifold, which keeps its shape
+ * best; any other is put on a grid. */
 static bool make_small(packer *p, es_error *err) {
     es_decimate_options options = {.triangles = ES_VIEW_TRIANGLES, .max_distance_mm = INFINITY};
     es_decimate_report report;
+    es_error why = {0};
     if (!es_mesh_copy(p->given->mesh, &p->mesh, err)) return false;
     if (p->mesh.triangle_count <= ES_VIEW_TRIANGLES) return true;
-    if (!es_mesh_decimate(&p->mesh, &options, p->pool, &report, err))
-        return es_prefix(err, "view: %s is too large to be shown as it is", p->given->name);
-    p->within_mm = fmax(report.to_original.max_mm, report.from_original.max_mm);
-    return true;
+    if (es_mesh_decimate(&p->mesh, &options, p->pool, &report, &why)) {
+        p->within_mm = fmax(report.to_original.max_mm, report.from_original.max_mm);
+    } else if (why.code != ES_GEOMETRY) {
+        if (err) *err = why;
+        return false;
+    }
+    return p->mesh.triangle_count <= ES_VIEW_TRIANGLES ||
+           view_cluster(&p->mesh, ES_VIEW_TRIANGLES, &p->within_mm, err);
 }
 
 /* ---- corners ------------------------------------------------------------------ */

@@ -24,6 +24,12 @@ function legend(colours) {
   return { row, show };
 }
 
+// How far what is shown is from what is meant.
+function fewer({ triangles, of_triangles: all, within_mm: within }) {
+  const words = `shown with ${triangles} of ${all} triangles, within ${within.toPrecision(2)} mm`;
+  return triangles < all ? [make('p', { className: 'view-fewer' }, words)] : [];
+}
+
 export class Panel {
   constructor(parent, view) {
     this.view = view;
@@ -64,6 +70,7 @@ export class Panel {
       stage.changed();
     });
     if (scalars.length) box.append(colouring.row);
+    box.append(...fewer(surface.data));
     if (k === 0) Object.assign(this, { opacity, colouring });
     this.controls.append(box);
   }
