@@ -14,6 +14,8 @@ const char *es_archive_entry(zip_t *zip, size_t index);
 /* One entry into a nameless file, which may be at most 1032 times as long as
  * what is stored (deflate cannot do more) and must have its announced length. */
 es_scratch *es_archive_unpack(zip_t *zip, size_t index, es_error *err);
+/* Its first `limit` bytes alone. */
+es_scratch *es_archive_peek(zip_t *zip, size_t index, size_t limit, es_error *err);
 /* The same into memory, `limit` bytes at most, NUL-terminated. */
 char *es_archive_text(zip_t *zip, size_t index, size_t limit, size_t *length, es_error *err);
 

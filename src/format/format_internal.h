@@ -178,6 +178,8 @@ bool es_layout_finish(es_layout *layout, es_error *err);
 bool es_layout_take_names(es_layout *layout, es_error *err);
 bool es_layout_is_grid(const es_layout *layout);
 bool es_layout_to_grid(const es_layout *layout, es_grid_info *info, es_error *err);
+/* Pixel (u, v, 0) to the place Slicer shows it at; row-major 4x4. */
+void es_layout_pixel_to_ras(const es_layout *layout, double pixel_to_ras[16]);
 /* Columns of `m` (row-major 3x3, voxel -> mm) as spacing and unit direction. */
 bool es_layout_set_axes(es_layout *layout, const double m[9], es_error *err);
 bool es_layout_add_field(es_layout *layout, const char *key, const char *value, es_error *err);
