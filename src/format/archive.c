@@ -182,7 +182,7 @@ static bool add_entry(es_array_file *file, npz *z, size_t index, es_error *err) 
     return true;
 }
 
-static es_source *open_npz(const es_container_name *name, zip_t *zip, es_error *err) {
+static es_source *open_npz(const es_input *name, zip_t *zip, es_error *err) {
     npz z = {.zip = zip};
     es_array_file file = {
         .given = name->path, .format = "npz", .advice = "NHW", .open = open_array, .self = &z};
@@ -201,7 +201,7 @@ static es_source *open_npz(const es_container_name *name, zip_t *zip, es_error *
     return source;
 }
 
-es_source *es_zip_open(const es_container_name *name, es_error *err) {
+static es_source *zip_open_frames(const es_input *name, es_error *err) {
     zip_t *zip = es_archive_open(name->path, err);
     if (!zip) return NULL;
     bool scene = false;
@@ -212,3 +212,15 @@ es_source *es_zip_open(const es_container_name *name, es_error *err) {
     }
     return scene ? es_slicer_open(name, zip, err) : open_npz(name, zip, err);
 }
+
+/* The second: an empty archive. */
+static const es_mark marks[] = {{0, 4, "PK\x03\x04"}, {0, 4, "PK\x05\x06"}, {0}};
+const es_format es_format_zip = {
+    .name = "archive",
+    .reads = ".npz .mrb",
+    .recordings = ".npz",
+    .keeps = ES_KEEPS_POSES | ES_KEEPS_TIMES,
+    .marks = marks,
+    .open = zip_open_frames,
+    .create = es_npy_create,
+};

@@ -20,6 +20,6 @@ es_scratch *es_archive_peek(zip_t *zip, size_t index, size_t limit, es_error *er
 char *es_archive_text(zip_t *zip, size_t index, size_t limit, size_t *length, es_error *err);
 
 /* A Slicer scene: .mrb, .seq.mrb (slicer.c). Takes the archive over. */
-es_source *es_slicer_open(const es_container_name *name, zip_t *zip, es_error *err);
+es_source *es_slicer_open(const es_input *name, zip_t *zip, es_error *err);
 
 #endif

@@ -108,7 +108,7 @@ static void say_nothing(int level, char *message) {
     (void)message;
 }
 
-es_source *es_matlab_open(const es_container_name *name, es_error *err) {
+static es_source *matlab_open(const es_input *name, es_error *err) {
     struct stat status;
     mat_names names = {0};
     es_array_file file = {.given = name->path,
@@ -137,3 +137,11 @@ es_source *es_matlab_open(const es_container_name *name, es_error *err) {
     Mat_Close(names.mat);
     return source;
 }
+
+static const es_mark marks[] = {{0, 10, "MATLAB 5.0"}, {0}};
+const es_format es_format_matlab = {
+    .name = "MATLAB",
+    .reads = ".mat",
+    .marks = marks,
+    .open = matlab_open,
+};

@@ -231,7 +231,7 @@ static bool describe(const es_mrml *mrml, xmlNode *node, sequence *q, es_error *
 }
 
 /* The sequence of pictures: the chosen one or the only one. */
-static bool choose_frames(const es_container_name *name, const sequence *all, int count, int *found,
+static bool choose_frames(const es_input *name, const sequence *all, int count, int *found,
                           es_error *err) {
     char names[500] = "";
     size_t used = 0;
@@ -304,8 +304,7 @@ static bool read_transforms(scene *s, const es_mrml *mrml, const sequence *q, es
     return ok;
 }
 
-static bool open_sequences(scene *s, const es_container_name *name, const es_mrml *mrml,
-                           es_error *err) {
+static bool open_sequences(scene *s, const es_input *name, const es_mrml *mrml, es_error *err) {
     sequence *all = es_alloc_zero(SEQUENCES, sizeof *all, err);
     int count = 0, frames = -1;
     bool ok = all != NULL;
@@ -445,7 +444,7 @@ static es_source *source_of(scene *s, es_error *err) {
     return source;
 }
 
-es_source *es_slicer_open(const es_container_name *name, zip_t *zip, es_error *err) {
+es_source *es_slicer_open(const es_input *name, zip_t *zip, es_error *err) {
     scene *s = es_alloc_zero(1, sizeof *s, err);
     es_mrml mrml = {0};
     bool ok = s && (s->given = es_copy_text(name->path, err));
