@@ -202,7 +202,7 @@ static bool take_geometry(es_layout *layout, const nifti_2_header *head, es_erro
     for (int row = 0; row < 3; row++) {
         double sign = row < 2 ? -mm : mm; /* RAS to LPS */
         for (int i = 0; i < 3; i++) axes[3 * row + i] = sign * m.m[row][i];
-        layout->origin[row] = sign * m.m[row][3];
+        layout->origin[row] = sign * m.m[row][3] + 0.0; /* no -0 */
         if (!isfinite(layout->origin[row]))
             return es_fail(err, ES_FORMAT, "the position of the volume is not finite");
     }

@@ -145,13 +145,18 @@ bool es_layout_read(const char *path, es_layout *layout, es_error *err) {
 /* "FILE#frames": whatever the header says, the last axis counts frames. */
 static bool asks_for_frames(const es_input *input) { return strcmp(input->choice, "frames") == 0; }
 
+static bool check_choice(const es_input *input, es_error *err) {
+    return !*input->choice || asks_for_frames(input) ||
+           es_fail(err, ES_USAGE,
+                   "%s: holds one thing, and nothing called \"%s\"; #frames takes "
+                   "its slices as frames",
+                   input->path, input->choice);
+}
+
 /* Whether three axes may count frames: a volume that says where its slices lie
  * may not, unless it is asked for. */
 static bool check_stack(const es_input *input, const es_layout *layout, es_error *err) {
     unsigned long long count = layout->size[2];
-    if (*input->choice && !asks_for_frames(input))
-        return es_fail(err, ES_USAGE, "%s: has one recording, none is called \"%s\"", input->path,
-                       input->choice);
     if (!es_layout_is_grid(layout) || asks_for_frames(input)) return true;
     if (es_layout_is_placed(layout))
         return es_fail(err, ES_USAGE,
@@ -167,7 +172,7 @@ static bool check_stack(const es_input *input, const es_layout *layout, es_error
 
 static es_source *open_layout(const es_format *format, const es_input *input, es_error *err) {
     es_layout layout;
-    if (!read_layout(format, input->path, &layout, err)) return NULL;
+    if (!check_choice(input, err) || !read_layout(format, input->path, &layout, err)) return NULL;
     if (check_stack(input, &layout, err)) return es_recording_open(&layout, err);
     es_layout_clear(&layout);
     return NULL;
@@ -302,7 +307,7 @@ bool es_file_is_grid(const char *path, bool *is_grid, es_error *err) {
         input_set(&input, path, err) ? find_reader(path, input.path, err) : NULL;
     bool ok = format != NULL;
     if (ok && format->read && !asks_for_frames(&input))
-        ok = layout_is_grid(format, input.path, is_grid, err);
+        ok = check_choice(&input, err) && layout_is_grid(format, input.path, is_grid, err);
     if (ok && format->is_grid) ok = format->is_grid(path, is_grid, err);
     input_clear(&input);
     return ok;
