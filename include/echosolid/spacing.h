@@ -53,9 +53,8 @@ typedef struct es_fan_found {
     bool start_seen, stop_seen; /* false: cut by the picture or dark: that radius is no evidence */
     bool pinned;                /* the side edges pin the apex */
     bool cut_left, cut_right, cut_bottom;
-    bool blank_samples; /* the two radii hint at unlit first or last samples */
-    bool flipped;       /* the apex lies below: the picture is upside down */
-    bool ring;          /* found by the transducer's bright ring in a dark field */
+    bool flipped; /* the apex lies below: the picture is upside down */
+    bool ring;    /* found by the transducer's bright ring in a dark field */
     char why[ES_WHY_SIZE];
 } es_fan_found;
 bool es_fan_find(const es_still *still, es_fan_found *found, es_error *err);
