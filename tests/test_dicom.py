@@ -187,6 +187,14 @@ class Scales(unittest.TestCase):
         found = self.check("dual", [1, 1])
         self.assertEqual(len(json.loads(found["fields"]["DicomRegions"])), 2)
 
+    def test_views_beside_one_another_are_named_by_the_doctor(self):
+        for name, told in (("dual", True), ("flow", False), ("one", False), ("cut", False)):
+            found = json.loads(run("doctor", FOLDER / f"{name}.dcm", "--json").stdout)["findings"]
+            views = [f for f in found if f["check"] == "several-views"]
+            self.assertEqual(len(views), told, name)
+            if told:
+                self.assertIn("2 pictures of tissue", views[0]["evidence"])
+
     def test_pixel_spacing_is_row_first(self):
         self.check("pixelspacing", [0.4, 0.3])
 

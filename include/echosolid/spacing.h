@@ -232,6 +232,12 @@ bool es_ticks_evidence(const es_shapes *shapes, const es_still *still,
  * standard in the measurements of speed of sound in liquids", 1997. */
 double es_water_speed(double temperature_c);
 
+/* What a recording's pictures hold besides one picture of tissue, as DICOM's regions
+ * tell it: "M-mode (0,240 to 639,479), 2 pictures of tissue beside one another";
+ * "" when nothing of the kind is told. */
+enum { ES_MODES_TEXT = 200 };
+void es_picture_modes(const es_stream_info *info, char text[ES_MODES_TEXT]);
+
 #ifdef __cplusplus
 }
 #endif
