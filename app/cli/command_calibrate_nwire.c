@@ -43,7 +43,8 @@ static const opt table[] = {
      .type = OPT_TEXT,
      .value = "NAME",
      .offset = offsetof(nwire_options, phantom),
-     .help = "a known phantom instead of the configuration's: fcal-1.0, fcal-1.2, fcal-2.0"},
+     .help = "a known phantom instead of the configuration's: fcal-1.0, fcal-1.2, fcal-2.0, or "
+             "printed-linear, printed-curved, printed-endocavity as echosolid phantom makes them"},
     {.name = "phantom-to-reference",
      .type = OPT_TEXT,
      .value = "XML",
