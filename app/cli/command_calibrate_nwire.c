@@ -94,7 +94,8 @@ static const opt table[] = {
      .type = OPT_TEXT,
      .value = "HTML",
      .offset = offsetof(nwire_options, report),
-     .help = "write what was done, with pictures of the dots and errors of all kinds"},
+     .help = "write what was done, with pictures of the dots and errors of all kinds; also when "
+             "there is no result: then why, and what to do next"},
     {.name = "picture",
      .type = OPT_TEXT,
      .value = "PNG",
@@ -103,7 +104,8 @@ static const opt table[] = {
     {.name = "force",
      .type = OPT_FLAG,
      .offset = offsetof(nwire_options, force),
-     .help = "give and write a result that is worse than 2 mm"},
+     .help = "give and write a result that is worse than 2 mm, with a warning; what is refused for "
+             "another reason (no motion, frozen poses, wires not found, not determined) stays so"},
     {.name = NULL}};
 
 static const char *const examples[] = {
@@ -266,10 +268,25 @@ static bool write_picture(nwire_run *r, es_error *err) {
     return ok;
 }
 
-static bool write_report(nwire_run *r, es_error *err) {
+/* Title, summary, what it was made of and with. */
+static bool begin_report(nwire_run *r, es_report *report, const char *summary, es_error *err) {
     const nwire_options *o = r->o;
-    app_origin origin = {.options = NULL};
     const char *inputs[] = {r->file, o->validation, o->config};
+    app_origin origin = {.options = NULL};
+    bool ok = app_origin_make(&origin, &command_calibrate_nwire, o, inputs, 3, err);
+    if (ok) {
+        es_report_summary(report, summary);
+        es_report_option(report, "options", origin.options);
+        for (int i = 0; i < origin.input_count; i++)
+            es_report_input(report, origin.inputs[i], origin.digests[i]);
+    }
+    app_origin_clear(&origin);
+    return ok;
+}
+
+/* `refused`: why there is no result; NULL when there is one. */
+static bool write_report(nwire_run *r, const char *refused, es_error *err) {
+    const nwire_options *o = r->o;
     if (!o->report) return true;
     es_report *report = es_report_new("N-wire calibration", err);
     es_source *source = r->calibration.spots ? es_sequence_open(r->file, err) : NULL;
@@ -281,18 +298,25 @@ static bool write_report(nwire_run *r, es_error *err) {
                            .speed_mps = r->speed_mps,
                            .source = source};
     bool ok = report && (source || !r->calibration.spots) &&
-              app_origin_make(&origin, &command_calibrate_nwire, o, inputs, 3, err);
-    if (ok) {
-        es_report_summary(report, r->outcome.next);
-        es_report_option(report, "options", origin.options);
-        for (int i = 0; i < origin.input_count; i++)
-            es_report_input(report, origin.inputs[i], origin.digests[i]);
-        ok = es_wire_report(report, &about, err) && es_report_write_html(report, o->report, err);
-    }
-    app_origin_clear(&origin);
+              begin_report(r, report, refused ? "There is no result." : r->outcome.next, err) &&
+              (refused ? es_wire_report_failure(report, &about, refused, err)
+                       : es_wire_report(report, &about, err)) &&
+              es_report_write_html(report, o->report, err);
     es_source_free(source);
     es_report_free(report);
     return ok;
+}
+
+/* The refusal stays what is said; a report that fails as well is a note. */
+static void report_failure(nwire_run *r, const es_error *why) {
+    es_error also = {0};
+    if (why->code == ES_USAGE || why->code == ES_CANCELLED) return;
+    if (!write_report(r, why->message, &also))
+        es_log(ES_WARNING, "the report could not be written: %s", also.message);
+    else if (r->o->report)
+        app_note(&r->o->common, "%s: what was seen, and why there is no result",
+                 es_path_name(r->o->report));
+    if (r->o->picture && r->calibration.spots) write_picture(r, NULL);
 }
 
 /* ---- what is said ------------------------------------------------------------------------------
@@ -394,9 +418,14 @@ static int print(const nwire_run *r) {
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
+/* --force lets a bad figure pass, nothing else: what es_wire_calibrate refuses
+ * has no result to give. */
 static bool judge(const nwire_run *r, es_error *err) {
     double m95 = r->outcome.validation.m95_mm;
-    if (m95 > WARNED_MM && m95 <= REFUSED_MM)
+    if (m95 > REFUSED_MM && r->o->force)
+        es_log(ES_WARNING, "given by --force: the result is %.2f mm off on its validation. %s", m95,
+               r->outcome.next);
+    else if (m95 > WARNED_MM && m95 <= REFUSED_MM)
         es_log(ES_WARNING, "the error is %.2f mm; below 1 mm is usual", m95);
     if (r->outcome.two_lags) es_log(ES_WARNING, "%s", r->outcome.next);
     return m95 <= REFUSED_MM || r->o->force ||
@@ -415,8 +444,10 @@ static int run(const void *options, const char *const *files, int count) {
     (void)count;
     es_error err = {0};
     nwire_run r = {.o = options, .file = files[0]};
-    bool ok = read_setup(&r, &err) && calibrate(&r, &err) && write_report(&r, &err) &&
-              write_picture(&r, &err) && judge(&r, &err) && write_result(&r, &err);
+    bool ready = read_setup(&r, &err), found = ready && calibrate(&r, &err);
+    if (ready && !found) report_failure(&r, &err);
+    bool ok = found && write_report(&r, NULL, &err) && write_picture(&r, &err) && judge(&r, &err) &&
+              write_result(&r, &err);
     int status = ok ? print(&r) : app_fail(&err);
     es_wire_outcome_clear(&r.outcome);
     es_wire_recording_clear(&r.calibration);

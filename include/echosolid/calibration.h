@@ -218,6 +218,11 @@ typedef struct es_wire_about {
     es_source *source;
 } es_wire_about;
 bool es_wire_report(es_report *report, const es_wire_about *about, es_error *err);
+/* The same when es_wire_calibrate, or the reading, refused for the reason
+ * `why`: what was seen in which frames, pictures with their spots, and what to
+ * do next. `outcome`, `options` and `earlier` are not looked at. */
+bool es_wire_report_failure(es_report *report, const es_wire_about *about, const char *why,
+                            es_error *err);
 
 /* How two ImageToProbe differ: distance at a pixel, the angle between them,
  * and whether the picture's x axis points the other way. */

@@ -1,6 +1,7 @@
 /* How to print, thread and use an N-wire phantom: a page to lay beside it. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "echosolid/calibration.h"
 
@@ -134,8 +135,34 @@ static void draw_above(es_report *report, const es_phantom_design *p) {
 
 /* ---- sections -------------------------------------------------------------------------------- */
 
-static bool add_sizes(es_report *r, const es_phantom_design *p, const es_mesh *solid,
-                      es_error *err) {
+/* A copy whose triangles share no corners, so that faces are drawn flat. */
+static bool part_faces(const es_mesh *solid, es_mesh *parted, es_error *err) {
+    size_t n = 3 * solid->triangle_count;
+    *parted = (es_mesh){.vertex_count = n, .triangle_count = solid->triangle_count};
+    parted->vertices = es_alloc(3 * n, sizeof *parted->vertices, err);
+    parted->triangles = es_alloc(n, sizeof *parted->triangles, err);
+    if (!parted->vertices || !parted->triangles) return false;
+    for (size_t i = 0; i < n; i++) {
+        memcpy(&parted->vertices[3 * i], &solid->vertices[3 * (size_t)solid->triangles[i]],
+               3 * sizeof *parted->vertices);
+        parted->triangles[i] = (uint32_t)i;
+    }
+    return true;
+}
+
+static bool add_view(es_report *r, const es_mesh *solid, es_error *err) {
+    es_image picture = {0};
+    es_mesh parted;
+    es_mesh_view view = {
+        .toward_eye = {0.6, -1, 0.8}, .up = {0, 0, 1}, .width = 720, .height = 560};
+    bool ok = part_faces(solid, &parted, err) && es_picture_mesh(&parted, &view, &picture, err);
+    if (ok) es_report_picture(r, "The solid, seen from its front", &picture);
+    es_mesh_clear(&parted);
+    es_image_clear(&picture);
+    return ok;
+}
+
+static void add_sizes(es_report *r, const es_phantom_design *p) {
     const es_phantom_options *o = &p->options;
     char text[200];
     es_report_section(r, "Print");
@@ -151,18 +178,10 @@ static bool add_sizes(es_report *r, const es_phantom_design *p, const es_mesh *s
                   "Measure the outside: where it differs by more than 0.1 mm, print with the "
                   "scale corrected, for the wire table is true for this size only");
     snprintf(text, sizeof text,
-             "The thread is free in its hole by %.2f mm to each side at most; drop of glue where "
+             "The thread is free in its hole by %.2f mm to each side at most; a drop of glue where "
              "it leaves the wall keeps it",
              0.5 * (o->hole - o->line));
     es_report_row(r, "play", "Play", text);
-    if (!solid) return true;
-    es_image picture = {0};
-    es_mesh_view view = {
-        .toward_eye = {0.6, -1, 0.8}, .up = {0, 0, 1}, .width = 720, .height = 560};
-    bool ok = es_picture_mesh(solid, &view, &picture, err);
-    if (ok) es_report_picture(r, "The solid, seen from its front", &picture);
-    es_image_clear(&picture);
-    return ok;
 }
 
 static void add_steps(es_report *r, const es_phantom_design *p) {
@@ -231,7 +250,8 @@ static void add_use(es_report *r) {
 
 bool es_phantom_guide(es_report *report, const es_phantom_design *design, const es_mesh *solid,
                       es_error *err) {
-    if (!add_sizes(report, design, solid, err)) return false;
+    add_sizes(report, design);
+    if (solid && !add_view(report, solid, err)) return false;
     add_steps(report, design);
     add_places(report, design);
     add_use(report);
