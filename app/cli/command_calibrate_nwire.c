@@ -367,6 +367,7 @@ static json_t *nwire_json(const nwire_run *r) {
     json_object_set_new(root, "spacing_ci95_mm", numbers_json(s->spacing_ci95_mm, 2));
     json_object_set_new(root, "translation_ci95_mm", numbers_json(s->translation_ci95_mm, 3));
     json_object_set_new(root, "rotation_ci95_rad", numbers_json(s->rotation_ci95_rad, 3));
+    json_object_set_new(root, "target_ci95_mm", app_json_number(s->target_ci95_mm));
     json_object_set_new(root, "rotation_range_rad", app_json_number(w->motion_rad));
     json_object_set_new(root, "next", json_string(w->next));
     add_sound(root, r);
@@ -421,18 +422,26 @@ static int print(const nwire_run *r) {
 /* --force lets a bad figure pass, nothing else: what es_wire_calibrate refuses
  * has no result to give. */
 static bool judge(const nwire_run *r, es_error *err) {
-    double m95 = r->outcome.validation.m95_mm;
-    if (m95 > REFUSED_MM && r->o->force)
-        es_log(ES_WARNING, "given by --force: the result is %.2f mm off on its validation. %s", m95,
-               r->outcome.next);
-    else if (m95 > WARNED_MM && m95 <= REFUSED_MM)
-        es_log(ES_WARNING, "the error is %.2f mm; below 1 mm is usual", m95);
+    char why[120];
+    double m95 = r->outcome.validation.m95_mm, ci = r->outcome.result.target_ci95_mm;
+    if (m95 > REFUSED_MM)
+        snprintf(why, sizeof why, "the result is %.2f mm off on its validation", m95);
+    else
+        snprintf(why, sizeof why, "a deep point is sure to +-%.2f mm only", ci);
     if (r->outcome.two_lags) es_log(ES_WARNING, "%s", r->outcome.next);
-    return m95 <= REFUSED_MM || r->o->force ||
-           es_fail(err, ES_GEOMETRY,
-                   "the result is %.2f mm off on its validation and is not given (2 mm at most; "
-                   "--force gives it). %s",
-                   m95, r->outcome.next);
+    if (m95 <= REFUSED_MM && ci <= REFUSED_MM) {
+        if (m95 > WARNED_MM || ci > WARNED_MM)
+            es_log(ES_WARNING,
+                   "the error is %.2f mm, a deep point sure to +-%.2f mm; below 1 mm "
+                   "is usual",
+                   m95, ci);
+        return true;
+    }
+    if (!r->o->force)
+        return es_fail(err, ES_GEOMETRY, "%s and is not given (2 mm at most; --force gives it). %s",
+                       why, r->outcome.next);
+    es_log(ES_WARNING, "given by --force: %s. %s", why, r->outcome.next);
+    return true;
 }
 
 static bool write_result(nwire_run *r, es_error *err) {

@@ -501,8 +501,13 @@ static void choose_next(work *w) {
     else if (o->motion_rad < 0.35)
         say(o,
             "Turn and tilt the probe more: %.0f degrees were seen, 30 or more in all directions "
-            "make the result sure.",
-            o->motion_rad * 57.29578);
+            "make the result sure (a deep point is to +-%.1f mm).",
+            o->motion_rad * 57.29578, o->result.target_ci95_mm);
+    else if (o->result.target_ci95_mm > 1)
+        say(o,
+            "Record more pictures with more tilt, and with the wires at several depths: a deep "
+            "point is sure to +-%.1f mm only.",
+            o->result.target_ci95_mm);
     else if (widest(o->result.translation_ci95_mm) > 1)
         say(o, "Record more pictures with more tilt: the interval is still %.1f mm wide.",
             widest(o->result.translation_ci95_mm));

@@ -274,6 +274,8 @@ static void add_result(es_report *p, const es_wire_about *a) {
         snprintf(label, sizeof label, "Rotation about %s, half width of the interval", axes[k]);
         es_report_number(p, key, label, DEGREES * r->rotation_ci95_rad[k], "deg", NAN);
     }
+    es_report_number(p, "target_ci", "Half width of a deep point's interval, worst direction",
+                     r->target_ci95_mm, "mm", NAN);
     for (int k = 0; k < 16; k++)
         n += snprintf(text + n, sizeof text - (size_t)n, "%s%.6g", k ? " " : "",
                       r->image_to_probe.m[k]);
