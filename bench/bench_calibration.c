@@ -165,7 +165,7 @@ static void make_small(es_bath *bath) {
     bath->width = 320;
     bath->height = 267;
     for (int i = 0; i < 2; i++) bath->spacing_mm[i] *= 1.5;
-    bath->frames = 60;
+    bath->frames = 45;
 }
 
 /* Success: given, and a point 50 mm deep within 1 mm. Wrong: given as good to

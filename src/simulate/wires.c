@@ -21,6 +21,7 @@ enum {
     STREAM_NOISE = 4,
     STREAM_DASHES = 6
 };
+enum { LEVELS = 1024 };
 static const double TURN = 6.283185307179586;
 
 typedef struct bath_recording {
@@ -28,6 +29,7 @@ typedef struct bath_recording {
     es_vec3 middle;                  /* of the wires */
     double wave[FREEDOMS][WAVES][2]; /* Hz, phase */
     es_image words;                  /* RGB */
+    double noise[LEVELS];            /* quantiles of the speckle */
     int64_t next;
 } bath_recording;
 
@@ -224,32 +226,45 @@ static void add_dashes(const bath_recording *r, int64_t index, es_image *picture
     }
 }
 
+/* Adds a bright line's profile to one column. */
+static void add_column(const es_bath *b, es_image *picture, int u, double v, double level) {
+    static const double SIGMA_MM = 0.35;
+    int reach = (int)(3 * SIGMA_MM / b->spacing_mm[1]) + 1, middle = (int)v;
+    for (int y = middle - reach; y <= middle + reach; y++) {
+        if (y < 0 || y >= (int)picture->height) continue;
+        double off = (y - v) * b->spacing_mm[1] / SIGMA_MM;
+        uint8_t *at = (uint8_t *)picture->data + (size_t)y * picture->width + (size_t)u;
+        *at = (uint8_t)fmin(255, *at + level * exp(-0.5 * off * off));
+    }
+}
+
 /* The floor of the bath, 12 mm under the lowest wire. */
 static void add_floor(const bath_recording *r, int64_t index, es_image *picture) {
     const es_bath *b = &r->bath;
     es_mat4 to = es_mat4_multiply(face_to_phantom(r, (double)index / b->rate_hz), image_to_face(b));
     double low = INFINITY;
     for (int i = 0; i < 2 * b->wire_count; i++) low = fmin(low, b->wires[i / 2][i % 2].z);
-    es_vec3 middle = es_vec3_make(0.5 * b->width, 0, 0);
     for (int u = 0; u < (int)b->width; u++) {
         double z0 = es_mat4_point(to, es_vec3_make(u, 0, 0)).z, dz = es_mat4_column(to, 1).z;
-        double v = (low - 12 - z0) / dz, off = (u - middle.x) / (0.25 * b->width);
-        const spot s = {
-            u, v, 0, {1.5 * b->spacing_mm[0], 0.35}, 90 * b->gain * b->speckle * exp(-off * off)};
-        if (v > 0 && v < b->height) add_spot(b, picture, &s);
+        double v = (low - 12 - z0) / dz, off = (u - 0.5 * b->width) / (0.25 * b->width);
+        if (v > 0 && v < b->height)
+            add_column(b, picture, u, v, 340 * b->gain * b->speckle * exp(-off * off));
     }
+}
+
+static void draw_noise(bath_recording *r) {
+    for (int k = 0; k < LEVELS; k++) r->noise[k] = sqrt(-log(1 - (k + 0.5) / LEVELS));
 }
 
 static void add_noise(const bath_recording *r, int64_t index, es_image *picture) {
     es_random random = es_random_new(r->bath.seed, STREAM_NOISE + 1 + 16 * (uint64_t)index);
     uint8_t *p = picture->data;
-    double last = 0;
+    double last = 0, level = 5 * r->bath.gain * r->bath.speckle;
     for (size_t i = 0; i < (size_t)picture->width * picture->height; i++) {
-        double bits = es_random_uniform(&random),
-               noise = 5 * r->bath.gain * r->bath.speckle * sqrt(-log(1 - bits));
+        double bits = es_random_uniform(&random);
         double factor = 1 - 0.25 * r->bath.speckle * bits;
-        last = 0.6 * last + 0.4 * noise; /* lateral blur */
-        p[i] = (uint8_t)fmin(255, p[i] * factor + last);
+        last = 0.6 * last + 0.4 * level * r->noise[(int)(bits * LEVELS)]; /* lateral blur */
+        p[i] = (uint8_t)fmax(0, fmin(255, p[i] * factor + last));
     }
 }
 
@@ -400,6 +415,7 @@ es_source *es_bath_open(const es_bath *bath, es_error *err) {
     if (!r) return NULL;
     r->bath = *bath;
     draw_hand(r);
+    draw_noise(r);
     if (!draw_words(r, err)) {
         free_bath(r);
         return NULL;
