@@ -283,11 +283,14 @@ class Cli(unittest.TestCase):
 
     def test_force_gives_a_bad_result_with_a_warning(self):
         folder = self.folder
-        late = ["calibrate nwire", folder / "wires.igs.mha", "--config", folder / "wires.xml",
-                "--lag", "1.5"]
-        done = run(*late, "--force", "--report", folder / "late.html", "-o", folder / "late-forced.xml")
+        run("simulate", "--scene", "nwire", "--frames", "60", "--lag", "1.2s", "--seed", "2", "-o",
+            folder / "late.igs.mha", "-q")  # for the validation, the tracker comes a second late
+        late = ["calibrate nwire", folder / "wires.igs.mha", "--validation", folder / "late.igs.mha",
+                "--config", folder / "wires.xml", "--lag", "0.06"]
+        self.refused(*late, "-o", "bad.xml", says="2 mm", leaves_no="bad.xml")
+        done = run(*late, "--force", "-o", folder / "bad.xml")
         self.assertIn("given by --force", done.stderr)
-        self.assertTrue((folder / "late-forced.xml").exists())
+        self.assertTrue((folder / "bad.xml").exists())
 
     def test_a_printed_phantom_calibrates_with_its_own_wire_table(self):
         folder = self.folder
