@@ -1,6 +1,7 @@
 /* bench_calibration: every figure of the calibrations, against simulated
  * truths and, where ES_TEST_DATA names the folder, recordings. `--json` for
- * programs, `--runs N` (50) simulated N-wire recordings. */
+ * programs, `--runs N` (50) simulated N-wire recordings (with pictures 20 at
+ * most), `--only WORD` those kinds of pictures alone. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -8,6 +9,7 @@
 #include "../tests/wire_scene.h"
 
 static bool as_json;
+static const char *only;
 static int printed;
 
 static void show(const char *name, double value, const char *unit, const char *aim) {
@@ -287,7 +289,8 @@ static void bench_traps(int runs) {
 }
 
 static void bench_pictures(int runs) {
-    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) bench_kind(&kinds[k], runs);
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+        if (!only || strstr(kinds[k].name, only)) bench_kind(&kinds[k], runs);
 }
 
 /* ---- recordings --------------------------------------------------------------------------- */
@@ -514,9 +517,15 @@ int main(int argc, char **argv) {
     int runs = 50;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0) as_json = true;
+        if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) only = argv[++i];
         if (strcmp(argv[i], "--runs") == 0 && i + 1 < argc) runs = atoi(argv[++i]);
     }
     if (runs < 1 || runs > 100000) return 2;
+    if (only) {
+        bench_pictures(runs < 20 ? runs : 20);
+        if (as_json) printf("\n}\n");
+        return 0;
+    }
     bench_pivot();
     bench_tracks(runs, false);
     bench_tracks(runs, true);
