@@ -267,9 +267,74 @@ class Cli(unittest.TestCase):
         self.refused("calibrate nwire", "touches.igs.mha", "--config", config, "--tool", "Stylus",
                      "--reference", "Tracker", status=1)
 
+    def test_a_refused_wire_calibration_still_reports(self):
+        folder, page = self.folder, self.folder / "refused.html"
+        config = folder / "wires.xml"
+        # no phantom in the picture; another phantom; --force does not help what has no result
+        cases = (("floor.igs.mha", [], "Bright spots"),
+                 ("wires.igs.mha", ["--phantom", "printed-endocavity", "--force"], "No result"))
+        for recording, more, says in cases:
+            page.unlink(missing_ok=True)
+            self.refused("calibrate nwire", recording, "--config", config, *more, "--report", page,
+                         "-o", "refused.xml", says="", leaves_no="refused.xml")
+            text = page.read_text()
+            for word in (says, "No result", "What to do next", "data:image/png", "Frames with found"):
+                self.assertIn(word, text)
+
+    def test_force_gives_a_bad_result_with_a_warning(self):
+        folder = self.folder
+        run("simulate", "--scene", "nwire", "--frames", "60", "--lag", "1.2s", "--seed", "2", "-o",
+            folder / "late.igs.mha", "-q")  # for the validation, the tracker comes a second late
+        late = ["calibrate nwire", folder / "wires.igs.mha", "--validation", folder / "late.igs.mha",
+                "--config", folder / "wires.xml", "--lag", "0.06"]
+        self.refused(*late, "-o", "bad.xml", says="2 mm", leaves_no="bad.xml")
+        done = run(*late, "--force", "-o", folder / "bad.xml")
+        self.assertIn("given by --force", done.stderr)
+        self.assertTrue((folder / "bad.xml").exists())
+
+    def test_a_printed_phantom_calibrates_with_its_own_wire_table(self):
+        folder = self.folder
+        sizes = {"rows": 3, "width": 33, "length": 44, "gap": 9, "stagger": 2, "inset": 6,
+                 "above": 12, "below": 14, "side": 21, "wall": 5.5, "hole": 0.9, "line": 0.25,
+                 "stylus": 2}
+        words = [w for k, v in sizes.items() for w in (f"--{k}", v)]
+        made = run_json("phantom", "--probe", "linear", *words, "-o", folder / "print.stl",
+                        "--config-out", folder / "table.xml", "--guide", folder / "print.html")
+        self.assertAlmostEqual(made["size_mm"][1], 44 + 2 * 5.5)
+        self.assertEqual(len(made["wires"]), 9)
+        self.assertEqual(len(made["landmarks_mm"]), 8)
+        page = (folder / "print.html").read_text()
+        for word in ("A1 to a1", "<svg", "data:image/png", "calibrate landmarks"):
+            self.assertIn(word, page)
+        data = (folder / "print.stl").read_bytes()
+        count = struct.unpack_from("<I", data, 80)[0]
+        self.assertEqual(len(data), 84 + 50 * count)
+        truth = run_json("simulate", "--scene", "nwire", "--config", folder / "table.xml",
+                         "--frames", "50", "--rate", "10", "--pose-noise", "0.1mm", "--gain", "2",
+                         "--dashes", "4", "--grabber", "-o", folder / "printed.igs.mha")
+        found = run_json("calibrate nwire", folder / "printed.igs.mha", "--config",
+                         folder / "printed.xml")
+        for k in range(12):
+            weight = 300 if k % 4 < 2 else 1
+            self.assertAlmostEqual(found["image_to_probe"][k], truth["image_to_probe"][k],
+                                   delta=2 if k % 4 == 2 else 0.8 / weight)
+        curved = run_json("simulate", "--scene", "nwire", "--phantom", "printed-curved", "--probe",
+                          "convex", "--frames", "2", "-o", folder / "curved.igs.mha")
+        self.assertGreater(curved["spacing_mm"][0], 0.12)
+
+    def test_a_phantom_that_cannot_be_is_refused(self):
+        self.refused("phantom", "--wall", "2", "-o", "thin.stl", says="wall", status=2,
+                     leaves_no="thin.stl")
+        self.refused("phantom", "-o", "phantom.txt", says=".stl", leaves_no="phantom.txt")
+        run("phantom", status=2)
+        run("simulate", "--scene", "nwire", "--config", self.folder / "scan.xml", "-o",
+            self.folder / "no.igs.mha", status=1)
+        run("simulate", "--scene", "nwire", "--config", self.folder / "wires.xml", "-o",
+            self.folder / "wires.igs.mha", status=2)
+
     def test_the_examples_of_every_help_run(self):
         folder = str(self.folder) + "-examples"
-        for command in ["simulate", "reconstruct", "model", "surface", "convert", "compare", "info",
+        for command in ["phantom", "simulate", "reconstruct", "model", "surface", "convert", "compare", "info",
                         "spacing"]:
             for line in examples(command):
                 words = shlex.split(line)

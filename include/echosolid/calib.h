@@ -354,6 +354,8 @@ typedef struct es_wire_result {
     double spacing_mm[2], spacing_ci95_mm[2];
     double lag_s, lag_ci95_s; /* 0 wide when given */
     double translation_ci95_mm[3], rotation_ci95_rad[3];
+    double target_ci95_mm; /* in its worst direction, of a point under the dots' middle, twice as
+                              deep */
     double condition;
     es_wire_errors calibration;
     size_t frames_used, dots_used, dots_rejected;

@@ -5,6 +5,7 @@
 #define ECHOSOLID_CALIBRATION_H
 
 #include "echosolid/calib.h"
+#include "echosolid/phantom.h"
 #include "echosolid/pipeline.h"
 #include "echosolid/report.h"
 #include "echosolid/spacing.h"
@@ -126,9 +127,19 @@ bool es_calibration_survey_read(const es_survey_request *request, es_calibration
 /* PhantomDefinition/Geometry/Pattern/Wire of a configuration. ES_FORMAT when
  * there is none, when a pattern does not have three wires or is no N. */
 bool es_wire_phantom_read(const es_plus *plus, es_wire_phantom *phantom, es_error *err);
-/* Public phantoms by name: "fcal-1.0" ... ; ES_USAGE with the list. */
+/* Public phantoms by name, "fcal-1.0" ..., and those of `echosolid phantom`
+ * in their usual sizes, "printed-linear" ... ; ES_USAGE with the list. */
 bool es_wire_phantom_named(const char *name, es_wire_phantom *phantom, es_error *err);
 const char *const *es_wire_phantom_names(void); /* NULL terminated */
+/* A configuration with the wires, and with landmarks (may be none). */
+es_plus *es_wire_phantom_plus(const es_wire_phantom *phantom, const es_points *landmarks,
+                              es_error *err);
+/* The default bath with the phantom's wires, fitted to them (es_bath_fit). */
+void es_wire_phantom_bath(const es_wire_phantom *phantom, es_bath *bath);
+/* How to print, thread and use a phantom: sections with drawings and its
+ * picture (may be NULL). */
+bool es_phantom_guide(es_report *report, const es_phantom_design *design, const es_mesh *solid,
+                      es_error *err);
 
 /* The bright spots of one picture. */
 typedef struct es_wire_spots {
@@ -207,6 +218,11 @@ typedef struct es_wire_about {
     es_source *source;
 } es_wire_about;
 bool es_wire_report(es_report *report, const es_wire_about *about, es_error *err);
+/* The same when es_wire_calibrate, or the reading, refused for the reason
+ * `why`: what was seen in which frames, pictures with their spots, and what to
+ * do next. `outcome`, `options` and `earlier` are not looked at. */
+bool es_wire_report_failure(es_report *report, const es_wire_about *about, const char *why,
+                            es_error *err);
 
 /* How two ImageToProbe differ: distance at a pixel, the angle between them,
  * and whether the picture's x axis points the other way. */

@@ -234,8 +234,8 @@ static void ask_nwire(survey_run *r) {
     else if (!s->transform[0])
         refuse(v, NO_PROBE);
     else if (2 * s->with_dots < s->looked_at || 2 * s->with_line > s->pictures)
-        refuse(v,
-               "few pictures show wires as small bright dots: record an N-wire phantom in water");
+        refuse(v, "few pictures show wires as small bright dots: record an N-wire phantom in water "
+                  "(echosolid phantom makes one to print)");
     else if (s->wires == 0)
         refuse(v, "pictures show dots, but no --config says where the wires of the phantom are");
     else
