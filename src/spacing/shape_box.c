@@ -22,6 +22,7 @@ enum {
     LEAST_FILLED = 35,  /* percent of the rectangle, of a single picture */
     MANY = 4,           /* frames: what moves is told from overlay */
     STRIP = 3,          /* columns of echoes beside the rectangle */
+    LEAST_STAND = 5,    /* columns beyond a shadow that make it one */
     LEAST_MOVING = 4    /* of a recording, whose overlay was taken out */
 };
 #define MOVES 3        /* deviation, grey, of what is no overlay */
@@ -128,9 +129,10 @@ static bool full_at_once(const shape_box *b, const es_still *still, double at, i
 }
 
 /* The edge by half maximum, from `outer` (outermost lit line) inwards by `step`;
- * NaN when it takes more than two pixels from a fifth to four fifths. */
+ * NaN when it takes more than two pixels from a fifth to four fifths, which is
+ * left in *rise_px. */
 static double half_maximum(const shape_box *b, const es_still *still, int axis, uint32_t outer,
-                           int step) {
+                           int step, double *rise_px) {
     double inside = 0, values[REACH + 7], low = NAN, half = NAN, high = NAN;
     for (int k = -3; k <= REACH; k++)
         values[k + 3] = line_grey(b, still, axis, (int64_t)outer + (int64_t)step * k);
@@ -142,6 +144,7 @@ static double half_maximum(const shape_box *b, const es_still *still, int axis, 
         if (isnan(half) && here > .5 * inside) half = k - (here - .5 * inside) / rise;
         if (isnan(high) && here > .8 * inside) high = k - (here - .8 * inside) / rise;
     }
+    *rise_px = high - low;
     return high - low <= 2 ? outer + step * half : NAN;
 }
 
@@ -191,6 +194,60 @@ static bool goes_on(const shape_box *b, const es_still *still, bool left) {
     return columns >= STRIP;
 }
 
+/* ---- past a black sector --------------------------------------------------------- */
+
+/* Columns beyond the rectangle that are lit and moving from its first row on. */
+static bool is_echo_column(const shape_box *b, const es_still *still, uint32_t u) {
+    const float *high = still->high.data, *deviation = still->deviation.data;
+    uint32_t rows = b->last[1] - b->first[1] + 1, lit = 0, moving = 0;
+    for (uint32_t v = b->first[1]; v <= b->last[1]; v++) {
+        size_t i = (size_t)v * b->mask.width + u;
+        lit += high[i] > b->mask.floor;
+        moving += high[i] > b->mask.floor && deviation[i] > MOVES;
+    }
+    return lit * 10 > rows * 6 && moving * 10 > rows * 4;
+}
+
+/* The outermost of the columns beyond that stand together; the rectangle's own
+ * edge when there are none. */
+static uint32_t farthest_column(const shape_box *b, const es_still *still, bool left) {
+    uint32_t edge = left ? b->first[0] : b->last[0], end = left ? 0 : b->mask.width - 1;
+    uint32_t run = 0, found = edge;
+    while (edge != end) {
+        edge = left ? edge - 1 : edge + 1;
+        run = is_echo_column(b, still, edge) ? run + 1 : 0;
+        if (run >= LEAST_STAND) found = edge;
+    }
+    return found;
+}
+
+/* Two fields of one width with a gap between them are two pictures. */
+static bool is_pair(uint32_t first, uint32_t inner, uint32_t outer, uint32_t last) {
+    double one = (double)inner - first + 1, other = (double)last - outer + 1;
+    return fabs(one - other) < .04 * (one + other) + 2;
+}
+
+/* A black shadow from the face to the last row splits the field: the part
+ * beyond it belongs to it, too. Only a recording tells echoes by their motion. */
+static void join_beyond(shape_box *b, const es_still *still) {
+    if (still->frames < MANY) return;
+    for (int side = 0; side < 2; side++) {
+        bool left = side == 0;
+        uint32_t far = farthest_column(b, still, left), near = left ? b->first[0] : b->last[0];
+        if (far == near) continue;
+        uint32_t inner = near; /* of the part beyond, its column next to the gap */
+        do inner = left ? inner - 1 : inner + 1;
+        while (!is_echo_column(b, still, inner));
+        bool pair = left ? is_pair(far, inner, near, b->last[0])
+                         : is_pair(b->first[0], near, inner, far);
+        if (pair) continue;
+        if (left)
+            b->first[0] = far;
+        else
+            b->last[0] = far;
+    }
+}
+
 static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
     int axis = side == SHAPE_LEFT || side == SHAPE_RIGHT ? 0 : 1;
     bool low = side == SHAPE_LEFT || side == SHAPE_TOP;
@@ -199,7 +256,7 @@ static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
     shape_edge *e = &b->edge[side];
     double lit = low ? outer - .5 : outer + .5;
     e->border = low ? outer == 0 : outer + 1 == lines;
-    double at = half_maximum(b, still, axis, outer, low ? 1 : -1);
+    double at = half_maximum(b, still, axis, outer, low ? 1 : -1, &e->rise_px);
     uint32_t from = b->first[!axis], to = b->last[!axis];
     double edge = isnan(at) ? lit : at;
     e->together = together(b, still, side, edge, from, to);
@@ -255,6 +312,7 @@ bool shape_box_make(const es_still *still, shape_box *b, es_error *err) {
         b->found = ok && find_rectangle(b, still, counts);
     }
     es_free(counts);
+    if (ok && b->found) join_beyond(b, still);
     if (ok && b->found) ok = shape_contour_make(&b->mask, SHAPE_LARGE, false, &b->contour, err);
     for (int side = 0; ok && b->found && side < 4; side++) measure_edge(b, still, side);
     if (!ok) shape_box_clear(b);
