@@ -404,7 +404,8 @@ static void list_misses(const judgement *judgements, int count, uint64_t first_s
             if (is_fine(m, &row_names[row])) continue;
             fprintf(stderr, "seed %llu: %s: %s, error %+.3f %%, sigma %.3f %%; %s\n",
                     (unsigned long long)(first_seed + (uint64_t)i), row_names[row].name,
-                    is_far(m) && m->finding == FOUND ? "far" : words[m->finding], 100 * m->error, 100 * m->sigma, judgements[i].why);
+                    is_far(m) && m->finding == FOUND ? "far" : words[m->finding], 100 * m->error,
+                    100 * m->sigma, judgements[i].why);
         }
 }
 

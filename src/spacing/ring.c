@@ -20,7 +20,7 @@
 #define ASPECT_DOUBT .012
 #define RING_ABOVE 12 /* grey, over the level of the mask */
 
-#define ABOVE .93       /* of the radius: nearer than that to the centre */
+#define ABOVE .93 /* of the radius: nearer than that to the centre */
 
 enum { MOST_ABOVE = 40, LEAST_WIDTH = 25, RAYS = 121, LEAST_POINTS = 20, TRIES = 150 };
 

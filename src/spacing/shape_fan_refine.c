@@ -15,7 +15,7 @@
 
 #include <lapacke.h>
 
-#define SOFT_PX .5     /* scale of the soft-L1 loss */
+#define SOFT_PX .5 /* scale of the soft-L1 loss */
 #define LEAST_SCALE_PX .25
 #define AGREE_PX 1.    /* an edge point within this supports its edge */
 #define CORNER_PX 5.   /* edges are not sampled this close to a corner */
@@ -26,7 +26,8 @@
 #define MOST_EXTENSION .8
 #define THINNEST .82       /* r_in / r_out: thinner is a reflector */
 #define LEAST_STRETCH .002 /* less is no grabber's doing */
-#define CREST_SHARE .92           /* of a crest: speckle makes crests of its own */
+#define MOST_RISE_PX 2.    /* of a trapezoid's side, from a fifth to four fifths */
+#define CREST_SHARE .92    /* of a crest: speckle makes crests of its own */
 #define CORRELATED 2       /* neighbouring edge points share speckle: sigma times this */
 
 enum {
@@ -57,6 +58,7 @@ typedef struct edge_point {
     double u, v;
     int edge;
     double residual;
+    double rise_px; /* from a fifth to four fifths of the level inside */
 } edge_point;
 
 typedef struct refiner {
@@ -142,7 +144,8 @@ static bool profile(const refiner *r, const piece *p, float faint, double out[AC
     for (int i = 0; i < p->along; i++) {
         double at = p->from + (p->to - p->from) * (i + .5) / p->along;
         if (!sample_ray(r, p, at, values)) continue;
-        double level = mean_of(values, middle + 1, middle + near < p->across ? middle + near : p->across);
+        double level =
+            mean_of(values, middle + 1, middle + near < p->across ? middle + near : p->across);
         double scale = 1 / fmax(level, faint);
         rays++;
         for (int k = 0; k < p->across; k++) out[k] += values[k] * scale;
@@ -165,6 +168,16 @@ static double level_inside(const double *values, const piece *p, int at) {
     int px = (int)lrint(1 / STEP_PX);
     double mean = mean_of(values, at, at + 4 * px);
     return p->edge == START_EDGE ? fmax(mean, CREST_SHARE * crest(values, at, at + 4 * px)) : mean;
+}
+
+/* Where the profile, followed outwards and inwards from sample `at`, is at
+ * `share` of the level, in samples. */
+static double pass(const double *values, const piece *p, int at, double level, double share) {
+    int k = at;
+    double want = share * level;
+    while (k > 0 && values[k] > want) k--;
+    while (k + 1 < p->across && values[k + 1] <= want) k++;
+    return k + 1 < p->across ? k + (want - values[k]) / (values[k + 1] - values[k]) : k;
 }
 
 /* Where the profile rises through half the level just inside, next to its
@@ -202,6 +215,9 @@ static void measure_piece(refiner *r, const piece *p) {
     edge_point *e = &r->points[r->count++];
     place(&r->fan, p, (p->from + p->to) / 2, d, &e->u, &e->v);
     e->edge = p->edge;
+    int at = (int)lrint((d + p->reach) / STEP_PX);
+    double level = mean_of(values, p->across - p->across / 4, p->across);
+    e->rise_px = STEP_PX * (pass(values, p, at, level, .8) - pass(values, p, at, level, .2));
 }
 
 /* The stretch of an edge that is sampled, and how many px one unit of it is. */
@@ -504,6 +520,17 @@ static bool flat_face(const refiner *r) {
     return flat < curved;
 }
 
+/* A side as sharp as scanners cut their fields? Where contact ends, the grey
+ * grows over many pixels. */
+static bool is_sharp(const refiner *r, int edge) {
+    double rises[PIECES];
+    int n = 0;
+    for (int i = 0; i < r->count; i++)
+        if (r->points[i].edge == edge) rises[n++] = r->points[i].rise_px;
+    qsort(rises, (size_t)n, sizeof *rises, compare_doubles);
+    return n > 0 && rises[n / 2] <= MOST_RISE_PX;
+}
+
 /* Refuses what looks like a fan by chance. */
 static void judge(const refiner *r, const shape_fan *coarse, int parts, es_fan_found *f) {
     double outside = share_outside(r, parts);
@@ -514,6 +541,8 @@ static void judge(const refiner *r, const shape_fan *coarse, int parts, es_fan_f
         why = "it is as thin as a reflector";
     else if (!(r->use[LEFT_EDGE] || coarse->cut_left) || !(r->use[RIGHT_EDGE] || coarse->cut_right))
         why = "a side edge is neither seen nor cut off by the picture";
+    else if (r->wedge && !(is_sharp(r, LEFT_EDGE) && is_sharp(r, RIGHT_EDGE)))
+        why = "its sides are not sharp";
     else if (f->start_seen && !f->stop_seen && flat_face(r))
         why = "its face is flat";
     else if (sigma_of(r, f->stop_seen ? R_STOP : R_START) > .02 * r->fan.radius_stop)
