@@ -25,7 +25,7 @@
 
 enum { LEAST_PAIRS = 10, LEAST_MATCHES = 20, ROUNDS = 8, ROUGH_ROUNDS = 3, MOST_LAG = 12 };
 static const double FIRST_GUESS_MM = 0.2; /* the turn's small share starts with it */
-static const double LEAST_RMS_PX = 2, LEAST_AGREEMENT = 0.7; /* r^2 of A and B */
+static const double LEAST_RMS_PX = 2, LEAST_AGREEMENT = 0.85; /* r^2 of A and B */
 static const double LEAST_SIGMA = 0.03;
 static const double OUTLIER_SIGMAS = 3;
 
