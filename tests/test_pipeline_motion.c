@@ -94,18 +94,18 @@ static void expect_truth(const es_evidence *e, uint64_t seed) {
 static void motion_in_the_plane_gives_the_scale_whatever_the_calibration_says(void **state) {
     (void)state;
     int found = 0;
-    for (uint64_t seed = 1; seed <= 3; seed++) {
+    for (uint64_t seed = 1; seed <= 3; seed += 2) {
         tracked t = {.noise_mm = 0.05};
         es_evidence e;
         scene_make(&t.scene, seed, true);
-        if (judge(&t, seed % 2 ? 0.5 : 1.3, &e)) {
+        if (judge(&t, seed == 1 ? 0.5 : 1.3, &e)) {
             expect_truth(&e, seed);
             found++;
         }
         scene_clear(&t.scene);
     }
-    /* seed 2 moves mostly out of its plane: it may stay silent */
-    assert_true(found >= 2);
+
+    assert_int_equal(found, 2);
 }
 
 static void poses_that_are_late_are_shifted_and_told(void **state) {
@@ -142,12 +142,12 @@ static void running_out_of_memory_is_told(void **state) {
     (void)state;
     tracked t = {.late = 0};
     scene_make(&t.scene, 2, true);
-    t.scene.frames = 24;
+    t.scene.frames = 16;
     es_error err = {0};
     es_plus *plus = calibration(&t.scene, 1, &err);
     bool done = false;
     int failures = 0;
-    for (int64_t after = 0; !done && after < 100000; after += 1 + after / 6) {
+    for (int64_t after = 0; !done && after < 100000; after += 1 + after / 3) {
         es_source *source = tracked_open(&t, NULL);
         es_judge_request request;
         es_judgement judgement;
