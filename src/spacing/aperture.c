@@ -14,6 +14,8 @@
 #define SHARP_SIGMA_PX .6
 #define BOUND_SIGMA .02 /* of the width, when an edge is not sharp */
 
+enum { FACE_ROWS = 8, LEAST_FACE = 16 }; /* pixels */
+
 static void refuse(es_aperture_found *found, const char *why) {
     found->found = false;
     snprintf(found->why, sizeof found->why, "%s", why);
@@ -79,9 +81,25 @@ static bool is_field(const shape_box *box) {
            bottom->together >= STRAIGHT;
 }
 
+/* How far the first rows are lit, where an end is no edge: sides that slant
+ * outwards, of a trapezoid that was not recognised, are wider than the array
+ * further down. */
+static void bound_by_face(const shape_box *box, es_aperture_found *found) {
+    const shape_mask *m = &box->mask;
+    uint32_t left = m->width, right = 0;
+    for (uint32_t v = box->first[1]; v < box->first[1] + FACE_ROWS && v <= box->last[1]; v++)
+        for (uint32_t u = box->first[0]; u <= box->last[0]; u++) {
+            if (!shape_lit(m, u, v, SHAPE_LARGE)) continue;
+            if (u < left) left = u;
+            if (u > right) right = u;
+        }
+    if (right < left + LEAST_FACE) return;
+    if (!found->left_sharp) found->left = fmax(found->left, left - .5);
+    if (!found->right_sharp) found->right = fmin(found->right, right + .5);
+}
+
 static void take_rectangle(const shape_box *box, es_aperture_found *found) {
     const shape_edge *l = &box->edge[SHAPE_LEFT], *r = &box->edge[SHAPE_RIGHT];
-    double width = r->at - l->at;
     bool field = is_field(box);
     found->found = true;
     found->left = l->at;
@@ -89,6 +107,8 @@ static void take_rectangle(const shape_box *box, es_aperture_found *found) {
     found->left_sharp = l->sharp && field;
     found->right_sharp = r->sharp && field;
     bool both = l->sharp && r->sharp && field;
+    bound_by_face(box, found);
+    double width = found->right - found->left;
     found->sigma = both ? SHARP_SIGMA_PX : fmax(BOUND_SIGMA * width, 2);
     snprintf(found->why, sizeof found->why, "%.1f px between the side edges%s%s%s", width,
              both ? "" : ", at least: ",
