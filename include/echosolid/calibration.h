@@ -129,7 +129,7 @@ typedef struct es_survey_request {
 } es_survey_request;
 /* Which calibrations a recording permits, by trying them where that is quick:
  * pivot for every tool but the probe, lag and wall from the line, and by their
- * needs N-wire and landmarks. Fails only when the recording cannot be read. */
+ * needs N-wire, self and landmarks. Fails only when the recording cannot be read. */
 bool es_calibration_survey_read(const es_survey_request *request, es_calibration_survey *survey,
                                 es_error *err);
 

@@ -22,9 +22,9 @@ static const struct {
     bool hold_scale;
 } levels[LEVELS] = {{5, 4, 8000, 6, 10, true},
                     {5, 4, 15000, 2, 10, true},
-                    {2.5, 2, 12000, 2 + RESTARTS, 12, false},
-                    {1.2, 1, 16000, 2 + RESTARTS, 10, false},
-                    {1.2, 1, MOST_SAMPLES, 1, 12, false}};
+                    {2.5, 2, 12000, 2 + RESTARTS, 18, false},
+                    {1.2, 1, 16000, 2 + RESTARTS, 16, false},
+                    {1.2, 1, MOST_SAMPLES, 1, 20, false}};
 /* Before this level the best state is also begun from again, a little off in
  * RESTARTS directions: the misfit is rough, and what these ends differ by is
  * part of the interval. */
@@ -200,7 +200,8 @@ static bool run_level(self_fit *fit, int level, self_start *list, size_t *count,
     static const char *const words[LEVELS] = {"comparing, 1 of 5", "comparing, 2 of 5",
                                               "comparing, 3 of 5", "comparing, 4 of 5",
                                               "comparing, 5 of 5"};
-    if (!self_level_make(fit, levels[level].blur, levels[level].samples, err)) return false;
+    size_t samples = (size_t)((double)levels[level].samples * fit->options->effort);
+    if (!self_level_make(fit, levels[level].blur, samples, err)) return false;
     fit->soft = levels[level].soft;
     fit->hold_scale = levels[level].hold_scale;
     for (size_t k = 0; k < *count; k++) {
