@@ -275,7 +275,7 @@ typedef struct es_self_options {
     double max_gap_s;     /* poses further apart are not bridged */
     double limit_mm;      /* a result expected to be worse is refused; INFINITY: any, and of any
                              agreement */
-    double effort; /* share of the places that are looked at, 0.1 to 1 */
+    double effort;        /* share of the places that are looked at, 0.1 to 1 */
     const es_progress *progress;
 } es_self_options;
 #define ES_SELF_DEFAULTS                                                                           \

@@ -17,6 +17,9 @@
 
 enum { N = SELF_PARAMETERS, AIMS = 3 };
 static const double DEGREE = 0.017453292519943295;
+/* Beam and slice are some millimetres thick, and an echo's middle depends on how
+ * it is met: what all passes may share of that, per axis. */
+static const double SHARED_MM = 0.2;
 static const double QUANTILE = 2.26; /* Student's, 95 %, ten blocks */
 
 /* What is believed without any recording, one standard deviation. */
@@ -307,6 +310,8 @@ void self_observe(self_fit *fit, es_self_result *r) {
     l.spread = find_spread(&l, covariance, sums.loss / fmax(sums.n, 1));
     find_covariance(&l, informed);
     for (int k = 0; k < l.n * l.n; k++) covariance[k] += informed[k] + fit->scatter[k];
+    for (int k = SELF_SHIFT; k < SELF_SCALE_U; k++)
+        covariance[k * (l.n + 1)] += SHARED_MM * SHARED_MM;
     name_parameters(&l, covariance, r);
     r->target_ci95_mm = target_ci95(&l, covariance);
     find_missing(&l, r);

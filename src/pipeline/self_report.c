@@ -31,7 +31,7 @@ static void report_agreement(es_report *report, const es_self_pictures *pictures
     es_report_row(report, "compared", "what was compared",
                   r->surface ? "the deepest bright surface of every column"
                              : "edges and spots, bright and dark");
-    es_report_number(report, "pictures", "pictures", (double)pictures->count, "", NAN);
+    es_report_number(report, "picture_count", "pictures", (double)pictures->count, "", NAN);
     es_report_number(report, "used", "of them with a pose", (double)r->frames_used, "", NAN);
     es_report_number(report, "overlap", "places that another pass shows", 100 * r->overlap, "%",
                      NAN);
@@ -54,11 +54,12 @@ static void report_motion(es_report *report, const es_self_result *r) {
                      NAN);
     es_report_number(report, "slide", "moved along", r->slide_mm, "mm", NAN);
     for (int k = 0; k < r->parameter_count; k++) {
-        char key[24];
+        char key[24], text[100];
         const es_self_parameter *p = &r->parameters[k];
         snprintf(key, sizeof key, "parameter_%d", k);
-        es_report_number(report, key, p->name, 0, p->unit, p->ci95);
-        if (!p->determined) es_report_note(report, ES_WARNING, "The last one is not determined.");
+        snprintf(text, sizeof text, "known within %.2g %s%s", p->ci95, p->unit,
+                 p->determined ? "" : ": NOT DETERMINED");
+        es_report_row(report, key, p->name, text);
     }
     for (int k = 0; k < r->missing_count; k++)
         es_report_note(report, ES_WARNING, es_self_motion_text(r->missing[k]));
