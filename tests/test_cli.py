@@ -159,6 +159,34 @@ class Cli(unittest.TestCase):
         self.refused("simulate", "--scene", "knee", "--hold", "rock", "-o", "x.igs.mha", status=2,
                      leaves_no="x.igs.mha")
 
+    def test_overlapping_passes_give_the_image_to_probe_without_a_phantom(self):
+        run("simulate", "--scene", "abdomen", "--sweeps", 6, "--lean", "20deg", "--turn", "40deg",
+            "--frames", 100, "--image-size", "96,96", "--pose-noise", "0.2mm", "--threads", 2,
+            "--truth-spacing", "4mm", "-o", "passes.igs.mha", "-q", cwd=self.folder)
+        passes, config = self.folder / "passes.igs.mha", self.folder / "passes.xml"
+        truth = re.search(r'From="Image" To="Probe" Matrix="([^"]*)"', config.read_text()).group(1)
+        truth = [float(n) for n in truth.split()]
+        spacing = math.hypot(*truth[0:9:4])
+        found = run_json("calibrate self", passes, "--start", config, "--tool", "Probe",
+                         "--reference", "Reference", "--lag", "0", "--isotropic", "--force",
+                         "--config", config, "-o", self.folder / "self.xml", "--report",
+                         self.folder / "self.html")
+        at = (48, 40, 0, 1)
+        miss = math.dist(*[[sum(m[4 * r + c] * at[c] for c in range(4)) for r in range(3)]
+                           for m in (found["image_to_probe"], truth)])
+        self.assertLess(miss, found["target_ci95_mm"])
+        self.assertEqual(found["starts"][0]["start"], "given")
+        self.assertEqual(len(found["observability"]), 7)
+        self.assertIn('From="Image" To="Probe"', (self.folder / "self.xml").read_text())
+        self.assertIn("Where the search began", (self.folder / "self.html").read_text())
+        self.refused("calibrate self", passes, "--lag", "soon", status=2)
+        self.refused("calibrate self", passes, "--isotropic", "--spacing-mm", "0.1,0.2", status=2)
+        self.refused("calibrate self", passes, "--start", "floor.xml", "--tool", "Stylus",
+                     says="Stylus", status=None)
+        self.refused("simulate", "--scene", "floor", "--sweeps", 3, "-o", "x.igs.mha", status=2,
+                     leaves_no="x.igs.mha")
+        self.assertAlmostEqual(found["spacing_mm"][0] / spacing, 1, delta=0.05)
+
     def test_a_recording_says_which_calibrations_it_permits(self):
         def verdicts(*arguments):
             found = run_json("calibrate", *arguments)
@@ -168,6 +196,7 @@ class Cli(unittest.TestCase):
         self.assertTrue(floor["wall"]["possible"])
         flat, _ = verdicts(self.folder / "flat.igs.mha")
         self.assertIn("tilt the probe", flat["wall"]["missing"])
+        self.assertIn("floor", flat["self"]["missing"])
         tank, about = verdicts(self.folder / "tank.igs.mha", "--tool", "Probe", "--reference",
                                "Tracker")
         self.assertTrue(tank["lag"]["possible"])
@@ -178,6 +207,7 @@ class Cli(unittest.TestCase):
         self.assertTrue(swing["pivot"]["possible"])
         self.assertTrue(swing["landmarks"]["possible"])
         self.assertIn("no pictures", swing["wall"]["missing"])
+        self.assertIn("no pictures", swing["self"]["missing"])
         self.assertEqual(about["transform"], "")
         knee = run("calibrate", self.folder / "knee.igs.mha").stdout
         self.assertIn("water tank", knee)

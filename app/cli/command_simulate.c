@@ -12,8 +12,8 @@ typedef struct simulate_options {
     int probe;
     bool grabber;
     double gain, width, radius, half_angle, depth, image_size[2], rate, pose_noise, angle_noise,
-        lag, speckle, truth_spacing;
-    int64_t frames, seed, threads, dashes;
+        lag, speckle, truth_spacing, lean, turn;
+    int64_t frames, seed, threads, dashes, sweeps;
 } simulate_options;
 
 static const double DEGREE = 0.017453292519943295;
@@ -75,6 +75,30 @@ static const opt table[] = {
      .offset = offsetof(simulate_options, hold),
      .help = "over the floor, leave these motions out: rock, tilt, turn, raise, slide, joined by "
              "commas"},
+    {.name = "sweeps",
+     .type = OPT_INT,
+     .low = 0,
+     .high = ES_SWEEPS_MAX,
+     .fallback = "0",
+     .offset = offsetof(simulate_options, sweeps),
+     .help = "so many sweeps side by side, each leant and turned another way, to try calibrate "
+             "self on; 0: what suits the scene"},
+    {.name = "lean",
+     .type = OPT_NUMBER,
+     .unit = UNIT_DEG,
+     .low = 0,
+     .high = 57,
+     .fallback = "20",
+     .offset = offsetof(simulate_options, lean),
+     .help = "with --sweeps: tilt out of the image plane, half of it in the plane"},
+    {.name = "turn",
+     .type = OPT_NUMBER,
+     .unit = UNIT_DEG,
+     .low = 0,
+     .high = 90,
+     .fallback = "40",
+     .offset = offsetof(simulate_options, turn),
+     .help = "with --sweeps: turn about the probe's long axis"},
     {.name = "screen",
      .type = OPT_TEXT,
      .value = "NAME",
@@ -241,6 +265,9 @@ static bool make_simulation(const simulate_options *o, es_simulation *s, es_erro
     s->speckle = o->speckle;
     s->seed = (uint64_t)o->seed;
     s->threads = (int)o->threads;
+    s->sweeps = (int)o->sweeps;
+    s->lean_rad = o->sweeps ? o->lean * DEGREE : 0;
+    s->turn_rad = o->sweeps ? o->turn * DEGREE : 0;
     return true;
 }
 

@@ -17,6 +17,7 @@ const command *const commands[] = {
     &command_calibrate_lag,
     &command_calibrate_nwire,
     &command_calibrate_wall,
+    &command_calibrate_self,
     &command_calibrate, /* after its methods: they are looked for first */
     &command_phantom,
     &command_reconstruct,

@@ -98,6 +98,7 @@ extern const command command_calibrate_landmarks;
 extern const command command_calibrate_lag;
 extern const command command_calibrate_nwire;
 extern const command command_calibrate_wall;
+extern const command command_calibrate_self;
 extern const command command_calibrate;
 extern const command command_phantom;
 extern const command command_reconstruct;

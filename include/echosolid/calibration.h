@@ -86,6 +86,18 @@ bool es_line_signal_read(es_source *source, const es_progress *progress, es_imag
 bool es_line_signal_make(const es_line_list *list, es_image_signal *signal, es_error *err);
 void es_image_signal_clear(es_image_signal *signal);
 
+/* ---- pictures that overlap --------------------------------------------------------------- */
+
+/* A recording's pictures in cells of about a hundredth of their longer side;
+ * of a long recording every n-th, 240 at most. *timed: all of them have time
+ * stamps (else the frame's numbers stand for them). ES_GEOMETRY when there
+ * are none. */
+bool es_self_pictures_read(es_source *source, const es_progress *progress,
+                           es_self_pictures *pictures, bool *timed, es_error *err);
+/* Sections and summary about the result. */
+void es_self_report(es_report *report, const es_self_pictures *pictures,
+                    const es_self_result *result);
+
 /* ---- what can be calibrated ------------------------------------------------------------ */
 
 /* What a method says to a recording. */
@@ -118,7 +130,7 @@ typedef struct es_survey_request {
 } es_survey_request;
 /* Which calibrations a recording permits, by trying them where that is quick:
  * pivot for every tool but the probe, lag and wall from the line, and by their
- * needs N-wire and landmarks. Fails only when the recording cannot be read. */
+ * needs N-wire, self and landmarks. Fails only when the recording cannot be read. */
 bool es_calibration_survey_read(const es_survey_request *request, es_calibration_survey *survey,
                                 es_error *err);
 

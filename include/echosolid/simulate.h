@@ -71,13 +71,18 @@ typedef struct es_simulation {
     double rate_hz;
     double pose_noise_mm, pose_noise_rad; /* standard deviation per frame, each axis, of the
                                              marker in ProbeToTracker, about the marker */
-    double lag_s;   /* the tracker is late: a frame of time t comes with the poses
-                       of t - lag_s; before the start the hand rests */
-    double speckle; /* 0: a plain picture without noise or layers; 1: natural */
-    uint64_t seed;  /* of the hand's wobble, the tissue, the speckle and the noise */
-    int threads;    /* <= 0: all the cores; never changes a byte */
-    unsigned hold;  /* ES_HOLD_ bits; scene "floor" only */
+    double lag_s;    /* the tracker is late: a frame of time t comes with the poses
+                        of t - lag_s; before the start the hand rests */
+    double speckle;  /* 0: a plain picture without noise or layers; 1: natural */
+    uint64_t seed;   /* of the hand's wobble, the tissue, the speckle and the noise */
+    int threads;     /* <= 0: all the cores; never changes a byte */
+    unsigned hold;   /* ES_HOLD_ bits; scene "floor" only */
+    int sweeps;      /* 0: as suits the scene; else so many, side by side, each leant and turned
+                        another way; not over the floor */
+    double lean_rad; /* of those sweeps: tilt out of the image plane, half of it in the plane */
+    double turn_rad; /* about the probe's long axis */
 } es_simulation;
+enum { ES_SWEEPS_MAX = 12 };
 /* A linear 50 mm probe, 60 mm deep, over the knee. */
 #define ES_SIMULATION_DEFAULTS                                                                     \
     {                                                                                              \

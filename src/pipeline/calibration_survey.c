@@ -225,6 +225,30 @@ static bool try_wall(survey_run *r, es_wall_result *result, es_error *err) {
     return v->possible || is_answer(&why) || es_fail(err, why.code, "%s", why.message);
 }
 
+/* The fit takes too long for a survey; here are its needs. */
+static void ask_self(survey_run *r) {
+    const es_calibration_survey *s = r->s;
+    const double least_rad = 0.052; /* as es_self_solve: about two axes */
+    es_method_verdict *v = add_method(r->s, "self");
+    if (s->pictures == 0)
+        refuse(v, "the recording has no pictures");
+    else if (!s->transform[0])
+        refuse(v, NO_PROBE);
+    else if (2 * s->with_dots > s->looked_at || 2 * s->with_line > s->pictures)
+        refuse(v, "the pictures show wires or a floor, for which nwire and wall are made: pass "
+                  "over a rigid object with more to see");
+    else if (s->turned_rad[1] < least_rad)
+        snprintf(v->missing, sizeof v->missing, "the probe %s: %s; and %s",
+                 s->turned_rad[0] < least_rad ? "was hardly turned" : "was turned about one axis",
+                 es_self_motion_text(ES_SELF_TILT), es_self_motion_text(ES_SELF_TURN));
+    else
+        v->possible = true;
+    if (v->possible)
+        snprintf(v->found, sizeof v->found,
+                 "ImageToProbe and the spacing, about a millimetre, if several passes show the "
+                 "same rigid object (not tried here: it takes a minute); best with --start");
+}
+
 /* Wires are found and told apart by calibrate nwire; here are its needs. */
 static void ask_nwire(survey_run *r) {
     es_calibration_survey *s = r->s;
@@ -327,6 +351,7 @@ bool es_calibration_survey_read(const es_survey_request *request, es_calibration
     memset(survey, 0, sizeof *survey);
     bool ok = read_config(&r, err) && read_pictures(&r, err) && read_probe(&r, err);
     if (ok) ask_nwire(&r);
+    if (ok) ask_self(&r);
     es_wall_result wall;
     ok = ok && try_wall(&r, &wall, err) && try_lag(&r, &wall, err) && try_tools(&r, err);
     if (ok) ask_landmarks(&r);
