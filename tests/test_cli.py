@@ -106,6 +106,11 @@ class Cli(unittest.TestCase):
         found = run_json("calibrate lag", self.folder / "tank.igs.mha", "--range", "1s", "--tool",
                          "Probe", "--reference", "Tracker", "--config", self.folder / "phantom.xml")
         self.assertAlmostEqual(found["lag_s"], 0.12, delta=0.01)
+        run("calibrate lag", self.folder / "tank.igs.mha", "--from", "line", "--range", "1s")
+        moved = run_json("calibrate lag", self.folder / "tank.igs.mha", "--from", "motion",
+                         "--range", "1s")
+        self.assertLess(abs(moved["lag_s"] - found["lag_s"]), 0.05)
+        run("calibrate lag", self.folder / "tank.igs.mha", "--from", "nothing", status=2)
         run("calibrate lag", self.folder / "stylus-swing.igs.mha", status=1)
 
     def test_a_floor_gives_the_image_to_probe(self):

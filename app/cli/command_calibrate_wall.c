@@ -88,7 +88,7 @@ static const char *const examples[] = {
     "echosolid calibrate wall floor.igs.mha --lag 0 --temperature 22 -o floor-calibrated.xml",
     "echosolid calibrate wall floor.igs.mha --json", NULL};
 
-static const double TISSUE_M_S = 1540, DEGREE = 0.017453292519943295;
+static const double DEGREE = 0.017453292519943295;
 
 typedef struct wall_run {
     calibrate_input in;
@@ -125,12 +125,11 @@ static bool parse_options(const wall_options *o, es_wall_options *how, double *s
  * deep than in tissue. Across the lines of a linear array nothing changes. */
 static void find_tissue(const wall_options *o, wall_run *w) {
     const es_wall_result *r = &w->result;
-    double stretch = TISSUE_M_S / w->speed_m_s;
+    es_wire_tissue_spacing(r->spacing_mm, w->speed_m_s, w->tissue_mm);
+    double stretch = w->tissue_mm[1] / r->spacing_mm[1];
     es_mat4 deeper = es_mat4_scaling(1, stretch, 1);
     deeper.m[7] = o->face_px * (1 - stretch);
     w->tissue = es_mat4_multiply(r->image_to_probe, deeper);
-    w->tissue_mm[0] = r->spacing_mm[0];
-    w->tissue_mm[1] = r->spacing_mm[1] * stretch;
     double across =
         0.5 * (w->tissue_mm[0] + w->tissue_mm[1]) / es_vec3_length(es_mat4_column(w->tissue, 2));
     for (int row = 0; row < 3; row++) w->tissue.m[4 * row + 2] *= across;
