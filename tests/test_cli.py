@@ -125,6 +125,9 @@ class Cli(unittest.TestCase):
 
         found = run_json("calibrate wall", floor, "--tool", "Probe", "--reference", "Reference")
         self.assertLess(miss(found["image_to_probe"]), 2 * found["target_ci95_mm"])
+        self.assertTrue(found["bath_speed_assumed"])  # water of 20 C for the figure of tissue
+        self.assertAlmostEqual(found["spacing_tissue_mm"][1] / found["spacing_mm"][1], 1.03887,
+                               places=4)
         self.assertLess(abs(found["lag_s"]), max(0.02, 2 * found["lag_ci95_s"]))
         self.assertEqual(len(found["observability"]), 12)
         given = run_json("calibrate wall", floor, "--lag", "0", "--spacing-mm", "0.1973,0.1973",

@@ -407,6 +407,17 @@ static bool judge(const wall_fit *fit, const es_wall_result *r, es_error *err) {
                    fit->options->limit_mm, missing[0] ? missing : "take more pictures");
 }
 
+/* With Huber's weights in mm, which lead less far. */
+static bool stay_near(wall_fit *fit, const wall_state *start, double *misses, es_error *err) {
+    fit->base = fit->anchor = *start;
+    fit->slope = 1;
+    for (int round = 0; round < 3; round++) {
+        weigh(fit, false, misses);
+        if (!fit_once(fit, err)) return false;
+    }
+    return true;
+}
+
 /* The fit to all lines, and what it is worth. */
 static bool settle(wall_fit *fit, double *misses, es_wall_result *result, es_wall_reject *rejects,
                    size_t *reject_count, es_error *err) {
@@ -430,8 +441,14 @@ static bool solve(wall_fit *fit, double *misses, es_wall_result *result, es_wall
     fit->stride = 1;
     if (!settle(fit, misses, result, rejects, reject_count, err)) return false;
     if (result->target_ci95_mm > OPEN_MM) {
-        fit->base = starts[0];
-        if (!settle(fit, misses, result, rejects, reject_count, err)) return false;
+        double rms = result->rms_mm;
+        if (!stay_near(fit, &starts[0], misses, err) ||
+            !settle(fit, misses, result, rejects, reject_count, err))
+            return false;
+        if (!(result->rms_mm < 2 * rms)) {
+            fit->base = best;
+            if (!settle(fit, misses, result, rejects, reject_count, err)) return false;
+        }
     }
     if (!judge(fit, result, err)) return false;
     if (score[1] < 1.1 * score[0] + 0.02 && isfinite(fit->options->limit_mm))
