@@ -9,6 +9,7 @@ typedef struct lag_options {
     const char *config, *tool, *reference;
     double range_s;
     int from;
+    recording_options recording;
 } lag_options;
 
 enum { FROM_LINE, FROM_MOTION };
@@ -46,6 +47,7 @@ static const opt table[] = {
      .fallback = "2s",
      .offset = offsetof(lag_options, range_s),
      .help = "look for lags up to this, both ways"},
+    RECORDING_OPTIONS(lag_options, recording),
     {.name = NULL}};
 
 static const char *const examples[] = {
@@ -137,10 +139,11 @@ static int run(const void *options, const char *const *files, int count) {
     const lag_options *o = options;
     lag_run run = {.line = false};
     es_error err = {0};
-    es_source *source = es_sequence_open(files[0], &err);
+    calibrate_how reading = {o->config, o->tool, o->reference, &o->recording};
+    es_source *source =
+        calibrate_check_poses(&o->recording, count, &err) ? es_sequence_open(files[0], &err) : NULL;
     bool ok = source && read_signal(o, &run, source, &err) &&
-              calibrate_open(&o->common, files[count - 1], o->config, o->tool, o->reference,
-                             &run.in, &err);
+              calibrate_open(&o->common, files[count - 1], &reading, &run.in, &err);
     if (ok && !run.in.poses.timed)
         ok = es_fail(&err, ES_GEOMETRY, "%s: has no time stamps", files[count - 1]);
     ok = ok && solve(o, &run, &err);
