@@ -106,6 +106,11 @@ class Cli(unittest.TestCase):
         found = run_json("calibrate lag", self.folder / "tank.igs.mha", "--range", "1s", "--tool",
                          "Probe", "--reference", "Tracker", "--config", self.folder / "phantom.xml")
         self.assertAlmostEqual(found["lag_s"], 0.12, delta=0.01)
+        run("calibrate lag", self.folder / "tank.igs.mha", "--from", "line", "--range", "1s")
+        moved = run_json("calibrate lag", self.folder / "tank.igs.mha", "--from", "motion",
+                         "--range", "1s")
+        self.assertLess(abs(moved["lag_s"] - found["lag_s"]), 0.05)
+        run("calibrate lag", self.folder / "tank.igs.mha", "--from", "nothing", status=2)
         run("calibrate lag", self.folder / "stylus-swing.igs.mha", status=1)
 
     def test_a_floor_gives_the_image_to_probe(self):
@@ -120,6 +125,9 @@ class Cli(unittest.TestCase):
 
         found = run_json("calibrate wall", floor, "--tool", "Probe", "--reference", "Reference")
         self.assertLess(miss(found["image_to_probe"]), 2 * found["target_ci95_mm"])
+        self.assertTrue(found["bath_speed_assumed"])  # water of 20 C for the figure of tissue
+        self.assertAlmostEqual(found["spacing_tissue_mm"][1] / found["spacing_mm"][1], 1.03887,
+                               places=4)
         self.assertLess(abs(found["lag_s"]), max(0.02, 2 * found["lag_ci95_s"]))
         self.assertEqual(len(found["observability"]), 12)
         given = run_json("calibrate wall", floor, "--lag", "0", "--spacing-mm", "0.1973,0.1973",

@@ -123,12 +123,15 @@ bool es_line_find(const es_image *picture, const es_image *ignore, es_line_found
  * of the video for one and the same event. A number seen in the picture (the
  * height of a line; the picture's shift) is taken as linear in the probe's
  * pose, signal(t) = a + b . pose(t + lag), and the lag is the one that leaves
- * the least: least squares with Huber's weights. The interval is a jackknife
- * over ten blocks of time. */
+ * the least: least squares with Huber's weights. Poses are smoothed over five
+ * neighbours first, since the noise of single ones draws a lag to where two are
+ * averaged. The interval is a jackknife over ten blocks of time. */
 typedef struct es_lag_options {
     double range_s;     /* looked for in -range .. range */
     double max_gap_s;   /* poses further apart are not bridged */
-    bool rates;         /* the signal is a rate: poses are taken as velocities */
+    bool rates;         /* the signal is a rate: poses are taken as velocities, about the
+                           probe's own axes */
+    bool speeds;        /* and of these the amounts alone count */
     double least_share; /* of the signal's variance that the poses must explain */
 } es_lag_options;
 #define ES_LAG_DEFAULTS                                                                            \
@@ -139,8 +142,8 @@ typedef struct es_lag_result {
     double share_unshifted;   /* and at 0 */
     double residual;          /* RMS, in the signal's unit */
     size_t samples;           /* used */
-    double motion_mm;         /* of the probe, standard deviation */
-    double turn_rad;          /* the same of its turning */
+    double motion_mm;         /* of the probe, standard deviation; of rates: mm/s */
+    double turn_rad;          /* the same of its turning; rad/s */
     bool drifts;              /* first and second half differ by more than three deviations */
     double half_lag_s[2];
 } es_lag_result;

@@ -98,6 +98,26 @@ bool es_self_pictures_read(es_source *source, const es_progress *progress,
 void es_self_report(es_report *report, const es_self_pictures *pictures,
                     const es_self_result *result);
 
+/* ---- what moves, whatever is seen -------------------------------------------------------- */
+
+/* What moves from picture to picture, of whatever is seen: the shift of the
+ * middle (es_flow_shift) down and across, and how much its greys change. Rates
+ * by the second, at the middle of two pictures' times. */
+typedef enum es_motion { ES_MOTION_DOWN, ES_MOTION_ACROSS, ES_MOTION_CHANGE, ES_MOTIONS } es_motion;
+typedef struct es_motion_signals {
+    es_image_signal of[ES_MOTIONS];
+} es_motion_signals;
+/* ES_GEOMETRY without pictures of 32 x 32 or more, or without time stamps. */
+bool es_motion_signals_read(es_source *source, const es_progress *progress,
+                            es_motion_signals *signals, es_error *err);
+void es_motion_signals_clear(es_motion_signals *signals);
+/* The lag by the signal that the poses explain best, which *which names. Shifts
+ * go with velocities, the change of greys with speeds. ES_GEOMETRY with the
+ * reason of the best one. */
+bool es_motion_lag(const es_motion_signals *signals, const es_pose_list *poses,
+                   const es_lag_options *options, es_lag_result *result, es_motion *which,
+                   es_error *err);
+
 /* ---- what can be calibrated ------------------------------------------------------------ */
 
 /* What a method says to a recording. */
