@@ -66,8 +66,8 @@ static inline row_planes make_planes(const tile *t) {
     p.order = falls ? _mm256_setr_epi32(7, 6, 3, 2, 5, 4, 1, 0)
                     : _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7);
     p.mask = _mm256_setr_epi64x(-1, ONE_VOXEL - 1, ONE_VOXEL - 1, 0);
-    p.offset = _mm256_setr_pd(offset[0], offset[1], offset[2], 0);
-    p.inverse = _mm256_setr_pd(inverse[0], inverse[1], inverse[2], 0);
+    p.offset = _mm256_setr_pd(offset[0], offset[1], offset[2], offset[2]);
+    p.inverse = _mm256_setr_pd(inverse[0], inverse[1], inverse[2], inverse[2]);
     p.y_step = offset[1] > 0 ? ES_BRICK : -ES_BRICK;
     p.z_step = offset[2] > 0 ? ES_BRICK * ES_BRICK : -ES_BRICK * ES_BRICK;
     return p;
