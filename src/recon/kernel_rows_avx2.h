@@ -180,13 +180,15 @@ static inline void add_sums(uint64_t *voxels, __m256i sum, __m256i count) {
         at + 1, _mm256_add_epi64(_mm256_loadu_si256(at + 1), _mm256_unpackhi_epi32(sum, hits)));
 }
 
-static inline void add_pieces(uint64_t *row, const row_planes *p, const row_cuts *cuts,
-                              const row_eight eights[2], uint32_t count) {
+static inline __attribute__((always_inline)) void add_pieces(uint64_t *row, const row_planes *p,
+                                                             const row_cuts *cuts,
+                                                             const row_eight eights[2],
+                                                             uint32_t count) {
     const uint32_t *y = cuts->y, *z = cuts->z;
     const __m256i none = _mm256_setzero_si256();
     row_sums done[2] = {{none, none}, {none, none}};
-    for (uint32_t to = 0; to < count;) {
-        to = *y < *z ? *y : *z;
+    for (;;) {
+        const uint32_t to = *y < *z ? *y : *z;
         const __m256i end = _mm256_set1_epi32((int)(8 * to));
         for (int h = 0; h < 2; h++) {
             const row_sums now = sum_before(&eights[h], end);
@@ -194,8 +196,9 @@ static inline void add_pieces(uint64_t *row, const row_planes *p, const row_cuts
                      _mm256_sub_epi32(now.count, done[h].count));
             done[h] = now;
         }
+        if (to >= count) return;
         const bool by_y = *y == to, by_z = *z == to;
-        row += (p->y_step & -(ptrdiff_t)by_y) + (p->z_step & -(ptrdiff_t)by_z);
+        row += (by_y ? p->y_step : 0) + (by_z ? p->z_step : 0);
         y += by_y;
         z += by_z;
     }
