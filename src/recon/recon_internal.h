@@ -22,6 +22,7 @@ typedef struct slab_list {
     size_t states; /* in all the blocks */
     char *next;    /* the first state that nobody has, and how many there are */
     size_t left;
+    char *cold; /* the memory of the last block from here on was not touched yet */
 } slab_list;
 
 /* A hash map of cells by brick coordinates, in order of age. */
@@ -46,6 +47,9 @@ bool store_hopeless(const store *s);
 /* Gives every new cell a cleared state or, past the limit, removes the new cells
  * and fails with the size and a spacing that would fit. */
 bool store_settle(store *s, const double spacing_mm[3], es_error *err);
+/* Touches the memory of new states, each huge page by one thread: two threads that
+ * meet in a page both clear one, and the slower one's is thrown away. */
+void store_warm(store *s, es_pool *pool);
 /* Forgets bricks whose every frame mark was cleared since they were touched. */
 void store_drop_idle(store *s);
 const cell *store_find(const store *s, const int32_t at[3]); /* or NULL */

@@ -399,7 +399,9 @@ static bool place_batch(batch *b, const es_mat4 *matrices, es_error *err) {
     }
     es_pool_run(volume->pool, volume->store.touched_count, verify_brick, b);
     store_drop_idle(&volume->store);
-    return store_settle(&volume->store, o->spacing_mm, err);
+    if (!store_settle(&volume->store, o->spacing_mm, err)) return false;
+    store_warm(&volume->store, volume->pool);
+    return true;
 }
 
 /* Frames of one size, at most BATCH of them. */
