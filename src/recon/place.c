@@ -201,8 +201,8 @@ static void row_gap(const placed *frame, const fixed_box *box, uint32_t v, int64
 }
 
 /* The runs of one row; returns how many. */
-static __attribute__((noinline)) size_t cut_runs(const placed *frame, const fixed_box *box, const support *s, uint32_t v,
-                       row_cut *cuts) {
+static __attribute__((noinline)) size_t cut_runs(const placed *frame, const fixed_box *box,
+                                                 const support *s, uint32_t v, row_cut *cuts) {
     size_t count = 0;
     int64_t gap[3];
     row_gap(frame, box, v, gap);

@@ -12,7 +12,13 @@
 
 #include "recon_internal.h"
 
-enum { FIRST_CAPACITY = 256, LARGEST_BLOCK = 32 << 20, HUGE_PAGE = 2 << 20, SMALL_PAGE = 4096, CACHE_LINE = 64 };
+enum {
+    FIRST_CAPACITY = 256,
+    LARGEST_BLOCK = 32 << 20,
+    HUGE_PAGE = 2 << 20,
+    SMALL_PAGE = 4096,
+    CACHE_LINE = 64
+};
 
 /* SplitMix64's finaliser (Steele, Lea and Flood 2014) over the coordinates. */
 static size_t hash_of(const int32_t at[3]) {
