@@ -667,6 +667,25 @@ class Cli(unittest.TestCase):
             arguments += ["-o", "z.mha"] if command == "reconstruct" else []
             self.refused(*arguments, "--poses", "short.csv", "--time-offset", "3s", "--fps", "25",
                          "--pose-tool", "Probe", "--pose-layout", "unit=mm", says="clock")
+        for command in ("calibrate wall", "calibrate lag", "calibrate nwire"):
+            name = {"wall": "floor", "lag": "tank", "nwire": "wires"}[command.split()[1]]
+            more = ["--config", self.folder / "wires.xml"] if name == "wires" else []
+            self.refused(command, f"{name}.igs.mha", *more, "--poses", "short.csv", "--time-offset",
+                         "3s", "--fps", "25", "--pose-tool", "Probe=Probe", "--pose-layout", "unit=mm",
+                         says="short.csv")
+            if name != "wires":
+                self.refused(command, f"{name}.igs.mha", f"{name}.igs.mha", "--poses", "short.csv",
+                             status=2, says="one of the two")
+
+    def test_pictures_and_a_table_of_poses_can_be_calibrated(self):
+        floor, table = self.folder / "floor.igs.mha", self.folder / "floor.csv"
+        write_ndi_log(floor, table)
+        run("convert", floor, self.folder / "floor.npy", "-q")  # pictures alone
+        own = run_json("calibrate wall", floor, "--lag", "0")
+        for pictures in (floor, self.folder / "floor.npy"):
+            found = run_json("calibrate wall", pictures, "--lag", "0", "--poses", table)
+            for a, b in zip(own["image_to_probe"], found["image_to_probe"]):
+                self.assertAlmostEqual(a, b, delta=1e-2)  # the seven digits of the table
 
     def test_every_model_option_changes_or_keeps_the_result_as_it_says(self):
         scan = ["model", self.path("scan.igs.mha"), "--config", self.path("scan.xml"), "--quiet"]

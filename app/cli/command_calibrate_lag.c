@@ -7,6 +7,7 @@ typedef struct lag_options {
     common_options common;
     const char *config, *tool, *reference;
     double range_s;
+    recording_options recording;
 } lag_options;
 
 static const opt table[] = {
@@ -35,6 +36,7 @@ static const opt table[] = {
      .fallback = "2s",
      .offset = offsetof(lag_options, range_s),
      .help = "look for lags up to this, both ways"},
+    RECORDING_OPTIONS(lag_options, recording),
     {.name = NULL}};
 
 static const char *const examples[] = {
@@ -85,11 +87,12 @@ static int run(const void *options, const char *const *files, int count) {
     es_lag_options how = ES_LAG_DEFAULTS;
     es_lag_result result;
     es_error err = {0};
+    calibrate_how reading = {o->config, o->tool, o->reference, &o->recording};
     how.range_s = o->range_s;
-    es_source *source = es_sequence_open(files[0], &err);
-    bool ok =
-        source && es_line_signal_read(source, app_progress(&o->common), &signal, &err) &&
-        calibrate_open(&o->common, files[count - 1], o->config, o->tool, o->reference, &in, &err);
+    es_source *source =
+        calibrate_check_poses(&o->recording, count, &err) ? es_sequence_open(files[0], &err) : NULL;
+    bool ok = source && es_line_signal_read(source, app_progress(&o->common), &signal, &err) &&
+              calibrate_open(&o->common, files[count - 1], &reading, &in, &err);
     if (ok && !in.poses.timed)
         ok = es_fail(&err, ES_GEOMETRY, "%s: has no time stamps", files[count - 1]);
     ok = ok && es_lag_solve(signal.times_s, signal.values, signal.count, in.poses.times_s,

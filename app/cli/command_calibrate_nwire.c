@@ -13,6 +13,7 @@ typedef struct nwire_options {
         *output, *report, *picture;
     bool isotropic, force;
     double temperature, speed, max_gap_s;
+    recording_options recording;
 } nwire_options;
 
 static const opt table[] = {
@@ -103,6 +104,7 @@ static const opt table[] = {
      .type = OPT_FLAG,
      .offset = offsetof(nwire_options, force),
      .help = "give and write a result that is worse than 2 mm"},
+    RECORDING_OPTIONS(nwire_options, recording),
     {.name = NULL}};
 
 static const char *const examples[] = {
@@ -191,10 +193,13 @@ static bool is_xml(const char *file) {
     return n > 4 && strcmp(file + n - 4, ".xml") == 0;
 }
 
-/* A recording, or a part of a results file, whose tree must outlive it. */
-static es_source *open_either(const char *file, const char *part, es_plus **results,
-                              es_error *err) {
-    if (!is_xml(file)) return es_sequence_open(file, err);
+/* A recording, or a part of a results file, whose tree must outlive it. The table of
+ * poses is that of the first recording; the second carries its own. */
+static es_source *open_either(const nwire_run *r, const char *file, const char *part,
+                              es_plus **results, es_error *err) {
+    static const recording_options none = {.time_offset = NAN, .fps = NAN};
+    const recording_options *poses = file == r->file ? &r->o->recording : &none;
+    if (!is_xml(file)) return app_open_recording_told(file, poses, r->plus, &r->o->common, err);
     *results = es_plus_read(file, err);
     return *results ? es_plus_results_open(*results, part, err) : NULL;
 }
@@ -204,7 +209,7 @@ static bool read_recording(nwire_run *r, const char *file, const char *part,
     char pose[2 * ES_NAME_SIZE];
     es_plus *results = NULL;
     snprintf(pose, sizeof pose, "%.120sTo%.120s", r->o->tool, r->o->reference);
-    es_source *source = open_either(file, part, &results, err);
+    es_source *source = open_either(r, file, part, &results, err);
     bool ok = source && (es_wire_recording_read(source, r->plus, pose, &r->phantom,
                                                 app_progress(&r->o->common), recording, err) ||
                          es_prefix(err, "%s", es_path_name(file)));

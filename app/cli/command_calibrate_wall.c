@@ -10,6 +10,7 @@ typedef struct wall_options {
     const char *config, *tool, *reference, *output, *lag;
     double spacing_mm[2], temperature, speed, face_px;
     bool isotropic, force;
+    recording_options recording;
 } wall_options;
 
 static const opt table[] = {
@@ -82,6 +83,7 @@ static const opt table[] = {
      .type = OPT_FLAG,
      .offset = offsetof(wall_options, force),
      .help = "give a result even when it is expected to be off by more than 2 mm"},
+    RECORDING_OPTIONS(wall_options, recording),
     {.name = NULL}};
 
 static const char *const examples[] = {
@@ -280,9 +282,10 @@ static int run(const void *options, const char *const *files, int count) {
     wall_run w = {.reject_count = 0};
     es_wall_options how;
     es_error err = {0};
-    bool ok =
-        parse_options(o, &how, &w.speed_m_s, &err) &&
-        calibrate_open(&o->common, files[count - 1], o->config, o->tool, o->reference, &w.in, &err);
+    calibrate_how reading = {o->config, o->tool, o->reference, &o->recording};
+    bool ok = parse_options(o, &how, &w.speed_m_s, &err) &&
+              calibrate_check_poses(&o->recording, count, &err) &&
+              calibrate_open(&o->common, files[count - 1], &reading, &w.in, &err);
     es_source *source = ok ? es_sequence_open(files[0], &err) : NULL;
     ok = source && es_line_list_read(source, app_progress(&o->common), &w.list, &err) &&
          solve(o, &how, &w, &err) && write(o, &w, &err);
