@@ -770,8 +770,9 @@ class Cli(unittest.TestCase):
             arguments += ["-o", "z.mha"] if command == "reconstruct" else []
             self.refused(*arguments, "--poses", "short.csv", "--time-offset", "3s", "--fps", "25",
                          "--pose-tool", "Probe", "--pose-layout", "unit=mm", says="clock")
-        for command in ("calibrate wall", "calibrate lag", "calibrate nwire"):
-            name = {"wall": "floor", "lag": "tank", "nwire": "wires"}[command.split()[1]]
+        for command in ("calibrate wall", "calibrate lag", "calibrate nwire", "calibrate self"):
+            name = {"wall": "floor", "lag": "tank", "nwire": "wires",
+                    "self": "scan"}[command.split()[1]]
             more = ["--config", self.folder / "wires.xml"] if name == "wires" else []
             self.refused(command, f"{name}.igs.mha", *more, "--poses", "short.csv", "--time-offset",
                          "3s", "--fps", "25", "--pose-tool", "Probe=Probe", "--pose-layout", "unit=mm",

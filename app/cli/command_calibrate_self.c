@@ -9,6 +9,7 @@ typedef struct self_options {
     const char *config, *tool, *reference, *output, *lag, *start, *report;
     double spacing_mm[2];
     bool isotropic, force;
+    recording_options recording;
 } self_options;
 
 static const opt table[] = {
@@ -71,6 +72,7 @@ static const opt table[] = {
      .offset = offsetof(self_options, force),
      .help = "give a result even when it is expected to be off by more than 2 mm, or the passes "
              "do not agree"},
+    RECORDING_OPTIONS(self_options, recording),
     {.name = NULL}};
 
 static const char *const examples[] = {
@@ -246,9 +248,9 @@ static int run(const void *options, const char *const *files, int count) {
     const self_options *o = options;
     self_run w = {.timed = false};
     es_error err = {0};
-    bool ok = parse_options(o, &w.how, &err) &&
-              calibrate_open(&o->common, files[count - 1], o->config, o->tool, o->reference, &w.in,
-                             &err) &&
+    calibrate_how reading = {o->config, o->tool, o->reference, &o->recording};
+    bool ok = parse_options(o, &w.how, &err) && calibrate_check_poses(&o->recording, count, &err) &&
+              calibrate_open(&o->common, files[count - 1], &reading, &w.in, &err) &&
               solve(o, files[0], &w, &err) && write_report(o, files[0], &w, &err) &&
               calibrate_write(w.in.plus, o->output, "Image", o->tool, w.result.image_to_probe,
                               w.result.target_ci95_mm, &err);
