@@ -2,7 +2,7 @@
 
 Input: 2 channels (grey in beam space, row / height), both sides multiples of
 8 (of 16 with the stem). Output: 2 channels of logits (bone surface, shadow).
-docs/bone-network.md says what is in a .esnn file.
+README.md says what is in a .esnn file.
 """
 
 import hashlib

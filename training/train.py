@@ -39,7 +39,15 @@ def arguments():
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--log", help="what is printed, also into this file")
     return parser.parse_args()
+
+
+def say(options, text):
+    print(text, flush=True)
+    if options.log:
+        with open(options.log, "a", encoding="utf-8") as file:
+            print(text, file=file)
 
 
 def train(net, data, options):
@@ -59,8 +67,8 @@ def train(net, data, options):
         schedule.step()
         total += loss.item()
         if step % 100 == 0:
-            print(f"step {step} of {options.steps}, loss {total / 100:.4f}, "
-                  f"{time.time() - start:.0f} s", flush=True)
+            say(options, f"step {step} of {options.steps}, loss {total / 100:.4f}, "
+                         f"{time.time() - start:.0f} s")
             total = 0.0
 
 
@@ -72,7 +80,7 @@ def main():
     net = network.Net([int(w) for w in options.widths.split(",")], options.stem)
     data = lessons.Lessons(options.frames)
     count = len(network.flat_weights(net))
-    print(f"{len(data)} frames, {count} weights, seed {options.seed}", flush=True)
+    say(options, f"{len(data)} frames, {count} weights, {' '.join(sys.argv[1:])}")
     train(net, data, options)
     torch.save({"state": net.state_dict(), "widths": net.widths, "stem": net.has_stem,
                 "command": " ".join(sys.argv[1:]), "frames": len(data)}, options.output)
