@@ -67,12 +67,12 @@ def judge_simulated(net, about, folder, most):
 
 def calibrate(points, most_bins=8):
     """Isotonic curve (pool adjacent violators) from log-odds to the share that is right."""
-    points = points[np.argsort(points[:, 0])]
+    points = points[np.argsort(points[:, 0], kind="stable")]
     groups = [[p[:, 0].mean(), p[:, 1].mean(), len(p)] for p in np.array_split(points, most_bins)]
     k = 0
     while k + 1 < len(groups):
         (x0, y0, n0), (x1, y1, n1) = groups[k], groups[k + 1]
-        if y0 <= y1:
+        if y0 <= y1 and x1 - x0 > 0.01:
             k += 1
             continue
         n = n0 + n1
@@ -83,7 +83,7 @@ def calibrate(points, most_bins=8):
 
 def temperature_of(points):
     """The one number that makes sigmoid(log-odds / t) most likely."""
-    candidates = np.geomspace(0.2, 5, 100)
+    candidates = np.geomspace(0.05, 5, 150)
     right = points[:, 1].astype(bool)
 
     def cost(t):

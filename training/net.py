@@ -51,6 +51,9 @@ class Net(nn.Module):
             Pair(a + b, a) for a, b in reversed(list(zip(self.widths[:-1], self.widths[1:])))
         )
         self.head = nn.Conv2d(widths[0], 2, 1)
+        # "Nothing here" is the state without features, so that evidence for
+        # bone can grow without bound; it would saturate the other way round.
+        nn.init.constant_(self.head.bias, -2.5)
 
     def forward(self, x):
         if self.has_stem:

@@ -275,7 +275,7 @@ typedef struct es_lesson_options {
     { .rows = 160, .lines = 112, .row_mm = 0.4, .line_mm = 0.4, .bone_free = 0.33 }
 typedef struct es_lesson_truth {
     float row;    /* of the crest of the bone's echo, centres at integers; NaN: no bone here */
-    bool visible; /* lit, not masked, at less than some 72 degrees of incidence */
+    bool visible; /* lit, brighter than its shadow, at less than some 72 degrees of incidence */
 } es_lesson_truth;
 
 /* Scratch memory; one per thread. ES_USAGE for numbers out of their range. */

@@ -116,8 +116,24 @@ static void draw_kind(es_lesson *t) {
     draw_cloud(t, &d);
 }
 
+/* Mean of the shown grey over rows [from, to] of three lines. */
+static float shown(const es_lesson *t, uint32_t line, int from, int to) {
+    int first = (int)line > 0 ? (int)line - 1 : 0, count = 0;
+    float sum = 0;
+    for (int r = from < 0 ? 0 : from; r <= to && r < (int)t->options.rows; r++)
+        for (int i = first; i <= (int)line + 1 && i < (int)t->options.lines; i++, count++)
+            sum += t->output_grey[(size_t)r * t->options.lines + (size_t)i];
+    return count ? sum / (float)count : 0;
+}
+
+/* Brighter than the 1 to 4 mm below it: else nobody could tell it. */
+static bool stands_out(const es_lesson *t, uint32_t line, float row) {
+    int r = (int)(row + 0.5f), from = (int)(1 / t->options.row_mm), to = 4 * from;
+    return shown(t, line, r - 1, r + 1) > 0.04f + shown(t, line, r + from + 1, r + to + 1);
+}
+
 /* The crest's row in the output, and whether it can be seen there: lit, not
- * masked, and not too steep. */
+ * masked, not too steep, and brighter than its shadow. */
 static void tell_truth(const es_lesson *t, es_lesson_truth *truth) {
     for (uint32_t line = 0; line < t->options.lines; line++) {
         float sum = 0, rows = (float)t->options.rows;
@@ -136,7 +152,7 @@ static void tell_truth(const es_lesson *t, es_lesson_truth *truth) {
         float row = sum / (float)t->line_parts / (float)t->options.row_mm - 0.5f;
         bool there = row >= 0 && row < rows;
         truth[line].row = there ? row : NAN;
-        truth[line].visible = there && !steep && !dark;
+        truth[line].visible = there && !steep && !dark && stands_out(t, line, row);
     }
 }
 

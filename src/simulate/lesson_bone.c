@@ -89,16 +89,34 @@ static void draw_ribs(es_lesson *t, dice *d) {
     }
 }
 
+/* A broken bone: straight pieces, each with its own slope, with steps. */
+static void draw_pieces(es_lesson *t, dice *d) {
+    double z = between(d, 0.2, 0.7) * t->depth_mm, slope = between(d, -0.5, 0.5), left = 0;
+    double end = between(d, 6, 22);
+    for (int i = 0; i < t->lines; i++) {
+        double x = lesson_x(t, i);
+        if (x > end) {
+            z += slope * (x - left) + between(d, -3, 3);
+            slope = between(d, -0.5, 0.5);
+            left = x;
+            end = x + between(d, 6, 22);
+        }
+        put(t, i, z + slope * (x - left));
+    }
+}
+
 static void draw_shape(es_lesson *t, dice *d) {
     double which = between(d, 0, 1);
     if (t->options.unlike && chance(d, 0.5))
-        draw_ribs(t, d);
-    else if (which < 0.4)
+        draw_pieces(t, d);
+    else if (which < 0.36)
         draw_arcs(t, d);
-    else if (which < 0.64)
+    else if (which < 0.58)
         draw_cortex(t, d);
-    else if (which < 0.82)
+    else if (which < 0.74)
         draw_spine(t, d);
+    else if (which < 0.88)
+        draw_ribs(t, d);
     else
         draw_bumps(t, d);
     if (chance(d, 0.3)) put_arc(t, d, between(d, 0, 1) * t->width_mm, 0.8 * t->depth_mm);
