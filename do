@@ -190,10 +190,10 @@ train() {
     data=${ES_TEST_DATA:-../shared/data}/plus/sequences
     mkdir -p models "$lessons"
     echo "drawing frames"
-    build/training/make_lessons 8000 1 "$lessons/train"
-    build/training/make_lessons 400 2 "$lessons/calibrate" --unlike
-    build/training/make_lessons 400 3 "$lessons/judge" --unlike
-    /usr/bin/python3 training/train.py "$lessons/train" -o build/bone.pt --log build/train.log
+    build/training/make_lessons 6000 1 "$lessons/train"
+    build/training/make_lessons 300 2 "$lessons/calibrate" --unlike
+    build/training/make_lessons 300 3 "$lessons/judge" --unlike
+    /usr/bin/python3 training/train.py "$lessons/train" -o build/bone.pt --steps 2600 --log build/train.log
     /usr/bin/python3 training/export.py build/bone.pt --frames "$lessons/calibrate" \
         -o models/bone.esnn --onnx build/bone.onnx --reference tests/data/bone_net_reference.bin
     set --

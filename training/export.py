@@ -70,7 +70,7 @@ def main():
     parser.add_argument("checkpoint")
     parser.add_argument("--frames", required=True)
     parser.add_argument("-o", "--output", required=True)
-    parser.add_argument("--count", type=int, default=150, help="of the frames")
+    parser.add_argument("--count", type=int, default=100, help="of the frames")
     parser.add_argument("--onnx")
     parser.add_argument("--reference")
     options = parser.parse_args()

@@ -202,7 +202,7 @@ def main():
     parser.add_argument("net")
     parser.add_argument("--simulated")
     parser.add_argument("--labels")
-    parser.add_argument("--frames", type=int, default=400)
+    parser.add_argument("--frames", type=int, default=100)
     options = parser.parse_args()
     torch.set_num_threads(1)
     net, header = network.read(options.net)

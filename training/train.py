@@ -35,7 +35,7 @@ def arguments():
     parser.add_argument("-o", "--output", required=True, help="checkpoint, for export.py")
     parser.add_argument("--widths", default="4,8,16,32")
     parser.add_argument("--stem", action="store_true", help="half resolution body")
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=2600)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=1)
