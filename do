@@ -173,6 +173,7 @@ tests() {
 }
 
 bench() {
+    case " $* " in *" --instructions "*) need valgrind ;; esac
     build OFF
     name=${1:-reconstruct}
     [ $# -gt 0 ] && shift

@@ -27,6 +27,10 @@ BELOW["compat"] = {"base", "geom", "image", "picture", "recon"}  # a second head
 BELOW["doctor"] = BELOW["spacing"] | {"spacing"}  # a second header of spacing
 BELOW["spacing"].add("doctor")
 BELOW["solid"] = {"base", "cad", "surface"}  # a second header of the pipeline
+BELOW["phantom"] = BELOW["calib"] | {"calib"}  # a second header of calib
+BELOW["calib"] = BELOW["calib"] | {"phantom"}
+BELOW["pipeline"].add("phantom")
+BELOW["calibration"].add("phantom")
 BELOW["report"] = {"base", "geom", "image", "picture"}  # a header of the pipeline
 
 # What only one room may touch: the library beside its door.
