@@ -41,6 +41,7 @@ es_bone_options es_setup_bone_options(const es_setup *setup);
 typedef struct es_bone_crew es_bone_crew;
 es_bone_crew *es_bone_crew_new(const es_bone_options *options, es_pool *pool, es_error *err);
 void es_bone_crew_free(es_bone_crew *crew);
+double es_bone_crew_threshold(const es_bone_crew *crew); /* as es_bone_threshold */
 /* Traces up to ES_BATCH frames with pictures. The result does not depend on
  * the threads. Errors name the frame. */
 bool es_bone_crew_detect(es_bone_crew *crew, const es_frame *const *frames, size_t count,
