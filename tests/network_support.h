@@ -180,9 +180,11 @@ static inline void net_reference(const test_net *n, const float *grey, int width
     volume at = volume_make(n->inputs, (height + least - 1) / least * least,
                             (width + least - 1) / least * least);
     for (int c = 0; c < n->inputs; c++)
-        for (int y = 0; y < height; y++)
-            for (int x = 0; x < width; x++)
-                volume_put(&at, c, y, x, c ? (y + 0.5) / height : (double)grey[y * width + x]);
+        for (int y = 0; y < at.height; y++)
+            for (int x = 0; x < at.width; x++) {
+                double black = y < height && x < width ? (double)grey[y * width + x] : 0;
+                volume_put(&at, c, y, x, c ? (y + 0.5) / at.height : black);
+            }
     if (n->stem) at = net_convolve(n, k++, at, 2, true);
     volume skip[6];
     for (int l = 0; l < n->levels; l++) {

@@ -427,7 +427,10 @@ class Cli(unittest.TestCase):
                             (["--frames", "9999"], "--frames"), (["--original"], "--original"),
                             (["--picture", "a.jpg"], ".png"), (["-o", "a.xyz"], "a.xyz"),
                             (["-o", "b.json", "--original"], "--original"),
-                            (["--method", "magic"], "magic")):
+                            (["--method", "magic"], "magic"),
+                            (["--model", "none.esnn"], "none.esnn"),
+                            (["--model", "bone.pt"], ".onnx or .esnn"),
+                            (["--model", "a.esnn", "--method", "shadow"], "--method network")):
             self.refused("bone", scan, "--spacing-mm", "0.2,0.2", *words, status=None, says=says)
         self.refused("bone", scan, "--spacing-mm", "0,0.2", status=2)
         self.refused("bone", scan, "--config", "none.xml", says="none.xml")

@@ -33,7 +33,7 @@ typedef struct es_network es_network;
  * models/bone.esnn. */
 bool es_network_is_built_in(void);
 es_network *es_network_built_in(es_error *err);
-/* Bytes of an .esnn file (docs/network.md gives the format); nothing of them is
+/* Bytes of an .esnn file (docs/bone-network.md gives the format); nothing of them is
  * kept. ES_FORMAT: truncated, longer than its shapes ask for, a weight that is
  * not finite; ES_UNSUPPORTED: shapes that the kernels do not run. */
 es_network *es_network_new(const void *bytes, size_t length, es_error *err);
@@ -49,7 +49,7 @@ typedef struct es_network_run es_network_run;
 es_network_run *es_network_run_new(const es_network *network, es_error *err);
 void es_network_run_free(es_network_run *run);
 /* Grey 0..1 and logits, both width x height row by row. The size is free where
- * the network's is: what its levels need is padded with 0. The result depends
+ * the network's is: what its levels need is padded with black. The result depends
  * on the picture alone; the own kernels give the same bytes on every processor.
  * ES_USAGE: an empty or too large picture; ES_FORMAT: the network gave a value
  * that is not finite. */

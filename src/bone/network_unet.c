@@ -193,17 +193,17 @@ static float *input_pixel(const struct unet_run *run, int channel, uint32_t x, u
     return run->phase + phase * l->plane + y / 2 * l->stride + x / 2;
 }
 
-/* Channel 0 is grey, channel 1 the depth as a share of the picture's. */
+/* Channel 0 is grey, black where the picture was padded; channel 1 the row as a
+ * share of the padded height. */
 static void put_input(const struct unet_run *run, const float *grey, uint32_t width,
                       uint32_t height) {
     for (int channel = 0; channel < run->net->inputs; channel++)
-        for (uint32_t y = 0; y < run->height; y++)
-            for (uint32_t x = 0; x < run->width; x++) {
-                float depth = ((float)y + 0.5f) / (float)height;
-                bool inside = x < width && y < height;
-                float value = channel ? depth : inside ? grey[(size_t)y * width + x] : 0;
-                *input_pixel(run, channel, x, y) = inside ? value : 0;
-            }
+        for (uint32_t y = 0; y < run->height; y++) {
+            float depth = ((float)y + 0.5f) / (float)run->height;
+            const float *row = y < height ? grey + (size_t)y * width : NULL;
+            for (uint32_t x = 0; x < run->width; x++)
+                *input_pixel(run, channel, x, y) = channel ? depth : row && x < width ? row[x] : 0;
+        }
 }
 
 /* Half-resolution logits at a full-resolution pixel: bilinear, edges go on. */

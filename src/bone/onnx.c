@@ -338,16 +338,16 @@ struct picture {
     uint32_t width, height;
 };
 
+/* As network_unet.c pads: grey with black, the depth goes on. */
 static void fill_input(const struct onnx *o, struct picture p, uint32_t width, uint32_t height,
                        float *to) {
     float mean = (float)o->mean, scale = (float)(1 / o->std);
     for (int c = 0; c < o->channel_count; c++)
         for (uint32_t y = 0; y < height; y++)
             for (uint32_t x = 0; x < width; x++, to++) {
-                bool inside = x < p.width && y < p.height;
-                float depth = ((float)y + 0.5f) / (float)p.height;
-                float grey = inside ? p.grey[(size_t)y * p.width + x] : 0;
-                *to = o->channels[c] == CHANNEL_GREY ? (grey - mean) * scale : inside ? depth : 0;
+                float depth = ((float)y + 0.5f) / (float)height;
+                float grey = x < p.width && y < p.height ? p.grey[(size_t)y * p.width + x] : 0;
+                *to = o->channels[c] == CHANNEL_GREY ? (grey - mean) * scale : depth;
             }
 }
 
