@@ -33,7 +33,7 @@ typedef struct es_network es_network;
  * models/bone.esnn. */
 bool es_network_is_built_in(void);
 es_network *es_network_built_in(es_error *err);
-/* Bytes of an .esnn file (docs/bone-network.md gives the format); nothing of them is
+/* Bytes of an .esnn file (training/README.md gives the format); nothing of them is
  * kept. ES_FORMAT: truncated, longer than its shapes ask for, a weight that is
  * not finite; ES_UNSUPPORTED: shapes that the kernels do not run. */
 es_network *es_network_new(const void *bytes, size_t length, es_error *err);

@@ -259,6 +259,33 @@ es_source *es_screen_open(const es_screen *screen, int threads, es_error *err);
  * with its edges at fractions of pixels, before the panel and the blanks cut. */
 es_fan es_screen_fan(const es_screen *screen);
 
+/* ---- frames to learn from --------------------------------------------------------- */
+
+/* Bone, or none, in random anatomy, seen by a random probe and shown by a
+ * random scanner: what the bone network is trained on (training/). Lines go
+ * straight down from the face, which is row 0. */
+typedef struct es_lesson_options {
+    uint32_t rows, lines;   /* 32 to 1024 */
+    double row_mm, line_mm; /* 0.05 to 1 */
+    double bone_free;       /* share of the frames without bone, 0 to 1 */
+    bool unlike;            /* shapes and settings that the others never have: to judge with */
+} es_lesson_options;
+/* What the network reads: samples of 0.4 mm. */
+#define ES_LESSON_DEFAULTS                                                                         \
+    { .rows = 160, .lines = 112, .row_mm = 0.4, .line_mm = 0.4, .bone_free = 0.33 }
+typedef struct es_lesson_truth {
+    float row;    /* of the crest of the bone's echo, centres at integers; NaN: no bone here */
+    bool visible; /* lit, brighter than its shadow, at less than some 72 degrees of incidence */
+} es_lesson_truth;
+
+/* Scratch memory; one per thread. ES_USAGE for numbers out of their range. */
+typedef struct es_lesson es_lesson;
+es_lesson *es_lesson_new(const es_lesson_options *options, es_error *err);
+void es_lesson_free(es_lesson *lesson);
+/* grey: rows x lines; truth: one a line. A function of the options and the
+ * seed alone. */
+void es_lesson_draw(es_lesson *lesson, uint64_t seed, uint8_t *grey, es_lesson_truth *truth);
+
 #ifdef __cplusplus
 }
 #endif
