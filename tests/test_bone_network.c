@@ -310,6 +310,39 @@ static void the_built_in_network_is_whole(void **state) {
     es_network_free(network);
 }
 
+/* Height and width (u32), the input's two planes, the two planes of logits that
+ * torch made of it: written when the weights were (training/export.py). */
+static void the_built_in_network_gives_what_its_trainer_says(void **state) {
+    (void)state;
+    char path[4096];
+    const char *source = getenv("ES_TEST_SOURCE");
+    snprintf(path, sizeof path, "%s/tests/data/bone_net_reference.bin", source ? source : ".");
+    size_t length = 0;
+    char *bytes = es_file_read(path, 1 << 20, &length, NULL);
+    es_network *network = es_network_built_in(NULL);
+    if (!bytes || !network) {
+        print_message("skipped: no models/bone.esnn or no %s\n", path);
+        es_free(bytes);
+        es_network_free(network);
+        skip();
+    }
+    uint32_t size[2];
+    memcpy(size, bytes, sizeof size);
+    size_t count = (size_t)size[0] * size[1];
+    assert_true(count > 0 && length == 8 + 16 * count);
+    float *values = malloc(16 * count), *logits = malloc(4 * count);
+    memcpy(values, bytes + 8, 16 * count);
+    es_network_run *run = es_network_run_new(network, NULL);
+    assert_true(es_network_apply(run, values, size[1], size[0], logits, NULL));
+    for (size_t i = 0; i < count; i++)
+        assert_true(fabs((double)logits[i] - (double)values[2 * count + i]) < 1e-4);
+    es_network_run_free(run);
+    es_network_free(network);
+    es_free(bytes);
+    free(values);
+    free(logits);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_network_gives_what_its_definition_says),
@@ -327,6 +360,7 @@ int main(void) {
         cmocka_unit_test(odd_frames_neither_crash_nor_depend_on_earlier_ones),
         cmocka_unit_test(a_file_of_another_name_is_no_network),
         cmocka_unit_test(the_built_in_network_is_whole),
+        cmocka_unit_test(the_built_in_network_gives_what_its_trainer_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -361,7 +361,7 @@ class Cli(unittest.TestCase):
                 for u, v in line:
                     self.assertTrue(-1 <= u <= 256 and -1 <= v <= 256)
         self.assertTrue(any(f["surface"] for f in j["frames"]))
-        self.assertEqual((j["method"], j["edge"], j["frames_read"]), ("shadow", "crest", 4))
+        self.assertEqual((j["method"], j["edge"], j["frames_read"]), ("network", "crest", 4))
         self.assertEqual(len(j["spacing_mm"]), 2)
 
     def test_bone_options_do_what_they_say(self):

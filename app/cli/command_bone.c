@@ -66,7 +66,7 @@ static const opt table[] = {
      .words = method_words,
      .offset = offsetof(bone_options, method),
      .help = "which detector's bone is given; both: only where it and the second opinion agree "
-             "(default: shadow)"},
+             "(default: network)"},
     {.name = "model",
      .letter = 'm',
      .type = OPT_TEXT,

@@ -12,7 +12,7 @@ extern "C" {
 
 /* By es_bone_method; NULL terminated. */
 extern const char *const es_bone_method_names[];
-/* The one that is used where none is asked for. */
+/* The one that is used where none is asked for: the network, in a build that has one. */
 es_bone_method es_bone_method_default(void);
 /* The second opinion on a detector's bone: another one. */
 es_bone_method es_bone_second(es_bone_method method);

@@ -4,7 +4,9 @@
 
 const char *const es_bone_method_names[] = {"shadow", "foroughi", "network", NULL};
 
-es_bone_method es_bone_method_default(void) { return ES_BONE_SHADOW; }
+es_bone_method es_bone_method_default(void) {
+    return es_network_is_built_in() ? ES_BONE_NETWORK : ES_BONE_SHADOW;
+}
 
 es_bone_method es_bone_second(es_bone_method method) {
     return method == ES_BONE_SHADOW ? ES_BONE_FOROUGHI : ES_BONE_SHADOW;

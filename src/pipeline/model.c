@@ -161,7 +161,7 @@ static bool refuse_empty(const es_model *m, es_error *err) {
                    "--detector %s, a lower --bone-threshold, or look at the frames with "
                    "--report",
                    (long long)m->counts.frames_with_bone, (long long)m->counts.frames,
-                   m->options.method == ES_BONE_SHADOW ? "foroughi" : "shadow");
+                   es_bone_method_names[es_bone_second(m->options.method)]);
 }
 
 /* The extracted surface to a sheet: smoothed between two cleanings, the first
