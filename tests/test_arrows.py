@@ -16,12 +16,14 @@ BELOW["bone"] = BELOW["bone"] | {"network"}
 BELOW["network"] = {"base"}  # a second header of bone
 BELOW["patches"] = {"base", "geom"}  # a second header of geom
 BELOW["pipeline"] = {"base", "geom", "image", "picture", "patches", "solid", "report", "compat",
-                     "doctor", "judge", "bone_flow",
+                     "doctor", "judge", "bone_flow", "plan",
                      "calibration"} | SIBLINGS
 BELOW["calibration"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
-BELOW["live"] = BELOW["pipeline"]
+BELOW["live"] = BELOW["pipeline"] | {"pipeline", "igtl", "natnet"}
+BELOW["igtl"] = BELOW["natnet"] = {"base", "geom", "image"}  # headers of the live room
 BELOW["judge"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["bone_flow"] = BELOW["judge"]  # a third one
+BELOW["plan"] = BELOW["judge"]  # a fourth one
 BELOW["recon"].add("compat")
 BELOW["compat"] = {"base", "geom", "image", "picture", "recon"}  # a second header of recon
 BELOW["doctor"] = BELOW["spacing"] | {"spacing"}  # a second header of spacing
@@ -33,7 +35,7 @@ BELOW["report"] = {"base", "geom", "image", "picture"}  # a header of the pipeli
 LIBRARIES = {"libxml/": {"format"}, "nifti": {"format"}, "zlib.h": {"format"}, "png.h": {"picture"},
              "xxhash.h": {"base", "format"}, "jansson.h": {"bone", "pipeline", "spacing", "format", "calib"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
              "cminpack.h": {"geom", "calib", "spacing", "cad"}, "dcmtk/": {"format"},
-             "kiss_fft": {"image"}, "hdf5.h": {"format"}, "matio.h": {"format"}, "zip.h": {"format"}, "libav": {"format"}}
+             "kiss_fft": {"image"}, "hdf5.h": {"format"}, "matio.h": {"format"}, "zip.h": {"format", "cad"}, "libav": {"format"}}
 
 
 def check(path, room, allowed):

@@ -269,7 +269,7 @@ static void unknown_names_and_places_are_refused(void **state) {
     assert_non_null(strstr(err.message, ".stl, .ply"));
     assert_true(es_mesh_can_write("A.STL", NULL) && es_mesh_can_write("a.b.ply", NULL));
     assert_false(es_mesh_can_write("stl", NULL));
-    assert_false(es_mesh_write(in_folder("a.obj"), &mesh, NULL, &err));
+    assert_false(es_mesh_write(in_folder("a.fbx"), &mesh, NULL, &err));
     assert_int_equal(err.code, ES_UNSUPPORTED);
     assert_false(es_mesh_write(in_folder("no/such/a.stl"), &mesh, NULL, &err));
     assert_int_equal(err.code, ES_IO);

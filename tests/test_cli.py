@@ -561,6 +561,18 @@ class Cli(unittest.TestCase):
                      self.path("m.mha"), "--sheet", self.path("m-sheet.ply"))
         self.assertTrue(j["solid"]["closed"])
         self.assertIn("b_to_a", j)
+        self.assertEqual([s["name"] for s in j["stages"]],
+                         ["doctor and spacing", "reading", "bone", "volume", "surface", "writing"])
+        self.assertTrue(all(s["seconds"] >= 0 for s in j["stages"]))
+        self.assertEqual(j["outputs"], [str(self.path("m.ply"))])
+        self.assertTrue(0.5 < j["coverage"]["share"] <= 1)
+        # Pose noise, the detector's scatter, and voxels of a millimetre or more: under the band.
+        self.assertTrue(0.05 < j["scatter"]["rms_mm"] < 1)
+        self.assertIn("one-sided", [w["what"] for w in j["warnings"]])
+        self.assertEqual(j["doctor"]["errors"], 0)
+        report = json.loads(self.path("m.json").read_text())["sections"]
+        self.assertGreater(report["error_budget"]["depth"]["value"], 5)
+        self.assertIn("geometry_and_spacing", report)
         page = self.path("m.html").read_text()
         self.assertIn("not for", page)
         self.assertNotIn("http://", page.replace("http://www.w3.org", ""))
@@ -596,6 +608,32 @@ class Cli(unittest.TestCase):
         self.assertGreater(j["truth_within_1mm"], 0.8)
         self.assertTrue(run_json("info", self.path("demo.stl"))["check"]["closed"])
 
+    # ---- how many images
+
+    def test_a_plan_counts_sweeps_and_frames(self):
+        j = run_json("plan", "--length", "120mm", "--across", "90mm", "--arc", "180deg", "--width",
+                     "38mm", "--depth", "30mm", "--rate", "30Hz", "--voxel", "0.5mm", "--overlap",
+                     "0.2")
+        self.assertEqual((j["sweeps_across"], j["directions"], j["frames"]), (3, 5, 15 * 161))
+        self.path("mine.json").write_text('[{"name": "X1", "kind": "linear", "aperture_mm": 38}]')
+        k = run_json("plan", "--length", "120mm", "--across", "90mm", "--arc", "180deg", "--probe",
+                     "X1", "--probes", self.path("mine.json"))
+        self.assertEqual(k["sweeps_across"], 3)
+        self.refused("plan", status=2, says="--length")
+        self.refused("plan", "--length", 50, status=2, says="--width")
+        self.refused("plan", "--length", 50, "--probe", "no such probe", status=2, says="table")
+
+    def test_a_plan_of_a_recording_says_where_frames_are_missing(self):
+        scan = ["plan", self.path("scan.igs.mha"), "--config", self.path("scan.xml"),
+                "--image-to-reference", "ImageToReference", "--voxel"]
+        coarse, fine = run_json(*scan, 20), run_json(*scan, 1)
+        self.assertEqual(fine["frames"], 120)
+        self.assertEqual(coarse["too_far"], 0)
+        self.assertGreater(fine["too_far"], 20)  # 120 frames where 900 suit the scene
+        self.assertGreater(coarse["share"], fine["share"])
+        self.assertGreater(len(fine["gaps"]), 0)
+        self.assertIn("would close it", run(*scan, 1).stdout)
+
     # ---- poses of a table
 
     def test_a_table_of_poses_stands_in_for_those_of_the_recording(self):
@@ -626,7 +664,7 @@ class Cli(unittest.TestCase):
         self.path("short.csv").write_text("\n".join(lines[:-6]))
         self.refused("convert", "scan.igs.mha", "short.igs.mha", "--poses", "short.csv",
                      says=("120 frames", "117 poses"), leaves_no="short.igs.mha")
-        for command in ("info", "convert", "reconstruct", "model", "spacing", "doctor"):
+        for command in ("info", "convert", "reconstruct", "model", "spacing", "doctor", "plan"):
             arguments = [command, "scan.igs.mha"] + (["z.igs.mha"] if command == "convert" else [])
             arguments += ["-o", "z.stl"] if command == "model" else []
             arguments += ["-o", "z.mha"] if command == "reconstruct" else []
@@ -643,6 +681,21 @@ class Cli(unittest.TestCase):
         self.assertEqual(sheet["frames_inserted"], 60)
         self.assertFalse(run_json("info", self.path("o.stl"))["check"]["closed"])
         self.assertIn("decisions", run_json(*scan, "--dry-run"))
+        j = run_json(*scan, "--unchecked", "-o", self.path("u.stl"))
+        self.assertIn("unchecked", [w["what"] for w in j["warnings"]])
+        self.assertNotIn("doctor", j)
+
+    def test_a_calibration_that_the_pictures_contradict_is_warned_of_in_the_model(self):
+        text = self.path("scan.xml").read_text()
+        matrix = re.search(r'From="Image" To="Probe"\s+Matrix="([^"]*)"', text).group(1)
+        numbers = [float(x) for x in matrix.split()]
+        for i in (0, 1, 4, 5, 8, 9):
+            numbers[i] *= 1.1
+        wrong = self.path("wrong.xml")
+        wrong.write_text(text.replace(matrix, " ".join(str(x) for x in numbers)))
+        j = run_json("model", self.path("scan.igs.mha"), "-c", wrong, "-o", self.path("w.stl"))
+        # Image or scan conversion, whichever is the stronger evidence here.
+        self.assertTrue([w for w in j["warnings"] if w["what"].startswith("spacing-contradicts")])
 
     def test_region_clip_fan_and_threshold_options(self):
         scan = ["reconstruct", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--quiet"]

@@ -240,6 +240,52 @@ static void tips_and_small_holes_of_a_boundary_are_not_flattened(void **state) {
     es_bricks_free(bricks);
 }
 
+/* 9 x 9 vertices 1 mm apart without the cells (2..3, 2..3) and (5, 6). */
+static es_mesh sheet_with_two_holes(void) {
+    es_mesh mesh = {.vertices = es_alloc(81 * 3, sizeof(float), NULL),
+                    .vertex_count = 81,
+                    .triangles = es_alloc(128 * 3, sizeof(uint32_t), NULL)};
+    for (uint32_t v = 0; v < 81; v++) {
+        const float at[3] = {(float)(v % 9), (float)(v / 9), 0};
+        memcpy(mesh.vertices + 3 * v, at, sizeof at);
+    }
+    for (uint32_t c = 0; c < 64; c++) {
+        uint32_t x = c % 8, y = c / 8, v = 9 * y + x;
+        if ((x / 2 == 1 && y / 2 == 1) || (x == 5 && y == 6)) continue;
+        const uint32_t two[6] = {v, v + 1, v + 10, v, v + 10, v + 9};
+        memcpy(mesh.triangles + 3 * mesh.triangle_count, two, sizeof two);
+        mesh.triangle_count += 2;
+    }
+    return mesh;
+}
+
+static void holes_are_told_from_the_rim_and_measured(void **state) {
+    (void)state;
+    es_mesh mesh = sheet_with_two_holes();
+    es_mesh_loops loops;
+    double holes = 0;
+    assert_true(es_mesh_find_loops(&mesh, &loops, NULL));
+    assert_int_equal(loops.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        const es_mesh_loop *loop = &loops.items[i];
+        assert_int_equal(loop->outer, loop->edges == 32);
+        assert_true(fabs(loop->length_mm - (double)loop->edges) < 1e-9);
+        if (!loop->outer) holes += loop->area_mm2;
+    }
+    assert_true(fabs(holes - 5) < 1e-9);
+    es_mesh_loops_clear(&loops);
+    for (int failures = 0;; failures++) {
+        es_error err = {0};
+        es_alloc_fail_after(failures);
+        bool ok = es_mesh_find_loops(&mesh, &loops, &err);
+        es_alloc_fail_after(-1);
+        es_mesh_loops_clear(&loops);
+        if (ok) break;
+        assert_int_equal(err.code, ES_MEMORY);
+    }
+    es_mesh_clear(&mesh);
+}
+
 static void no_rounds_change_nothing(void **state) {
     (void)state;
     es_mesh mesh = mesh_by_hand(CORNERS, 6, TETRAHEDRON, 4);
@@ -333,6 +379,7 @@ int main(void) {
         cmocka_unit_test(plain_averaging_shrinks),
         cmocka_unit_test(a_flat_sheet_stays_flat_and_its_boundary_in_place),
         cmocka_unit_test(tips_and_small_holes_of_a_boundary_are_not_flattened),
+        cmocka_unit_test(holes_are_told_from_the_rim_and_measured),
         cmocka_unit_test(no_rounds_change_nothing),
         cmocka_unit_test(smoothing_that_blows_up_is_refused),
         cmocka_unit_test(broken_meshes_are_refused_everywhere),

@@ -141,7 +141,7 @@ bool app_origin_fields(const app_origin *origin, es_fields *fields, es_error *er
 }
 
 void app_origin_title(const app_origin *origin, const char *what, char title[80]) {
-    snprintf(title, 80, "echosolid %s, mm, %s%s%.8s", es_version(), what,
+    snprintf(title, 80, "echosolid %s, mm, SPACE=LPS, %s%s%.8s", es_version(), what,
              origin->input_count ? ", input " : "", origin->input_count ? origin->digests[0] : "");
 }
 

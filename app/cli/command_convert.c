@@ -225,8 +225,12 @@ static int convert_volume(const convert_options *o, const char *const *files) {
 static int convert_mesh(const convert_options *o, const char *const *files) {
     es_error err = {0};
     es_mesh mesh = {0};
+    es_mesh_check check;
+    es_mesh_write_options write = {0};
     bool ok = es_mesh_can_write(files[1], &err) && es_mesh_read(files[0], &mesh, &err) &&
-              es_mesh_write(files[1], &mesh, NULL, &err);
+              es_mesh_inspect_welded(&mesh, &check, &err);
+    write.open = ok && !check.closed;
+    ok = ok && es_mesh_write(files[1], &mesh, &write, &err);
     int status = ok ? done(o, files[0], files[1], -1) : app_fail(&err);
     es_mesh_clear(&mesh);
     return status;

@@ -2,7 +2,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "echosolid/judge.h"
+#include "checkup.h"
 #include "recording.h"
 
 typedef struct doctor_options {
@@ -67,15 +67,9 @@ static void print_finding(const es_finding *f) {
            f->fix, f->fix_is_safe ? " (--fix does it)" : "");
 }
 
-static size_t count_of(const es_findings *list, es_severity severity) {
-    size_t count = 0;
-    for (size_t i = 0; i < list->count; i++) count += list->items[i].severity == severity;
-    return count;
-}
-
 static void print_verdict(const char *name, const es_findings *list) {
-    size_t errors = count_of(list, ES_SEVERITY_ERROR);
-    size_t warnings = count_of(list, ES_SEVERITY_WARNING);
+    size_t errors = app_count_findings(list, ES_SEVERITY_ERROR);
+    size_t warnings = app_count_findings(list, ES_SEVERITY_WARNING);
     if (errors)
         printf("%s: its geometry cannot be trusted as it stands: %zu error%s and %zu warning%s.\n",
                name, errors, errors == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s");
@@ -96,8 +90,8 @@ static json_t *json_of(const es_findings *list, const char *changes) {
                                         "fix", f->fix, "fix_is_safe", f->fix_is_safe));
     }
     json_t *root = json_pack("{s:o, s:I, s:I}", "findings", items, "errors",
-                             (json_int_t)count_of(list, ES_SEVERITY_ERROR), "warnings",
-                             (json_int_t)count_of(list, ES_SEVERITY_WARNING));
+                             (json_int_t)app_count_findings(list, ES_SEVERITY_ERROR), "warnings",
+                             (json_int_t)app_count_findings(list, ES_SEVERITY_WARNING));
     if (changes) json_object_set_new(root, "changes", json_string(changes));
     return root;
 }
@@ -170,7 +164,7 @@ static bool examine(const doctor_options *o, const char *file, visit *v, es_erro
 }
 
 static int report(const doctor_options *o, const char *name, const visit *v) {
-    bool failed = o->strict && count_of(&v->findings, ES_SEVERITY_ERROR) > 0;
+    bool failed = o->strict && app_count_findings(&v->findings, ES_SEVERITY_ERROR) > 0;
     if (o->common.json) {
         int status = app_print_json(json_of(&v->findings, v->changes));
         return status ? status : failed;

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "echosolid/judge.h"
+#include "checkup.h"
 #include "recording.h"
 
 #define PIXEL_BYTES 100e6 /* of pictures that the doctor looks at: a glance */
@@ -99,96 +99,8 @@ static double rate(const recording *r) {
 
 /* ---- the verdicts --------------------------------------------------------------- */
 
-/* What looking at the pictures and poses gave. */
-typedef struct verdicts {
-    bool looked;
-    es_judgement spacing;
-    es_findings findings;
-} verdicts;
-
-static void verdicts_clear(verdicts *v) {
-    es_judgement_clear(&v->spacing);
-    es_findings_clear(&v->findings);
-}
-
-static bool look(const info_options *o, es_source *source, const es_plus *plus, verdicts *v,
-                 es_error *err) {
-    es_judge_request judge;
-    es_judge_request_init(&judge);
-    judge.plus = plus;
-    judge.config = o->config ? es_path_name(o->config) : NULL;
-    es_checkup checkup = {.source = source,
-                          .plus = plus,
-                          .plus_path = o->config,
-                          .judge = &judge,
-                          .judgement = &v->spacing,
-                          .pixel_bytes = PIXEL_BYTES,
-                          .progress = app_progress(&o->common)};
-    if (!es_source_rewind(source, err)) return false;
-    es_doctor *doctor = es_checkup_run(&checkup, &v->findings, err);
-    app_progress_end();
-    es_doctor_free(doctor);
-    v->looked = doctor != NULL;
-    return v->looked;
-}
-
-static size_t count_findings(const es_findings *list, es_severity severity) {
-    size_t count = 0;
-    for (size_t i = 0; i < list->count; i++) count += list->items[i].severity == severity;
-    return count;
-}
-
-static json_t *spacing_json(const es_judgement *j) {
-    const es_spacing_verdict *v = &j->verdict;
-    if (j->still.frames == 0) return json_null();
-    return json_pack("{s:s, s:[o,o], s:[[o,o],[o,o]], s:s}", "verdict",
-                     v->known ? "known" : "unknown", "spacing_mm",
-                     app_json_number(v->spacing_mm[0]), app_json_number(v->spacing_mm[1]),
-                     "ci95_mm", app_json_number(v->ci95_mm[0][0]),
-                     app_json_number(v->ci95_mm[0][1]), app_json_number(v->ci95_mm[1][0]),
-                     app_json_number(v->ci95_mm[1][1]), "summary", v->summary);
-}
-
-static json_t *doctor_json(const es_findings *list) {
-    json_t *checks = json_array();
-    for (size_t i = 0; i < list->count; i++)
-        if (list->items[i].severity != ES_SEVERITY_NOTE)
-            json_array_append_new(checks, json_string(list->items[i].check));
-    return json_pack("{s:I, s:I, s:I, s:o}", "errors",
-                     (json_int_t)count_findings(list, ES_SEVERITY_ERROR), "warnings",
-                     (json_int_t)count_findings(list, ES_SEVERITY_WARNING), "notes",
-                     (json_int_t)count_findings(list, ES_SEVERITY_NOTE), "checks", checks);
-}
-
-static void print_spacing(const es_judgement *j) {
-    const es_spacing_verdict *v = &j->verdict;
-    if (j->still.frames == 0) return;
-    if (v->known)
-        printf("spacing       %.4f x %.4f mm a pixel (95 %%: %.4f to %.4f across, %.4f to %.4f "
-               "down)\n",
-               v->spacing_mm[0], v->spacing_mm[1], v->ci95_mm[0][0], v->ci95_mm[0][1],
-               v->ci95_mm[1][0], v->ci95_mm[1][1]);
-    else
-        printf("spacing       unknown%s%s\n", v->ask_count ? "; it would help to have " : "",
-               v->ask_count ? v->ask[0] : "");
-}
-
-static void print_doctor(const es_findings *list) {
-    size_t errors = count_findings(list, ES_SEVERITY_ERROR);
-    size_t warnings = count_findings(list, ES_SEVERITY_WARNING);
-    if (errors + warnings == 0) {
-        printf("doctor        nothing wrong was found\n");
-        return;
-    }
-    printf("doctor        %zu error%s, %zu warning%s:", errors, errors == 1 ? "" : "s", warnings,
-           warnings == 1 ? "" : "s");
-    for (size_t i = 0; i < list->count; i++)
-        if (list->items[i].severity != ES_SEVERITY_NOTE) printf(" %s", list->items[i].check);
-    printf(" (echosolid doctor explains)\n");
-}
-
 static json_t *recording_json(const char *file, const es_stream_info *info, const recording *r,
-                              const verdicts *v) {
+                              const app_checkup *v) {
     json_t *transforms = json_array(), *fields = json_object();
     for (int i = 0; i < r->transform_count; i++) {
         const transform_count *t = &r->transforms[i];
@@ -211,8 +123,8 @@ static json_t *recording_json(const char *file, const es_stream_info *info, cons
                      r->timed > 1 ? app_json_number(r->longest_gap_s) : json_null(), "transforms",
                      transforms, "times_going_back", (json_int_t)r->back_in_time, "fields", fields,
                      "rate_hz", app_json_number(rate(r)), "spacing_verdict",
-                     v->looked ? spacing_json(&v->spacing) : json_null(), "doctor",
-                     v->looked ? doctor_json(&v->findings) : json_null());
+                     v->looked ? app_json_spacing(&v->spacing) : json_null(), "doctor",
+                     v->looked ? app_json_findings(&v->findings) : json_null());
 }
 
 static void print_transforms(const recording *r) {
@@ -227,7 +139,7 @@ static void print_transforms(const recording *r) {
 }
 
 static void print_recording(const char *file, const es_stream_info *info, const recording *r,
-                            const verdicts *v) {
+                            const app_checkup *v) {
     printf("%s: recording (%s)\n", file, info->format);
     printf("frames        %lld\n", (long long)r->frames);
     if (info->width)
@@ -249,8 +161,8 @@ static void print_recording(const char *file, const es_stream_info *info, const 
         printf("pixel size    %g x %g mm in the header\n", info->spacing_mm[0],
                info->spacing_mm[1]);
     if (!v->looked) return;
-    print_spacing(&v->spacing);
-    print_doctor(&v->findings);
+    app_print_spacing(&v->spacing);
+    app_print_findings(&v->findings);
 }
 
 static bool write_sheet(const char *path, es_source *source, int64_t frames, es_error *err) {
@@ -262,19 +174,20 @@ static bool write_sheet(const char *path, es_source *source, int64_t frames, es_
 
 /* Poses first, then pictures, where the recording can be read twice. */
 static bool visit(const info_options *o, es_source *source, const es_plus *plus, recording *r,
-                  verdicts *v, es_error *err) {
+                  app_checkup *v, es_error *err) {
     if (!read_recording(source, r, err)) return false;
     bool again = es_source_can_rewind(source);
     if (o->picture && !again)
         return es_fail(err, ES_USAGE, "--picture needs a recording that can be read twice");
-    return (o->quick || !again || look(o, source, plus, v, err)) &&
+    return (o->quick || !again ||
+            app_checkup_run(v, source, plus, o->config, PIXEL_BYTES, &o->common, err)) &&
            (!o->picture || write_sheet(o->picture, source, r->frames, err));
 }
 
 static int about_recording(const info_options *o, const char *file) {
     es_error err = {0};
     recording r;
-    verdicts v = {0};
+    app_checkup v = {0};
     es_plus *plus = o->config ? es_plus_read(o->config, &err) : NULL;
     es_source *source = NULL;
     if (plus || !o->config)
@@ -286,7 +199,7 @@ static int about_recording(const info_options *o, const char *file) {
         status = app_print_json(recording_json(file, es_source_info(source), &r, &v));
     else
         print_recording(file, es_source_info(source), &r, &v);
-    verdicts_clear(&v);
+    app_checkup_clear(&v);
     es_source_free(source);
     es_plus_free(plus);
     return status;

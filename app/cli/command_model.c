@@ -98,6 +98,10 @@ static const opt table[] = {
      .fallback = "20",
      .offset = offsetof(model_options, smooth),
      .help = "passes of Taubin smoothing"},
+    {.name = "unchecked",
+     .type = OPT_FLAG,
+     .offset = offsetof(model_options, unchecked),
+     .help = "do not let the doctor look at geometry and spacing first"},
     {.name = "dry-run",
      .letter = 'n',
      .type = OPT_FLAG,
@@ -116,6 +120,7 @@ static void run_free(model_run *r) {
     es_mesh_clear(&r->truth);
     es_model_free(r->model);
     app_origin_clear(&r->origin);
+    app_checkup_clear(&r->check);
     session_close(&r->s);
 }
 
@@ -160,7 +165,7 @@ static bool judge(model_run *r, es_error *err) {
 static bool write_meshes(model_run *r, es_error *err) {
     const model_options *o = r->o;
     char what[64], title[80];
-    es_mesh_write_options write = {.title = title};
+    es_mesh_write_options write = {.title = title, .open = o->open};
     snprintf(what, sizeof what, o->open ? "seen sheet" : "seen sheet thickened %g mm",
              o->thickness);
     app_origin_title(&r->origin, what, title);
@@ -176,6 +181,7 @@ static bool write_meshes(model_run *r, es_error *err) {
                            &write, err))
             return false;
     app_origin_title(&r->origin, "seen sheet", title);
+    write.open = true;
     return !o->sheet || es_mesh_write(o->sheet, &r->result.sheet, &write, err);
 }
 
@@ -197,75 +203,6 @@ static bool write_field(model_run *r, es_error *err) {
               es_grid_write(r->o->field, &info, es_bricks_slab, field, &options, err);
     es_grid_info_clear(&info);
     return ok;
-}
-
-static json_t *result_json(const model_run *r) {
-    const es_model_result *m = &r->result;
-    json_t *root = session_json(&r->s);
-    json_object_set_new(root, "output", json_string(r->o->step.outputs[0]));
-    json_object_set_new(root, "outputs", step_outputs_json(&r->o->step));
-    step_add_json(&r->o->step, &r->step, root);
-    json_object_set_new(root, "frames_inserted", json_integer(m->frames));
-    json_object_set_new(root, "frames_with_bone", json_integer(m->frames_with_bone));
-    json_object_set_new(
-        root, "lines_with_bone",
-        app_json_number(m->lines ? (double)m->lines_found / (double)m->lines : NAN));
-    json_object_set_new(root, "bricks", json_integer((json_int_t)m->distance.bricks));
-    json_object_set_new(root, "bytes", json_integer((json_int_t)m->distance.bytes));
-    json_object_set_new(root, "pieces_kept", json_integer((json_int_t)m->pieces_kept));
-    json_object_set_new(root, "pieces_dropped", json_integer((json_int_t)m->pieces_dropped));
-    json_object_set_new(root, "triangles", json_integer((json_int_t)m->sheet.triangle_count));
-    json_object_set_new(root, "sheet", app_json_check(&m->sheet_check));
-    json_object_set_new(root, "solid", app_json_check(&m->solid_check));
-    json_object_set_new(root, "thickness_mm", json_real(r->o->thickness));
-    json_object_set_new(root, "read_s", json_real(r->flow.read_s));
-    json_object_set_new(root, "detect_s", json_real(m->detect_s));
-    json_object_set_new(root, "insert_s", json_real(m->insert_s));
-    json_object_set_new(root, "surface_s", json_real(m->surface_s));
-    json_object_set_new(root, "peak_memory_bytes", json_integer((json_int_t)es_memory_peak()));
-    if (r->has_truth) {
-        json_object_set_new(root, "a_to_b", app_json_distance(&r->to_truth));
-        json_object_set_new(root, "b_to_a", app_json_distance(&r->from_truth));
-        json_object_set_new(root, "truth_within_1mm", app_json_number(r->truth_within_1mm));
-    }
-    return root;
-}
-
-static void print_result(const model_run *r) {
-    const es_model_result *m = &r->result;
-    const model_options *o = r->o;
-    printf("frames        %lld of %lld inserted, bone in %lld\n", (long long)m->frames,
-           (long long)r->s.setup.survey.frames, (long long)m->frames_with_bone);
-    printf("surface       %.0f mm2 in %zu piece%s, %zu small one%s dropped\n",
-           m->sheet_check.area_mm2, m->pieces_kept, m->pieces_kept == 1 ? "" : "s",
-           m->pieces_dropped, m->pieces_dropped == 1 ? "" : "s");
-    for (int i = 0; i < OUTPUTS_MAX && o->step.outputs[i]; i++) {
-        const char *path = o->step.outputs[i];
-        if (es_step_is_path(path)) continue;
-        if (o->open)
-            printf("%s: the seen sheet, open\n", path);
-        else
-            printf("%s: the seen sheet thickened by %g mm, %s, %.1f mm3; what lies behind it was "
-                   "not measured\n",
-                   path, o->thickness, m->solid_check.closed ? "closed" : "NOT CLOSED",
-                   m->solid_check.volume_mm3);
-    }
-    step_print(&o->step, &r->step);
-    if (o->sheet) printf("%s: the seen sheet\n", o->sheet);
-    if (o->volume) printf("%s: the grey volume\n", o->volume);
-    if (o->field) printf("%s: the distances\n", o->field);
-    if (o->report) printf("%s: the report\n", o->report);
-    if (r->has_truth) {
-        const es_mesh_distance *a = &r->to_truth, *b = &r->from_truth;
-        printf("error against the truth (%s):\n", es_path_name(o->truth));
-        printf("  surface to truth  mean %.2f  RMS %.2f  95 %% %.2f  max %.2f mm, bias %+.2f mm\n",
-               a->mean_mm, a->rms_mm, a->p95_mm, a->max_mm, a->signed_mean_mm);
-        printf("  truth to surface  mean %.2f  RMS %.2f  95 %% %.2f  max %.2f mm, %.0f %% within "
-               "1 mm\n",
-               b->mean_mm, b->rms_mm, b->p95_mm, b->max_mm, 100 * r->truth_within_1mm);
-    } else {
-        printf("error         not known: no truth was given (--truth)\n");
-    }
 }
 
 /* ---- the run --------------------------------------------------------------------- */
@@ -298,11 +235,31 @@ static bool work(model_run *r, es_error *err) {
                     .total = r->s.setup.survey.frames,
                     .progress = app_progress(&o->common),
                     .what = "finding bone"};
-    return es_flow_run(&flow, es_model_stage, r->model, &r->flow, err) &&
-           es_model_finish(r->model, &r->result, err) && judge(r, err) &&
-           app_origin_make(&r->origin, &command_model, o, inputs, 4, err) && write_meshes(r, err) &&
-           write_volume(r, err) && write_field(r, err) &&
-           (!o->report || model_report_write(r, err));
+    bool ok = es_coverage_find(r->s.source, &r->s.setup, r->s.placement,
+                               r->s.setup.recon.spacing_mm[0], &r->coverage, err) &&
+              es_flow_run(&flow, es_model_stage, r->model, &r->flow, err) &&
+              es_model_finish(r->model, &r->result, err) && judge(r, err) &&
+              app_origin_make(&r->origin, &command_model, o, inputs, 4, err);
+    double start = es_clock_s();
+    ok = ok && write_meshes(r, err) && write_volume(r, err) && write_field(r, err);
+    r->write_s = es_clock_s() - start;
+    return ok && (!o->report || model_report_write(r, err));
+}
+
+/* The doctor looks first; what it finds is told, and stands in the report. */
+static bool look(model_run *r, es_error *err) {
+    const model_options *o = r->o;
+    if (o->unchecked) return true;
+    if (!app_checkup_run(&r->check, r->s.source, r->s.plus, o->setup.config, 0, &o->common, err) ||
+        !es_source_rewind(r->s.source, err))
+        return false;
+    for (size_t i = 0; i < r->check.findings.count; i++) {
+        const es_finding *f = &r->check.findings.items[i];
+        if (f->severity == ES_SEVERITY_NOTE) continue;
+        app_note(&o->common, "%s: %s: %s\n  fix: %s", es_severity_name(f->severity), f->check,
+                 f->evidence, f->fix);
+    }
+    return true;
 }
 
 static int dry_run(const model_run *r) {
@@ -324,13 +281,13 @@ static int run(const void *options, const char *const *files, int count) {
         status = app_fail(&err);
     } else if (r.o->dry_run) {
         status = dry_run(&r);
-    } else if (!work(&r, &err)) {
+    } else if (!look(&r, &err) || !work(&r, &err)) {
         status = app_fail(&err);
     } else if (r.o->common.json) {
-        status = app_print_json(result_json(&r));
+        status = app_print_json(model_result_json(&r));
     } else {
         app_progress_end();
-        print_result(&r);
+        model_result_print(&r);
         status = 0;
     }
     run_free(&r);

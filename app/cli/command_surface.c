@@ -211,7 +211,7 @@ static bool write_all(const surface_options *o, const char *file, const outcome 
         snprintf(what, sizeof what, "%s", out->check.closed ? "closed" : "open sheet");
     if (!app_origin_make(&origin, &command_surface, o, &file, 1, err)) return false;
     app_origin_title(&origin, what, title);
-    es_mesh_write_options write = {.title = title, .ascii = o->ascii};
+    es_mesh_write_options write = {.title = title, .ascii = o->ascii, .open = !out->check.closed};
     step_source source = {.sheet = out->thickened ? &out->sheet : &out->mesh,
                           .open = o->open,
                           .thickness_mm = o->thickness,

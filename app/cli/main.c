@@ -7,6 +7,7 @@
 
 /* clang-format off */
 const command *const commands[] = {
+    &command_plan,
     &command_info,
     &command_spacing,
     &command_doctor,

@@ -12,6 +12,9 @@ static void add_result(es_report *p, const model_run *r) {
     char text[160];
     es_report_section(p, "Result");
     es_report_number(p, "area", "Bone surface that was seen", m->sheet_check.area_mm2, "mm2", NAN);
+    es_report_number(p, "coverage", "Seen of what the surface's rims enclose",
+                     100 * model_coverage(m), "%", NAN);
+    es_report_number(p, "holes", "Holes in it", (double)m->holes, "", NAN);
     es_report_number(p, "pieces", "Pieces", (double)m->pieces_kept, "", NAN);
     es_report_number(p, "pieces_dropped", "Small pieces dropped", (double)m->pieces_dropped, "",
                      NAN);
@@ -79,16 +82,131 @@ static void add_error(es_report *p, const model_run *r) {
                      "%", NAN);
 }
 
+/* ---- what is known of the error without a truth ------------------------------------ */
+
+/* What an interval of the pixel's size does at the bone's depth, and the pixel
+ * that was used against the pictures' evidence. */
+static void add_spacing_error(es_report *p, const model_run *r) {
+    const es_spacing_verdict *v = &r->check.spacing.verdict;
+    double depth = r->result.depth_mm, used = r->s.setup.survey.pixel_mm[1];
+    if (!v->known) {
+        es_report_row(p, "spacing_error", "From the pixel size",
+                      "not known: nothing settles the pixel size");
+        return;
+    }
+    double half = (v->ci95_mm[1][1] - v->ci95_mm[1][0]) / 2 / v->spacing_mm[1];
+    es_report_number(p, "spacing_error", "From the pixel size's interval, at the bone's depth",
+                     depth * half, "mm", NAN);
+    es_report_number(p, "spacing_offset", "Pixel used against the evidence, at the bone's depth",
+                     depth * (used / v->spacing_mm[1] - 1), "mm", depth * half);
+}
+
+static void add_calibration_error(es_report *p, const model_run *r) {
+    es_plus_transform t;
+    char text[400];
+    for (size_t i = 0; r->s.plus && i < es_plus_transform_count(r->s.plus); i++) {
+        if (!es_plus_transform_get(r->s.plus, i, &t, NULL)) continue;
+        if (strcmp(t.from, r->s.setup.image_frame) != 0 || isnan(t.error)) continue;
+        snprintf(text, sizeof text, "%g, by the Error of %sTo%s%s%s; PLUS writes millimetres",
+                 t.error, t.from, t.to, t.date[0] ? " of " : "", t.date);
+        es_report_row(p, "calibration_error", "From the calibration", text);
+        return;
+    }
+    es_report_row(p, "calibration_error", "From the calibration",
+                  "not known: the configuration does not say; echosolid calibrate measures it");
+}
+
+static void add_budget(es_report *p, const model_run *r) {
+    const es_scatter *s = &r->result.scatter;
+    es_report_section(p, "Error budget");
+    es_report_number(p, "scatter_rms", "Single frames to the fused surface, RMS", s->rms_mm, "mm",
+                     NAN);
+    es_report_number(p, "scatter_p95", "Single frames to the fused surface, 95 %", s->p95_mm, "mm",
+                     NAN);
+    es_report_number(p, "scatter_beyond", "Bone points that lie off the surface", 100 * s->beyond,
+                     "%", NAN);
+    es_report_number(p, "depth", "Mean depth of the bone below the picture's top",
+                     r->result.depth_mm, "mm", NAN);
+    add_spacing_error(p, r);
+    add_calibration_error(p, r);
+    es_report_note(p, ES_NOTE,
+                   "The scatter holds what differs between frames: tracker, detector, motion. A "
+                   "wrong calibration, pixel size or time offset moves all frames together and "
+                   "does not show in it where the sweeps do not cross.");
+}
+
+/* ---- what the doctor says ------------------------------------------------------------ */
+
+static void add_check(es_report *p, const model_run *r) {
+    const es_findings *list = &r->check.findings;
+    es_report_section(p, "Geometry and spacing");
+    if (!r->check.looked) {
+        es_report_note(p, ES_WARNING, "Neither geometry nor pixel size was checked (--unchecked).");
+        return;
+    }
+    es_report_row(p, "spacing_verdict", "Pixel size by the evidence",
+                  r->check.spacing.verdict.summary);
+    for (size_t i = 0; i < list->count; i++) {
+        const es_finding *f = &list->items[i];
+        char text[900];
+        snprintf(text, sizeof text, "%s: %s. What to do: %s.", f->check, f->evidence, f->fix);
+        es_report_note(p, f->severity == ES_SEVERITY_NOTE ? ES_NOTE : ES_WARNING, text);
+    }
+    if (app_count_findings(list, ES_SEVERITY_ERROR) > 0)
+        es_report_note(p, ES_WARNING,
+                       "The geometry of this recording cannot be trusted as it stands; nor can "
+                       "the model's size and shape.");
+}
+
+/* ---- how many frames, and where more are wanted --------------------------------------- */
+
+static void add_coverage(es_report *p, const model_run *r) {
+    const es_coverage *c = &r->coverage;
+    char text[300], key[32];
+    es_report_section(p, "Coverage by frames");
+    es_report_number(p, "voxel", "For voxels of", r->s.setup.recon.spacing_mm[0], "mm", NAN);
+    es_report_number(p, "limit", "Frames may lie apart by", c->limit_mm, "mm", NAN);
+    es_report_number(p, "step_p95", "They do in 95 % by less than", c->step_p95_mm, "mm", NAN);
+    es_report_number(p, "steps_too_long", "Steps that are longer", (double)c->too_far, "", NAN);
+    es_report_number(p, "frames_share", "Seen of what the frames enclose", 100 * c->share, "%",
+                     NAN);
+    es_report_number(p, "frame_gaps", "Gaps in it", (double)c->gaps_in_all, "", NAN);
+    for (int i = 0; i < c->gap_count && i < 5; i++) {
+        const es_gap *g = &c->gaps[i];
+        snprintf(key, sizeof key, "gap_%d", i + 1);
+        snprintf(text, sizeof text,
+                 "%.1f cm3 about (%.1f, %.1f, %.1f) mm near frame %lld: a sweep of %.0f frames "
+                 "along (%.2f, %.2f, %.2f) would close it",
+                 g->volume_mm3 / 1000, g->centre.x, g->centre.y, g->centre.z,
+                 (long long)g->near_frame, 1 + ceil(g->length_mm / c->limit_mm), g->direction.x,
+                 g->direction.y, g->direction.z);
+        es_report_row(p, key, i ? "" : "The largest", text);
+    }
+    if (c->too_far > 0 && c->rate_hz > 0) {
+        snprintf(text, sizeof text,
+                 "At %.1f frames a second the probe may move by %.0f mm/s for these voxels; "
+                 "echosolid plan says how many frames a region takes.",
+                 c->rate_hz, c->limit_mm * c->rate_hz);
+        es_report_note(p, ES_NOTE, text);
+    }
+}
+
 /* ---- pictures --------------------------------------------------------------------- */
 
+typedef struct colouring {
+    const float *scalar; /* NULL: bone colour */
+    double high;
+    const char *name;
+} colouring;
+
 static bool add_mesh(es_report *p, const model_run *r, es_vec3 toward_eye, const char *caption,
-                     const float *scalar, es_error *err) {
+                     colouring colour, es_error *err) {
     es_image picture = {0};
     es_vec3 up = fabs(toward_eye.z) > 0.9 ? es_vec3_make(0, 1, 0) : es_vec3_make(0, 0, 1);
     es_mesh_view view = {.toward_eye = toward_eye, .up = up, .width = 800, .height = 640};
-    view.scalar = scalar;
-    view.high = 2;
-    view.scalar_name = "error mm";
+    view.scalar = colour.scalar;
+    view.high = colour.high;
+    view.scalar_name = colour.name;
     bool ok = es_picture_mesh(&r->result.sheet, &view, &picture, err);
     if (ok) es_report_picture(p, caption, &picture);
     es_image_clear(&picture);
@@ -136,10 +254,17 @@ static bool add_meshes(es_report *p, const model_run *r, es_error *err) {
         ok = scalar && es_mesh_point_distances(&r->truth, sheet->vertices, sheet->vertex_count,
                                                r->s.pool, scalar, err);
     }
-    ok = ok && add_mesh(p, r, front, "The seen surface, from the side of the probe", NULL, err) &&
-         add_mesh(p, r, oblique, "The seen surface, obliquely", NULL, err);
+    colouring plain = {0}, error = {scalar, 2, "error mm"},
+              confidence = {r->result.sheet.confidence, 1, "confidence"};
+    ok = ok && add_mesh(p, r, front, "The seen surface, from the side of the probe", plain, err) &&
+         add_mesh(p, r, oblique, "The seen surface, obliquely", plain, err);
+    if (ok && confidence.scalar)
+        ok = add_mesh(p, r, front,
+                      "How much was seen where: 0.5 for one clear, perpendicular hit, towards 1 "
+                      "for many",
+                      confidence, err);
     if (ok && scalar)
-        ok = add_mesh(p, r, front, "Distance to the truth, 0 to 2 mm", scalar, err) &&
+        ok = add_mesh(p, r, front, "Distance to the truth, 0 to 2 mm", error, err) &&
              add_histogram(p, scalar, r->result.sheet.vertex_count, err);
     es_free(scalar);
     return ok;
@@ -207,9 +332,6 @@ static void add_done(es_report *p, const model_run *r) {
     es_report_number(p, "surface_s", "Time meshing", m->surface_s, "s", NAN);
     es_report_number(p, "brick_mb", "Distance bricks", (double)m->distance.bytes / 1e6, "MB", NAN);
     es_report_number(p, "peak_mb", "Peak memory", (double)es_memory_peak() / 1e6, "MB", NAN);
-    es_report_note(p, ES_NOTE,
-                   "The pixel size is taken from the calibration as given. It was not checked "
-                   "against the picture.");
     es_report_note(p, ES_NOTE, "The surface is the crest of the echo, not its front edge.");
 }
 
@@ -246,6 +368,9 @@ bool model_report_write(const model_run *r, es_error *err) {
         add_result(p, r);
         add_step(p, r);
         add_error(p, r);
+        add_budget(p, r);
+        add_check(p, r);
+        add_coverage(p, r);
         ok = add_meshes(p, r, err) && add_slices(p, r, err);
     }
     if (ok) {

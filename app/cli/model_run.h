@@ -2,6 +2,8 @@
 #ifndef ECHOSOLID_APP_MODEL_RUN_H
 #define ECHOSOLID_APP_MODEL_RUN_H
 
+#include "checkup.h"
+#include "echosolid/plan.h"
 #include "setup_options.h"
 #include "step_output.h"
 
@@ -13,16 +15,19 @@ typedef struct model_options {
     int detector;
     double bone_threshold, bone_spacing, blur, min_weight, min_area, thickness;
     int64_t components, smooth;
-    bool open, dry_run;
+    bool open, unchecked, dry_run;
 } model_options;
 
 typedef struct model_run {
     const model_options *o;
     const char *file;
     session s;
+    app_checkup check;    /* not looked: --unchecked */
+    es_coverage coverage; /* of the frames, for voxels of the grey volume */
     es_model *model;
     es_model_result result;
     es_flow_stats flow;
+    double write_s;
     app_origin origin;
     es_solid_report step; /* when a STEP file was asked for */
     bool has_truth;
@@ -33,5 +38,10 @@ typedef struct model_run {
 
 /* The page o->report and the same figures as .json beside it. */
 bool model_report_write(const model_run *run, es_error *err);
+
+json_t *model_result_json(const model_run *run);
+void model_result_print(const model_run *run);
+/* Share of the area within the sheet's rims that was seen. */
+double model_coverage(const es_model_result *result);
 
 #endif

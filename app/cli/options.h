@@ -88,6 +88,7 @@ void docs_completion(FILE *out);
 char *options_used(const command *cmd, const void *options);
 
 /* Every command; main.c lists them in the order of the help. */
+extern const command command_plan;
 extern const command command_info;
 extern const command command_spacing;
 extern const command command_doctor;

@@ -1,4 +1,4 @@
-/* echosolid/cad.h: models in and out: STL, PLY, and STEP out. */
+/* echosolid/cad.h: models in and out: STL, PLY, OBJ; 3MF, GLB and STEP out. */
 #ifndef ECHOSOLID_CAD_H
 #define ECHOSOLID_CAD_H
 
@@ -13,10 +13,11 @@ typedef struct es_mesh_write_options {
      * starts with "echosolid" it gets "echosolid <version> mm " in front. */
     const char *title;
     bool ascii; /* STL and PLY are binary otherwise */
+    bool open;  /* the mesh is a sheet and bounds no solid: 3MF says so */
 } es_mesh_write_options;
 
-/* By extension: .stl, .ply. options may be NULL. Coordinates are written as
- * they are: millimetres. ES_UNSUPPORTED for another extension, ES_GEOMETRY for
+/* By extension: .stl, .ply, .obj, .3mf, .glb. options may be NULL. Coordinates are
+ * written as they are: millimetres (a .glb has a matrix to glTF's metres, y up). ES_UNSUPPORTED for another extension, ES_GEOMETRY for
  * a mesh without triangles, with indices past the vertices or coordinates that
  * are not finite, ES_IO when the file cannot be written; then an older file of
  * that name stays. */
@@ -25,7 +26,7 @@ bool es_mesh_write(const char *path, const es_mesh *mesh, const es_mesh_write_op
 /* Whether the extension is known; ES_UNSUPPORTED, listing the known ones. */
 bool es_mesh_can_write(const char *path, es_error *err);
 
-/* STL (binary, ASCII; corners of equal coordinates are welded, the file's
+/* OBJ (v and f), STL (binary, ASCII; corners of equal coordinates are welded, the file's
  * normals ignored) and PLY (binary little and big endian, ASCII; polygons are
  * fanned; `confidence` or `quality` is kept, clamped to 0..1). Facets of which
  * two corners are one are left out, with a note. `mesh` is overwritten, {0} on

@@ -216,6 +216,15 @@ bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *i
                     size_t count, es_error *err);
 es_volume *es_model_volume(const es_model *model); /* NULL without grey */
 
+/* Of bone points of single frames to the sheet that all frames made: how well
+ * they agree. Holds what differs between frames (tracker, detector), not an error
+ * that all have in common (calibration, spacing). */
+typedef struct es_scatter {
+    size_t points;           /* evenly spread, 2^17 at most */
+    double rms_mm, p95_mm;   /* of those within `limit_mm`; NaN without any */
+    double limit_mm, beyond; /* share further off: pieces that were dropped, false echoes */
+} es_scatter;
+
 typedef struct es_model_result {
     es_mesh sheet, solid;
     es_mesh_check sheet_check, solid_check;
@@ -223,6 +232,11 @@ typedef struct es_model_result {
     int64_t frames, frames_with_bone, lines, lines_found;
     double detect_s, insert_s, surface_s;
     es_volume_stats distance;
+    es_scatter scatter;
+    double depth_mm; /* mean depth of the found bone below the picture's first row */
+    /* Holes within the sheet's rims, and their area. */
+    size_t holes;
+    double hole_mm2;
 } es_model_result;
 /* ES_GEOMETRY when no bone surface was found, with what to try. */
 bool es_model_finish(es_model *model, es_model_result *result, es_error *err);

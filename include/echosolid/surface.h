@@ -101,6 +101,23 @@ bool es_mesh_inspect(const es_mesh *mesh, es_mesh_check *check, es_error *err);
  * place are left out, and count as degenerate. */
 bool es_mesh_inspect_welded(const es_mesh *mesh, es_mesh_check *check, es_error *err);
 
+/* The rims of a mesh, each a closed walk along edges that one triangle uses. */
+typedef struct es_mesh_loop {
+    size_t first, edges; /* its vertices are vertices[first .. first + edges - 1], in order */
+    double length_mm;
+    double area_mm2; /* of the polygon; less than what a bent loop would take to close */
+    bool outer;      /* the longest of its component: goes round it; the others are holes */
+} es_mesh_loop;
+typedef struct es_mesh_loops {
+    es_mesh_loop *items;
+    size_t count;
+    uint32_t *vertices;
+    size_t vertex_count;
+} es_mesh_loops;
+/* `loops` is overwritten, {0} on failure; es_mesh_loops_clear frees it. */
+bool es_mesh_find_loops(const es_mesh *mesh, es_mesh_loops *loops, es_error *err);
+void es_mesh_loops_clear(es_mesh_loops *loops);
+
 /* Distances of points spread evenly over `from` (about one per sample_mm2 of
  * its area, and every vertex; weighted by the area that each stands for) to
  * the nearest point of `to`. The points depend on the mesh alone. The sign is

@@ -6,8 +6,9 @@
 #include "mesh_file.h"
 
 static const mesh_format FORMATS[] = {
-    {".stl", cad_stl_write, cad_stl_parse},
-    {".ply", cad_ply_write, cad_ply_parse},
+    {".stl", cad_stl_write, cad_stl_parse}, {".ply", cad_ply_write, cad_ply_parse},
+    {".obj", cad_obj_write, cad_obj_parse}, {".3mf", cad_3mf_write, NULL},
+    {".glb", cad_glb_write, NULL},
 };
 enum { FORMAT_COUNT = sizeof FORMATS / sizeof *FORMATS };
 
@@ -62,6 +63,10 @@ bool es_mesh_read(const char *path, es_mesh *mesh, es_error *err) {
     *mesh = (es_mesh){0};
     const mesh_format *format = find_format(path, err);
     if (!format) return false;
+    if (!format->parse)
+        return es_fail(err, ES_UNSUPPORTED,
+                       "%s: %s files are written, not read; read STL, PLY or OBJ", path,
+                       format->suffix);
     size_t length;
     char *bytes = es_file_read(path, FILE_LIMIT, &length, err);
     if (!bytes) return false;
@@ -196,18 +201,24 @@ static bool grow_slots(cad_builder *builder, es_error *err) {
     return true;
 }
 
+bool cad_builder_vertex(cad_builder *builder, const float at[3], es_error *err) {
+    es_mesh *mesh = &builder->mesh;
+    if (mesh->vertex_count >= INT32_MAX)
+        return es_fail(err, ES_MEMORY, "more than %d vertices", INT32_MAX);
+    if (!reserve(&mesh->vertices, mesh->vertex_count, &builder->vertex_capacity, 3 * sizeof(float),
+                 err))
+        return false;
+    memcpy(mesh->vertices + 3 * mesh->vertex_count++, at, 3 * sizeof(float));
+    return true;
+}
+
 bool cad_builder_weld(cad_builder *builder, const float at[3], uint32_t *vertex, es_error *err) {
     es_mesh *mesh = &builder->mesh;
     if (!grow_slots(builder, err)) return false;
     size_t slot = find_slot(builder, at);
     if (builder->slots[slot] == 0) {
-        if (mesh->vertex_count >= INT32_MAX)
-            return es_fail(err, ES_MEMORY, "more than %d vertices", INT32_MAX);
-        if (!reserve(&mesh->vertices, mesh->vertex_count, &builder->vertex_capacity,
-                     3 * sizeof(float), err))
-            return false;
-        memcpy(mesh->vertices + 3 * mesh->vertex_count, at, 3 * sizeof(float));
-        builder->slots[slot] = (uint32_t)++mesh->vertex_count;
+        if (!cad_builder_vertex(builder, at, err)) return false;
+        builder->slots[slot] = (uint32_t)mesh->vertex_count;
     }
     *vertex = builder->slots[slot] - 1;
     return true;

@@ -11,6 +11,7 @@ typedef struct mesh_format {
     const char *suffix; /* ".stl" */
     bool (*write)(es_output *out, const es_mesh *mesh, const es_mesh_write_options *options,
                   es_error *err);
+    /* NULL for a format that is only written. */
     bool (*parse)(const char *bytes, size_t length, es_mesh *mesh, es_error *err);
 } mesh_format;
 
@@ -20,6 +21,13 @@ bool cad_stl_parse(const char *bytes, size_t length, es_mesh *mesh, es_error *er
 bool cad_ply_write(es_output *out, const es_mesh *mesh, const es_mesh_write_options *options,
                    es_error *err);
 bool cad_ply_parse(const char *bytes, size_t length, es_mesh *mesh, es_error *err);
+bool cad_obj_write(es_output *out, const es_mesh *mesh, const es_mesh_write_options *options,
+                   es_error *err);
+bool cad_obj_parse(const char *bytes, size_t length, es_mesh *mesh, es_error *err);
+bool cad_3mf_write(es_output *out, const es_mesh *mesh, const es_mesh_write_options *options,
+                   es_error *err);
+bool cad_glb_write(es_output *out, const es_mesh *mesh, const es_mesh_write_options *options,
+                   es_error *err);
 
 /* "echosolid <version> mm <title>" on one line, cut to `size` with its NUL. */
 void cad_title(const es_mesh_write_options *options, char *line, size_t size);
@@ -58,6 +66,8 @@ typedef struct cad_builder {
     size_t dropped;    /* facets of which two corners were one point */
 } cad_builder;
 
+/* One more vertex, whatever the others are. */
+bool cad_builder_vertex(cad_builder *builder, const float at[3], es_error *err);
 /* The number of the vertex at these coordinates, the old one if there is one
  * (-0 equals 0). */
 bool cad_builder_weld(cad_builder *builder, const float at[3], uint32_t *vertex, es_error *err);

@@ -8,6 +8,7 @@
 
 #include "echosolid/bone_flow.h"
 #include "echosolid/picture.h"
+#include "scatter.h"
 
 enum { EXAMPLES = 6 };
 
@@ -31,6 +32,9 @@ struct es_model {
     example examples[EXAMPLES];
     size_t example_count;
     int64_t expected; /* frames, to spread the examples */
+    scatter_list *scatter;
+    double truncation_mm, pixel_mm, depth_sum;
+    int64_t depths;
     es_model_result counts;
 };
 
@@ -55,6 +59,7 @@ static bool make_distance(es_model *m, const es_setup *setup, es_decisions *deci
         d.spacing_mm[a] = spacing;
         d.origin_mm[a] = setup->recon.origin_mm[a];
     }
+    m->truncation_mm = d.truncation_mm;
     m->distance = es_distance_new(&d, m->pool, err);
     return m->distance && es_decisions_add(decisions, err, "bone voxels", why, "%g mm", spacing) &&
            es_decisions_add(decisions, err, "distance band", "truncation of the signed distance",
@@ -81,7 +86,10 @@ es_model *es_model_new(const es_setup *setup, const es_model_options *options, e
     m->options = *options;
     m->pool = pool;
     m->expected = setup->survey.used;
-    bool ok = make_distance(m, setup, decisions, err) && make_detectors(m, setup, decisions, err);
+    m->pixel_mm = setup->survey.pixel_mm[1];
+    m->scatter = scatter_new(m->expected, err);
+    bool ok = m->scatter && make_distance(m, setup, decisions, err) &&
+              make_detectors(m, setup, decisions, err);
     if (ok && options->with_grey) ok = (m->grey = es_volume_new(&setup->recon, pool, err)) != NULL;
     if (ok) return m;
     es_model_free(m);
@@ -91,6 +99,7 @@ es_model *es_model_new(const es_setup *setup, const es_model_options *options, e
 void es_model_free(es_model *m) {
     if (!m) return;
     es_bone_crew_free(m->crew);
+    scatter_free(m->scatter);
     es_volume_free(m->grey);
     es_distance_free(m->distance);
     es_bricks_free(m->field);
@@ -101,7 +110,14 @@ void es_model_free(es_model *m) {
 
 static bool count_lines(es_model *m, const es_trace *trace) {
     int64_t found = 0;
-    for (size_t i = 0; i < trace->count; i++) found += trace->lines[i].found;
+    double u, v;
+    for (size_t i = 0; i < trace->count; i++) {
+        if (!trace->lines[i].found) continue;
+        es_bone_point(&trace->lines[i], &u, &v);
+        m->depth_sum += v * m->pixel_mm;
+        found++;
+    }
+    m->depths += found;
     m->counts.lines += (int64_t)trace->count;
     m->counts.lines_found += found;
     m->counts.frames++;
@@ -138,7 +154,10 @@ bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *i
     es_model *m = model;
     if (!detect(m, frames, count, err)) return false;
     const es_trace *traces[ES_BATCH];
-    for (size_t i = 0; i < count; i++) traces[i] = &m->traces[i];
+    for (size_t i = 0; i < count; i++) {
+        traces[i] = &m->traces[i];
+        scatter_add(m->scatter, traces[i], image_to_reference[i]);
+    }
     double start = es_clock_s();
     bool ok = es_distance_insert(m->distance, traces, image_to_reference, count, err);
     m->counts.insert_s += es_clock_s() - start;
@@ -178,6 +197,18 @@ static bool refine_sheet(es_model *m, es_model_result *r, es_error *err) {
            es_mesh_clean(&r->sheet, shortest, NULL, err);
 }
 
+static bool count_holes(es_model_result *r, es_error *err) {
+    es_mesh_loops loops;
+    if (!es_mesh_find_loops(&r->sheet, &loops, err)) return false;
+    for (size_t i = 0; i < loops.count; i++) {
+        if (loops.items[i].outer) continue;
+        r->holes++;
+        r->hole_mm2 += loops.items[i].area_mm2;
+    }
+    es_mesh_loops_clear(&loops);
+    return true;
+}
+
 bool es_model_finish(es_model *m, es_model_result *result, es_error *err) {
     const es_model_options *o = &m->options;
     es_model_result r = m->counts;
@@ -194,6 +225,9 @@ bool es_model_finish(es_model *m, es_model_result *result, es_error *err) {
     ok = ok && es_mesh_thicken(&r.sheet, o->thickness_mm, &r.solid, err) &&
          es_mesh_inspect_welded(&r.sheet, &r.sheet_check, err) &&
          es_mesh_inspect_welded(&r.solid, &r.solid_check, err);
+    ok = ok && count_holes(&r, err) &&
+         scatter_judge(m->scatter, &r.sheet, m->truncation_mm, m->pool, &r.scatter, err);
+    r.depth_mm = m->depths ? m->depth_sum / (double)m->depths : NAN;
     r.surface_s = es_clock_s() - start;
     if (ok)
         *result = r;

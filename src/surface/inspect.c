@@ -54,25 +54,13 @@ static bool count_components(const es_mesh *mesh, size_t *used_count, es_mesh_ch
     return ok;
 }
 
-/* Walks the edges without twin: at the fan where one ends, the next starts. */
-static bool count_loops(const mesh_topology *topology, const uint32_t *fans, size_t fan_count,
-                        es_mesh_check *check, es_error *err) {
-    uint32_t *leaving = es_alloc(fan_count, sizeof *leaving, err);
-    if (!leaving) return false;
-    for (size_t f = 0; f < fan_count; f++) leaving[f] = NO_TWIN;
-    for (size_t h = 0; h < topology->half_edges; h++)
-        if (topology->twin[h] == NO_TWIN) leaving[fans[h]] = (uint32_t)h;
-    for (size_t f = 0; f < fan_count; f++) {
-        if (leaving[f] == NO_TWIN) continue;
-        check->boundary_loops++;
-        for (size_t at = f; leaving[at] != NO_TWIN;) {
-            size_t h = leaving[at];
-            leaving[at] = NO_TWIN;
-            at = fans[surface_next(h)];
-        }
-    }
-    es_free(leaving);
-    return true;
+static bool count_loops(const es_mesh *mesh, const mesh_topology *topology, const uint32_t *fans,
+                        size_t fan_count, es_mesh_check *check, es_error *err) {
+    es_mesh_loops loops;
+    bool ok = surface_loops(mesh, topology, fans, fan_count, &loops, err);
+    check->boundary_loops = loops.count;
+    es_mesh_loops_clear(&loops);
+    return ok;
 }
 
 static bool count_bad_vertices(const es_mesh *mesh, const uint32_t *fans, es_mesh_check *check,
@@ -98,7 +86,7 @@ bool es_mesh_inspect(const es_mesh *mesh, es_mesh_check *check, es_error *err) {
     if (ok) ok = (fans = es_alloc(topology.half_edges, sizeof *fans, err)) != NULL;
     ok = ok && surface_fans(mesh, &topology, fans, &extra, err) &&
          count_bad_vertices(mesh, fans, check, err) &&
-         count_loops(&topology, fans, mesh->vertex_count + extra, check, err) &&
+         count_loops(mesh, &topology, fans, mesh->vertex_count + extra, check, err) &&
          count_components(mesh, &used, check, err);
     if (ok) {
         measure(mesh, check);

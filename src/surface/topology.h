@@ -34,6 +34,11 @@ static inline size_t surface_next(size_t half_edge) {
 bool surface_fans(const es_mesh *mesh, const mesh_topology *topology, uint32_t *fans, size_t *extra,
                   es_error *err);
 
+/* The walks along edges without twin; first, edges and vertices only. Where a
+ * fan ends one walk the next may start: one loop a boundary of a fan. */
+bool surface_loops(const es_mesh *mesh, const mesh_topology *topology, const uint32_t *fans,
+                   size_t fan_count, es_mesh_loops *loops, es_error *err);
+
 /* Room for vertex_count and triangle_count, with or without confidence. */
 bool surface_alloc_mesh(es_mesh *mesh, bool confidence, es_error *err);
 void surface_copy_vertex(const es_mesh *from, size_t vertex, es_mesh *to, size_t place);
