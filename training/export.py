@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 import judge
+import lessons
 import net as network
 
 
@@ -29,12 +30,14 @@ def load(path):
 def calibrate(net, folder, frames):
     """Temperature; the threshold that finds most bone at 1 % of false columns in
     bone-free frames; the reliability curve at these two."""
-    _, points = judge.judge_simulated(net, {"temperature": 1, "threshold": 0.5}, folder, frames)
-    about = {"temperature": round(judge.temperature_of(points), 3)}
+    data = lessons.Lessons(folder)
+    logits = judge.logits_of(net, data, frames)
+    _, points = judge.judge_simulated(logits, data, {"temperature": 0.4, "threshold": 0.5})
+    about = {"temperature": round(0.4 * judge.temperature_of(points), 3)}
     best = None
-    for threshold in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
+    for threshold in (0.2, 0.3, 0.5, 0.7, 0.8, 0.9):
         trial = {**about, "threshold": threshold}
-        result, points = judge.judge_simulated(net, trial, folder, frames)
+        result, points = judge.judge_simulated(logits, data, trial)
         print(f"{trial}: {result}", flush=True)
         good = result["recall_percent"] - 5 * max(result["false_on_bone_free_percent"] - 1, 0)
         if best is None or good > best[0]:

@@ -27,42 +27,42 @@ STEP_MM = 0.4
 
 
 def find(net, about, grey):
-    """Fine rows, rows of the path, log-odds; `about`: temperature and threshold."""
-    odds = network.logits(net, grey)[0] / np.float32(about["temperature"])
-    fine, path = tracing.trace(odds, log_odds(about["threshold"]))
-    return fine, path, odds
+    """Row of the bone in each column of one frame; `about`: temperature and threshold."""
+    odds = network.logits(net, grey)[:1] / np.float32(about["temperature"])
+    return tracing.trace(odds, log_odds(about["threshold"]))[0][0]
 
 
 def log_odds(p):
     return float(np.log(p / (1 - p)))
 
 
-def judge_simulated(net, about, folder, most):
-    """Distances across the surface, mm; recall; false bone; (log-odds, right) of each found column."""
-    data = lessons.Lessons(folder)
-    off, found, visible, false, empty, points = [], 0, 0, 0, 0, []
-    for f in range(min(most, len(data))):
-        fine, path, odds = find(net, about, data.grey[f] / np.float32(255))
-        here = np.isfinite(fine)
-        there = np.isfinite(data.row[f])
-        d = np.abs(fine - data.row[f]) * data.cosine[f] * STEP_MM
-        sure = there & data.visible[f]
-        off.append(d[here & sure])
-        found += (d[here & sure] <= 1).sum()
-        visible += sure.sum()
-        if not there.any():
-            false += here.sum()
-            empty += len(here)
-        for x in np.flatnonzero(here & (sure | ~there)):
-            points.append((odds[int(path[x]), x], bool(sure[x]) and d[x] <= 1))
-    off = np.concatenate(off)
+def logits_of(net, data, most):
+    """Bone logits (n, rows, columns) of the first `most` frames."""
+    return np.stack([network.logits(net, grey / np.float32(255))[0] for grey in data.grey[:most]])
+
+
+def judge_simulated(logits, data, about):
+    """Figures against the truth; (log-odds, right) of each found column."""
+    n = len(logits)
+    odds = logits / np.float32(about["temperature"])
+    fine, paths = tracing.trace(odds, log_odds(about["threshold"]))
+    here, there = np.isfinite(fine), np.isfinite(data.row[:n])
+    off = np.abs(fine - data.row[:n]) * data.cosine[:n] * STEP_MM
+    sure = there & data.visible[:n]
+    empty = ~there.any(1)
+    kept = here & (sure | ~there)
+    frame, column = np.nonzero(kept)
+    right = sure[kept] & (off[kept] <= 1)
+    if not (here & sure).any():
+        raise SystemExit(f"no bone found in {n} frames with {about}: was the network trained?")
+    points = np.stack([odds[frame, paths[kept].astype(int), column], right], 1)
     return {
-        "frames": min(most, len(data)),
-        "median_mm": float(np.median(off)),
-        "p95_mm": float(np.quantile(off, 0.95)),
-        "recall_percent": float(100 * found / visible),
-        "false_on_bone_free_percent": float(100 * false / max(empty, 1)),
-    }, np.array(points)
+        "frames": n,
+        "median_mm": float(np.median(off[here & sure])),
+        "p95_mm": float(np.quantile(off[here & sure], 0.95)),
+        "recall_percent": float(100 * (off[here & sure] <= 1).sum() / sure.sum()),
+        "false_on_bone_free_percent": float(100 * here[empty].mean()) if empty.any() else 0.0,
+    }, points
 
 
 def calibrate(points, most_bins=8):
@@ -151,7 +151,7 @@ def judge_labels(net, about, folder, name, recording, mm):
     for label in labels:
         line = np.array(label["surface"][0])
         grey, to_u, to_v = to_beams(frames[label["index"]], (mm, mm))
-        fine, _, _ = find(net, about, grey)
+        fine = find(net, about, grey)
         for x, row in enumerate(fine):
             u, v = to_u(x), to_v(row)
             inside = line[0, 0] <= u <= line[-1, 0]
@@ -179,7 +179,7 @@ def judge_empty(net, about, folder, recording, mm, step):
     claimed, columns = 0, 0
     for frame in read_mha(os.path.join(folder, recording))[::step]:
         grey, _, _ = to_beams(frame, mm)
-        fine, _, _ = find(net, about, grey)
+        fine = find(net, about, grey)
         claimed += np.isfinite(fine).sum()
         columns += len(fine)
     return {"columns_claimed_percent": float(100 * claimed / columns)}
@@ -208,7 +208,9 @@ def main():
     net, header = network.read(options.net)
     result = {}
     if options.simulated:
-        result["simulated"], points = judge_simulated(net, header, options.simulated, options.frames)
+        data = lessons.Lessons(options.simulated)
+        logits = logits_of(net, data, options.frames)
+        result["simulated"], points = judge_simulated(logits, data, header)
         result["reliability"] = calibrate(points)
     if options.labels:
         result.update(judge_real(net, header, options.labels))

@@ -10,35 +10,39 @@ import numpy as np
 STEP, REACH, JUMP, ENTER = 0.025, 6, 2.7, 1.3
 
 
-def best_path(logit, theta):
-    """logit (rows, columns) -> row of the bone per column, NaN for none."""
-    rows, columns = logit.shape
-    score = np.clip(logit - theta, -6, 6) / 6
-    value, none = score[:, 0].copy(), 0.0
-    back = np.zeros((columns, rows), np.int32)  # row before; -1: none
-    back_none = np.zeros(columns, np.int32)  # -1: none before too, else the row
-    back[0] = back_none[0] = -1
-    index = np.arange(rows)
+def best_paths(odds, theta):
+    """Log-odds (n, rows, columns) -> row of the bone per column (n, columns), NaN for none."""
+    n, rows, columns = odds.shape
+    score = np.clip(odds - theta, -6, 6) / 6
+    value, none = score[:, :, 0].copy(), np.zeros(n)
+    back = np.full((columns, n, rows), -1, np.int32)  # row before; -1: none
+    back_none = np.full((columns, n), -1, np.int32)  # -1: none before too, else the row
+    each, index = np.arange(n), np.arange(rows)
     for x in range(1, columns):
-        best, source = np.full(rows, none - ENTER), np.full(rows, -1)
-        top = int(value.argmax())
-        better = value[top] - JUMP > best
-        best[better], source[better] = value[top] - JUMP, top
+        top = value.argmax(1)
+        highest = value[each, top]
+        jumped = highest - JUMP > none - ENTER
+        best = np.repeat(np.where(jumped, highest - JUMP, none - ENTER)[:, None], rows, 1)
+        source = np.repeat(np.where(jumped, top, -1)[:, None], rows, 1)
         for k in range(-REACH, REACH + 1):
             lo, hi = max(0, -k), min(rows, rows - k)
-            moved = value[lo + k : hi + k] - STEP * abs(k) ** 1.5
-            better = moved > best[lo:hi]
-            best[lo:hi] = np.where(better, moved, best[lo:hi])
-            source[lo:hi] = np.where(better, index[lo:hi] + k, source[lo:hi])
-        back_none[x] = -1 if none >= value[top] - ENTER else top
-        none = max(none, value[top] - ENTER)
-        value, back[x] = score[:, x] + best, source
-    path = np.full(columns, np.nan)
-    at = int(value.argmax()) if value.max() > none else -1
+            moved = value[:, lo + k : hi + k] - STEP * abs(k) ** 1.5
+            better = moved > best[:, lo:hi]
+            best[:, lo:hi] = np.where(better, moved, best[:, lo:hi])
+            source[:, lo:hi] = np.where(better, index[lo:hi] + k, source[:, lo:hi])
+        back_none[x] = np.where(none >= highest - ENTER, -1, top)
+        none = np.maximum(none, highest - ENTER)
+        value, back[x] = score[:, :, x] + best, source
+    return walk_back(value, none, back, back_none)
+
+
+def walk_back(value, none, back, back_none):
+    columns, n = back_none.shape
+    path, each = np.full((n, columns), np.nan), np.arange(n)
+    at = np.where(value.max(1) > none, value.argmax(1), -1)
     for x in range(columns - 1, -1, -1):
-        if at >= 0:
-            path[x] = at
-        at = back[x][at] if at >= 0 else back_none[x]
+        path[at >= 0, x] = at[at >= 0]
+        at = np.where(at >= 0, back[x][each, np.maximum(at, 0)], back_none[x])
     return path
 
 
@@ -54,6 +58,7 @@ def refine(logit, path):
     return fine
 
 
-def trace(logit, theta):
-    path = best_path(logit, theta)
-    return refine(logit, path), path
+def trace(odds, theta):
+    """(n, rows, columns) -> rows of the bone with fractions, and as the path found them."""
+    paths = best_paths(odds, theta)
+    return np.stack([refine(o, p) for o, p in zip(odds, paths)]), paths
