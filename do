@@ -11,6 +11,7 @@ usage: ./do WORD
   test [--long]               build and run every test; --long fuzzes for a minute each
   bench [NAME]                measure speed (reconstruct, fill) or truth (accuracy, spacing, bone)
   build                       leave the program at build/echosolid
+  onnx                        install ONNX Runtime (46 MB, from npm) for bone --model FILE.onnx
   train                       make models/bone.esnn from nothing: frames, weights, figures (CPU, < 1 h)
   docs                        make docs/commands.md, the man page and completion again
   format                      clang-format over all sources
@@ -184,6 +185,14 @@ bench() {
     fi
 }
 
+# The library alone is used; the package's own script would fetch more.
+onnx() {
+    command -v npm >/dev/null || need npm
+    npm install --ignore-scripts --no-audit --no-fund --prefix third_party/ort \
+        onnxruntime-node@1.30.0
+    ls third_party/ort/node_modules/onnxruntime-node/bin/napi-v6/linux/*/libonnxruntime.so.1
+}
+
 train() {
     need python3-torch python3-numpy python3-onnx
     build OFF
@@ -221,6 +230,7 @@ demo) demo "$@" ;;
 test) tests "$@" ;;
 bench) bench "$@" ;;
 build) build OFF ;;
+onnx) onnx ;;
 train) train ;;
 docs) docs ;;
 format) format ;;

@@ -464,7 +464,7 @@ class Cli(unittest.TestCase):
                 for u, v in line:
                     self.assertTrue(-1 <= u <= 256 and -1 <= v <= 256)
         self.assertTrue(any(f["surface"] for f in j["frames"]))
-        self.assertEqual((j["method"], j["edge"], j["frames_read"]), ("shadow", "crest", 4))
+        self.assertEqual((j["method"], j["edge"], j["frames_read"]), ("network", "crest", 4))
         self.assertEqual(len(j["spacing_mm"]), 2)
 
     def test_bone_options_do_what_they_say(self):
@@ -530,7 +530,10 @@ class Cli(unittest.TestCase):
                             (["--frames", "9999"], "--frames"), (["--original"], "--original"),
                             (["--picture", "a.jpg"], ".png"), (["-o", "a.xyz"], "a.xyz"),
                             (["-o", "b.json", "--original"], "--original"),
-                            (["--method", "magic"], "magic")):
+                            (["--method", "magic"], "magic"),
+                            (["--model", "none.esnn"], "none.esnn"),
+                            (["--model", "bone.pt"], ".onnx or .esnn"),
+                            (["--model", "a.esnn", "--method", "shadow"], "--method network")):
             self.refused("bone", scan, "--spacing-mm", "0.2,0.2", *words, status=None, says=says)
         self.refused("bone", scan, "--spacing-mm", "0,0.2", status=2)
         self.refused("bone", scan, "--config", "none.xml", says="none.xml")
