@@ -107,7 +107,7 @@ static void take_rectangle(const shape_box *box, es_aperture_found *found) {
     found->left_sharp = l->sharp && field;
     found->right_sharp = r->sharp && field;
     bool both = l->sharp && r->sharp && field;
-    bound_by_face(box, found);
+    if (field) bound_by_face(box, found);
     double width = found->right - found->left;
     found->sigma = both ? SHARP_SIGMA_PX : fmax(BOUND_SIGMA * width, 2);
     snprintf(found->why, sizeof found->why, "%.1f px between the side edges%s%s%s", width,
