@@ -62,7 +62,7 @@ need() {
 
 # The 3-D view of reports is bundled by npm, of Debian or of whoever put it here.
 need_npm() {
-    command -v node >/dev/null && command -v npm >/dev/null || need nodejs npm
+    if ! { command -v node && command -v npm; } >/dev/null; then need nodejs npm; fi
 }
 
 configure() { # preset, cmake options...

@@ -373,7 +373,7 @@ class Cli(unittest.TestCase):
     def test_the_examples_of_every_help_run(self):
         folder = str(self.folder) + "-examples"
         for command in ["phantom", "simulate", "reconstruct", "model", "surface", "convert", "compare", "info",
-                        "spacing"]:
+                        "spacing", "view"]:
             for line in examples(command):
                 words = shlex.split(line)
                 self.assertEqual(words[0], "echosolid")
@@ -679,6 +679,8 @@ class Cli(unittest.TestCase):
         page = self.path("m.html").read_text()
         self.assertIn("not for", page)
         self.assertNotIn("http://", page.replace("http://www.w3.org", ""))
+        self.assertEqual(page.count('class="view-data"'), page.count('class="view" hidden'))
+        self.assertIn("in_three_dimensions", report)
         run("surface", self.path("m.mha"), "--open", "-o", self.path("again.ply"))
         # The same field: the model is a smoothed part of its whole surface.
         j = run_json("compare", self.path("m-sheet.ply"), self.path("again.ply"))
@@ -895,6 +897,29 @@ class Cli(unittest.TestCase):
                          plus / f"reference/VolumeReconstructorTest{reference}volumeRef.mha")
             self.assertEqual(j["voxels_over_2"], 0, reference)
             self.assertLess(j["geometry_mm"], 1e-3)
+
+    def test_a_view_holds_meshes_and_a_volume(self):
+        j = run_json("view", self.path("knee-sheet.stl"), self.path("volume.mha"), "--truth",
+                     self.path("knee.seen.ply"), "--threads", 1, "--output", self.path("v.html"))
+        self.assertEqual((j["meshes"], j["volumes"]), (1, 1))
+        page = self.path("v.html").read_text()
+        self.assertEqual(page.count("<img"), 2 + 3)
+        self.assertIn("Surface to truth, RMS", page)
+        self.assertIn("echosolid view knee-sheet.stl volume.mha --output v.html --truth "
+                      "knee.seen.ply", page)
+        self.assertEqual(page.count('class="view-data"'), int(j["interactive"]))
+        self.assertNotIn(str(self.folder), page)
+
+    def test_what_cannot_be_viewed_is_refused_before_the_work(self):
+        for files, status, says in (
+                (["scan.igs.mha"], 2, "recording"), (["scan.xml"], 2, "can be viewed"),
+                (["volume.mha", "distance.mha"], 2, "one volume"),
+                (["knee.stl", "missing.mha"], 1, "missing.mha"), (["missing.stl"], 1, "missing.stl"),
+                (["x.html", "knee.stl"], 2, "x.html"), (["x.html"], 2, "page already")):
+            self.refused("view", *files, "-o", "w.html", status=status, says=says,
+                         leaves_no="w.html")
+        self.refused("view", "knee.stl", "-o", "w.txt", status=2, says=".html", leaves_no="w.txt")
+        self.refused("view", "knee.stl", "--port", "x", status=2, says="port")
 
     def test_surface_options(self):
         volume = self.path("volume.mha")

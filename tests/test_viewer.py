@@ -225,7 +225,7 @@ class Browser(unittest.TestCase):
         self.assertEqual((found["view_height"], found["pictures"]), (0, 5))
 
     def test_a_phone_needs_no_scrolling_sideways(self):
-        found = self.browse("both.html", [["whole", "phone"]], size=[360, 740])
+        found = self.browse("both.html", [["window", "phone"]], size=[360, 740])
         self.assertFalse(found["wide"])
 
     def test_without_webgl_the_page_says_so(self):

@@ -1,7 +1,7 @@
 // Opens a page in a real browser, does some steps and says what it saw:
 //   node browse.mjs '{"chromium", "modules", "page", "out", "size", "script", "steps"}'
 // Steps: ["key", name...], ["click", u, v] (shares of the canvas), ["shoot", name],
-// ["text", selector], ["scheme", "dark"], ["media", "print"], ["whole", name]. Prints
+// ["text", selector], ["scheme", "dark"], ["media", "print"], ["window", name]. Prints
 // one JSON object; pictures go to `out`.
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
@@ -68,8 +68,10 @@ const steps = {
     await settle();
     await canvas().screenshot({ path: join(task.out, `${name}.png`) });
   },
-  async whole(name) {
-    await tab.screenshot({ path: join(task.out, `${name}.png`), fullPage: true });
+  async window(name) {
+    await settle();
+    await tab.evaluate(() => window.scrollTo(0, 0));
+    await tab.screenshot({ path: join(task.out, `${name}.png`) });
   },
   async text(selector) {
     await settle();

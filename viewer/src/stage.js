@@ -2,6 +2,8 @@
 // changed, so that an open page costs nothing.
 import {
   Color,
+  ColorManagement,
+  LinearSRGBColorSpace,
   OrthographicCamera,
   Quaternion,
   Scene,
@@ -9,6 +11,8 @@ import {
   WebGLRenderer,
 } from 'three';
 import { OrbitControls } from 'three/addons/controls/OrbitControls.js';
+
+ColorManagement.enabled = false; // colours are those of the screen throughout
 
 const BACKGROUND = 0xf6f7f9; // of the still pictures
 const SOFTWARE = /swiftshader|llvmpipe|software/i;
@@ -28,11 +32,12 @@ export class Stage {
   constructor(parent) {
     this.software = isSoftware();
     this.renderer = new WebGLRenderer({ antialias: !this.software });
+    this.renderer.outputColorSpace = LinearSRGBColorSpace; // nothing is converted
     this.canvas = this.renderer.domElement;
     this.canvas.tabIndex = 0;
     parent.append(this.canvas);
     this.scene = new Scene();
-    this.scene.background = new Color().setHex(BACKGROUND, '');
+    this.scene.background = new Color(BACKGROUND);
     this.camera = new OrthographicCamera();
     this.camera.up.copy(UP);
     this.controls = new OrbitControls(this.camera, this.canvas);
