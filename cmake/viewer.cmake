@@ -15,6 +15,7 @@ if(ES_VIEWER STREQUAL "OFF" OR NOT ES_NODE OR NOT ES_NPM)
   elseif(NOT ES_VIEWER STREQUAL "OFF")
     message(STATUS "no node or npm: reports will have no 3-D view")
   endif()
+  set(ES_VIEWER_SOURCE ${ES_VIEWER_FOLDER}/view_program_none.c)
   file(CONFIGURE OUTPUT ${ES_VIEWER_SOURCE} CONTENT
        "#include \"view_program.h\"\nconst es_view_program view_program = {NULL, NULL, NULL, 0};\n")
 else()

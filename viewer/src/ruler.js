@@ -11,6 +11,7 @@ import {
 } from 'three';
 
 const INK = '#4a5260';
+const GROUND = '#f6f7f9';
 const TEXT_PX = 12;
 
 // 1, 2 or 5 times a power of ten, at most `limit`.
@@ -25,12 +26,16 @@ function makeLabel(text) {
   const brush = canvas.getContext('2d');
   const font = `${TEXT_PX * ratio}px system-ui, "DejaVu Sans", sans-serif`;
   brush.font = font;
-  canvas.width = Math.ceil(brush.measureText(text).width) + 4;
+  canvas.width = Math.ceil(brush.measureText(text).width) + 8;
   canvas.height = Math.ceil(TEXT_PX * ratio * 1.4);
   brush.font = font; // a new size clears it
   brush.fillStyle = INK;
   brush.textBaseline = 'middle';
-  brush.fillText(text, 2, canvas.height / 2);
+  brush.lineJoin = 'round';
+  brush.lineWidth = 5;
+  brush.strokeStyle = GROUND; // readable over dark slices
+  brush.strokeText(text, 4, canvas.height / 2);
+  brush.fillText(text, 4, canvas.height / 2);
   const texture = new CanvasTexture(canvas);
   const label = new Sprite(new SpriteMaterial({ map: texture, depthTest: false }));
   label.userData = { width: canvas.width / ratio, height: canvas.height / ratio };
