@@ -143,6 +143,71 @@ static void the_page_is_well_formed(void **state) {
     es_report_free(report);
 }
 
+/* A triangle to turn. */
+static es_view *small_view(void) {
+    float corners[9] = {0, 0, 0, 10, 0, 0, 0, 10, 0};
+    uint32_t triangle[3] = {0, 1, 2};
+    es_mesh mesh = {.vertices = corners, .vertex_count = 3, .triangles = triangle};
+    mesh.triangle_count = 1;
+    es_view *view = es_view_new("Triangle", NULL);
+    es_view_mesh shown = {.name = "a <b> & c", .mesh = &mesh, .sheet = true};
+    assert_non_null(view);
+    assert_true(es_view_add_mesh(view, &shown, NULL, NULL));
+    return view;
+}
+
+static void a_view_stands_in_both_files_and_keeps_the_page_well_formed(void **state) {
+    (void)state;
+    es_report *report = full_report();
+    es_view *view = small_view();
+    bool interactive = es_view_program_get() != NULL;
+    es_report_section(report, "In three dimensions");
+    es_report_view(report, "Turn & see", view);
+    es_view_free(view);
+    check_well_formed(report);
+    json_t *root = write_json(report);
+    json_t *section = json_object_get(json_object_get(root, "sections"), "in_three_dimensions");
+    json_t *views = json_object_get(section, "views");
+    if (interactive) {
+        check_text(report, "//figure[@class='view'][@hidden]/figcaption", "Turn & see");
+        assert_string_equal(json_string_value(json_array_get(views, 0)), "Turn & see");
+    } else {
+        check_text(report, "//section[@id='in_three_dimensions']/p[@class='note']/b", "Note:");
+        assert_null(views);
+        assert_int_equal(json_array_size(json_object_get(section, "notes")), 1);
+    }
+    json_decref(root);
+    es_report_free(report);
+}
+
+static void a_page_without_a_view_may_run_no_script(void **state) {
+    (void)state;
+    es_report *report = full_report();
+    size_t length;
+    char *html = write_html(report, &length);
+    assert_null(strstr(html, "script"));
+    es_free(html);
+    es_report_free(report);
+}
+
+static void a_second_view_is_refused(void **state) {
+    (void)state;
+    if (!es_view_program_get()) {
+        print_message("built without npm: no view comes into the report\n");
+        skip();
+    }
+    es_report *report = small_report();
+    es_view *view = small_view();
+    es_error err = {0};
+    es_report_view(report, "One", view);
+    es_report_view(report, "Two", view);
+    assert_false(es_report_write_html(report, html_path, &err));
+    assert_int_equal(err.code, ES_USAGE);
+    assert_int_not_equal(access(html_path, F_OK), 0);
+    es_view_free(view);
+    es_report_free(report);
+}
+
 static void the_page_says_what_was_put_in(void **state) {
     (void)state;
     es_report *report = full_report();
@@ -530,6 +595,9 @@ static void each_failed_allocation_is_reported(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_page_is_well_formed),
+        cmocka_unit_test(a_view_stands_in_both_files_and_keeps_the_page_well_formed),
+        cmocka_unit_test(a_page_without_a_view_may_run_no_script),
+        cmocka_unit_test(a_second_view_is_refused),
         cmocka_unit_test(the_page_says_what_was_put_in),
         cmocka_unit_test(the_page_says_that_it_is_not_for_patients),
         cmocka_unit_test(the_page_loads_nothing_from_elsewhere),

@@ -400,6 +400,18 @@ static void volumes_that_cannot_be_shown_are_refused(void **state) {
     es_grid_clear(&black);
 }
 
+static void an_empty_view_is_a_head_alone(void **state) {
+    (void)state;
+    es_view *view = new_view();
+    scene s = unpack(view);
+    assert_int_equal(json_array_size(json_object_get(s.head, "meshes")), 0);
+    assert_null(json_object_get(s.head, "volume"));
+    assert_int_equal(json_array_size(json_object_get(s.head, "colours")), 13);
+    assert_ptr_equal(s.arrays, s.bytes + s.length);
+    scene_clear(&s);
+    es_view_free(view);
+}
+
 static void names_may_hold_anything(void **state) {
     (void)state;
     es_mesh mesh = plate(2, 1, 0, false);
@@ -475,6 +487,7 @@ int main(void) {
         cmocka_unit_test(the_same_calls_give_the_same_bytes_on_any_number_of_threads),
         cmocka_unit_test(broken_meshes_are_refused_and_leave_the_view_as_it_was),
         cmocka_unit_test(volumes_that_cannot_be_shown_are_refused),
+        cmocka_unit_test(an_empty_view_is_a_head_alone),
         cmocka_unit_test(names_may_hold_anything),
         cmocka_unit_test(running_out_of_memory_anywhere_is_an_error_and_no_leak),
         cmocka_unit_test(the_browser_side_can_stand_in_a_page),

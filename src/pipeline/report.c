@@ -228,9 +228,10 @@ void es_report_view(es_report *report, const char *caption, const es_view *view)
         if (report->items[i].kind == ITEM_VIEW)
             complain(report, ES_USAGE, "a second 3-D view; a report has one");
     if (!es_view_program_get()) {
-        es_report_note(report, ES_NOTE,
-                       "No interactive 3-D view: this echosolid was built without npm; the pictures show "
-                       "the same.");
+        es_report_note(
+            report, ES_NOTE,
+            "No interactive 3-D view: this echosolid was built without npm; the pictures show "
+            "the same.");
         return;
     }
     item entry = {.kind = ITEM_VIEW};

@@ -102,8 +102,8 @@ static bool join(const es_view *view, es_text *all, es_error *err) {
     uint8_t length[4] = {(uint8_t)n, (uint8_t)(n >> 8), (uint8_t)(n >> 16), (uint8_t)(n >> 24)};
     es_text_add_bytes(all, magic, sizeof magic - 1);
     es_text_add_bytes(all, length, sizeof length);
-    es_text_add_bytes(all, head.bytes, head.failed ? 0 : head.length);
-    es_text_add_bytes(all, view->bytes.bytes, view->bytes.length);
+    if (!head.failed) es_text_add_bytes(all, head.bytes, head.length);
+    if (view->bytes.length) es_text_add_bytes(all, view->bytes.bytes, view->bytes.length);
     bool ok = !head.failed && !view->bytes.failed && !all->failed;
     es_text_free(&head);
     return ok || out_of_memory(err);
