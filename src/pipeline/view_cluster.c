@@ -100,7 +100,8 @@ bool view_cluster(es_mesh *mesh, size_t triangles, double *within_mm, es_error *
     size_t n = mesh->vertex_count, cells = 0;
     es_box3 box = es_mesh_box(mesh);
     double diagonal = es_vec3_length(es_vec3_sub(box.max, box.min));
-    double cell_mm = fmax(sqrt(2 * area_of(mesh) / (double)triangles), fmax(diagonal / (1 << 20), 1e-30));
+    double cell_mm =
+        fmax(sqrt(2 * area_of(mesh) / (double)triangles), fmax(diagonal / (1 << 20), 1e-30));
     corner *corners = es_alloc(n, sizeof *corners, err);
     uint32_t *place = corners ? es_alloc(n, sizeof *place, err) : NULL;
     uint32_t *chosen = place ? es_alloc(n, sizeof *chosen, err) : NULL;
