@@ -172,7 +172,8 @@ class Browser(unittest.TestCase):
                  ["key", "3"], ["click", 0.5, 0.5], ["text", ".view-status"]]
         first, second = [t[0] for t in self.browse("both.html", steps)["texts"]]
         number = r"(-?[0-9.]+)"
-        x, y, z = map(float, re.match(rf"\({number}, {number}, {number}\) mm", first).groups())
+        self.assertRegex(first, rf"^\({number}, {number}, {number}\) mm")
+        x, y, z = map(float, re.findall(number, first)[:3])
         for value, expected in ((x, 20), (y, 0), (z, 0)):  # half a pixel, and one decimal
             self.assertAlmostEqual(value, expected, delta=0.2)
         # Facets of both spheres, 8 bits over 2 mm.

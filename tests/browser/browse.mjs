@@ -61,6 +61,7 @@ const steps = {
     for (const name of names) await tab.keyboard.press(name);
   },
   async click(u, v) {
+    await settle();
     const box = await canvas().boundingBox();
     await tab.mouse.click(box.x + u * box.width, box.y + v * box.height);
   },

@@ -94,6 +94,7 @@ class View {
     const { canvas, camera } = this.stage;
     const at = new Vector2((2 * x) / canvas.clientWidth - 1, 1 - (2 * y) / canvas.clientHeight);
     const ray = new Raycaster();
+    camera.updateMatrixWorld(); // it may have moved since the last frame
     ray.setFromCamera(at, camera);
     const seen = this.surfaces.filter((surface) => surface.object.visible);
     const [hit] = ray.intersectObjects(seen.map((surface) => surface.object), false);
