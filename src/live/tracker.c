@@ -57,7 +57,12 @@ double tracker_now(const es_tracker *tracker) { return es_clock_s() + tracker->u
 double tracker_stamp(es_tracker *tracker, double stamp_s, double arrived_s) {
     bool sent = tracker->address.clock_sent;
     tracker_set_clock(tracker, sent ? ES_CLOCK_SENT : ES_CLOCK_ARRIVAL, NAN);
-    return sent ? stamp_s : clock_fit_arrival(&tracker->arrivals, stamp_s, arrived_s);
+    if (sent) return stamp_s;
+    /* Tools of one moment stay of one moment. */
+    if (stamp_s == tracker->stamp_s && tracker->arrivals.count) return tracker->stamp_time_s;
+    tracker->stamp_s = stamp_s;
+    tracker->stamp_time_s = clock_fit_arrival(&tracker->arrivals, stamp_s, arrived_s);
+    return tracker->stamp_time_s;
 }
 
 void tracker_pause(es_tracker *tracker, double seconds) {

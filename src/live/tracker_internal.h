@@ -55,7 +55,8 @@ struct es_tracker {
     pthread_mutex_t lock;
     es_tracker_state state; /* under the lock */
     double last_pose_s;     /* under the lock */
-    clock_fit arrivals;     /* the thread's own */
+    clock_fit arrivals;     /* the thread's own, and the stamp before: */
+    double stamp_s, stamp_time_s;
 };
 
 /* Each runs until tracker_stopping. */

@@ -29,7 +29,7 @@ typedef struct client {
     clock_fit echoes;
     uint64_t base_ticks; /* stamps count from here, so that seconds keep their digits */
     bool has_base;
-    double heard_s, asked_s, kept_s, echoed_s, models_s;
+    double heard_s, known_s, asked_s, kept_s, echoed_s, models_s;
     int echo_count;
     uint8_t packet[PACKET];
 } client;
@@ -82,6 +82,13 @@ static void on_echo(client *c, const es_natnet_echo *echo, double arrived_s) {
     c->echo_count++;
     if (clock_fit_best(&c->echoes, &offset, &trip))
         tracker_set_clock(c->tracker, ES_CLOCK_ECHO, trip / 2);
+}
+
+/* In its first second a server with a clock is not listened to before an echo came, so
+ * that times do not jump when it does. */
+static bool awaits_echo(const client *c, const es_natnet_frame *frame) {
+    return frame->has_ticks && c->server.clock_hz > 0 && c->echoes.count == 0 &&
+           es_clock_s() - c->known_s < 1;
 }
 
 /* Mid-exposure on our clock. */
@@ -139,6 +146,7 @@ static bool on_frame(client *c, const es_natnet_packet *packet, double arrived_s
     if (!c->known) return true; /* by which version? */
     if (!es_natnet_get_frame(packet, c->server.version, &frame, err)) return false;
     if (frame.models_changed) c->models_asked = false;
+    if (awaits_echo(c, &frame)) return true;
     if (is_stale(c, frame.number)) {
         tracker_count(c->tracker, COUNT_STALE, 1);
         return true;
@@ -184,6 +192,7 @@ static bool on_server(client *c, const es_natnet_packet *packet, es_error *err) 
     if (c->known && server.clock_hz != c->server.clock_hz) c->echoes = (clock_fit){0};
     c->server = server;
     if (c->versioned) c->server.version = agreed; /* what Bitstream was answered with */
+    if (!c->known) c->known_s = es_clock_s();
     c->known = true;
     if (!join(c, err)) return false;
     say_connected(c);
