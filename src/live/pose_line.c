@@ -149,6 +149,11 @@ static bool read_cells(char *const *cells, int count, es_pose_line *line, es_err
     return true;
 }
 
+static bool is_rigid(es_mat4 a) {
+    return es_mat4_finite(a) && a.m[12] == 0 && a.m[13] == 0 && a.m[14] == 0 && a.m[15] == 1 &&
+           es_mat4_rigid_defect(a) < 0.01 && es_mat4_det3(a) > 0;
+}
+
 bool es_pose_line_parse(const char *text, size_t length, es_pose_line *line, es_error *err) {
     char copy[ES_POSE_LINE_MAX + 1], *cells[CELLS];
     *line = (es_pose_line){.valid = true, .error_mm = NAN, .matrix = es_mat4_identity()};
@@ -164,9 +169,7 @@ bool es_pose_line_parse(const char *text, size_t length, es_pose_line *line, es_
     if (!ok) return false;
     if (line->has_time && !(fabs(line->time_s) < 1e11))
         return es_fail(err, ES_FORMAT, "time %g: expected seconds", line->time_s);
-    if (line->valid &&
-        (!es_mat4_finite(line->matrix) || line->matrix.m[15] != 1 ||
-         es_mat4_rigid_defect(line->matrix) > 0.01 || es_mat4_det3(line->matrix) < 0))
+    if (line->valid && !is_rigid(line->matrix))
         return es_fail(err, ES_FORMAT,
                        "no pose: expected finite numbers, a rotation without mirror, and mm; 16 "
                        "numbers are four rows, the last 0 0 0 1");

@@ -150,8 +150,10 @@ static bool read_bx(talk *t, es_error *err) {
     size_t size = 0;
     while (size == 0 || t->length < size) {
         if (is_out_of_time(t, until, "BX", err) || !read_more(t, err)) return false;
-        if (t->length > 5 && memcmp(t->bytes, "ERROR", 5) == 0)
-            return read_text(t, "BX", 1, &size, err) && es_fail(err, ES_FORMAT, "NDI: no BX reply");
+        if (t->length > 5 && memcmp(t->bytes, "ERROR", 5) == 0) {
+            read_text(t, "BX", 1, &size, err);
+            return es_prefix(err, "a tracker that knows no BX may know ?reply=tx");
+        }
         if (size == 0 && t->length >= 6 &&
             (size = es_ndi_bx_size((const uint8_t *)t->bytes, err)) == 0)
             return false;
@@ -187,23 +189,38 @@ static void give_tools(talk *t, double arrived_s) {
     }
 }
 
+static bool read_all_along(talk *t, es_error *err) {
+    while (!tracker_stopping(t->tracker)) {
+        double asked_s = es_clock_s();
+        if (!read_poses(t, err)) return false;
+        tracker_count(t->tracker, COUNT_PACKET, 1);
+        give_tools(t, tracker_now(t->tracker));
+        double spent = es_clock_s() - asked_s; /* four times the 60 Hz of a Polaris is enough */
+        if (spent < 0.004) usleep((useconds_t)((0.004 - spent) * 1e6));
+    }
+    return true;
+}
+
+/* A tracker that goes on tracking wears its lamps. An answer may still be on its way:
+ * both are awaited a moment, lest closing throws the question away. */
+static void stop_tracking(talk *t) {
+    static const char okay[] = "OKAYA896\r";
+    double until = es_clock_s() + 0.2;
+    size_t size = sizeof okay - 1;
+    if (!send_command(t, "TSTOP:", NULL)) return;
+    while (es_clock_s() < until && read_more(t, NULL))
+        if (t->length >= size && memcmp(t->bytes + t->length - size, okay, size) == 0) return;
+}
+
 static bool track(talk *t, es_error *err) {
     const tracker_address *a = &t->tracker->address;
     if (!net_resolve(a->host, a->port, &t->tracker->peer, err)) return false;
     t->fd = net_connect(t->tracker, &t->tracker->peer, 3, err);
     if (t->fd < 0 || !set_up(t, err)) return false;
     tracker_connected(t->tracker, "NDI Combined API, %s", a->text_replies ? "TX" : "BX");
-    while (!tracker_stopping(t->tracker)) {
-        double asked_s = es_clock_s();
-        if (!read_poses(t, err)) return false;
-        tracker_count(t->tracker, COUNT_PACKET, 1);
-        give_tools(t, tracker_now(t->tracker));
-        double spent = es_clock_s() - asked_s; /* twice the 60 Hz of a Polaris is enough */
-        if (spent < 0.004) usleep((useconds_t)((0.004 - spent) * 1e6));
-    }
-    size_t length;
-    t->length = 0;
-    return send_command(t, "TSTOP:", err) && read_text(t, "TSTOP:", 0.2, &length, NULL);
+    bool ok = read_all_along(t, err);
+    if (tracker_stopping(t->tracker)) stop_tracking(t);
+    return ok;
 }
 
 void tracker_run_ndi(es_tracker *tracker) {
