@@ -96,14 +96,14 @@ static bool find_handles(talk *t, int which, uint8_t handles[ES_NDI_HANDLES], in
 }
 
 /* One command for every handle that PHSR names. */
-static bool for_handles(talk *t, int which, const char *format, es_error *err) {
+static bool for_handles(talk *t, int which, const char *name, es_error *err) {
     uint8_t handles[ES_NDI_HANDLES];
     int count = 0;
     if (!find_handles(t, which, handles, &count, err)) return false;
     for (int i = 0; i < count; i++) {
         char command[24];
         size_t length;
-        int used = snprintf(command, sizeof command, "%.5s%02X", format, (unsigned)handles[i]);
+        int used = snprintf(command, sizeof command, "%.8s%02X", name, (unsigned)handles[i]);
         if (which == PORT_ENABLE) snprintf(command + used, sizeof command - (size_t)used, "D");
         if (!ask(t, command, 5, &length, err)) return false;
     }
