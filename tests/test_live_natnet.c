@@ -344,6 +344,7 @@ enum { HISTORY = 4096, HZ = 3312787 };
 
 typedef struct fake {
     int fd, port;
+    int data_port; /* not 0: multicast, though the frames go to 127.0.0.1 */
     es_natnet_version version;
     bool capture, occluded, reject; /* replay; lost body; no answer to CONNECT */
     const uint8_t *frame_bytes;
@@ -372,8 +373,12 @@ static void answer(fake *f, const uint8_t *bytes, size_t length) {
     char text[256];
     if (!es_natnet_parse(bytes, length, &packet, NULL)) return;
     if (packet.id == ES_NATNET_CONNECT && !f->reject) {
-        es_natnet_server server = {
-            .name = "Fake", .version = f->version, .clock_hz = HZ, .data_port = 1511};
+        es_natnet_server server = {.name = "Fake",
+                                   .version = f->version,
+                                   .clock_hz = HZ,
+                                   .data_port = (uint16_t)f->data_port,
+                                   .multicast = f->data_port != 0,
+                                   .group = {239, 255, 42, 99}};
         f->connects++;
         f->has_client = true;
         es_natnet_put_server(&out, &server);
@@ -426,8 +431,11 @@ static void send_frame(fake *f) {
                                .tracked = !f->occluded};
         es_natnet_put_frame(&out, f->version, &frame, &body, 1);
     }
+    struct sockaddr_in client = f->client;
+    if (f->data_port) f->client.sin_port = htons((uint16_t)f->data_port);
     to_client(f, &out);
-    if (n % 10 == 0) to_client(f, &out); /* UDP may bring a packet twice */
+    f->client = client;
+    if (n % 10 == 0 && !f->data_port) to_client(f, &out); /* UDP may bring a packet twice */
     es_text_free(&out);
 }
 
@@ -680,6 +688,45 @@ static void a_new_model_list_is_asked_for(void **state) {
     assert_true(renamed && f.models >= 2);
 }
 
+/* The groups of this machine's interfaces, as the kernel lists them. */
+static bool is_joined(void) {
+    char line[256];
+    bool found = false;
+    FILE *groups = fopen("/proc/net/igmp", "r");
+    while (groups && fgets(line, sizeof line, groups))
+        found |= strstr(line, "632AFFEF") != NULL; /* 239.255.42.99 */
+    if (groups) fclose(groups);
+    return found;
+}
+
+/* Nothing is sent to the group: the membership is looked up, and the frames come to the
+ * data socket directly. */
+static void a_multicast_server_makes_the_client_join_on_its_interface(void **state) {
+    (void)state;
+    static seen s;
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof own;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
+    getsockname(fd, (struct sockaddr *)&own, &size);
+    close(fd); /* a port that was free just now */
+    if (access("/proc/net/igmp", R_OK) != 0 || is_joined()) {
+        print_message("no list of groups here, or somebody is in the group\n");
+        skip();
+    }
+    fake f = {.version = V3, .data_port = ntohs(own.sin_port)};
+    es_tracker_state now;
+    start_fake(&f);
+    es_tracker *tracker = open_on(&f, "?interface=127.0.0.1", &s);
+    bool came = wait_poses(&s, 20), joined = is_joined();
+    es_tracker_look(tracker, &now);
+    es_tracker_close(tracker);
+    stop_fake(&f);
+    assert_true(came && joined && !is_joined());
+    assert_non_null(strstr(now.peer, "multicast"));
+    assert_string_equal(s.last.pose.name, "ProbeToTracker");
+}
+
 static bool wait_silent(es_tracker *tracker, bool silent) {
     double until = es_clock_s() + 8;
     es_tracker_state now;
@@ -765,6 +812,16 @@ static void a_failed_allocation_is_an_error(void **state) {
     assert_null(es_tracker_open("natnet://127.0.0.1", &options, &err));
     es_alloc_fail_after(-1);
     assert_int_equal(err.code, ES_MEMORY);
+    es_alloc_fail_after(1); /* that of its thread */
+    es_tracker *tracker = es_tracker_open("natnet://127.0.0.1", &options, &err);
+    es_tracker_state now = {0};
+    for (int i = 0; i < 400 && !now.problem[0]; i++) {
+        usleep(10000);
+        es_tracker_look(tracker, &now);
+    }
+    es_tracker_close(tracker);
+    es_alloc_fail_after(-1);
+    assert_true(now.problem[0] && !now.connected);
 }
 
 int main(void) {
@@ -788,6 +845,7 @@ int main(void) {
         cmocka_unit_test(axes_are_turned_and_never_mirrored),
         cmocka_unit_test(packets_of_another_address_are_dropped_and_counted),
         cmocka_unit_test(a_new_model_list_is_asked_for),
+        cmocka_unit_test(a_multicast_server_makes_the_client_join_on_its_interface),
         cmocka_unit_test(silence_is_noticed_and_the_way_back_found),
         cmocka_unit_test(an_older_stream_is_asked_of_a_server_of_version_4),
         cmocka_unit_test(addresses_that_mean_nothing_are_refused_in_words),

@@ -625,6 +625,30 @@ static void lines_over_udp_are_read_and_bad_ones_counted(void **state) {
     assert_string_equal(s.items[3].pose.name, "Pr_obeToTracker"); /* nothing for a terminal */
 }
 
+static void poses_reach_the_queue_of_the_pictures(void **state) {
+    (void)state;
+    int port, sender = bound_socket(SOCK_DGRAM, &port), own;
+    close(bound_socket(SOCK_DGRAM, &own));
+    char address[64];
+    es_live_poses *poses = es_live_poses_new(4, NULL);
+    es_tracker_options options = {.pose = es_tracker_push, .context = poses};
+    snprintf(address, sizeof address, "udp://:%d", own);
+    es_tracker *tracker = es_tracker_open(address, &options, NULL);
+    assert_non_null(tracker);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)own),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    sendto(sender, ",Probe,1,2,3,1,0,0,0", 20, 0, (struct sockaddr *)&to, sizeof to);
+    es_live_pose pose;
+    double until = es_clock_s() + 8;
+    while (es_live_poses_take(poses, &pose, 1) == 0 && es_clock_s() < until) usleep(5000);
+    es_tracker_close(tracker);
+    es_live_poses_free(poses);
+    close(sender);
+    assert_string_equal(pose.name, "ProbeToTracker");
+    assert_true(pose.valid && pose.matrix.m[11] == 3);
+}
+
 static void a_port_in_use_is_told_at_once(void **state) {
     (void)state;
     int port, fd = bound_socket(SOCK_DGRAM, &port);
@@ -698,6 +722,7 @@ int main(void) {
         cmocka_unit_test(a_tracker_without_bx_is_told_with_its_error),
         cmocka_unit_test(a_tool_definition_is_loaded_in_blocks_and_names_the_tool),
         cmocka_unit_test(lines_over_udp_are_read_and_bad_ones_counted),
+        cmocka_unit_test(poses_reach_the_queue_of_the_pictures),
         cmocka_unit_test(a_port_in_use_is_told_at_once),
         cmocka_unit_test(lines_over_tcp_come_in_pieces_and_both_ways),
         cmocka_unit_test(closing_is_quick_whatever_the_other_side_does),

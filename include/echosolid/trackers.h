@@ -74,6 +74,8 @@ typedef struct es_tracker_state {
  * port cannot be opened here. */
 typedef struct es_tracker es_tracker;
 es_tracker *es_tracker_open(const char *address, const es_tracker_options *options, es_error *err);
+/* A callback that pushes into the es_live_poses that `context` is. */
+void es_tracker_push(void *context, const es_tracked *tracked);
 void es_tracker_look(es_tracker *tracker, es_tracker_state *state);
 /* Stops the thread (within a quarter of a second) and frees. Accepts NULL. */
 void es_tracker_close(es_tracker *tracker);

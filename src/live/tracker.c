@@ -173,6 +173,10 @@ void tracker_give_matrix(es_tracker *tracker, const tracker_sample *sample, es_m
     hand_over(tracker, sample, matrix, valid);
 }
 
+void es_tracker_push(void *context, const es_tracked *tracked) {
+    es_live_poses_push(context, &tracked->pose);
+}
+
 /* ---- open and close ------------------------------------------------------------------------ */
 
 static es_mat4 up_turn(es_up_axis up) {

@@ -135,7 +135,10 @@ static bool load_rom(talk *t, const char *rom, es_error *err) {
 
 static bool set_up(talk *t, es_error *err) {
     size_t length;
-    if (!ask(t, "INIT:", 5, &length, err)) return false;
+    /* Left tracking by somebody who went away, it takes no INIT before TSTOP. */
+    if (!ask(t, "INIT:", 5, &length, err) &&
+        !(ask(t, "TSTOP:", 3, &length, NULL) && ask(t, "INIT:", 5, &length, err)))
+        return false;
     if (!for_handles(t, PORT_FREE, "PHF:", err)) return false;
     for (int i = 0; i < t->tracker->address.rom_count; i++)
         if (!load_rom(t, t->tracker->address.roms[i], err)) return false;
