@@ -31,7 +31,9 @@ static const opt table[] = {{.name = "seconds",
                              .help = "write a table of poses, as --poses reads it"},
                             {.name = NULL}};
 
-static const char *const examples[] = {"echosolid track - --seconds 1s --output poses.csv", NULL};
+static const char *const examples[] = {"echosolid track natnet://192.168.1.10",
+                                       "echosolid track vrpn://Probe@192.168.1.10 --json",
+                                       "echosolid track - --seconds 10s --output poses.csv", NULL};
 
 /* ---- from the tracker's thread to this one ----------------------------------------- */
 

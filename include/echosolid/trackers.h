@@ -68,7 +68,7 @@ typedef struct es_tracker_state {
  *   ndi://HOST[:PORT]          reply=bx|tx, rom=NAME:FILE (up to 8)
  *   udp://[ADDRESS]:PORT       lines; without ADDRESS from this machine only
  *   tcp://HOST:PORT            lines; tcp://[ADDRESS]:PORT without host waits for a sender
- *   -                          lines on standard input
+ *   - or stdin://              lines on standard input
  * Behind a '?', joined by '&', also for each: up=as-sent|y-to-z|z-to-y, and for vrpn and
  * lines clock=sent|arrival. ES_USAGE for what is not understood, ES_IO when a
  * port cannot be opened here. */

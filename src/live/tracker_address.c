@@ -115,7 +115,8 @@ bool tracker_address_parse(const char *text, tracker_address *a, es_error *err) 
     const char *keys = strchr(text, '?');
     size_t length = keys ? (size_t)(keys - text) : strlen(text);
     const char *host = strstr(text, "://");
-    if (length == 1 && text[0] == '-') {
+    bool input = strncmp(text, "stdin://", length > 8 ? length : 8) == 0;
+    if (input || (length == 1 && text[0] == '-')) {
         snprintf(a->scheme, sizeof a->scheme, "-");
         return !keys || parse_keys(a, keys + 1, err);
     }
@@ -127,7 +128,7 @@ bool tracker_address_parse(const char *text, tracker_address *a, es_error *err) 
         return es_fail(
             err, ES_USAGE,
             "tracker \"%.100s\": expected natnet://HOST, vrpn://SENDER@HOST, ndi://HOST, "
-            "udp://:PORT, tcp://HOST:PORT or -",
+            "udp://:PORT, tcp://HOST:PORT, stdin:// or -",
             text);
     host += 3;
     return (parse_host(a, host, (size_t)(text + length - host), err) &&
