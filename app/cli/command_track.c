@@ -209,6 +209,8 @@ static void print_head(const tracking *t) {
     else if (s->poses)
         printf("; clock: %s", es_tracker_clock_name(s->clock));
     if (s->missed) printf("; %llu frames missed", (unsigned long long)s->missed);
+    if (s->foreign)
+        printf("; %llu packets of other addresses dropped", (unsigned long long)s->foreign);
     if (s->malformed) printf("; %llu refused", (unsigned long long)s->malformed);
     if (s->silent) printf("; SILENT");
     if (s->problem[0] && (!s->connected || s->malformed)) printf("; %s", s->problem);
