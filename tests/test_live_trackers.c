@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -338,7 +339,7 @@ static void stop_fake(fake *f) {
 }
 
 static bool put(int fd, const es_text *out) {
-    return send(fd, out->bytes, out->length, MSG_NOSIGNAL) == (ssize_t)out->length;
+    return write(fd, out->bytes, out->length) == (ssize_t)out->length;
 }
 
 /* Descriptions, then poses of two senders at 200 Hz; every third connection of bytes is
@@ -375,7 +376,7 @@ static void reply_text(int fd, const char *text) {
     char line[256];
     int length =
         snprintf(line, sizeof line, "%s%04X\r", text, (unsigned)es_ndi_crc(text, strlen(text)));
-    send(fd, line, (size_t)length, MSG_NOSIGNAL);
+    if (write(fd, line, (size_t)length) != length) return; /* a socket or a serial line */
 }
 
 static void reply_tools(fake *f, int fd, bool text) {
@@ -419,7 +420,7 @@ static void serve_ndi(fake *f, int fd) {
     size_t length = 0;
     while (!f->stop) {
         if (!readable(fd, 20)) continue;
-        ssize_t got = recv(fd, line + length, 1, 0);
+        ssize_t got = read(fd, line + length, 1);
         if (got <= 0) return;
         length += (size_t)got;
         if (line[length - 1] != '\r' && length < sizeof line) continue;
@@ -559,6 +560,39 @@ static void an_ndi_client_starts_the_tools_and_reads_bx_or_tx(void **state) {
     fake bx = {.serve = serve_ndi}, tx = {.serve = serve_ndi, .no_bx = true};
     check_ndi("ndi://127.0.0.1:%d", plain, &bx);
     check_ndi("ndi://127.0.0.1:%d?reply=tx", plain, &tx);
+}
+
+static void *serve_line(void *context) {
+    fake *f = context;
+    serve_ndi(f, f->client);
+    return NULL;
+}
+
+/* A pseudo terminal hears no break and has no rate: what is tried is the talk. */
+static void an_ndi_tracker_on_a_serial_line_is_asked_for_a_faster_rate_first(void **state) {
+    (void)state;
+    static seen s;
+    fake f = {.serve = serve_ndi};
+    char address[200];
+    f.client = posix_openpt(O_RDWR | O_NOCTTY);
+    if (f.client < 0 || grantpt(f.client) != 0 || unlockpt(f.client) != 0) {
+        print_message("no pseudo terminals here\n");
+        skip();
+    }
+    snprintf(address, sizeof address, "ndi://%s", ptsname(f.client));
+    int held = open(ptsname(f.client), O_RDWR | O_NOCTTY); /* else the line ends between two */
+    assert_int_equal(pthread_create(&f.thread, NULL, serve_line, &f), 0);
+    es_tracker *tracker = open_at(address, 0, &s);
+    bool came = wait_poses(&s, 20);
+    es_tracker_close(tracker);
+    f.stop = true;
+    pthread_join(f.thread, NULL);
+    close(held);
+    close(f.client);
+    assert_true(came);
+    assert_int_equal(strncmp(f.log, "COMM:50000 INIT: PHSR:01 ", 25), 0);
+    assert_true(s.items[0].pose.valid && s.items[0].pose.matrix.m[11] == -1800);
+    assert_string_equal(f.log + strlen(f.log) - 7, "TSTOP: ");
 }
 
 static void a_tracker_without_bx_is_told_with_its_error(void **state) {
@@ -705,6 +739,7 @@ static void closing_is_quick_whatever_the_other_side_does(void **state) {
 }
 
 int main(void) {
+    signal(SIGPIPE, SIG_IGN); /* a client may go while it is answered */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_and_commas_say_the_same_pose),
         cmocka_unit_test(what_a_line_may_leave_out_is_told_as_absent),
@@ -718,6 +753,7 @@ int main(void) {
         cmocka_unit_test(a_vrpn_client_reads_its_sender_and_comes_back),
         cmocka_unit_test(what_is_no_vrpn_server_is_told),
         cmocka_unit_test(an_ndi_client_starts_the_tools_and_reads_bx_or_tx),
+        cmocka_unit_test(an_ndi_tracker_on_a_serial_line_is_asked_for_a_faster_rate_first),
         cmocka_unit_test(a_tracker_without_bx_is_told_with_its_error),
         cmocka_unit_test(a_tool_definition_is_loaded_in_blocks_and_names_the_tool),
         cmocka_unit_test(lines_over_udp_are_read_and_bad_ones_counted),

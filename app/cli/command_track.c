@@ -345,7 +345,8 @@ const command command_track = {
     .summary = "what a tracker sends: tools, validity, rate, latency, jitter; as a table of poses",
     .usage = "ADDRESS [options]",
     .description =
-        "Reads poses from natnet://HOST (OptiTrack), vrpn://SENDER@HOST, ndi://HOST, lines of text "
+        "Reads poses from natnet://HOST (OptiTrack), vrpn://SENDER@HOST, ndi://HOST or "
+        "ndi:///dev/ttyUSB0, lines of text "
         "over udp://:PORT or tcp://HOST:PORT, or - for lines on standard input, and prints once a "
         "second what came; docs/trackers.md has the keys behind a '?' and the form of a line. "
         "Jitter is the noise of the positions, by their second differences: let the tool lie "

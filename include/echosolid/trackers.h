@@ -66,6 +66,7 @@ typedef struct es_tracker_state {
  *   natnet://HOST[:PORT]       interface=A.B.C.D, version=3.0
  *   vrpn://[SENDER@]HOST[:PORT]
  *   ndi://HOST[:PORT]          reply=bx|tx, rom=NAME:FILE (up to 8)
+ *   ndi:///dev/ttyUSB0         the same over a serial line
  *   udp://[ADDRESS]:PORT       lines; without ADDRESS from this machine only
  *   tcp://HOST:PORT            lines; tcp://[ADDRESS]:PORT without host waits for a sender
  *   - or stdin://              lines on standard input

@@ -79,8 +79,10 @@ static int usual_port(const tracker_address *a) {
     return 0;
 }
 
-/* [USER@]HOST[:PORT] */
+/* [USER@]HOST[:PORT], or a serial line's path */
 static bool parse_host(tracker_address *a, const char *text, size_t length, es_error *err) {
+    if (is(a, "ndi") && length > 0 && text[0] == '/')
+        return copy(a->host, sizeof a->host, text, length, "a device", err);
     const char *at = memchr(text, '@', length), *end = text + length;
     if (at) {
         if (!is(a, "vrpn"))

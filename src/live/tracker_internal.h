@@ -13,8 +13,8 @@
 
 enum { TRACKER_ROMS = 8 };
 typedef struct tracker_address {
-    char scheme[16], user[ES_NAME_SIZE], host[256];
-    int port; /* 0: not said */
+    char scheme[16], user[ES_NAME_SIZE], host[256]; /* ndi: or a device, "/dev/..." */
+    int port;                                       /* 0: not said */
     es_up_axis up;
     bool clock_sent;
     bool text_replies;         /* ndi: TX */
@@ -111,6 +111,9 @@ bool net_join(int fd, const uint8_t group[4], struct in_addr interface, es_error
 int net_listen(struct in_addr address, int port, es_error *err);
 /* Up to two descriptors (-1: none): bit 1 and 2 for those readable, 0 for none in time. */
 int net_wait(int first, int second, double seconds);
+/* A serial line, raw, 8N1, or -1; and its rate. */
+int net_serial(const char *device, es_error *err);
+bool net_serial_rate(int fd, bool fast, es_error *err); /* 115200, else 9600 baud */
 /* All of it within a second. */
 bool net_send(int fd, const void *bytes, size_t length, es_error *err);
 /* What is there within the time: > 0 bytes, 0 none yet, -1 closed or broken. */

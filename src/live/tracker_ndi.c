@@ -4,6 +4,7 @@
  * volume only: outside the tracker promises no accuracy, and they count as missing. */
 #include <math.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "tracker_internal.h"
@@ -215,11 +216,34 @@ static void stop_tracking(talk *t) {
         if (t->length >= size && memcmp(t->bytes + t->length - size, okay, size) == 0) return;
 }
 
-static bool track(talk *t, es_error *err) {
-    const tracker_address *a = &t->tracker->address;
+/* A break resets the tracker to 9600 baud, which it says; then both go to 115200
+ * (COMM: rate 5, 8 bits, no parity, one stop bit, no handshake). What is no serial line of
+ * its own (a USB bridge that keeps its rate) may say nothing to the break. */
+static bool open_serial(talk *t, const char *device, es_error *err) {
+    double until = es_clock_s() + 2;
+    size_t length;
+    t->fd = net_serial(device, err);
+    if (t->fd < 0) return false;
+    t->length = 0;
+    tcsendbreak(t->fd, 0);
+    while (!memchr(t->bytes, '\r', t->length) && es_clock_s() < until &&
+           !tracker_stopping(t->tracker))
+        if (!read_more(t, err)) return false;
+    if (!ask(t, "COMM:50000", 2, &length, err)) return false;
+    usleep(100000); /* it changes its rate after its answer */
+    return net_serial_rate(t->fd, true, err);
+}
+
+static bool open_tcp(talk *t, const tracker_address *a, es_error *err) {
     if (!net_resolve(a->host, a->port, &t->tracker->peer, err)) return false;
     t->fd = net_connect(t->tracker, &t->tracker->peer, 3, err);
-    if (t->fd < 0 || !set_up(t, err)) return false;
+    return t->fd >= 0;
+}
+
+static bool track(talk *t, es_error *err) {
+    const tracker_address *a = &t->tracker->address;
+    bool open = a->host[0] == '/' ? open_serial(t, a->host, err) : open_tcp(t, a, err);
+    if (!open || !set_up(t, err)) return false;
     tracker_connected(t->tracker, "NDI Combined API, %s", a->text_replies ? "TX" : "BX");
     bool ok = read_all_along(t, err);
     if (tracker_stopping(t->tracker)) stop_tracking(t);

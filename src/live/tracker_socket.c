@@ -109,6 +109,7 @@ bool net_send(int fd, const void *bytes, size_t length, es_error *err) {
     double until = es_clock_s() + 1;
     while (length > 0) {
         ssize_t sent = send(fd, at, length, MSG_NOSIGNAL);
+        if (sent < 0 && errno == ENOTSOCK) sent = write(fd, at, length); /* a serial line */
         if (sent > 0) {
             at += sent;
             length -= (size_t)sent;
