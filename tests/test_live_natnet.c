@@ -353,6 +353,7 @@ typedef struct fake {
     size_t model_size;
     atomic_bool stop, mute, renamed, foreign;
     atomic_int connects, keepalives, echoes, models, number;
+    atomic_int era;            /* of its clock, which a new start sets anew */
     double exposed_s[HISTORY]; /* on es_clock_s, by frame number */
     struct sockaddr_in client;
     bool has_client;
@@ -364,7 +365,9 @@ static void to_client(fake *f, const es_text *out) {
 }
 
 /* The server's clock counts from its own start. */
-static uint64_t ticks_of(double clock_s) { return (uint64_t)((clock_s + 5000) * HZ); }
+static uint64_t ticks_of(const fake *f, double clock_s) {
+    return (uint64_t)((clock_s + 5000 - 100.0 * f->era) * HZ);
+}
 
 static void answer(fake *f, const uint8_t *bytes, size_t length) {
     es_natnet_packet packet;
@@ -384,7 +387,7 @@ static void answer(fake *f, const uint8_t *bytes, size_t length) {
         es_natnet_put_server(&out, &server);
     } else if (packet.id == ES_NATNET_ECHO_REQUEST && es_natnet_get_echo(&packet, &echo, NULL)) {
         f->echoes++;
-        echo.ticks = ticks_of(es_clock_s());
+        echo.ticks = ticks_of(f, es_clock_s());
         es_natnet_put_echo(&out, ES_NATNET_ECHO_RESPONSE, &echo);
     } else if (packet.id == ES_NATNET_REQUEST_MODELDEF) {
         es_natnet_model model = {.id = 5, .parent = -1, .markers = 4};
@@ -421,8 +424,8 @@ static void send_frame(fake *f) {
     } else {
         es_natnet_frame frame = {.number = n,
                                  .timestamp_s = now - 0.012,
-                                 .exposed = ticks_of(now - 0.012),
-                                 .sent = ticks_of(now),
+                                 .exposed = ticks_of(f, now - 0.012),
+                                 .sent = ticks_of(f, now),
                                  .models_changed = f->renamed && n % 8 == 0};
         es_natnet_body body = {.id = 5,
                                .place_m = {n * 0.001, 0.2, 0.3},
@@ -592,6 +595,21 @@ static void the_exposure_counts_and_not_the_arrival(void **state) {
     for (size_t i = 60; i < 100; i++) /* 12 ms and never less, but for the clock's doubt */
         assert_true(s.items[i].received_s - s.items[i].pose.time_s > 0.012 - 0.010);
     assert_true(now.clock_error_s < 0.010);
+}
+
+static void a_server_that_was_started_anew_has_its_new_clock_found(void **state) {
+    (void)state;
+    static seen s;
+    fake f = {.version = V3};
+    start_fake(&f);
+    es_tracker *tracker = open_on(&f, "", &s);
+    assert_true(wait_poses(&s, 60));
+    f.era = 1;                        /* so quickly that no silence tells */
+    size_t then = count_of(&s) + 150; /* more than a second: an echo comes each half */
+    assert_true(wait_poses(&s, then + 40));
+    es_tracker_close(tracker);
+    stop_fake(&f);
+    assert_true(worst_time(&f, &s, then, then + 40) < 0.020); /* a busy machine, as above */
 }
 
 static void captures_are_replayed_at_120_hz_by_name(void **state) {
@@ -840,6 +858,7 @@ int main(void) {
         cmocka_unit_test(packets_that_lie_about_their_size_are_refused),
         cmocka_unit_test(a_client_follows_a_server_of_every_version),
         cmocka_unit_test(the_exposure_counts_and_not_the_arrival),
+        cmocka_unit_test(a_server_that_was_started_anew_has_its_new_clock_found),
         cmocka_unit_test(captures_are_replayed_at_120_hz_by_name),
         cmocka_unit_test(an_occluded_body_is_invalid),
         cmocka_unit_test(axes_are_turned_and_never_mirrored),

@@ -77,7 +77,10 @@ static void on_echo(client *c, const es_natnet_echo *echo, double arrived_s) {
     double trip = now - sent;
     /* Not an answer to a question of the last second. */
     if (!c->known || c->server.clock_hz == 0 || !(trip >= 0 && trip < 1)) return;
-    double offset = arrived_s - trip / 2 - tick_seconds(c, echo->ticks);
+    double offset = arrived_s - trip / 2 - tick_seconds(c, echo->ticks), best, cost;
+    /* A server that was started anew has another clock: no drift is that fast. */
+    if (clock_fit_best(&c->echoes, &best, &cost) && fabs(offset - best) > 0.25 + trip + cost)
+        c->echoes = (clock_fit){0};
     clock_fit_add(&c->echoes, offset, trip);
     c->echo_count++;
     if (clock_fit_best(&c->echoes, &offset, &trip))
@@ -145,6 +148,8 @@ static bool on_frame(client *c, const es_natnet_packet *packet, double arrived_s
     size_t at = 0;
     if (!c->known) return true; /* by which version? */
     if (!es_natnet_get_frame(packet, c->server.version, &frame, err)) return false;
+    if (!isfinite(frame.timestamp_s))
+        return es_fail(err, ES_FORMAT, "NatNet: frame %d has no time", (int)frame.number);
     if (frame.models_changed) c->models_asked = false;
     if (awaits_echo(c, &frame)) return true;
     if (is_stale(c, frame.number)) {
@@ -189,10 +194,14 @@ static bool on_server(client *c, const es_natnet_packet *packet, es_error *err) 
     es_natnet_server server;
     es_natnet_version asked = c->tracker->address.version, agreed = c->server.version;
     if (!es_natnet_get_server(packet, &server, err)) return false;
-    if (c->known && server.clock_hz != c->server.clock_hz) c->echoes = (clock_fit){0};
     c->server = server;
     if (c->versioned) c->server.version = agreed; /* what Bitstream was answered with */
-    if (!c->known) c->known_s = es_clock_s();
+    if (!c->known) { /* first, or after a silence: perhaps another run of it */
+        c->known_s = es_clock_s();
+        c->echoes = c->tracker->arrivals = (clock_fit){0};
+        c->has_base = c->has_number = false;
+        c->echo_count = 0;
+    }
     c->known = true;
     if (!join(c, err)) return false;
     say_connected(c);
