@@ -789,6 +789,27 @@ class Cli(unittest.TestCase):
         self.assertGreater(tool["valid"], 100)
         self.assertLess(tool["jitter_mm"], 1e-6)  # it glides evenly
 
+    def test_a_natnet_server_of_another_hand_is_followed(self):
+        fake = pathlib.Path(os.environ["ES_TEST_SOURCE"]) / "tests" / "fake_motive.py"
+        server = subprocess.Popen([sys.executable, fake, "--port", "0", "--seconds", "30",
+                                   "--noise", "0.05"], stdout=subprocess.PIPE, text=True)
+        try:
+            address = server.stdout.readline().split()[-1]
+            j = run_json("track", address, "--seconds", "3s", "-o", self.path("motive.csv"))
+        finally:
+            server.kill()
+            server.communicate()
+        self.assertIn("NatNet 3.0, unicast", j["peer"])
+        self.assertEqual([t["name"] for t in j["tools"]], ["ProbeToTracker", "ReferenceToTracker"])
+        self.assertEqual((j["clock"], j["refused"], j["foreign"]), ("echo", 0, 0))
+        rest = j["tools"][1]
+        self.assertEqual(rest["valid"], rest["poses"])
+        # 0.05 mm on three axes, from a hundred and more poses: 10 % is three standard errors
+        self.assertAlmostEqual(rest["jitter_mm"], 0.05 * 3 ** 0.5, delta=0.02)
+        self.assertGreater(rest["latency_ms"], 5.5 - j["clock_error_ms"] - 0.1)  # as exposed
+        rows = self.path("motive.csv").read_text().splitlines()
+        self.assertEqual(len(rows), 2 + j["rows"])
+
     def test_jitter_is_the_noise_of_a_tool_that_glides(self):
         noise = random.Random(5)
         lines = [f"{k / 100},Probe,{k * 0.5 + noise.gauss(0, 0.1)},{noise.gauss(0, 0.1)},"

@@ -346,7 +346,7 @@ typedef struct fake {
     int fd, port;
     int data_port; /* not 0: multicast, though the frames go to 127.0.0.1 */
     es_natnet_version version;
-    bool capture, occluded, reject; /* replay; lost body; no answer to CONNECT */
+    bool capture, occluded, nameless; /* replay; lost body; no list of models */
     const uint8_t *frame_bytes;
     size_t frame_size;
     const uint8_t *model_bytes;
@@ -375,7 +375,7 @@ static void answer(fake *f, const uint8_t *bytes, size_t length) {
     es_text out = {0};
     char text[256];
     if (!es_natnet_parse(bytes, length, &packet, NULL)) return;
-    if (packet.id == ES_NATNET_CONNECT && !f->reject) {
+    if (packet.id == ES_NATNET_CONNECT) {
         es_natnet_server server = {.name = "Fake",
                                    .version = f->version,
                                    .clock_hz = HZ,
@@ -389,7 +389,7 @@ static void answer(fake *f, const uint8_t *bytes, size_t length) {
         f->echoes++;
         echo.ticks = ticks_of(f, es_clock_s());
         es_natnet_put_echo(&out, ES_NATNET_ECHO_RESPONSE, &echo);
-    } else if (packet.id == ES_NATNET_REQUEST_MODELDEF) {
+    } else if (packet.id == ES_NATNET_REQUEST_MODELDEF && !f->nameless) {
         es_natnet_model model = {.id = 5, .parent = -1, .markers = 4};
         snprintf(model.name, sizeof model.name, "%s", f->renamed ? "Pointer" : "Probe");
         f->models++;
@@ -568,7 +568,8 @@ static void a_client_follows_a_server_of_every_version(void **state) {
         assert_true(now.connected && now.connects == 1 && now.malformed == 0);
         assert_true(now.stale > 0); /* every tenth frame came twice */
         assert_non_null(strstr(now.peer, "unicast"));
-        assert_string_equal(s.last.pose.name, "ProbeToTracker");
+        for (size_t k = 0; k < 60; k++) /* the first as the last */
+            assert_string_equal(s.items[k].pose.name, "ProbeToTracker");
         assert_true(s.last.pose.valid);
         assert_float_equal(s.last.pose.matrix.m[7], 200, 1e-4); /* 0.2 m in mm, as a float */
         assert_float_equal(s.last.error_mm, 0.4, 1e-6);
@@ -638,6 +639,18 @@ static void captures_are_replayed_at_120_hz_by_name(void **state) {
     assert_true(s.last.pose.valid && now.malformed == 0);
     es_free(frame);
     es_free(model);
+}
+
+static void a_body_without_a_name_is_called_by_its_number(void **state) {
+    (void)state;
+    static seen s;
+    fake f = {.version = V3, .nameless = true};
+    start_fake(&f);
+    es_tracker *tracker = open_on(&f, "", &s);
+    assert_true(wait_poses(&s, 10)); /* after a second: no list came */
+    es_tracker_close(tracker);
+    stop_fake(&f);
+    assert_string_equal(s.items[0].pose.name, "RigidBody5ToTracker");
 }
 
 static void an_occluded_body_is_invalid(void **state) {
@@ -860,6 +873,7 @@ int main(void) {
         cmocka_unit_test(the_exposure_counts_and_not_the_arrival),
         cmocka_unit_test(a_server_that_was_started_anew_has_its_new_clock_found),
         cmocka_unit_test(captures_are_replayed_at_120_hz_by_name),
+        cmocka_unit_test(a_body_without_a_name_is_called_by_its_number),
         cmocka_unit_test(an_occluded_body_is_invalid),
         cmocka_unit_test(axes_are_turned_and_never_mirrored),
         cmocka_unit_test(packets_of_another_address_are_dropped_and_counted),

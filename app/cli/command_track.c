@@ -191,8 +191,8 @@ static bool open_table(tracking *t, es_error *err) {
  */
 
 static void print_tool(const tracking *t, const char *name, const figures *f, double seconds) {
-    printf("  %-24s %6.1f /s  %3.0f %% valid", name, (double)f->poses / seconds,
-           100 * share((double)f->valid, f->poses));
+    printf("  %-24s %6.1f /s", name, (double)f->poses / seconds);
+    if (f->poses) printf("  %3.0f %% valid", 100 * share((double)f->valid, f->poses));
     if (has_latency(&t->state) && f->poses)
         printf("  latency %.1f ms%s", 1000 * share(f->latency_s, f->poses),
                t->state.clock == ES_CLOCK_ARRIVAL ? " over the fastest" : "");
@@ -205,7 +205,7 @@ static void print_head(const tracking *t) {
     const es_tracker_state *s = &t->state;
     printf("%6.1f s  %s", es_clock_s() - t->begun_s, s->connected ? s->peer : "not connected");
     if (s->clock == ES_CLOCK_ECHO)
-        printf("; clock by echo, +-%.1f ms", 1000 * s->clock_error_s);
+        printf("; clock by echo, +-%.2f ms", 1000 * s->clock_error_s);
     else if (s->poses)
         printf("; clock: %s", es_tracker_clock_name(s->clock));
     if (s->missed) printf("; %llu frames missed", (unsigned long long)s->missed);

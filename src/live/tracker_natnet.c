@@ -87,11 +87,11 @@ static void on_echo(client *c, const es_natnet_echo *echo, double arrived_s) {
         tracker_set_clock(c->tracker, ES_CLOCK_ECHO, trip / 2);
 }
 
-/* In its first second a server with a clock is not listened to before an echo came, so
- * that times do not jump when it does. */
-static bool awaits_echo(const client *c, const es_natnet_frame *frame) {
-    return frame->has_ticks && c->server.clock_hz > 0 && c->echoes.count == 0 &&
-           es_clock_s() - c->known_s < 1;
+/* In its first second a server is not listened to before its clock was asked and its list
+ * of models came, so that times do not jump and tools keep their names. */
+static bool is_too_early(const client *c, const es_natnet_frame *frame) {
+    bool clock = !frame->has_ticks || c->server.clock_hz == 0 || c->echoes.count > 0;
+    return !(clock && c->models_came) && es_clock_s() - c->known_s < 1;
 }
 
 /* Mid-exposure on our clock. */
@@ -151,7 +151,7 @@ static bool on_frame(client *c, const es_natnet_packet *packet, double arrived_s
     if (!isfinite(frame.timestamp_s))
         return es_fail(err, ES_FORMAT, "NatNet: frame %d has no time", (int)frame.number);
     if (frame.models_changed) c->models_asked = false;
-    if (awaits_echo(c, &frame)) return true;
+    if (is_too_early(c, &frame)) return true;
     if (is_stale(c, frame.number)) {
         tracker_count(c->tracker, COUNT_STALE, 1);
         return true;
@@ -199,7 +199,7 @@ static bool on_server(client *c, const es_natnet_packet *packet, es_error *err) 
     if (!c->known) { /* first, or after a silence: perhaps another run of it */
         c->known_s = es_clock_s();
         c->echoes = c->tracker->arrivals = (clock_fit){0};
-        c->has_base = c->has_number = false;
+        c->has_base = c->has_number = c->models_came = false;
         c->echo_count = 0;
     }
     c->known = true;
