@@ -39,8 +39,9 @@ async function until(look, milliseconds) {
 async function open() {
   const start = Date.now();
   const address = /^https?:/.test(task.page) ? task.page : pathToFileURL(resolve(task.page)).href;
-  await tab.goto(address, { waitUntil: 'commit' });
-  if (task.script === false) return;
+  const scripted = task.script !== false;
+  await tab.goto(address, { waitUntil: scripted ? 'commit' : 'load' });
+  if (!scripted) return;
   found.state = await until(() => document.querySelector('figure.view')?.dataset.state, 60000);
   await until(() => document.querySelector('figure.view')?.view?.stage.frames > 0, 10000);
   found.seconds = (Date.now() - start) / 1000;
