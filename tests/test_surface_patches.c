@@ -63,6 +63,30 @@ static void a_sphere_becomes_a_closed_surface_of_its_volume(void **state) {
     es_mesh_clear(&mesh);
 }
 
+/* A ball of 36 mm with two humps, 6 mm apart, and a sharp valley between them. */
+static double humped(es_vec3 p) {
+    double x = fabs(p.x - 2) - 3, y = p.y + 1, z = p.z - 34;
+    double hump = sqrt(x * x + y * y / 4 + z * z) - 4.5;
+    return fmin(es_vec3_length(p) - 36, hump);
+}
+
+static void a_sharp_valley_is_followed_without_finer_patches_elsewhere(void **state) {
+    (void)state;
+    es_patch_options options = ES_PATCH_DEFAULTS;
+    es_patch_report r;
+    es_mesh mesh = mesh_of_field(humped, 41, 0.6);
+    options.tolerance_mm = 0.09;
+    es_patches patches = fit(&mesh, options, &r);
+    assert_true(r.closed && r.reached);
+    /* With smaller cells everywhere instead it took 576. */
+    assert_true(patches.count < 540);
+    /* Two thirds of the tolerance; patches across the valley leave 0.069 mm. */
+    assert_true(r.to_mesh.rms_mm < 0.06 && r.from_mesh.rms_mm < 0.06);
+    assert_each_edge_joins_two_patches(&patches);
+    es_patches_clear(&patches);
+    es_mesh_clear(&mesh);
+}
+
 static void a_torus_keeps_its_hole(void **state) {
     (void)state;
     es_patch_options options = ES_PATCH_DEFAULTS;
@@ -227,6 +251,7 @@ static void each_failed_allocation_is_reported(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sphere_becomes_a_closed_surface_of_its_volume),
+        cmocka_unit_test(a_sharp_valley_is_followed_without_finer_patches_elsewhere),
         cmocka_unit_test(a_torus_keeps_its_hole),
         cmocka_unit_test(a_finer_tolerance_takes_more_patches_and_is_kept),
         cmocka_unit_test(a_tolerance_out_of_reach_is_said_and_the_best_given),

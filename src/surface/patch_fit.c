@@ -23,6 +23,7 @@ static const double SOLVED = 1e-3; /* of the first residual */
 typedef struct sample_target {
     es_vec3 at, normal;
     double weight;
+    uint32_t near; /* where the last round's search ended */
 } sample_target;
 
 typedef struct fit_state {
@@ -84,10 +85,11 @@ static void project_quad(fit_state *s, size_t quad) {
     s->fit->seen[quad] = 0;
     for (int i = 0; i < FIT_POINTS; i++) {
         es_vec3 x = es_vec3_make(at[i][0], at[i][1], at[i][2]);
-        nearest_place near = surface_nearest_place(s->fit->tree, x);
+        sample_target *target = &s->targets[FIT_POINTS * quad + (size_t)i];
+        uint32_t start = target->near > 0 || i == 0 ? target->near : target[-1].near;
+        nearest_place near = surface_nearest_place(s->fit->tree, x, &start);
         s->fit->seen[quad] += !near.rim;
-        s->targets[FIT_POINTS * quad + (size_t)i] =
-            (sample_target){near.at, near.normal, near.rim ? 0 : 1};
+        *target = (sample_target){near.at, near.normal, near.rim ? 0 : 1, start};
     }
 }
 

@@ -6,7 +6,7 @@
 #include "quads.h"
 
 /* Each patch is held against the surface at SAMPLES x SAMPLES parameters. */
-enum { FIT_SAMPLES = 5, FIT_POINTS = FIT_SAMPLES * FIT_SAMPLES };
+enum { FIT_SAMPLES = 4, FIT_POINTS = FIT_SAMPLES * FIT_SAMPLES };
 
 typedef struct patch_fit {
     const nearest_tree *tree;

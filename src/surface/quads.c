@@ -19,37 +19,57 @@ static const size_t NODES_MAX = (size_t)1 << 23;
 
 typedef struct dual_grid {
     const nearest_tree *tree;
-    double cell;
+    const quad_grid *how;
+    double cell, reach; /* reach: no cell is wider than this, mm */
     es_vec3 origin;
     size_t size[3], stride[3], count; /* of nodes */
-    bool closed;
-    float *distance;             /* per node */
-    uint32_t *active;            /* per node: cell that starts there as number + 1, or 0 */
-    uint32_t (*edge_vertex)[12]; /* per active cell: vertex of its edges, UINT32_MAX: none */
+    float *distance;                  /* per node */
+    uint32_t *active;                 /* per node: cell that starts there as number + 1, or 0 */
+    uint32_t (*edge_vertex)[12];      /* per active cell: vertex of its edges, UINT32_MAX: none */
     size_t active_count;
 } dual_grid;
 
 /* ---- distances --------------------------------------------------------------------- */
 
-static es_vec3 node_place(const dual_grid *g, size_t x, size_t y, size_t z) {
-    return es_vec3_add(g->origin,
-                       es_vec3_scale(es_vec3_make((double)x, (double)y, (double)z), g->cell));
+/* r -> r (1 - (1 - scale) (1 - r^2)^2): slope `scale` in the middle, 1 at the
+ * border, and never above 1 + 0.8 (1 - scale), at r^2 = 0.6. */
+static es_vec3 through_lens(const quad_lens *lens, es_vec3 p) {
+    es_vec3 way = es_vec3_sub(p, lens->centre);
+    double r2 = es_vec3_dot(way, way) / (lens->radius * lens->radius);
+    if (r2 >= 1) return p;
+    return es_vec3_add(lens->centre,
+                       es_vec3_scale(way, 1 - (1 - lens->scale) * (1 - r2) * (1 - r2)));
 }
 
-/* A distance changes by at most a cell from node to node: where it is large,
- * the next ones along the row follow from it. */
-static void fill_row(dual_grid *g, size_t y, size_t z) {
+/* The widest that cells become between lenses that may overlap. */
+static double find_reach(const quad_grid *how) {
+    double reach = how->cell_mm;
+    for (size_t i = 0; i < how->lens_count; i++) reach *= 1 + 0.8 * (1 - how->lenses[i].scale);
+    return reach;
+}
+
+static es_vec3 node_place(const dual_grid *g, size_t x, size_t y, size_t z) {
+    es_vec3 p = es_vec3_add(g->origin,
+                            es_vec3_scale(es_vec3_make((double)x, (double)y, (double)z), g->cell));
+    for (size_t i = 0; i < g->how->lens_count; i++) p = through_lens(&g->how->lenses[i], p);
+    return p;
+}
+
+/* Corners of a cell that the surface meets lie nearer than its diagonal: only
+ * those are measured. Farther ones have the side of the node before, which lies
+ * in the same empty ball; rows begin outside. */
+static void fill_row(dual_grid *g, size_t y, size_t z, uint32_t *near) {
     float *row = g->distance + y * g->stride[1] + z * g->stride[2];
+    double far = 1.75 * g->reach, side = 1;
     for (size_t x = 0; x < g->size[0]; x++) {
-        double d = surface_nearest_distance(g->tree, node_place(g, x, y, z));
+        double d = surface_nearest_within(g->tree, node_place(g, x, y, z), far, near);
+        if (isinf(d)) d = copysign(far, side);
         row[x] = (float)(d == 0 ? 1e-9 * g->cell : d);
-        double left = fabs(d) - g->cell;
-        for (; left > 1.5 * g->cell && x + 1 < g->size[0]; left -= g->cell)
-            row[++x] = (float)copysign(left, d);
+        side = row[x];
     }
 }
 
-static bool open_grid(dual_grid *g, es_box3 box, double shift, es_error *err) {
+static bool open_grid(dual_grid *g, es_box3 box, es_error *err) {
     es_vec3 size = es_vec3_sub(box.max, box.min);
     const double sides[3] = {size.x, size.y, size.z};
     double nodes = 1;
@@ -63,8 +83,8 @@ static bool open_grid(dual_grid *g, es_box3 box, double shift, es_error *err) {
         return es_fail(err, ES_MEMORY, "cells of %g mm over %g x %g x %g mm are too many", g->cell,
                        size.x, size.y, size.z);
     g->count = (size_t)nodes;
-    double start = (2 + shift) * g->cell;
-    g->origin = es_vec3_sub(box.min, es_vec3_make(start, start, start));
+    es_vec3 shift = g->how->shift, start = es_vec3_make(2 + shift.x, 2 + shift.y, 2 + shift.z);
+    g->origin = es_vec3_sub(box.min, es_vec3_scale(start, g->cell));
     g->distance = es_alloc(g->count, sizeof *g->distance, err);
     g->active = g->distance ? es_alloc_zero(g->count, sizeof *g->active, err) : NULL;
     return g->active != NULL;
@@ -75,7 +95,7 @@ static bool open_grid(dual_grid *g, es_box3 box, double shift, es_error *err) {
 static bool is_crossed(const dual_grid *g, size_t node, int axis) {
     float a = g->distance[node], b = g->distance[node + g->stride[axis]];
     if ((a < 0) == (b < 0)) return false;
-    return g->closed || (fabs(a) <= 1.3 * g->cell && fabs(b) <= 1.3 * g->cell);
+    return g->how->closed || (fabs(a) <= 1.3 * g->reach && fabs(b) <= 1.3 * g->reach);
 }
 
 /* ---- cells --------------------------------------------------------------------------- */
@@ -143,12 +163,15 @@ static bool group_edges(const dual_grid *g, size_t cell, int group[12]) {
     return any;
 }
 
+static es_vec3 place_of(const dual_grid *g, size_t node) {
+    return node_place(g, node % g->size[0], node / g->stride[1] % g->size[1], node / g->stride[2]);
+}
+
 static es_vec3 crossing_place(const dual_grid *g, size_t node, int axis) {
-    double a = g->distance[node], b = g->distance[node + g->stride[axis]], t = a / (a - b);
-    es_vec3 p =
-        node_place(g, node % g->size[0], node / g->stride[1] % g->size[1], node / g->stride[2]);
-    return es_vec3_add(p,
-                       es_vec3_scale(es_vec3_make(axis == 0, axis == 1, axis == 2), t * g->cell));
+    size_t end = node + g->stride[axis];
+    double a = g->distance[node], b = g->distance[end], t = a / (a - b);
+    es_vec3 p = place_of(g, node), way = es_vec3_sub(place_of(g, end), p);
+    return es_vec3_add(p, es_vec3_scale(way, t));
 }
 
 static void add_vertices(const dual_grid *g, size_t cell, const int group[12],
@@ -286,13 +309,14 @@ static bool find_valences(quad_mesh *quads, es_error *err) {
     return quads->valence && first;
 }
 
-bool surface_quads_find(const nearest_tree *tree, es_box3 box, double cell_mm, double shift,
-                        bool closed, quad_mesh *quads, es_error *err) {
-    dual_grid g = {.tree = tree, .cell = cell_mm, .closed = closed};
+bool surface_quads_find(const nearest_tree *tree, es_box3 box, const quad_grid *grid,
+                        quad_mesh *quads, es_error *err) {
+    dual_grid g = {.tree = tree, .how = grid, .cell = grid->cell_mm, .reach = find_reach(grid)};
     *quads = (quad_mesh){0};
-    bool ok = open_grid(&g, box, shift, err);
+    bool ok = open_grid(&g, box, err);
+    uint32_t near = 0;
     for (size_t z = 0; ok && z < g.size[2]; z++)
-        for (size_t y = 0; y < g.size[1]; y++) fill_row(&g, y, z);
+        for (size_t y = 0; y < g.size[1]; y++) fill_row(&g, y, z, &near);
     ok = ok && make_vertices(&g, quads, err) && make_quads(&g, quads, err) &&
          pair_sides(quads, err) && find_valences(quads, err) && !es_cancelled(err);
     if (!ok) surface_quads_clear(quads);

@@ -21,13 +21,27 @@ typedef struct quad_mesh {
 static inline uint32_t quad_next(uint32_t h) { return (h & ~3u) | ((h + 1) & 3u); }
 static inline uint32_t quad_previous(uint32_t h) { return (h & ~3u) | ((h + 3) & 3u); }
 
+/* Draws the grid together about a place: its cells are `scale` times as large in
+ * the middle, and as they were from `radius` on. */
+typedef struct quad_lens {
+    es_vec3 centre;
+    double radius, scale; /* mm; 0.2..1 */
+} quad_lens;
+
+typedef struct quad_grid {
+    double cell_mm;
+    es_vec3 shift; /* cells (0..1 each) by which it starts beside the surface's box */
+    const quad_lens *lenses;
+    size_t lens_count;
+    bool closed; /* the surface is */
+} quad_grid;
+
 /* One quad per edge of a cubic grid that the surface crosses, one vertex per
- * sheet of it in each cell. The grid starts `shift` cells (0..1) beside the
- * surface's box. A tree of an open mesh gives quads up to about a cell beyond
- * its rim. `quads` is overwritten; its `bad` says whether the cells were too
- * coarse for the surface. ES_MEMORY for cells too small. */
-bool surface_quads_find(const nearest_tree *tree, es_box3 box, double cell_mm, double shift,
-                        bool closed, quad_mesh *quads, es_error *err);
+ * sheet of it in each cell. A tree of an open mesh gives quads up to about a cell
+ * beyond its rim. `quads` is overwritten; its `bad` says whether the cells were
+ * too coarse for the surface. ES_MEMORY for cells too small. */
+bool surface_quads_find(const nearest_tree *tree, es_box3 box, const quad_grid *grid,
+                        quad_mesh *quads, es_error *err);
 void surface_quads_clear(quad_mesh *quads);
 
 /* The control points of the patches as sums over the quads' vertices (Loop and
