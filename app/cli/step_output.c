@@ -6,8 +6,21 @@
 #include <string.h>
 #include <time.h>
 
-const char *const step_mode_words[] = {"smooth", "faceted", NULL};
+const char *const step_mode_words[] = {"smooth", "faceted", "patches6", "tessellated", NULL};
 const char *const step_schema_words[] = {"ap214", "ap203", "ap242", NULL};
+
+static const char *const FACE_WORDS[] = {"smooth faces", "facets", "B-spline faces", "triangles"};
+
+/* A file that some readers find empty is never the only one. */
+static bool check_tessellated(const step_options *o, const char *who, es_error *err) {
+    if (o->mode != ES_STEP_TESSELLATED || !step_first(o)) return true;
+    for (int i = 0; i < OUTPUTS_MAX && o->outputs[i]; i++)
+        if (!es_step_is_path(o->outputs[i])) return true;
+    return es_fail(err, ES_USAGE,
+                   "%s: many CAD systems find nothing in a tessellated STEP file, so it is written "
+                   "only beside another model: add e.g. -o knee.3mf, or take --step smooth",
+                   who);
+}
 
 bool step_check_outputs(const step_options *o, const char *who, es_error *err) {
     if (!o->outputs[0])
@@ -20,7 +33,7 @@ bool step_check_outputs(const step_options *o, const char *who, es_error *err) {
             if (strcmp(o->outputs[i], o->outputs[j]) == 0)
                 return es_fail(err, ES_USAGE, "%s is named twice with -o", o->outputs[i]);
     }
-    return true;
+    return check_tessellated(o, who, err);
 }
 
 const char *step_first(const step_options *o) {
@@ -81,13 +94,20 @@ void step_print(const step_options *o, const es_solid_report *r) {
     if (!path) return;
     printf("%s: %zu solid%s, %zu open shell%s, %zu %s, %s\n", path, r->file.solids,
            r->file.solids == 1 ? "" : "s", r->file.shells, r->file.shells == 1 ? "" : "s",
-           r->file.faces, o->mode == ES_STEP_SMOOTH ? "smooth faces" : "facets",
-           app_bytes(r->file.bytes, bytes));
+           r->file.faces, FACE_WORDS[o->mode], app_bytes(r->file.bytes, bytes));
+    if (o->mode == ES_STEP_TESSELLATED) {
+        printf("  as AP242 lists of triangles, which many CAD systems do not read\n");
+        return;
+    }
     print_distance("faces to mesh", &r->to_mesh);
     print_distance("mesh to faces", &r->from_mesh);
     if (o->mode == ES_STEP_SMOOTH && !r->reached)
         printf("  the tolerance of %g mm was not reached with 2000 faces a piece; --step faceted "
                "has the triangles themselves\n",
+               o->tolerance);
+    if (o->mode == ES_STEP_PATCHES6 && !r->reached)
+        printf("  the tolerance of %g mm was not reached with 48 x 48 controls a face; --step "
+               "smooth may\n",
                o->tolerance);
     if (r->thickened && o->mode == ES_STEP_SMOOTH)
         printf("  thinnest place %.2f mm%s\n", r->thinnest_mm,

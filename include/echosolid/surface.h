@@ -181,6 +181,24 @@ typedef struct es_patch_report {
 bool es_surface_patches(const es_mesh *mesh, const es_patch_options *options, es_pool *pool,
                         es_patches *patches, es_patch_report *report, es_error *err);
 
+typedef struct es_cube_report {
+    int size;       /* controls a side */
+    es_vec3 centre; /* from which the surface is seen as a star */
+    bool reached;   /* the tolerance */
+    es_mesh_distance to_mesh, from_mesh;
+} es_cube_report;
+
+/* Six bicubic B-spline patches about a closed mesh that is star-shaped: each ray
+ * from a place inside meets it once, and not too flatly. Directions of a cube's
+ * faces, spaced by equal angles, give the parameters; the controls are the least
+ * squares of the rays' hits, of 8, 12, 16, 24, 32 or 48 a side, the fewest that
+ * leave 95 % of the surface nearer than the tolerance. `cube` is overwritten, {0}
+ * on failure. ES_GEOMETRY for a mesh that is not closed, of one piece without
+ * handles, and star-shaped (saying how much of it is not); ES_USAGE for a
+ * tolerance not above 0. */
+bool es_surface_cube(const es_mesh *mesh, double tolerance_mm, es_pool *pool, es_spline_cube *cube,
+                     es_cube_report *report, es_error *err);
+
 /* The components (triangles that share vertices), by falling area; es_mesh_clear
  * each, then es_free the array. NULL on failure. */
 es_mesh *es_mesh_split(const es_mesh *mesh, size_t *count, es_error *err);

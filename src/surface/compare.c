@@ -172,6 +172,20 @@ bool surface_compare_points(const es_mesh *from, const nearest_tree *to, double 
     return ok;
 }
 
+bool surface_compare_patches(const es_patches *patches, int steps, const es_mesh *mesh,
+                             const patch_judge *judge, surface_deviation found[2], es_error *err) {
+    es_mesh drawn = {0};
+    nearest_tree *tree = NULL;
+    bool ok = es_patches_mesh(patches, steps, &drawn, err) &&
+              surface_compare_points(&drawn, judge->tree, judge->sample_mm2, judge->pool, &found[0],
+                                     err) &&
+              (tree = surface_nearest_new(&drawn, true, err)) != NULL &&
+              surface_compare_points(mesh, tree, judge->sample_mm2, judge->pool, &found[1], err);
+    surface_nearest_free(tree);
+    es_mesh_clear(&drawn);
+    return ok;
+}
+
 /* ---- points ----------------------------------------------------------------------- */
 
 typedef struct point_measuring {

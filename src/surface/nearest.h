@@ -40,6 +40,16 @@ typedef struct surface_deviation {
 bool surface_compare_points(const es_mesh *from, const nearest_tree *to, double sample_mm2,
                             es_pool *pool, surface_deviation *found, es_error *err);
 
+/* The same for patches, drawn as steps x steps squares each, and a mesh: [0] patches to
+ * the mesh, [1] back. */
+typedef struct patch_judge {
+    const nearest_tree *tree; /* of the mesh */
+    double sample_mm2;
+    es_pool *pool;
+} patch_judge;
+bool surface_compare_patches(const es_patches *patches, int steps, const es_mesh *mesh,
+                             const patch_judge *judge, surface_deviation found[2], es_error *err);
+
 /* The squared distance of a point from one triangle, exact below `limit`. */
 double surface_triangle_squared(const es_vec3 corner[3], es_vec3 point, double limit);
 

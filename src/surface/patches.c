@@ -329,19 +329,12 @@ static bool measure(patch_job *job, const es_patches *patches, es_patch_report *
                     es_error *err) {
     es_patches front = *patches;
     front.count = report->patches;
-    es_mesh drawn = {0};
-    nearest_tree *tree = NULL;
-    double each = job->area / SAMPLES_WANTED;
-    surface_deviation to = {0}, from = {0};
-    bool ok = es_patches_mesh(&front, DRAWN_STEPS, &drawn, err) &&
-              surface_compare_points(&drawn, job->tree, each, job->pool, &to, err) &&
-              (tree = surface_nearest_new(&drawn, true, err)) != NULL &&
-              surface_compare_points(job->mesh, tree, each, job->pool, &from, err);
-    report->to_mesh = to.all;
-    report->from_mesh = from.all;
-    job->farthest = from.farthest;
-    surface_nearest_free(tree);
-    es_mesh_clear(&drawn);
+    patch_judge judge = {job->tree, job->area / SAMPLES_WANTED, job->pool};
+    surface_deviation found[2] = {{.farthest = {0, 0, 0}}};
+    bool ok = surface_compare_patches(&front, DRAWN_STEPS, job->mesh, &judge, found, err);
+    report->to_mesh = found[0].all;
+    report->from_mesh = found[1].all;
+    job->farthest = found[1].farthest;
     return ok;
 }
 
