@@ -42,7 +42,9 @@ typedef struct es_solid_report {
     bool reached;     /* the tolerance, by each piece */
     double cell_mm;   /* smooth: the largest size of patches */
     double thinnest_mm;
-    size_t folded; /* of thickened sheets, see es_patch_report */
+    size_t bridged;    /* small holes of sheets that smooth patches close */
+    double bridged_mm; /* the longest way round one of them */
+    size_t folded;     /* of thickened sheets, see es_patch_report */
     /* Of the file's surface (the seen side of thickened sheets) to the mesh and
      * back; over several pieces the largest, RMS and mean weighted by area. */
     es_mesh_distance to_mesh, from_mesh;

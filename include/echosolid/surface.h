@@ -157,6 +157,9 @@ typedef struct es_patch_report {
     bool closed;    /* the mesh was */
     bool reached;   /* the tolerance */
     size_t patches, walls;
+    bool rimmed;              /* of a sheet: the patches end on the mesh's own rim */
+    size_t bridged;           /* holes of a rimmed sheet so small that patches close them */
+    double bridged_mm;        /* the longest way round one of them */
     size_t dropped;           /* patches at the rim of a sheet that hang on by a corner */
     long euler, mesh_euler;   /* of the closed surface, and of the mesh */
     es_mesh_distance to_mesh; /* patches (of the seen side) to the mesh */
@@ -173,7 +176,8 @@ typedef struct es_patch_report {
  * each (Loop and Schaefer 2008), and its vertices by least squares such that the
  * patches lie on the mesh. Neighbours share their boundary control points; where
  * four patches meet they are curvature continuous. A closed mesh gives a closed
- * surface; of an open one the patches that the mesh covers, as a sheet or as a
+ * surface; of an open one a sheet up to its rim (a smooth line along it; where no row
+ * of quads fits the rim, the patches that the mesh covers), as it is or as a
  * solid with a copy behind it and ruled walls along the rim. `patches` is
  * overwritten, {0} on failure. ES_GEOMETRY for a mesh without triangles, with bad
  * edges, or with no patch that it covers (too small for the cells); ES_USAGE for

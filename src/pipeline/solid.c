@@ -71,6 +71,8 @@ static bool fit_piece(solid_work *w, size_t i, double area, es_error *err) {
     all->reached &= r.reached;
     all->cell_mm = fmax(all->cell_mm, r.cell_mm);
     all->folded += r.folded;
+    all->bridged += r.bridged;
+    all->bridged_mm = fmax(all->bridged_mm, r.bridged_mm);
     if (r.walls > 0) all->thinnest_mm = fmin(all->thinnest_mm, r.thinnest_mm);
     add_distances(w, &r.to_mesh, &r.from_mesh, area);
     add_body(w, (es_step_body){.patches = &w->patches[i], .open = w->options->open});
@@ -167,14 +169,18 @@ static void describe(const solid_work *w, char *text, size_t size) {
     else if (r->thickened)
         snprintf(seen, sizeof seen, "seen sheet thickened %g mm, hidden side not measured",
                  o->thickness_mm);
+    char holes[80] = "";
+    if (r->bridged)
+        snprintf(holes, sizeof holes, "; %zu holes up to %.1f mm round closed, not measured",
+                 r->bridged, r->bridged_mm);
     static const char *const WORDS[] = {[ES_STEP_SMOOTH] = "smooth patches",
                                         [ES_STEP_FACETED] = "facets",
                                         [ES_STEP_PATCHES6] = "six B-spline patches",
                                         [ES_STEP_TESSELLATED] = "tessellated"};
     snprintf(text, size,
-             "%s, mm; %s; deviation from the mesh RMS %.3f, 95 %% %.3f, max %.3f; back RMS %.3f, "
+             "%s, mm; %s%s; deviation from the mesh RMS %.3f, 95 %% %.3f, max %.3f; back RMS %.3f, "
              "95 %% %.3f, max %.3f%s%.200s",
-             WORDS[o->mode], seen, r->to_mesh.rms_mm, r->to_mesh.p95_mm, r->to_mesh.max_mm,
+             WORDS[o->mode], seen, holes, r->to_mesh.rms_mm, r->to_mesh.p95_mm, r->to_mesh.max_mm,
              r->from_mesh.rms_mm, r->from_mesh.p95_mm, r->from_mesh.max_mm, o->origin ? "; " : "",
              o->origin ? o->origin : "");
 }

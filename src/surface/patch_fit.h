@@ -11,7 +11,8 @@ enum { FIT_SAMPLES = 4, FIT_POINTS = FIT_SAMPLES * FIT_SAMPLES };
 typedef struct patch_fit {
     const nearest_tree *tree;
     es_pool *pool;
-    quad_mesh *quads; /* its vertices move */
+    const rim_line *rim; /* of rimmed quads */
+    quad_mesh *quads;    /* its vertices move */
     const quad_masks *masks;
     double cell_mm;
     uint8_t *seen; /* per quad: samples whose nearest point is not on the rim */

@@ -40,6 +40,7 @@ typedef struct patch_job {
     size_t lens_count;
     es_vec3 farthest; /* of the mesh, from the patches of the present try */
     /* of the present try */
+    rim_line *rim; /* of an open mesh */
     quad_mesh quads;
     quad_masks masks;
     uint8_t *seen;
@@ -48,6 +49,8 @@ typedef struct patch_job {
 } patch_job;
 
 static void clear_try(patch_job *job) {
+    surface_rim_free(job->rim);
+    job->rim = NULL;
     surface_quads_clear(&job->quads);
     surface_masks_clear(&job->masks);
     es_free(job->seen);
@@ -114,9 +117,9 @@ static bool choose_patches(patch_job *job, es_patch_report *report, es_error *er
     if (!job->use) return false;
     report->patches = 0;
     for (uint32_t q = 0; q < job->quads.quad_count; q++)
-        job->use[q] =
-            job->closed || (surface_quad_is_whole(&job->quads, q) && job->seen[q] > FIT_POINTS / 2);
-    report->dropped = job->closed ? 0 : drop_pinches(job);
+        job->use[q] = job->closed || job->quads.rimmed ||
+                      (surface_quad_is_whole(&job->quads, q) && job->seen[q] > FIT_POINTS / 2);
+    report->dropped = job->closed || job->quads.rimmed ? 0 : drop_pinches(job);
     for (uint32_t q = 0; q < job->quads.quad_count; q++) report->patches += job->use[q];
     if (report->patches > 0) return true;
     return es_fail(err, ES_GEOMETRY,
@@ -219,7 +222,7 @@ static void move_behind(const patch_job *job, const double *normals, double *beh
     for (int round = 0; round < THICKNESS_ROUNDS; round++) {
         surface_masks_apply(&job->masks, behind, back);
         for (size_t v = 0; v < q->vertex_count; v++) {
-            if (q->valence[v] == 0) continue;
+            if (q->valence[v] == 0 && !q->rimmed) continue;
             es_vec3 n = vertex_at(normals, v);
             double now = es_vec3_dot(es_vec3_sub(vertex_at(front, v), vertex_at(back, v)), n);
             double more = fmax(-0.25 * t, fmin(0.25 * t, t - now));
@@ -338,10 +341,11 @@ static bool measure(patch_job *job, const es_patches *patches, es_patch_report *
     return ok;
 }
 
-/* What decides: of an open mesh the rim does not count, where patches end half a
- * cell too early or too late. */
+/* Of an open mesh whose rim the patches do not follow, the mesh's edge beyond them
+ * is no miss of theirs. */
 static double worst_p95(const patch_job *job, const es_patch_report *r) {
-    return job->closed ? fmax(r->to_mesh.p95_mm, r->from_mesh.p95_mm) : r->to_mesh.p95_mm;
+    bool both = job->closed || job->quads.rimmed;
+    return both ? fmax(r->to_mesh.p95_mm, r->from_mesh.p95_mm) : r->to_mesh.p95_mm;
 }
 
 static long count_euler(const quad_mesh *q) {
@@ -380,18 +384,38 @@ static bool find_grid(patch_job *job, double cell, long euler, es_error *err) {
         cell);
 }
 
+/* Quads up to the rim; where the outline of the quads does not go round it as it
+ * should, the patches that the mesh covers are taken as they are. */
+static bool follow_rim(patch_job *job, es_error *err) {
+    quad_mesh plain = job->quads;
+    double cell = plain.cell_mm;
+    job->quads = (quad_mesh){0};
+    job->rim = surface_rim_new(job->mesh, cell, err);
+    bool ok = job->rim && surface_quads_copy(&plain, &job->quads, err) &&
+              surface_rim_follow(job->tree, job->rim, cell, &job->quads, err);
+    if (ok && job->quads.rimmed) {
+        surface_quads_clear(&plain);
+    } else {
+        surface_quads_clear(&job->quads);
+        job->quads = plain;
+    }
+    return ok;
+}
+
 static bool try_cell(patch_job *job, double cell, es_patches *patches, es_patch_report *report,
                      es_error *err) {
     clear_try(job);
     report->cell_mm = cell;
     report->tries++;
     report->walls = report->folded = 0;
-    if (!find_grid(job, cell, report->mesh_euler, err) ||
+    if (!find_grid(job, cell, report->mesh_euler, err) || (!job->closed && !follow_rim(job, err)) ||
         !surface_masks_find(&job->quads, &job->masks, err))
         return false;
     job->seen = es_alloc_zero(job->quads.quad_count, 1, err);
-    patch_fit fit = {job->tree, job->pool, &job->quads, &job->masks, cell, job->seen};
+    patch_fit fit = {job->tree, job->pool, job->rim, &job->quads, &job->masks, cell, job->seen};
     report->euler = count_euler(&job->quads);
+    report->rimmed = job->quads.rimmed;
+    if (report->rimmed) report->bridged = surface_rim_bridged(job->rim, &report->bridged_mm);
     bool ok = job->seen && surface_fit_quads(&fit, err) && choose_patches(job, report, err) &&
               make_sheet(job, patches, err) && measure(job, patches, report, err);
     if (ok && !job->closed && job->options->thickness_mm > 0)
@@ -409,11 +433,11 @@ static double start_cell(const patch_job *job) {
 }
 
 /* How much worse than asked: 95 % beyond the tolerance, or the mean square beyond
- * two thirds of it, which a few places decide. */
+ * two thirds of it, which a few places decide; both ways, rims included. */
 static double excess(const patch_job *job, const es_patch_report *r) {
-    double rms = r->to_mesh.rms_mm;
-    if (job->closed) rms = fmax(rms, r->from_mesh.rms_mm);
-    return fmax(worst_p95(job, r), rms / RMS_SHARE) / job->options->tolerance_mm;
+    double p95 = fmax(r->to_mesh.p95_mm, r->from_mesh.p95_mm);
+    double rms = fmax(r->to_mesh.rms_mm, r->from_mesh.rms_mm);
+    return fmax(p95, rms / RMS_SHARE) / job->options->tolerance_mm;
 }
 
 /* Where one place is much worse than the rest, the grid is drawn together there. */
@@ -432,7 +456,8 @@ static double next_cell(patch_job *job, const es_patch_report *r, double least) 
     bool lens = add_lens(job, r);
     if (lens && share <= 1) return r->cell_mm;
     if (!lens) share = excess(job, r);
-    return fmax(least, r->cell_mm * fmax(0.5, fmin(0.93, 0.97 * pow(share, -1 / ORDER))));
+    return fmax(least, r->cell_mm * fmax(job->closed ? 0.5 : 0.75,
+                                         fmin(0.93, 0.97 * pow(share, -1 / ORDER))));
 }
 
 /* The largest cells that reach the tolerance, or the best that may be tried. */

@@ -309,10 +309,53 @@ static bool find_valences(quad_mesh *quads, es_error *err) {
     return quads->valence && first;
 }
 
+bool surface_quads_copy(const quad_mesh *from, quad_mesh *to, es_error *err) {
+    *to = (quad_mesh){.vertex_count = from->vertex_count,
+                      .quad_count = from->quad_count,
+                      .cell_mm = from->cell_mm};
+    to->vertices = es_alloc(from->vertex_count, 3 * sizeof(double), err);
+    to->quads = to->vertices ? es_alloc(from->quad_count, 4 * sizeof *to->quads, err) : NULL;
+    if (!to->quads) {
+        surface_quads_clear(to);
+        return false;
+    }
+    memcpy(to->vertices, from->vertices, 3 * from->vertex_count * sizeof(double));
+    memcpy(to->quads, from->quads, 4 * from->quad_count * sizeof *to->quads);
+    return true;
+}
+
+bool surface_quads_join(quad_mesh *quads, es_error *err) {
+    es_free(quads->twin);
+    es_free(quads->valence);
+    quads->twin = quads->valence = NULL;
+    quads->bad = 0;
+    return pair_sides(quads, err) && find_valences(quads, err);
+}
+
+bool surface_quads_keep(quad_mesh *quads, const bool *keep, es_error *err) {
+    size_t kept = 0, vertices = 0;
+    uint32_t *number = es_alloc_zero(quads->vertex_count, sizeof *number, err);
+    if (!number) return false;
+    for (size_t q = 0; q < quads->quad_count; q++)
+        if (keep[q])
+            memmove(quads->quads + 4 * kept++, quads->quads + 4 * q, 4 * sizeof *quads->quads);
+    for (size_t i = 0; i < 4 * kept; i++) number[quads->quads[i]] = 1;
+    for (size_t v = 0; v < quads->vertex_count; v++) {
+        if (!number[v]) continue;
+        memmove(quads->vertices + 3 * vertices, quads->vertices + 3 * v, 3 * sizeof(double));
+        number[v] = (uint32_t)vertices++;
+    }
+    for (size_t i = 0; i < 4 * kept; i++) quads->quads[i] = number[quads->quads[i]];
+    quads->quad_count = kept;
+    quads->vertex_count = vertices;
+    es_free(number);
+    return surface_quads_join(quads, err);
+}
+
 bool surface_quads_find(const nearest_tree *tree, es_box3 box, const quad_grid *grid,
                         quad_mesh *quads, es_error *err) {
     dual_grid g = {.tree = tree, .how = grid, .cell = grid->cell_mm, .reach = find_reach(grid)};
-    *quads = (quad_mesh){0};
+    *quads = (quad_mesh){.cell_mm = grid->cell_mm};
     bool ok = open_grid(&g, box, err);
     uint32_t near = 0;
     for (size_t z = 0; ok && z < g.size[2]; z++)
@@ -337,9 +380,15 @@ void surface_quads_clear(quad_mesh *quads) {
 /* ---- masks ---------------------------------------------------------------------------------- */
 
 bool surface_quad_is_whole(const quad_mesh *quads, uint32_t quad) {
-    for (uint32_t k = 0; k < 4; k++)
+    for (uint32_t k = 0; k < 4 && !quads->rimmed; k++)
         if (quads->valence[quads->quads[4 * quad + k]] == 0) return false;
     return true;
+}
+
+/* A vertex of the rim counts as one of four quads, two of which are the reflections
+ * of the others. */
+static uint32_t valence_of(const quad_mesh *q, uint32_t v) {
+    return q->rimmed && q->valence[v] == 0 ? 4 : q->valence[v];
 }
 
 static void add_term(quad_masks *m, uint32_t *at, uint32_t vertex, double weight) {
@@ -358,10 +407,28 @@ static void add_corner(const quad_mesh *q, uint32_t first, quad_masks *m, uint32
     }
 }
 
+/* A third of the way from a vertex of the rim to the next. */
+static void add_rim_point(uint32_t near, uint32_t far, quad_masks *m, uint32_t *at) {
+    add_term(m, at, near, 2 / 3.0);
+    add_term(m, at, far, 1 / 3.0);
+}
+
+/* The spline of the rim's vertices at one of them. first: the side that starts there. */
+static void add_rim_corner(const quad_mesh *q, uint32_t first, quad_masks *m, uint32_t *at) {
+    uint32_t before = quad_previous(first);
+    while (q->twin[before] != NO_TWIN) before = quad_previous(q->twin[before]);
+    add_term(m, at, q->quads[first], 4 / 6.0);
+    add_term(m, at, q->quads[quad_next(first)], 1 / 6.0);
+    add_term(m, at, q->quads[before], 1 / 6.0);
+}
+
 static void add_edge_point(const quad_mesh *q, uint32_t h, quad_masks *m, uint32_t *at) {
     uint32_t v = q->quads[h], twin = q->twin[h];
-    double n = q->valence[v], all = 2 * n + 10;
-    if (n == 0 || twin == NO_TWIN) return;
+    double n = valence_of(q, v), all = 2 * n + 10;
+    if (n == 0 || twin == NO_TWIN) {
+        if (q->rimmed) add_rim_point(v, q->quads[quad_next(h)], m, at);
+        return;
+    }
     add_term(m, at, v, 2 * n / all);
     add_term(m, at, q->quads[quad_next(h)], 4 / all);
     add_term(m, at, q->quads[quad_previous(h)], 2 / all);
@@ -372,7 +439,7 @@ static void add_edge_point(const quad_mesh *q, uint32_t h, quad_masks *m, uint32
 
 static void add_inner_point(const quad_mesh *q, uint32_t h, quad_masks *m, uint32_t *at) {
     uint32_t v = q->quads[h];
-    double n = q->valence[v], all = n + 5;
+    double n = valence_of(q, v), all = n + 5;
     if (n == 0) return;
     add_term(m, at, v, n / all);
     add_term(m, at, q->quads[quad_next(h)], 2 / all);
@@ -382,18 +449,25 @@ static void add_inner_point(const quad_mesh *q, uint32_t h, quad_masks *m, uint3
 
 static void fill_masks(const quad_mesh *q, const uint32_t *first, quad_masks *m) {
     uint32_t at = 0, row = 0;
-    for (uint32_t v = 0; v < q->vertex_count; v++, m->start[++row] = at)
-        if (q->valence[v]) add_corner(q, first[v], m, &at);
+    for (uint32_t v = 0; v < q->vertex_count; v++, m->start[++row] = at) {
+        if (q->valence[v])
+            add_corner(q, first[v], m, &at);
+        else if (q->rimmed)
+            add_rim_corner(q, first[v], m, &at);
+    }
     for (uint32_t h = 0; h < 4 * q->quad_count; h++, m->start[++row] = at)
         add_edge_point(q, h, m, &at);
     for (uint32_t h = 0; h < 4 * q->quad_count; h++, m->start[++row] = at)
         add_inner_point(q, h, m, &at);
+    for (uint32_t h = 0; h < 4 * q->quad_count; h++, m->start[++row] = at)
+        if (q->rimmed && q->twin[h] == NO_TWIN)
+            add_rim_point(q->quads[quad_next(h)], q->quads[h], m, &at);
 }
 
 bool surface_masks_find(const quad_mesh *quads, quad_masks *masks, es_error *err) {
     size_t half_edges = 4 * quads->quad_count;
-    size_t terms = quads->vertex_count + (2 + 6 + 4) * half_edges;
-    *masks = (quad_masks){.rows = quads->vertex_count + 2 * half_edges};
+    size_t terms = 3 * quads->vertex_count + (2 + 6 + 4 + 2) * half_edges;
+    *masks = (quad_masks){.rows = quads->vertex_count + 3 * half_edges};
     uint32_t *first = es_alloc_zero(quads->vertex_count, sizeof *first, err);
     masks->start = first ? es_alloc_zero(masks->rows + 1, sizeof *masks->start, err) : NULL;
     masks->vertex = masks->start ? es_alloc(terms, sizeof *masks->vertex, err) : NULL;
@@ -401,6 +475,8 @@ bool surface_masks_find(const quad_mesh *quads, quad_masks *masks, es_error *err
     bool ok = masks->weight != NULL;
     if (ok) {
         for (uint32_t h = 0; h < half_edges; h++) first[quads->quads[h]] = h;
+        for (uint32_t h = 0; h < half_edges; h++)
+            if (quads->twin[h] == NO_TWIN) first[quads->quads[h]] = h;
         fill_masks(quads, first, masks);
     } else {
         surface_masks_clear(masks);
@@ -436,7 +512,9 @@ void surface_mask_rows(const quad_mesh *quads, uint32_t quad, uint32_t row[16]) 
         uint32_t h = 4 * quad + k, twin = quads->twin[h];
         row[CORNER[k]] = quads->quads[h];
         row[AFTER[k]] = edges + h;
-        row[BEFORE[k]] = twin == NO_TWIN ? UINT32_MAX : edges + twin;
+        row[BEFORE[k]] = twin != NO_TWIN ? edges + twin
+                         : quads->rimmed ? inner + 4 * (uint32_t)quads->quad_count + h
+                                         : UINT32_MAX;
         row[INNER[k]] = inner + h;
     }
 }
