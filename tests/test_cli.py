@@ -1056,6 +1056,14 @@ class Cli(unittest.TestCase):
         self.assertIn("faces to mesh", out)
         self.refused("surface", "ball.mha", "-o", "x.step", "--step", "faceted", "--step-facets",
                      60000, status=1, says="60000 facets", leaves_no="x.step")
+        j = run_json("surface", self.path("ball.mha"), "-o", self.path("six.step"), "--step",
+                     "patches6")
+        self.assertEqual((j["step"]["faces"], j["step"]["solids"]), (6, 1))
+        self.refused("surface", "ball.mha", "-o", "x.step", "--step", "tessellated", status=2,
+                     says="only beside another model", leaves_no="x.step")
+        j = run_json("surface", self.path("ball.mha"), "-o", self.path("ball.3mf"), "-o",
+                     self.path("lists.step"), "--step", "tessellated")
+        self.assertIn("TESSELLATED_SOLID", self.path("lists.step").read_text("ascii"))
         self.refused("surface", "ball.mha", "-o", "x.step", "-o", "x.step", status=2, says="twice")
         self.refused("surface", "ball.mha", "-o", "x.iges", says="STEP", leaves_no="x.iges")
 

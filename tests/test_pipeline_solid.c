@@ -132,6 +132,80 @@ static void facets_are_reduced_and_their_volume_is_exact(void **state) {
     es_mesh_clear(&sheet);
 }
 
+static double pebble(es_vec3 p) {
+    double r = sqrt(p.x * p.x / 196 + p.y * p.y / 121 + p.z * p.z / 81);
+    return 9 * (r - 1) + 0.3 * sin(0.6 * p.x) * cos(0.5 * p.y);
+}
+
+static void a_star_shaped_bone_becomes_six_spline_faces(void **state) {
+    (void)state;
+    es_solid_options options = ES_SOLID_DEFAULTS;
+    es_mesh mesh = mesh_of_field(pebble, 18, 0.5), other = seen_from_front();
+    es_mesh_check check = inspect(&mesh);
+    options.mode = ES_STEP_PATCHES6;
+    options.tolerance_mm = 0.05;
+    es_solid_report r = write_solid("six.step", &mesh, options);
+    assert_true(r.reached);
+    assert_int_equal(r.file.faces, 6);
+    assert_int_equal(r.file.edges, 12);
+    assert_true(r.to_mesh.p95_mm <= 0.05 && r.from_mesh.p95_mm <= 0.05);
+    assert_true(fabs(r.file.volume_mm3 / check.volume_mm3 - 1) < 1e-3);
+    judge("six.step", &r, 1, 0);
+    es_error err = {0};
+    assert_false(es_solid_write_step(in_folder("no.step"), &other, &options, NULL, NULL, &err));
+    assert_non_null(strstr(err.message, "not star-shaped"));
+    assert_false(file_exists(in_folder("no.step")));
+    es_mesh_clear(&mesh);
+    es_mesh_clear(&other);
+}
+
+/* The triples of the first "((a,b,c),...)" behind a word. */
+static size_t read_triples(const char *text, const char *word, double *out, size_t most) {
+    const char *at = strstr(text, word);
+    size_t count = 0;
+    assert_non_null(at);
+    at = strstr(at, "((") + 1;
+    while (*at == '(' && count < most) {
+        char *end = (char *)at;
+        for (int k = 0; k < 3; k++) out[3 * count + (size_t)k] = strtod(end + 1, &end);
+        count++;
+        at = end + 1 + strspn(end + 1, ",\n");
+    }
+    return count;
+}
+
+static void a_tessellated_file_has_the_triangles_of_each_piece_in_ap242(void **state) {
+    (void)state;
+    enum { MOST = 60000 };
+    es_solid_options options = ES_SOLID_DEFAULTS;
+    es_mesh mesh = mesh_of_field(pebble, 18, 0.7);
+    options.mode = ES_STEP_TESSELLATED;
+    es_solid_report r = write_solid("lists.step", &mesh, options);
+    read_step(in_folder("lists.step"));
+    size_t length;
+    char *text = es_file_read(in_folder("lists.step"), 1 << 27, &length, NULL);
+    double *points = malloc(3 * MOST * sizeof *points), *faces = malloc(3 * MOST * sizeof *faces);
+    assert_non_null(strstr(text, "AP242_MANAGED_MODEL_BASED_3D_ENGINEERING_MIM_LF"));
+    assert_int_equal(read_triples(text, "COORDINATES_LIST", points, MOST), mesh.vertex_count);
+    assert_int_equal(read_triples(text, "TRIANGULATED_FACE", faces, MOST), mesh.triangle_count);
+    double volume = 0;
+    for (size_t t = 0; t < mesh.triangle_count; t++) {
+        es_vec3 p[3];
+        for (int k = 0; k < 3; k++) {
+            const double *at = points + 3 * ((size_t)faces[3 * t + (size_t)k] - 1);
+            p[k] = es_vec3_make(at[0], at[1], at[2]);
+        }
+        volume += es_vec3_dot(p[0], es_vec3_cross(p[1], p[2])) / 6;
+    }
+    es_mesh_check check = inspect(&mesh);
+    assert_near(volume, check.volume_mm3, 1e-5 * volume); /* coordinates of 0.1 um */
+    assert_near(r.file.volume_mm3, volume, 1e-8 * volume);
+    free(points);
+    free(faces);
+    es_free(text);
+    es_mesh_clear(&mesh);
+}
+
 static void refuse(const es_mesh *mesh, es_solid_options options, es_code code, const char *words) {
     es_error err = {0};
     assert_false(es_solid_write_step(in_folder("no.step"), mesh, &options, NULL, NULL, &err));
@@ -181,6 +255,8 @@ int main(void) {
         cmocka_unit_test(two_bones_and_a_hollow_are_told_apart),
         cmocka_unit_test(a_seen_sheet_becomes_an_open_shell_or_a_thick_solid),
         cmocka_unit_test(facets_are_reduced_and_their_volume_is_exact),
+        cmocka_unit_test(a_star_shaped_bone_becomes_six_spline_faces),
+        cmocka_unit_test(a_tessellated_file_has_the_triangles_of_each_piece_in_ap242),
         cmocka_unit_test(what_cannot_be_a_solid_is_refused_in_words),
         cmocka_unit_test(each_failed_allocation_is_reported),
     };

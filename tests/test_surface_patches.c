@@ -63,6 +63,30 @@ static void a_sphere_becomes_a_closed_surface_of_its_volume(void **state) {
     es_mesh_clear(&mesh);
 }
 
+/* A ball of 36 mm with two humps, 6 mm apart, and a sharp valley between them. */
+static double humped(es_vec3 p) {
+    double x = fabs(p.x - 2) - 3, y = p.y + 1, z = p.z - 34;
+    double hump = sqrt(x * x + y * y / 4 + z * z) - 4.5;
+    return fmin(es_vec3_length(p) - 36, hump);
+}
+
+static void a_sharp_valley_is_followed_without_finer_patches_elsewhere(void **state) {
+    (void)state;
+    es_patch_options options = ES_PATCH_DEFAULTS;
+    es_patch_report r;
+    es_mesh mesh = mesh_of_field(humped, 41, 0.6);
+    options.tolerance_mm = 0.09;
+    es_patches patches = fit(&mesh, options, &r);
+    assert_true(r.closed && r.reached);
+    /* With smaller cells everywhere instead it took 576. */
+    assert_true(patches.count < 540);
+    /* Two thirds of the tolerance; patches across the valley leave 0.069 mm. */
+    assert_true(r.to_mesh.rms_mm < 0.06 && r.from_mesh.rms_mm < 0.06);
+    assert_each_edge_joins_two_patches(&patches);
+    es_patches_clear(&patches);
+    es_mesh_clear(&mesh);
+}
+
 static void a_torus_keeps_its_hole(void **state) {
     (void)state;
     es_patch_options options = ES_PATCH_DEFAULTS;
@@ -139,6 +163,40 @@ static void an_open_sheet_stays_open_or_becomes_a_solid_of_its_thickness(void **
     assert_near(es_patches_measured(&solid).volume_mm3, shell, 0.03 * shell);
     es_patches_clear(&sheet);
     es_patches_clear(&solid);
+    es_mesh_clear(&mesh);
+}
+
+/* Seen from the front, with a hole of 4 mm radius; cut off at a slant. */
+static es_mesh holed_front(void) {
+    es_mesh mesh = mesh_of_field(sphere, 18, 0.5);
+    size_t kept = 0;
+    for (size_t t = 0; t < mesh.triangle_count; t++) {
+        const uint32_t *k = mesh.triangles + 3 * t;
+        const float *p = mesh.vertices + 3 * k[0];
+        if (p[1] + 0.3f * p[0] < 3 || hypotf(p[0] - 3, p[2]) < 4) continue;
+        memmove(mesh.triangles + 3 * kept++, k, 3 * sizeof *k);
+    }
+    mesh.triangle_count = kept;
+    assert_true(es_mesh_clean(&mesh, 0.05, NULL, NULL));
+    return mesh;
+}
+
+static void a_sheet_ends_where_the_mesh_does_at_its_rim_and_at_its_hole(void **state) {
+    (void)state;
+    es_patch_options options = ES_PATCH_DEFAULTS;
+    es_patch_report r;
+    es_mesh mesh = holed_front();
+    es_mesh_check check = inspect(&mesh);
+    options.tolerance_mm = 0.1;
+    options.thickness_mm = 0;
+    es_patches sheet = fit(&mesh, options, &r);
+    assert_true(r.rimmed && r.reached);
+    assert_true(r.bridged_mm < 5); /* crumbs between triangles that hang by a corner */
+    assert_int_equal(r.euler, 0);  /* a disc with a hole */
+    /* The rim goes zigzag along triangles of 0.5 mm; the patches' is a smooth line. */
+    assert_true(r.from_mesh.p95_mm < 0.1 && r.from_mesh.max_mm < 1);
+    assert_near(es_patches_measured(&sheet).area_mm2, check.area_mm2, 0.02 * check.area_mm2);
+    es_patches_clear(&sheet);
     es_mesh_clear(&mesh);
 }
 
@@ -227,10 +285,12 @@ static void each_failed_allocation_is_reported(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sphere_becomes_a_closed_surface_of_its_volume),
+        cmocka_unit_test(a_sharp_valley_is_followed_without_finer_patches_elsewhere),
         cmocka_unit_test(a_torus_keeps_its_hole),
         cmocka_unit_test(a_finer_tolerance_takes_more_patches_and_is_kept),
         cmocka_unit_test(a_tolerance_out_of_reach_is_said_and_the_best_given),
         cmocka_unit_test(an_open_sheet_stays_open_or_becomes_a_solid_of_its_thickness),
+        cmocka_unit_test(a_sheet_ends_where_the_mesh_does_at_its_rim_and_at_its_hole),
         cmocka_unit_test(a_thickness_past_the_bend_is_noticed),
         cmocka_unit_test(threads_change_no_byte),
         cmocka_unit_test(bad_meshes_and_options_are_refused_in_words),

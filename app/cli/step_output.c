@@ -6,8 +6,21 @@
 #include <string.h>
 #include <time.h>
 
-const char *const step_mode_words[] = {"smooth", "faceted", NULL};
+const char *const step_mode_words[] = {"smooth", "faceted", "patches6", "tessellated", NULL};
 const char *const step_schema_words[] = {"ap214", "ap203", "ap242", NULL};
+
+static const char *const FACE_WORDS[] = {"smooth faces", "facets", "B-spline faces", "triangles"};
+
+/* A file that some readers find empty is never the only one. */
+static bool check_tessellated(const step_options *o, const char *who, es_error *err) {
+    if (o->mode != ES_STEP_TESSELLATED || !step_first(o)) return true;
+    for (int i = 0; i < OUTPUTS_MAX && o->outputs[i]; i++)
+        if (!es_step_is_path(o->outputs[i])) return true;
+    return es_fail(err, ES_USAGE,
+                   "%s: many CAD systems find nothing in a tessellated STEP file, so it is written "
+                   "only beside another model: add e.g. -o knee.3mf, or take --step smooth",
+                   who);
+}
 
 bool step_check_outputs(const step_options *o, const char *who, es_error *err) {
     if (!o->outputs[0])
@@ -20,7 +33,7 @@ bool step_check_outputs(const step_options *o, const char *who, es_error *err) {
             if (strcmp(o->outputs[i], o->outputs[j]) == 0)
                 return es_fail(err, ES_USAGE, "%s is named twice with -o", o->outputs[i]);
     }
-    return true;
+    return check_tessellated(o, who, err);
 }
 
 const char *step_first(const step_options *o) {
@@ -81,19 +94,30 @@ void step_print(const step_options *o, const es_solid_report *r) {
     if (!path) return;
     printf("%s: %zu solid%s, %zu open shell%s, %zu %s, %s\n", path, r->file.solids,
            r->file.solids == 1 ? "" : "s", r->file.shells, r->file.shells == 1 ? "" : "s",
-           r->file.faces, o->mode == ES_STEP_SMOOTH ? "smooth faces" : "facets",
-           app_bytes(r->file.bytes, bytes));
+           r->file.faces, FACE_WORDS[o->mode], app_bytes(r->file.bytes, bytes));
+    if (o->mode == ES_STEP_TESSELLATED) {
+        printf("  as AP242 lists of triangles, which many CAD systems do not read\n");
+        return;
+    }
     print_distance("faces to mesh", &r->to_mesh);
     print_distance("mesh to faces", &r->from_mesh);
     if (o->mode == ES_STEP_SMOOTH && !r->reached)
         printf("  the tolerance of %g mm was not reached with 2000 faces a piece; --step faceted "
                "has the triangles themselves\n",
                o->tolerance);
+    if (o->mode == ES_STEP_PATCHES6 && !r->reached)
+        printf("  the tolerance of %g mm was not reached with 48 x 48 controls a face; --step "
+               "smooth may\n",
+               o->tolerance);
     if (r->thickened && o->mode == ES_STEP_SMOOTH)
         printf("  thinnest place %.2f mm%s\n", r->thinnest_mm,
                r->folded ? "; the hidden side folds where the sheet bends sharply, take a smaller "
                            "--thickness"
                          : "");
+    if (r->bridged)
+        printf("  %zu hole%s of the sheet, up to %.1f mm round, closed by the patches: not "
+               "measured there\n",
+               r->bridged, r->bridged == 1 ? "" : "s", r->bridged_mm);
     if (r->too_small + r->hollows > 0)
         printf("  left out: %zu pieces too small for smooth faces, %zu hollows\n", r->too_small,
                r->hollows);
@@ -107,14 +131,15 @@ void step_add_json(const step_options *o, const es_solid_report *r, json_t *root
                                   "from_mesh", app_json_distance(&r->from_mesh)));
     json_object_set_new(
         root, "step",
-        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:f, s:b, s:b, s:o, s:I, s:I, s:I}", "file",
-                  path, "mode", step_mode_words[o->mode], "solids", (json_int_t)r->file.solids,
-                  "shells", (json_int_t)r->file.shells, "faces", (json_int_t)r->file.faces, "bytes",
-                  (json_int_t)r->file.bytes, "volume_mm3",
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:f, s:b, s:b, s:o, s:I, s:I, s:I, s:I}",
+                  "file", path, "mode", step_mode_words[o->mode], "solids",
+                  (json_int_t)r->file.solids, "shells", (json_int_t)r->file.shells, "faces",
+                  (json_int_t)r->file.faces, "bytes", (json_int_t)r->file.bytes, "volume_mm3",
                   r->file.solids ? json_real(r->file.volume_mm3) : json_null(), "area_mm2",
                   r->file.area_mm2, "thickened", r->thickened, "reached", r->reached, "thinnest_mm",
                   app_json_number(r->thinnest_mm), "folded", (json_int_t)r->folded, "too_small",
-                  (json_int_t)r->too_small, "hollows", (json_int_t)r->hollows));
+                  (json_int_t)r->too_small, "hollows", (json_int_t)r->hollows, "bridged",
+                  (json_int_t)r->bridged));
 }
 
 json_t *step_outputs_json(const step_options *o) {

@@ -31,7 +31,9 @@ extern const char *const step_mode_words[], *const step_schema_words[];
          .words = step_mode_words,                                                                 \
          .fallback = "smooth",                                                                     \
          .offset = offsetof(T, step.mode),                                                         \
-         .help = "faces of a STEP solid: smooth fits bicubic patches, faceted writes triangles"},  \
+         .help = "faces of a STEP solid: smooth fits bicubic patches, faceted writes triangles, "  \
+                 "patches6 fits six B-splines to a star-shaped bone, tessellated lists the "       \
+                 "triangles as AP242 does, beside another output only"},                           \
         {.name = "step-tolerance",                                                                 \
          .type = OPT_NUMBER,                                                                       \
          .unit = UNIT_MM,                                                                          \
@@ -39,8 +41,9 @@ extern const char *const step_mode_words[], *const step_schema_words[];
          .high = 10,                                                                               \
          .fallback = "0.25",                                                                       \
          .offset = offsetof(T, step.tolerance),                                                    \
-         .help = "smooth: 95 % of the surface shall be nearer than this; the size of the "         \
-                 "patches follows, and what was reached is printed"},                              \
+         .help =                                                                                   \
+             "smooth, patches6: 95 % of the surface shall be nearer than this; the size of the "   \
+             "patches follows, and what was reached is printed"},                                  \
         {.name = "step-facets",                                                                    \
          .type = OPT_INT,                                                                          \
          .low = 4,                                                                                 \

@@ -42,15 +42,17 @@ typedef enum es_step_schema {
     ES_STEP_AP242, /* managed model based 3d engineering, edition 1 */
 } es_step_schema;
 
-/* What STEP calls a body; exactly one of mesh and patches. A mesh becomes planar
- * facets, and must be closed. Patches become spline faces: closed ones a solid,
- * others an open shell if `open` is set. Pieces that do not hang together become
- * bodies of their own, named "name 1", "name 2". */
+/* What STEP calls a body; exactly one of mesh, patches and cube. A mesh becomes
+ * planar facets, or a tessellated solid if that is set, and must be closed. Patches
+ * become spline faces: closed ones a solid, others an open shell if `open` is set.
+ * Pieces of a mesh or of patches that do not hang together become bodies of their
+ * own, named "name 1", "name 2". A cube becomes a solid of six faces. */
 typedef struct es_step_body {
     const char *name; /* UTF-8 */
     const es_mesh *mesh;
     const es_patches *patches;
-    bool open;
+    const es_spline_cube *cube;
+    bool open, tessellated;
 } es_step_body;
 
 typedef struct es_step_options {
@@ -77,12 +79,12 @@ typedef struct es_step_report {
 /* Writes ISO 10303-21 in millimetres with the validation properties volume, area
  * and centroid. Coordinates are rounded to 1e-4 mm (patches: 1e-5) first; facets
  * that lose their area by it are an error. Bodies are of one kind: meshes, closed
- * patches, or open patches. `options` and `report` may be NULL. ES_GEOMETRY for
- * nothing to write, numbers that are not finite or past the points, a mesh or
- * patches that are not closed and oriented outwards (with the count of what is
- * wrong); ES_UNSUPPORTED for more than ES_STEP_FACETS_MAX triangles, saying what a
- * CAD system would need; ES_USAGE for names that are not UTF-8 and mixed kinds;
- * ES_IO when the file cannot be written: then an older file of that name stays. */
+ * patches and cubes, open patches, or tessellated meshes (AP242 only). `options` and `report` may
+ * be NULL. ES_GEOMETRY for nothing to write, numbers that are not finite or past the points, a mesh
+ * or patches that are not closed and oriented outwards (with the count of what is wrong);
+ * ES_UNSUPPORTED for more than ES_STEP_FACETS_MAX triangles, saying what a CAD system would need;
+ * ES_USAGE for names that are not UTF-8 and mixed kinds; ES_IO when the file cannot be written:
+ * then an older file of that name stays. */
 bool es_step_write(const char *path, const es_step_body *bodies, size_t count,
                    const es_step_options *options, es_step_report *report, es_error *err);
 /* Whether the extension is .step or .stp. */

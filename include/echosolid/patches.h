@@ -67,6 +67,33 @@ typedef struct es_patch_edges {
 bool es_patch_edges_find(const es_patches *patches, es_patch_edges *edges, es_error *err);
 void es_patch_edges_clear(es_patch_edges *edges);
 
+/* ---- six patches about a star-shaped body ------------------------------------- */
+
+/* A cube whose six faces are bicubic B-splines of size x size control points,
+ * uniform and clamped at the borders; neighbours share the controls of their
+ * common side. Face 2 a + s looks along axis a, backwards (s = 0) or forwards;
+ * u and v run along the next two axes, in that order forwards and changed
+ * backwards, so that du x dv points outwards. */
+enum { ES_CUBE_SIZE_MAX = 64 };
+typedef struct es_spline_cube {
+    int size;
+    double *points; /* 3 per control point, mm */
+    size_t point_count;
+    uint32_t *index; /* of control i along u, j along v: index[(face * size + i) * size + j] */
+} es_spline_cube;
+/* Room for the points, which are 0. `cube` is overwritten, {0} on failure. ES_USAGE
+ * unless 4 <= size <= ES_CUBE_SIZE_MAX. */
+bool es_spline_cube_new(int size, es_spline_cube *cube, es_error *err);
+void es_spline_cube_clear(es_spline_cube *cube); /* leaves {0} */
+
+/* Where 0 <= t <= 1 lies among `size` controls: the weights of four of them from the
+ * one that is returned. */
+int es_spline_weights(int size, double t, double weight[4]);
+
+/* The same surface as (size - 3)^2 Bezier patches a face, exactly. They share points
+ * within a face. `patches` is overwritten, {0} on failure. */
+bool es_spline_cube_patches(const es_spline_cube *cube, es_patches *patches, es_error *err);
+
 #ifdef __cplusplus
 }
 #endif

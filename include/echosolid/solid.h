@@ -12,14 +12,16 @@ extern "C" {
 #endif
 
 typedef enum es_step_mode {
-    ES_STEP_SMOOTH,  /* bicubic patches, es_surface_patches */
-    ES_STEP_FACETED, /* planar triangles, fewer than the mesh has */
+    ES_STEP_SMOOTH,      /* bicubic patches, es_surface_patches */
+    ES_STEP_FACETED,     /* planar triangles, fewer than the mesh has */
+    ES_STEP_PATCHES6,    /* six B-spline patches, es_surface_cube; star-shaped bones only */
+    ES_STEP_TESSELLATED, /* the triangles themselves as AP242 lists, whatever `schema` says */
 } es_step_mode;
 
 typedef struct es_solid_options {
     es_step_mode mode;
     es_step_schema schema;
-    double tolerance_mm; /* smooth: 95 % of the surface nearer than this */
+    double tolerance_mm; /* smooth, patches6: 95 % of the surface nearer than this */
     size_t facets;       /* faceted: at most so many triangles, 4 or more */
     bool many_facets;    /* allow more than ES_STEP_FACETS_MAX */
     bool open;           /* write sheets as they are; smooth only */
@@ -40,7 +42,9 @@ typedef struct es_solid_report {
     bool reached;     /* the tolerance, by each piece */
     double cell_mm;   /* smooth: the largest size of patches */
     double thinnest_mm;
-    size_t folded; /* of thickened sheets, see es_patch_report */
+    size_t bridged;    /* small holes of sheets that smooth patches close */
+    double bridged_mm; /* the longest way round one of them */
+    size_t folded;     /* of thickened sheets, see es_patch_report */
     /* Of the file's surface (the seen side of thickened sheets) to the mesh and
      * back; over several pieces the largest, RMS and mean weighted by area. */
     es_mesh_distance to_mesh, from_mesh;
@@ -51,7 +55,8 @@ typedef struct es_solid_report {
 
 /* One solid per piece (triangles that share vertices), the largest first. The
  * deviation stands in the file's description. ES_GEOMETRY when nothing can be
- * written, ES_UNSUPPORTED past ES_SOLID_TRIANGLES_MAX, ES_USAGE for open facets. */
+ * written, ES_UNSUPPORTED past ES_SOLID_TRIANGLES_MAX, ES_USAGE for open sheets
+ * unless smooth. */
 bool es_solid_write_step(const char *path, const es_mesh *surface, const es_solid_options *options,
                          es_pool *pool, es_solid_report *report, es_error *err);
 

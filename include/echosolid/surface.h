@@ -171,6 +171,9 @@ typedef struct es_patch_report {
     bool closed;    /* the mesh was */
     bool reached;   /* the tolerance */
     size_t patches, walls;
+    bool rimmed;              /* of a sheet: the patches end on the mesh's own rim */
+    size_t bridged;           /* holes of a rimmed sheet so small that patches close them */
+    double bridged_mm;        /* the longest way round one of them */
     size_t dropped;           /* patches at the rim of a sheet that hang on by a corner */
     long euler, mesh_euler;   /* of the closed surface, and of the mesh */
     es_mesh_distance to_mesh; /* patches (of the seen side) to the mesh */
@@ -187,13 +190,32 @@ typedef struct es_patch_report {
  * each (Loop and Schaefer 2008), and its vertices by least squares such that the
  * patches lie on the mesh. Neighbours share their boundary control points; where
  * four patches meet they are curvature continuous. A closed mesh gives a closed
- * surface; of an open one the patches that the mesh covers, as a sheet or as a
+ * surface; of an open one a sheet up to its rim (a smooth line along it; where no row
+ * of quads fits the rim, the patches that the mesh covers), as it is or as a
  * solid with a copy behind it and ruled walls along the rim. `patches` is
  * overwritten, {0} on failure. ES_GEOMETRY for a mesh without triangles, with bad
  * edges, or with no patch that it covers (too small for the cells); ES_USAGE for
  * options out of range. The same bytes on any number of threads. */
 bool es_surface_patches(const es_mesh *mesh, const es_patch_options *options, es_pool *pool,
                         es_patches *patches, es_patch_report *report, es_error *err);
+
+typedef struct es_cube_report {
+    int size;       /* controls a side */
+    es_vec3 centre; /* from which the surface is seen as a star */
+    bool reached;   /* the tolerance */
+    es_mesh_distance to_mesh, from_mesh;
+} es_cube_report;
+
+/* Six bicubic B-spline patches about a closed mesh that is star-shaped: each ray
+ * from a place inside meets it once, and not too flatly. Directions of a cube's
+ * faces, spaced by equal angles, give the parameters; the controls are the least
+ * squares of the rays' hits, of 8, 12, 16, 24, 32 or 48 a side, the fewest that
+ * leave 95 % of the surface nearer than the tolerance. `cube` is overwritten, {0}
+ * on failure. ES_GEOMETRY for a mesh that is not closed, of one piece without
+ * handles, and star-shaped (saying how much of it is not); ES_USAGE for a
+ * tolerance not above 0. */
+bool es_surface_cube(const es_mesh *mesh, double tolerance_mm, es_pool *pool, es_spline_cube *cube,
+                     es_cube_report *report, es_error *err);
 
 /* The components (triangles that share vertices), by falling area; es_mesh_clear
  * each, then es_free the array. NULL on failure. */

@@ -95,12 +95,17 @@ static bool check_mesh(const es_mesh *mesh, bool many, es_error *err) {
     return check_numbers(mesh, err) && check_closed(mesh, err);
 }
 
+static bool check_points(const double *points, size_t count, es_error *err) {
+    for (size_t i = 0; i < 3 * count; i++)
+        if (!(fabs(points[i]) < 1e7))
+            return es_fail(err, ES_GEOMETRY, "control point %zu: %g mm is not a coordinate", i / 3,
+                           points[i]);
+    return true;
+}
+
 static bool check_patches(const es_patches *patches, es_error *err) {
     if (patches->count == 0) return es_fail(err, ES_GEOMETRY, "there are no patches");
-    for (size_t i = 0; i < 3 * patches->point_count; i++)
-        if (!(fabs(patches->points[i]) < 1e7))
-            return es_fail(err, ES_GEOMETRY, "control point %zu: %g mm is not a coordinate", i / 3,
-                           patches->points[i]);
+    if (!check_points(patches->points, patches->point_count, err)) return false;
     for (size_t p = 0; p < patches->count; p++)
         for (int i = 0; i < (patches->patches[p].ruled ? 8 : 16); i++)
             if (patches->patches[p].point[i] >= patches->point_count)
@@ -109,17 +114,45 @@ static bool check_patches(const es_patches *patches, es_error *err) {
     return true;
 }
 
-/* 0: facets, 1: closed patches, 2: open patches. */
-static int kind_of(const es_step_body *body) { return body->mesh ? 0 : body->open ? 2 : 1; }
+static bool check_cube(const es_spline_cube *cube, es_error *err) {
+    size_t side = (size_t)cube->size;
+    if (cube->size < 4 || cube->size > ES_CUBE_SIZE_MAX)
+        return es_fail(err, ES_GEOMETRY, "a cube of %d controls a side: expected 4 to %d",
+                       cube->size, ES_CUBE_SIZE_MAX);
+    for (size_t i = 0; i < 6 * side * side; i++)
+        if (cube->index[i] >= cube->point_count)
+            return es_fail(err, ES_GEOMETRY, "control point %u, but there are %zu", cube->index[i],
+                           cube->point_count);
+    return check_points(cube->points, cube->point_count, err);
+}
 
-static bool check_bodies(const es_step_body *bodies, size_t count, bool many, es_error *err) {
+typedef enum body_kind { FACETS, CLOSED, OPEN, TESSELLATED } body_kind;
+
+static body_kind kind_of(const es_step_body *body) {
+    if (body->mesh) return body->tessellated ? TESSELLATED : FACETS;
+    return body->open ? OPEN : CLOSED;
+}
+
+static bool check_body(const es_step_body *body, bool many, es_error *err) {
+    if (body->cube) return check_cube(body->cube, err);
+    if (body->patches) return check_patches(body->patches, err);
+    return check_mesh(body->mesh, many || body->tessellated, err);
+}
+
+static bool check_bodies(const es_step_body *bodies, size_t count, const es_step_options *o,
+                         es_error *err) {
     if (count == 0) return es_fail(err, ES_GEOMETRY, "there is no body to write");
     for (size_t b = 0; b < count; b++) {
         const es_step_body *body = &bodies[b];
-        if (!body->mesh == !body->patches || kind_of(body) != kind_of(&bodies[0]))
+        if (!!body->mesh + !!body->patches + !!body->cube != 1 ||
+            kind_of(body) != kind_of(&bodies[0]) || (body->cube && body->open))
             return es_fail(err, ES_USAGE,
-                           "body %zu: each is a mesh or patches, and all of a file are alike", b);
-        if (body->mesh ? !check_mesh(body->mesh, many, err) : !check_patches(body->patches, err))
+                           "body %zu: each is a mesh, patches or a closed cube, and all of a file "
+                           "are alike",
+                           b);
+        if (kind_of(body) == TESSELLATED && o->schema != ES_STEP_AP242)
+            return es_fail(err, ES_USAGE, "tessellated solids are part of AP242 only");
+        if (!check_body(body, o->many_facets, err))
             return es_prefix(err, "%s", body->name ? body->name : "a body");
     }
     return true;
@@ -202,11 +235,12 @@ static frame_numbers put_frame(step_file *file, es_step_schema schema, const cha
     return n;
 }
 
-static void put_shape(step_file *file, const frame_numbers *n, const char *name, int kind,
+static void put_shape(step_file *file, const frame_numbers *n, const char *name, body_kind kind,
                       const step_sum *sum) {
-    static const char *const WORDS[] = {"FACETED_BREP_SHAPE_REPRESENTATION(",
-                                        "ADVANCED_BREP_SHAPE_REPRESENTATION(",
-                                        "MANIFOLD_SURFACE_SHAPE_REPRESENTATION("};
+    static const char *const WORDS[] = {[FACETS] = "FACETED_BREP_SHAPE_REPRESENTATION(",
+                                        [CLOSED] = "ADVANCED_BREP_SHAPE_REPRESENTATION(",
+                                        [OPEN] = "MANIFOLD_SURFACE_SHAPE_REPRESENTATION(",
+                                        [TESSELLATED] = "TESSELLATED_SHAPE_REPRESENTATION("};
     uint32_t shape = step_begin(file);
     step_put(file, "%s", WORDS[kind]);
     step_put_name(file, name, 0, 1);
@@ -245,16 +279,37 @@ static void put_properties(step_file *file, const frame_numbers *n, const es_ste
 
 /* ---- the whole ------------------------------------------------------------------------ */
 
+/* A copy, to the file's digits. */
+static double *round_points(const double *points, size_t count, es_error *err) {
+    double *rounded = es_alloc(count, 3 * sizeof(double), err);
+    for (size_t i = 0; rounded && i < 3 * count; i++) rounded[i] = round(points[i] * 1e5) / 1e5;
+    return rounded;
+}
+
 static bool put_rounded_patches(step_file *file, const es_step_body *body, const char *name,
                                 step_sum *sum) {
     es_patches rounded = *body->patches;
-    rounded.points = es_alloc(rounded.point_count, 3 * sizeof(double), file->err);
-    if (!rounded.points) return false;
-    for (size_t i = 0; i < 3 * rounded.point_count; i++)
-        rounded.points[i] = round(body->patches->points[i] * 1e5) / 1e5;
-    bool ok = step_write_patches(file, &rounded, body->open, name, sum);
+    rounded.points = round_points(rounded.points, rounded.point_count, file->err);
+    bool ok = rounded.points && step_write_patches(file, &rounded, body->open, name, sum);
     es_free(rounded.points);
     return ok;
+}
+
+static bool put_rounded_cube(step_file *file, const es_spline_cube *cube, const char *name,
+                             step_sum *sum) {
+    es_spline_cube rounded = *cube;
+    rounded.points = round_points(cube->points, cube->point_count, file->err);
+    bool ok = rounded.points && step_write_cube(file, &rounded, name, sum);
+    es_free(rounded.points);
+    return ok;
+}
+
+static bool put_shape_of(step_file *file, const es_step_body *body, const char *name,
+                         step_sum *sum) {
+    if (body->cube) return put_rounded_cube(file, body->cube, name, sum);
+    if (body->patches) return put_rounded_patches(file, body, name, sum);
+    if (body->tessellated) return step_write_tessellated(file, body->mesh, name, sum);
+    return step_write_mesh(file, body->mesh, name, sum);
 }
 
 static bool put_body(step_file *file, const es_step_body *body, step_sum *sum) {
@@ -262,10 +317,7 @@ static bool put_body(step_file *file, const es_step_body *body, step_sum *sum) {
     bool ok = step_string(body->name ? body->name : "bone", &name, file->err);
     if (ok && name.length > 800) /* as STEP text; an entity is made in a buffer of fixed size */
         ok = es_fail(file->err, ES_USAGE, "a name of %zu characters is too long", name.length);
-    if (ok && body->mesh)
-        ok = step_write_mesh(file, body->mesh, name.bytes, sum);
-    else if (ok)
-        ok = put_rounded_patches(file, body, name.bytes, sum);
+    ok = ok && put_shape_of(file, body, name.bytes, sum);
     es_text_free(&name);
     return ok;
 }
@@ -302,7 +354,7 @@ bool es_step_write(const char *path, const es_step_body *bodies, size_t count,
     if (!es_step_is_path(path))
         return es_fail(err, ES_UNSUPPORTED, "%s: not STEP by its name; call it .step or .stp",
                        path);
-    if (!check_bodies(bodies, count, o->many_facets, told)) return es_prefix(err, "%s", path);
+    if (!check_bodies(bodies, count, o, told)) return es_prefix(err, "%s", path);
     step_file file = {.out = es_output_open(path, err), .err = told};
     step_sum sum = {0};
     if (!file.out) return false;

@@ -89,8 +89,7 @@ static bool write_pieces(facet_writer *w, const step_pieces *pieces, const char 
     return true;
 }
 
-/* One set of triangles per piece: those that share vertices. */
-static bool find_pieces(const es_mesh *mesh, step_pieces *pieces, es_error *err) {
+bool step_mesh_pieces(const es_mesh *mesh, step_pieces *pieces, es_error *err) {
     uint32_t *sets = step_sets_new(mesh->triangle_count, err);
     uint32_t *seen = sets ? es_alloc_zero(mesh->vertex_count, sizeof *seen, err) : NULL;
     bool ok = seen != NULL;
@@ -112,8 +111,8 @@ bool step_write_mesh(step_file *file, const es_mesh *mesh, const char *encoded, 
     step_pieces pieces = {0};
     w.point = es_alloc_zero(mesh->vertex_count, sizeof *w.point, file->err);
     w.faces = w.point ? es_alloc(mesh->triangle_count, sizeof *w.faces, file->err) : NULL;
-    bool ok =
-        w.faces && find_pieces(mesh, &pieces, file->err) && write_pieces(&w, &pieces, encoded, sum);
+    bool ok = w.faces && step_mesh_pieces(mesh, &pieces, file->err) &&
+              write_pieces(&w, &pieces, encoded, sum);
     for (size_t v = 0; ok && v < mesh->vertex_count; v++) sum->report.vertices += w.point[v] != 0;
     if (ok) sum->report.edges += 3 * mesh->triangle_count / 2;
     step_pieces_clear(&pieces);

@@ -143,6 +143,15 @@ bool step_add_item(step_sum *sum, uint32_t item, es_error *err) {
     return true;
 }
 
+void step_add_measures(step_sum *sum, const es_patches_measure *solid) {
+    sum->report.solids++;
+    sum->report.area_mm2 += solid->area_mm2;
+    sum->report.volume_mm3 += solid->volume_mm3;
+    sum->moment[0] += solid->centroid.x * solid->volume_mm3;
+    sum->moment[1] += solid->centroid.y * solid->volume_mm3;
+    sum->moment[2] += solid->centroid.z * solid->volume_mm3;
+}
+
 /* ---- sets ------------------------------------------------------------------------ */
 
 uint32_t *step_sets_new(size_t count, es_error *err) {

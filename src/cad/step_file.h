@@ -46,9 +46,17 @@ bool step_add_item(step_sum *sum, uint32_t item, es_error *err);
 /* "'name'" or "'name 2'": a body of several pieces. */
 void step_put_name(step_file *file, const char *encoded, size_t piece, size_t pieces);
 
+/* One more solid, by its measures. */
+void step_add_measures(step_sum *sum, const es_patches_measure *solid);
+
 bool step_write_mesh(step_file *file, const es_mesh *mesh, const char *encoded, step_sum *sum);
 bool step_write_patches(step_file *file, const es_patches *patches, bool open, const char *encoded,
                         step_sum *sum);
+
+bool step_write_cube(step_file *file, const es_spline_cube *cube, const char *encoded,
+                     step_sum *sum);
+bool step_write_tessellated(step_file *file, const es_mesh *mesh, const char *encoded,
+                            step_sum *sum);
 
 /* Disjoint sets of `count` members; a set is known by its smallest. */
 uint32_t *step_sets_new(size_t count, es_error *err);
@@ -61,6 +69,8 @@ typedef struct step_pieces {
     size_t count;
 } step_pieces;
 bool step_pieces_find(uint32_t *sets, size_t count, step_pieces *pieces, es_error *err);
+/* One set of triangles per piece: those that share vertices. */
+bool step_mesh_pieces(const es_mesh *mesh, step_pieces *pieces, es_error *err);
 void step_pieces_clear(step_pieces *pieces);
 
 #endif

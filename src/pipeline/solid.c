@@ -11,6 +11,7 @@ typedef struct solid_work {
     es_solid_report *report;
     es_mesh *pieces;
     es_patches *patches;
+    es_spline_cube *cubes;
     es_step_body *bodies;
     char (*names)[200];
     size_t count;      /* of pieces */
@@ -44,10 +45,17 @@ static void add_distances(solid_work *w, const es_mesh_distance *to, const es_me
 
 /* ---- pieces ------------------------------------------------------------------------ */
 
-static void add_body(solid_work *w, const es_mesh *mesh, const es_patches *patches) {
-    w->bodies[w->body_count++] =
-        (es_step_body){.mesh = mesh, .patches = patches, .open = w->options->open};
+static void add_body(solid_work *w, es_step_body body) {
+    w->bodies[w->body_count++] = body;
     w->report->pieces++;
+}
+
+/* The largest piece is what was asked for; specks may go, said aloud. */
+static bool leave_out(solid_work *w, size_t i, double area, const es_error *why, es_error *err) {
+    if (why->code != ES_GEOMETRY || i == 0) return es_fail(err, why->code, "%s", why->message);
+    es_log(ES_WARNING, "a piece of %.1f mm2 is not in the STEP file: %s", area, why->message);
+    w->report->too_small++;
+    return true;
 }
 
 static bool fit_piece(solid_work *w, size_t i, double area, es_error *err) {
@@ -56,21 +64,29 @@ static bool fit_piece(solid_work *w, size_t i, double area, es_error *err) {
     es_error why = {0};
     options.tolerance_mm = w->options->tolerance_mm;
     options.thickness_mm = w->options->open ? 0 : w->options->thickness_mm;
-    if (!es_surface_patches(&w->pieces[i], &options, w->pool, &w->patches[i], &r, &why)) {
-        /* The largest piece is what was asked for; specks may go, said aloud. */
-        if (why.code != ES_GEOMETRY || i == 0) return es_fail(err, why.code, "%s", why.message);
-        es_log(ES_WARNING, "a piece of %.1f mm2 is not in the STEP file: %s", area, why.message);
-        w->report->too_small++;
-        return true;
-    }
+    if (!es_surface_patches(&w->pieces[i], &options, w->pool, &w->patches[i], &r, &why))
+        return leave_out(w, i, area, &why, err);
     es_solid_report *all = w->report;
     all->thickened |= !r.closed && options.thickness_mm > 0;
     all->reached &= r.reached;
     all->cell_mm = fmax(all->cell_mm, r.cell_mm);
     all->folded += r.folded;
+    all->bridged += r.bridged;
+    all->bridged_mm = fmax(all->bridged_mm, r.bridged_mm);
     if (r.walls > 0) all->thinnest_mm = fmin(all->thinnest_mm, r.thinnest_mm);
     add_distances(w, &r.to_mesh, &r.from_mesh, area);
-    add_body(w, NULL, &w->patches[i]);
+    add_body(w, (es_step_body){.patches = &w->patches[i], .open = w->options->open});
+    return true;
+}
+
+static bool fit_cube(solid_work *w, size_t i, double area, es_error *err) {
+    es_cube_report r;
+    es_error why = {0};
+    if (!es_surface_cube(&w->pieces[i], w->options->tolerance_mm, w->pool, &w->cubes[i], &r, &why))
+        return leave_out(w, i, area, &why, err);
+    w->report->reached &= r.reached;
+    add_distances(w, &r.to_mesh, &r.from_mesh, area);
+    add_body(w, (es_step_body){.cube = &w->cubes[i]});
     return true;
 }
 
@@ -85,7 +101,7 @@ static bool reduce_piece(solid_work *w, size_t i, double area, double all_area, 
         !es_mesh_decimate(mesh, &options, w->pool, &r, err))
         return false;
     add_distances(w, &r.to_original, &r.from_original, area);
-    add_body(w, mesh, NULL);
+    add_body(w, (es_step_body){.mesh = mesh});
     return true;
 }
 
@@ -98,22 +114,30 @@ static bool add_piece(solid_work *w, size_t i, double all_area, es_error *err) {
         w->report->hollows++;
         return true;
     }
-    if (w->options->mode == ES_STEP_SMOOTH) return fit_piece(w, i, check.area_mm2, err);
-    return reduce_piece(w, i, check.area_mm2, all_area, err);
+    switch (w->options->mode) {
+    case ES_STEP_SMOOTH: return fit_piece(w, i, check.area_mm2, err);
+    case ES_STEP_PATCHES6: return fit_cube(w, i, check.area_mm2, err);
+    case ES_STEP_FACETED: return reduce_piece(w, i, check.area_mm2, all_area, err);
+    case ES_STEP_TESSELLATED:
+        add_body(w, (es_step_body){.mesh = &w->pieces[i], .tessellated = true});
+        break;
+    }
+    return true;
 }
 
-/* Facets need a closed mesh: sheets are thickened before they are taken apart. */
+/* All but smooth patches need a closed mesh: sheets are thickened before they are
+ * taken apart. */
 static bool split(solid_work *w, const es_mesh *surface, es_error *err) {
     es_mesh solid = {0};
     es_mesh_check check;
     const es_mesh *all = surface;
     if (!es_mesh_inspect(surface, &check, err)) return false;
-    bool facets = w->options->mode == ES_STEP_FACETED;
-    if (facets && check.boundary_edges > 0 && w->options->open)
+    bool closed = w->options->mode != ES_STEP_SMOOTH;
+    if (closed && check.boundary_edges > 0 && w->options->open)
         return es_fail(err, ES_USAGE,
-                       "an open sheet cannot be written as facets; write smooth patches, or let it "
-                       "be thickened");
-    if (facets && check.boundary_edges > 0) {
+                       "an open sheet can be written as smooth patches only; write those, or let "
+                       "it be thickened");
+    if (closed && check.boundary_edges > 0) {
         if (!es_mesh_thicken(surface, w->options->thickness_mm, &solid, err)) return false;
         w->report->thickened = true;
         all = &solid;
@@ -145,19 +169,28 @@ static void describe(const solid_work *w, char *text, size_t size) {
     else if (r->thickened)
         snprintf(seen, sizeof seen, "seen sheet thickened %g mm, hidden side not measured",
                  o->thickness_mm);
+    char holes[80] = "";
+    if (r->bridged)
+        snprintf(holes, sizeof holes, "; %zu holes up to %.1f mm round closed, not measured",
+                 r->bridged, r->bridged_mm);
+    static const char *const WORDS[] = {[ES_STEP_SMOOTH] = "smooth patches",
+                                        [ES_STEP_FACETED] = "facets",
+                                        [ES_STEP_PATCHES6] = "six B-spline patches",
+                                        [ES_STEP_TESSELLATED] = "tessellated"};
     snprintf(text, size,
-             "%s, mm; %s; deviation from the mesh RMS %.3f, 95 %% %.3f, max %.3f; back RMS %.3f, "
+             "%s, mm; %s%s; deviation from the mesh RMS %.3f, 95 %% %.3f, max %.3f; back RMS %.3f, "
              "95 %% %.3f, max %.3f%s%.200s",
-             o->mode == ES_STEP_SMOOTH ? "smooth patches" : "facets", seen, r->to_mesh.rms_mm,
-             r->to_mesh.p95_mm, r->to_mesh.max_mm, r->from_mesh.rms_mm, r->from_mesh.p95_mm,
-             r->from_mesh.max_mm, o->origin ? "; " : "", o->origin ? o->origin : "");
+             WORDS[o->mode], seen, holes, r->to_mesh.rms_mm, r->to_mesh.p95_mm, r->to_mesh.max_mm,
+             r->from_mesh.rms_mm, r->from_mesh.p95_mm, r->from_mesh.max_mm, o->origin ? "; " : "",
+             o->origin ? o->origin : "");
 }
 
 /* ---- the whole -------------------------------------------------------------------------- */
 
 static bool alloc_bodies(solid_work *w, es_error *err) {
     w->patches = es_alloc_zero(w->count, sizeof *w->patches, err);
-    w->bodies = w->patches ? es_alloc_zero(w->count, sizeof *w->bodies, err) : NULL;
+    w->cubes = w->patches ? es_alloc_zero(w->count, sizeof *w->cubes, err) : NULL;
+    w->bodies = w->cubes ? es_alloc_zero(w->count, sizeof *w->bodies, err) : NULL;
     w->names = w->bodies ? es_alloc(w->count, sizeof *w->names, err) : NULL;
     return w->names != NULL;
 }
@@ -185,7 +218,8 @@ static bool write_bodies(solid_work *w, const char *path, es_error *err) {
     const es_solid_options *o = w->options;
     name_bodies(w);
     describe(w, text, sizeof text);
-    es_step_options options = {.schema = o->schema,
+    bool lists = o->mode == ES_STEP_TESSELLATED;
+    es_step_options options = {.schema = lists ? ES_STEP_AP242 : o->schema,
                                .name = o->name,
                                .description = text,
                                .time = o->time,
@@ -211,9 +245,11 @@ bool es_solid_write_step(const char *path, const es_mesh *surface, const es_soli
     for (size_t i = 0; i < w.count; i++) {
         if (w.pieces) es_mesh_clear(&w.pieces[i]);
         if (w.patches) es_patches_clear(&w.patches[i]);
+        if (w.cubes) es_spline_cube_clear(&w.cubes[i]);
     }
     es_free(w.pieces);
     es_free(w.patches);
+    es_free(w.cubes);
     es_free(w.bodies);
     es_free(w.names);
     return ok;

@@ -38,9 +38,10 @@ static int by_size(const void *x, const void *y) {
 /* Pairs of moved points; those on a rim, and far ones, say nothing. */
 static void find_pairs(aligner *a, es_mat4 motion) {
     size_t known = 0;
+    uint32_t near = 0;
     for (size_t i = 0; i < a->count; i++) {
         es_vec3 p = es_mat4_point(motion, point_of(a, i));
-        nearest_place n = surface_nearest_place(a->tree, p);
+        nearest_place n = surface_nearest_place(a->tree, p, &near);
         double distance = n.rim ? NAN : es_vec3_dot(es_vec3_sub(p, n.at), n.normal);
         a->pairs[i] = (pair){p, n.normal, distance};
         if (!isnan(distance)) a->sizes[known++] = fabs(distance);

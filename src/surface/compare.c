@@ -98,9 +98,11 @@ static void measure_chunk(void *context, size_t index, int worker) {
     (void)worker;
     measuring *work = context;
     size_t end = chunk_end(index, work->count);
+    uint32_t near = 0;
     for (size_t i = index * CHUNK; i < end; i++)
         if (work->samples[i].weight > 0)
-            work->samples[i].distance = surface_nearest_distance(work->tree, work->samples[i].at);
+            work->samples[i].distance =
+                surface_nearest_within(work->tree, work->samples[i].at, INFINITY, &near);
 }
 
 static int by_distance(const void *a, const void *b) {
@@ -133,15 +135,11 @@ static void summarise(sample *samples, size_t count, es_mesh_distance *result) {
     }
 }
 
-static bool compare(const es_mesh *from, const nearest_tree *to, double sample_mm2, bool vertices,
-                    es_pool *pool, es_mesh_distance *distance, es_error *err) {
-    measuring work = {.tree = to};
-    work.samples = make_samples(from, sample_mm2, vertices, &work.count, err);
-    if (!work.samples) return false;
-    es_pool_run(pool, (work.count + CHUNK - 1) / CHUNK, measure_chunk, &work);
-    summarise(work.samples, work.count, distance);
-    es_free(work.samples);
-    return !es_cancelled(err);
+static bool compare(const es_mesh *from, measuring *work, double sample_mm2, bool vertices,
+                    es_pool *pool, es_error *err) {
+    work->samples = make_samples(from, sample_mm2, vertices, &work->count, err);
+    if (work->samples) es_pool_run(pool, (work->count + CHUNK - 1) / CHUNK, measure_chunk, work);
+    return work->samples && !es_cancelled(err);
 }
 
 bool es_mesh_compare(const es_mesh *from, const es_mesh *to, double sample_mm2, es_pool *pool,
@@ -152,15 +150,40 @@ bool es_mesh_compare(const es_mesh *from, const es_mesh *to, double sample_mm2, 
                        sample_mm2);
     if (!surface_check_mesh(from, err)) return false;
     nearest_tree *tree = surface_nearest_new(to, true, err);
-    bool ok = tree && compare(from, tree, sample_mm2, true, pool, distance, err);
+    measuring work = {.tree = tree};
+    bool ok = tree && compare(from, &work, sample_mm2, true, pool, err);
+    if (ok) summarise(work.samples, work.count, distance);
+    es_free(work.samples);
     surface_nearest_free(tree);
     return ok;
 }
 
 bool surface_compare_points(const es_mesh *from, const nearest_tree *to, double sample_mm2,
-                            es_pool *pool, es_mesh_distance *distance, es_error *err) {
-    *distance = (es_mesh_distance){0};
-    return compare(from, to, sample_mm2, false, pool, distance, err);
+                            es_pool *pool, surface_deviation *found, es_error *err) {
+    *found = (surface_deviation){0};
+    measuring work = {.tree = to};
+    bool ok = compare(from, &work, sample_mm2, false, pool, err);
+    for (size_t i = 0, worst = 0; ok && i < work.count; i++) {
+        if (fabs(work.samples[i].distance) > fabs(work.samples[worst].distance)) worst = i;
+        found->farthest = work.samples[worst].at;
+    }
+    if (ok) summarise(work.samples, work.count, &found->all);
+    es_free(work.samples);
+    return ok;
+}
+
+bool surface_compare_patches(const es_patches *patches, int steps, const es_mesh *mesh,
+                             const patch_judge *judge, surface_deviation found[2], es_error *err) {
+    es_mesh drawn = {0};
+    nearest_tree *tree = NULL;
+    bool ok = es_patches_mesh(patches, steps, &drawn, err) &&
+              surface_compare_points(&drawn, judge->tree, judge->sample_mm2, judge->pool, &found[0],
+                                     err) &&
+              (tree = surface_nearest_new(&drawn, true, err)) != NULL &&
+              surface_compare_points(mesh, tree, judge->sample_mm2, judge->pool, &found[1], err);
+    surface_nearest_free(tree);
+    es_mesh_clear(&drawn);
+    return ok;
 }
 
 /* ---- points ----------------------------------------------------------------------- */
@@ -176,10 +199,11 @@ static void measure_points(void *context, size_t index, int worker) {
     (void)worker;
     point_measuring *work = context;
     size_t end = chunk_end(index, work->count);
+    uint32_t near = 0;
     for (size_t i = index * CHUNK; i < end; i++) {
         const float *p = work->points + 3 * i;
-        work->distances[i] =
-            (float)surface_nearest_distance(work->tree, es_vec3_make(p[0], p[1], p[2]));
+        work->distances[i] = (float)surface_nearest_within(
+            work->tree, es_vec3_make(p[0], p[1], p[2]), INFINITY, &near);
     }
 }
 

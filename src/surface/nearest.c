@@ -1,10 +1,14 @@
 /* Nearest point on a mesh through a tree of boxes.
  *
- * The triangles are put in the order of a Morton curve through their centres,
- * so that neighbours in the list are neighbours in space; each LEAF in a row
- * get a box, each two boxes a box, and so on to the root. A search goes down
- * the nearer box first and leaves out boxes that are farther than the best
- * triangle so far. The answer is exact: the least of all the distances.
+ * Each node has four children. The triangles are put in an order in which every
+ * node owns a run of them: a run is halved by the median of the middles along its
+ * longest side, and each half again. Because all the runs but the last of a level
+ * are full, children are found by arithmetic alone. A search starts with a
+ * triangle that the caller met last, whose distance already leaves out most
+ * boxes, then goes down the nearer boxes first. The four boxes of a node are held
+ * side by side, so that one loop without branches measures them all. Boxes are a
+ * little too large and their distances a little too short, by more than what
+ * floats round: the answer is exact, the least of all the distances.
  *
  * The sign is that of the angle between the way to the point and the
  * pseudo-normal of what was hit: the face's normal, the sum of the two faces'
@@ -19,24 +23,27 @@
 #include "nearest.h"
 #include "topology.h"
 
-enum { LEAF = 4, LEVELS = 32 };
+enum { WIDE = 4, LEVELS = 17, STACK_MAX = (WIDE - 1) * LEVELS + WIDE };
+/* Triangles about a vertex that are asked for its normal. */
+enum { AROUND_MOST = 1000 };
 
-typedef struct bounds {
-    float low[3], high[3];
-} bounds;
+typedef struct wide_box {
+    float low[3][WIDE], high[3][WIDE]; /* per axis, of the children */
+} wide_box;
 
 struct nearest_tree {
     const es_mesh *mesh;
-    uint32_t *order; /* triangles along the curve */
-    float *corners;  /* nine numbers per triangle, in that order */
-    bounds *boxes;   /* level 0 (leaves), level 1, ..., root */
+    uint32_t *order; /* triangles by slot */
+    float *corners;  /* nine numbers per slot */
+    /* Level 1: children are slots; level 2: children are nodes of level 1; ... */
+    wide_box *nodes;
     size_t level_start[LEVELS], level_count[LEVELS];
-    int levels;
+    int levels; /* the root's level is levels - 1; level 0 are the slots */
     bool with_sign;
-    mesh_topology topology;
-    float *vertex_normals; /* angle-weighted, of any length */
-    bool *rim;             /* per vertex: on the boundary */
+    mesh_topology topology; /* with sign */
 };
+
+#define NO_SLOT UINT32_MAX
 
 /* What part of a triangle a nearest point lies on: FACE, EDGE + k, CORNER + k. */
 enum { FACE = 0, EDGE = 1, CORNER = 4 };
@@ -44,56 +51,115 @@ enum { FACE = 0, EDGE = 1, CORNER = 4 };
 typedef struct nearest_hit {
     double squared;
     es_vec3 way; /* from the surface to the point */
-    uint32_t triangle;
+    uint32_t triangle, slot;
     int feature;
 } nearest_hit;
 
 /* ---- building -------------------------------------------------------------- */
 
-typedef struct curve_key {
-    uint64_t code;
+typedef struct middle {
+    float at[3];
     uint32_t triangle;
-} curve_key;
+} middle;
 
-static int by_code(const void *a, const void *b) {
-    const curve_key *p = a, *q = b;
-    if (p->code != q->code) return p->code < q->code ? -1 : 1;
-    return p->triangle < q->triangle ? -1 : p->triangle > q->triangle;
+static void swap_middles(middle *a, middle *b) {
+    middle keep = *a;
+    *a = *b;
+    *b = keep;
 }
 
-/* Puts two zero bits after each of the 21 bits of x. */
-static uint64_t spread_bits(uint64_t x) {
-    x = (x | x << 32) & 0x001f00000000ffffu;
-    x = (x | x << 16) & 0x001f0000ff0000ffu;
-    x = (x | x << 8) & 0x100f00f00f00f00fu;
-    x = (x | x << 4) & 0x10c30c30c30c30c3u;
-    return (x | x << 2) & 0x1249249249249249u;
+static int longest_axis(const middle *items, size_t count) {
+    float side[3];
+    for (int a = 0; a < 3; a++) {
+        float low = items[0].at[a], high = low;
+        for (size_t i = 1; i < count; i++) {
+            low = items[i].at[a] < low ? items[i].at[a] : low;
+            high = items[i].at[a] > high ? items[i].at[a] : high;
+        }
+        side[a] = high - low;
+    }
+    int longest = side[1] > side[0] ? 1 : 0;
+    return side[2] > side[longest] ? 2 : longest;
 }
 
-static uint64_t curve_code(const es_mesh *mesh, size_t triangle, es_vec3 low, double scale) {
-    const uint32_t *corner = mesh->triangles + 3 * triangle;
-    es_vec3 centre = es_vec3_scale(
-        es_vec3_add(es_vec3_add(surface_vertex(mesh, corner[0]), surface_vertex(mesh, corner[1])),
-                    surface_vertex(mesh, corner[2])),
-        1.0 / 3);
-    es_vec3 cell = es_vec3_scale(es_vec3_sub(centre, low), scale);
-    return spread_bits((uint64_t)cell.x) | spread_bits((uint64_t)cell.y) << 1 |
-           spread_bits((uint64_t)cell.z) << 2;
+/* Of the first, the middle and the last value: the one between. */
+static float pivot_of(const middle *items, size_t low, size_t high, int axis) {
+    float a = items[low].at[axis], b = items[low + (high - low) / 2].at[axis],
+          c = items[high].at[axis];
+    float least = a < b ? a : b, most = a < b ? b : a;
+    return c < least ? least : c > most ? most : c;
+}
+
+/* Puts the `first` smallest along the axis in front (Hoare 1961). */
+static void part_items(middle *items, size_t count, size_t first, int axis) {
+    size_t low = 0, high = count - 1;
+    while (low < high) {
+        float pivot = pivot_of(items, low, high, axis);
+        size_t i = low, j = high;
+        for (;;) {
+            while (items[i].at[axis] < pivot) i++;
+            while (items[j].at[axis] > pivot) j--;
+            if (i >= j) break;
+            swap_middles(&items[i++], &items[j--]);
+        }
+        /* Up to j none is above the pivot; from j + 1 on none is below it. */
+        if (first <= j)
+            high = j;
+        else
+            low = j + 1;
+        if (first == low) return;
+    }
+}
+
+typedef struct run {
+    size_t start, count, child; /* child: slots of a full child of the node */
+} run;
+
+/* Runs are cut into children, two by two, until they are single triangles. */
+static void sort_items(middle *items, size_t count, size_t root_child) {
+    run stack[2 * LEVELS * WIDE];
+    int depth = 0;
+    stack[depth++] = (run){0, count, root_child};
+    while (depth > 0) {
+        run r = stack[--depth];
+        while (r.count <= r.child && r.child > 1) r.child /= WIDE;
+        if (r.count <= r.child) continue;
+        size_t half = r.count > 2 * r.child ? 2 * r.child : r.child;
+        middle *first = items + r.start;
+        part_items(first, r.count, half, longest_axis(first, r.count));
+        stack[depth++] = (run){r.start, half, r.child};
+        stack[depth++] = (run){r.start + half, r.count - half, r.child};
+    }
+}
+
+static void count_levels(nearest_tree *tree, size_t *nodes) {
+    size_t count = tree->mesh->triangle_count, total = 0;
+    tree->levels = 1;
+    do {
+        count = (count + WIDE - 1) / WIDE;
+        tree->level_start[tree->levels] = total;
+        tree->level_count[tree->levels++] = count;
+        total += count;
+    } while (count > 1);
+    *nodes = total;
 }
 
 static bool order_triangles(nearest_tree *tree, es_error *err) {
     const es_mesh *mesh = tree->mesh;
-    curve_key *keys = es_alloc(mesh->triangle_count, sizeof *keys, err);
-    if (!keys) return false;
-    es_box3 all = es_mesh_box(mesh);
-    es_vec3 size = es_vec3_sub(all.max, all.min);
-    double scale = (double)((1 << 21) - 1) / fmax(fmax(size.x, size.y), fmax(size.z, DBL_MIN));
-    if (isinf(scale)) scale = 0; /* all in one point */
-    for (size_t t = 0; t < mesh->triangle_count; t++)
-        keys[t] = (curve_key){curve_code(mesh, t, all.min, scale), (uint32_t)t};
-    qsort(keys, mesh->triangle_count, sizeof *keys, by_code);
-    for (size_t t = 0; t < mesh->triangle_count; t++) tree->order[t] = keys[t].triangle;
-    es_free(keys);
+    middle *items = es_alloc(mesh->triangle_count, sizeof *items, err);
+    if (!items) return false;
+    for (size_t t = 0; t < mesh->triangle_count; t++) {
+        items[t].triangle = (uint32_t)t;
+        const float *v[3];
+        for (int k = 0; k < 3; k++)
+            v[k] = mesh->vertices + 3 * (size_t)mesh->triangles[3 * t + (size_t)k];
+        for (int a = 0; a < 3; a++) items[t].at[a] = v[0][a] / 3 + v[1][a] / 3 + v[2][a] / 3;
+    }
+    size_t child = 1;
+    for (int level = 2; level < tree->levels; level++) child *= WIDE;
+    sort_items(items, mesh->triangle_count, child);
+    for (size_t t = 0; t < mesh->triangle_count; t++) tree->order[t] = items[t].triangle;
+    es_free(items);
     return true;
 }
 
@@ -109,102 +175,102 @@ static bool gather_corners(nearest_tree *tree, es_error *err) {
     return true;
 }
 
-static void box_add(bounds *to, const float low[3], const float high[3]) {
+static float least_of(float a, float b) { return b < a ? b : a; }
+static float most_of(float a, float b) { return b > a ? b : a; }
+
+/* The box of a triangle, wider by `slack`. */
+static void box_slot(const nearest_tree *tree, size_t slot, float slack, wide_box *to, int k) {
+    const float *c = tree->corners + 9 * slot;
     for (int a = 0; a < 3; a++) {
-        to->low[a] = fminf(to->low[a], low[a]);
-        to->high[a] = fmaxf(to->high[a], high[a]);
+        to->low[a][k] = least_of(least_of(c[a], c[3 + a]), c[6 + a]) - slack;
+        to->high[a][k] = most_of(most_of(c[a], c[3 + a]), c[6 + a]) + slack;
     }
 }
 
-static const bounds EMPTY_BOX = {{FLT_MAX, FLT_MAX, FLT_MAX}, {-FLT_MAX, -FLT_MAX, -FLT_MAX}};
-
-static size_t leaf_end(const nearest_tree *tree, size_t leaf) {
-    size_t end = LEAF * (leaf + 1);
-    return end < tree->mesh->triangle_count ? end : tree->mesh->triangle_count;
-}
-
-static void box_leaves(nearest_tree *tree) {
-    for (size_t leaf = 0; leaf < tree->level_count[0]; leaf++) {
-        tree->boxes[leaf] = EMPTY_BOX;
-        for (size_t i = 3 * LEAF * leaf; i < 3 * leaf_end(tree, leaf); i++)
-            box_add(&tree->boxes[leaf], tree->corners + 3 * i, tree->corners + 3 * i);
-    }
-}
-
-static void box_levels(nearest_tree *tree) {
-    for (int level = 1; level < tree->levels; level++) {
-        const bounds *below = tree->boxes + tree->level_start[level - 1];
-        bounds *here = tree->boxes + tree->level_start[level];
-        for (size_t i = 0; i < tree->level_count[level]; i++) {
-            here[i] = below[2 * i];
-            if (2 * i + 1 < tree->level_count[level - 1])
-                box_add(&here[i], below[2 * i + 1].low, below[2 * i + 1].high);
+static void box_node(const wide_box *node, wide_box *to, int k) {
+    for (int a = 0; a < 3; a++) {
+        to->low[a][k] = node->low[a][0];
+        to->high[a][k] = node->high[a][0];
+        for (int i = 1; i < WIDE; i++) {
+            to->low[a][k] = least_of(to->low[a][k], node->low[a][i]);
+            to->high[a][k] = most_of(to->high[a][k], node->high[a][i]);
         }
     }
 }
 
-static bool build_boxes(nearest_tree *tree, es_error *err) {
-    size_t count = (tree->mesh->triangle_count + LEAF - 1) / LEAF, total = 0;
-    for (;; count = (count + 1) / 2) {
-        tree->level_start[tree->levels] = total;
-        tree->level_count[tree->levels++] = count;
-        total += count;
-        if (count == 1) break;
+static void box_level(nearest_tree *tree, int level, float slack) {
+    wide_box *here = tree->nodes + tree->level_start[level];
+    size_t below = level > 1 ? tree->level_count[level - 1] : tree->mesh->triangle_count;
+    for (size_t i = 0; i < WIDE * tree->level_count[level]; i++) {
+        int k = (int)(i % WIDE);
+        if (i >= below)
+            for (int a = 0; a < 3; a++)
+                here[i / WIDE].low[a][k] = FLT_MAX, here[i / WIDE].high[a][k] = -FLT_MAX;
+        else if (level == 1)
+            box_slot(tree, i, slack, &here[i / WIDE], k);
+        else
+            box_node(tree->nodes + tree->level_start[level - 1] + i, &here[i / WIDE], k);
     }
-    tree->boxes = es_alloc(total, sizeof *tree->boxes, err);
-    if (!tree->boxes) return false;
-    box_leaves(tree);
-    box_levels(tree);
+}
+
+static bool build_boxes(nearest_tree *tree, size_t nodes, es_error *err) {
+    tree->nodes = es_alloc(nodes, sizeof *tree->nodes, err);
+    if (!tree->nodes) return false;
+    float most = 0;
+    for (size_t i = 0; i < 9 * tree->mesh->triangle_count; i++)
+        most = most_of(most, fabsf(tree->corners[i]));
+    for (int level = 1; level < tree->levels; level++)
+        box_level(tree, level, 4 * FLT_EPSILON * most);
     return true;
 }
 
 /* ---- pseudo-normals ----------------------------------------------------------- */
 
-static double corner_angle(const es_mesh *mesh, size_t h) {
+/* The triangle's unit normal, and its angle at corner h. */
+static es_vec3 face_at(const es_mesh *mesh, size_t h, double *angle) {
+    size_t next = surface_next(h);
     es_vec3 at = surface_vertex(mesh, mesh->triangles[h]);
-    es_vec3 a = es_vec3_sub(surface_vertex(mesh, mesh->triangles[surface_next(h)]), at);
-    es_vec3 b =
-        es_vec3_sub(surface_vertex(mesh, mesh->triangles[surface_next(surface_next(h))]), at);
-    return atan2(es_vec3_length(es_vec3_cross(a, b)), es_vec3_dot(a, b));
+    es_vec3 a = es_vec3_sub(surface_vertex(mesh, mesh->triangles[next]), at);
+    es_vec3 b = es_vec3_sub(surface_vertex(mesh, mesh->triangles[surface_next(next)]), at);
+    es_vec3 cross = es_vec3_cross(a, b);
+    double length = es_vec3_length(cross);
+    *angle = atan2(length, es_vec3_dot(a, b));
+    return length > 0 ? es_vec3_scale(cross, 1 / length) : cross;
 }
 
-static bool find_vertex_normals(nearest_tree *tree, es_error *err) {
-    const es_mesh *mesh = tree->mesh;
-    tree->vertex_normals = es_alloc_zero(mesh->vertex_count, 3 * sizeof(float), err);
-    if (!tree->vertex_normals) return false;
-    for (size_t h = 0; h < 3 * mesh->triangle_count; h++) {
-        es_vec3 normal =
-            es_vec3_scale(es_vec3_unit(surface_cross(mesh, h / 3)), corner_angle(mesh, h));
-        float *sum = tree->vertex_normals + 3 * (size_t)mesh->triangles[h];
-        sum[0] += (float)normal.x;
-        sum[1] += (float)normal.y;
-        sum[2] += (float)normal.z;
+/* Adds the triangles about the corner, one way round and, from a rim on, the
+ * other way. */
+static es_vec3 corner_normal(const nearest_tree *tree, size_t corner, bool *rim) {
+    const uint32_t *twin = tree->topology.twin;
+    es_vec3 sum = {0, 0, 0};
+    double angle;
+    size_t h = corner, steps = 0;
+    do {
+        es_vec3 face = face_at(tree->mesh, h, &angle);
+        sum = es_vec3_add(sum, es_vec3_scale(face, angle));
+        h = twin[surface_next(surface_next(h))];
+    } while (h != NO_TWIN && h != corner && ++steps < AROUND_MOST);
+    *rim = h == NO_TWIN;
+    for (h = corner; *rim && twin[h] != NO_TWIN && ++steps < AROUND_MOST;) {
+        h = surface_next(twin[h]);
+        es_vec3 face = face_at(tree->mesh, h, &angle);
+        sum = es_vec3_add(sum, es_vec3_scale(face, angle));
     }
-    return true;
+    return sum;
 }
 
-static bool find_rim(nearest_tree *tree, es_error *err) {
-    tree->rim = es_alloc_zero(tree->mesh->vertex_count, sizeof *tree->rim, err);
-    if (!tree->rim) return false;
-    for (size_t h = 0; h < tree->topology.half_edges; h++)
-        if (tree->topology.twin[h] == NO_TWIN)
-            tree->rim[tree->mesh->triangles[h]] =
-                tree->rim[tree->mesh->triangles[surface_next(h)]] = true;
-    return true;
-}
-
-static es_vec3 pseudo_normal(const nearest_tree *tree, const nearest_hit *hit) {
+/* Of any length; *rim: on the boundary. */
+static es_vec3 pseudo_normal(const nearest_tree *tree, const nearest_hit *hit, bool *rim) {
     size_t first = 3 * (size_t)hit->triangle;
-    es_vec3 face = es_vec3_unit(surface_cross(tree->mesh, hit->triangle));
-    if (hit->feature >= CORNER) {
-        const float *n = tree->vertex_normals +
-                         3 * (size_t)tree->mesh->triangles[first + (size_t)(hit->feature - CORNER)];
-        return es_vec3_make(n[0], n[1], n[2]);
-    }
+    *rim = false;
+    if (hit->feature >= CORNER)
+        return corner_normal(tree, first + (size_t)(hit->feature - CORNER), rim);
+    es_vec3 face = surface_cross(tree->mesh, hit->triangle);
     if (hit->feature == FACE) return face;
     uint32_t twin = tree->topology.twin[first + (size_t)(hit->feature - EDGE)];
-    if (twin == NO_TWIN) return face;
-    return es_vec3_add(face, es_vec3_unit(surface_cross(tree->mesh, twin / 3)));
+    *rim = twin == NO_TWIN;
+    if (*rim) return face;
+    return es_vec3_add(es_vec3_unit(face), es_vec3_unit(surface_cross(tree->mesh, twin / 3)));
 }
 
 /* ---- life ---------------------------------------------------------------------- */
@@ -220,11 +286,11 @@ nearest_tree *surface_nearest_new(const es_mesh *mesh, bool with_sign, es_error 
     tree->mesh = mesh;
     tree->with_sign = with_sign;
     tree->order = es_alloc(mesh->triangle_count, sizeof *tree->order, err);
+    size_t nodes = 0;
+    count_levels(tree, &nodes);
     bool ok = tree->order && order_triangles(tree, err) && gather_corners(tree, err) &&
-              build_boxes(tree, err);
-    if (ok && with_sign)
-        ok = surface_topology_find(mesh, &tree->topology, err) && find_vertex_normals(tree, err) &&
-             find_rim(tree, err);
+              build_boxes(tree, nodes, err);
+    if (ok && with_sign) ok = surface_topology_find(mesh, &tree->topology, err);
     if (ok) return tree;
     surface_nearest_free(tree);
     return NULL;
@@ -233,34 +299,34 @@ nearest_tree *surface_nearest_new(const es_mesh *mesh, bool with_sign, es_error 
 void surface_nearest_free(nearest_tree *tree) {
     if (!tree) return;
     surface_topology_clear(&tree->topology);
-    es_free(tree->vertex_normals);
-    es_free(tree->rim);
     es_free(tree->order);
     es_free(tree->corners);
-    es_free(tree->boxes);
+    es_free(tree->nodes);
     es_free(tree);
 }
 
 /* ---- searching ------------------------------------------------------------------ */
 
-/* Without branches: max instructions. fmax is a call, and there are no NaNs here. */
-static double outside_range(float low, double x, float high) {
-    double below = low - x, above = x - high;
-    double most = below > above ? below : above;
-    return most > 0 ? most : 0;
-}
+/* Shorter than any distance by more than what floats round. */
+static const float SHORTER = 0.999999f;
 
-static double box_distance_squared(const bounds *box, es_vec3 p) {
-    double dx = outside_range(box->low[0], p.x, box->high[0]);
-    double dy = outside_range(box->low[1], p.y, box->high[1]);
-    double dz = outside_range(box->low[2], p.z, box->high[2]);
-    return dx * dx + dy * dy + dz * dz;
+/* Without branches: compilers make max instructions of it, four at a time. */
+static void box_distances(const wide_box *box, const float p[3], float squared[WIDE]) {
+    for (int k = 0; k < WIDE; k++) squared[k] = 0;
+    for (int a = 0; a < 3; a++)
+        for (int k = 0; k < WIDE; k++) {
+            float below = box->low[a][k] - p[a], above = p[a] - box->high[a][k];
+            float most = below > above ? below : above;
+            most = most > 0 ? most : 0;
+            squared[k] += most * most;
+        }
+    for (int k = 0; k < WIDE; k++) squared[k] *= SHORTER;
 }
 
 static void offer(nearest_hit *best, es_vec3 way, uint32_t triangle, int feature) {
     double squared = es_vec3_dot(way, way);
     if (squared >= best->squared) return;
-    *best = (nearest_hit){squared, way, triangle, feature};
+    *best = (nearest_hit){squared, way, triangle, best->slot, feature};
 }
 
 /* The nearest point of the side from corner k to the next. */
@@ -282,23 +348,27 @@ static void offer_side(nearest_hit *best, const es_vec3 corner[3], int k, es_vec
 static const double THIN = 1e-24;
 
 /* When the foot of the point on the plane lies in the triangle it is the
- * nearest point, else the nearest is on a side. */
+ * nearest point, else the nearest is on a side that the foot lies beyond. */
 static void offer_triangle(const es_vec3 corner[3], uint32_t triangle, es_vec3 p,
                            nearest_hit *best) {
     es_vec3 u = es_vec3_sub(corner[1], corner[0]), v = es_vec3_sub(corner[2], corner[0]);
     es_vec3 way = es_vec3_sub(p, corner[0]), normal = es_vec3_cross(u, v);
     double area2 = es_vec3_dot(normal, normal), height = es_vec3_dot(way, normal);
-    if (area2 > THIN * es_vec3_dot(u, u) * es_vec3_dot(v, v)) {
-        /* The distance to the plane is a lower bound: most triangles end here. */
-        if (height * height > best->squared * area2) return;
-        double b = es_vec3_dot(es_vec3_cross(way, v), normal);
-        double c = es_vec3_dot(es_vec3_cross(u, way), normal);
-        if (b >= 0 && c >= 0 && b + c <= area2) {
-            offer(best, es_vec3_scale(normal, height / area2), triangle, FACE);
-            return;
-        }
+    if (!(area2 > THIN * es_vec3_dot(u, u) * es_vec3_dot(v, v))) {
+        for (int k = 0; k < 3; k++) offer_side(best, corner, k, p, triangle);
+        return;
     }
-    for (int k = 0; k < 3; k++) offer_side(best, corner, k, p, triangle);
+    /* The distance to the plane is a lower bound: many triangles end here. */
+    if (height * height > best->squared * area2) return;
+    double b = es_vec3_dot(es_vec3_cross(way, v), normal);
+    double c = es_vec3_dot(es_vec3_cross(u, way), normal);
+    if (b >= 0 && c >= 0 && b + c <= area2) {
+        offer(best, es_vec3_scale(normal, height / area2), triangle, FACE);
+        return;
+    }
+    if (c < 0) offer_side(best, corner, 0, p, triangle);
+    if (b + c > area2) offer_side(best, corner, 1, p, triangle);
+    if (b < 0) offer_side(best, corner, 2, p, triangle);
 }
 
 double surface_triangle_squared(const es_vec3 corner[3], es_vec3 point, double limit) {
@@ -307,64 +377,76 @@ double surface_triangle_squared(const es_vec3 corner[3], es_vec3 point, double l
     return best.squared;
 }
 
+static void offer_slot(const nearest_tree *tree, size_t slot, es_vec3 p, nearest_hit *best) {
+    const float *n = tree->corners + 9 * slot;
+    const es_vec3 corner[3] = {es_vec3_make(n[0], n[1], n[2]), es_vec3_make(n[3], n[4], n[5]),
+                               es_vec3_make(n[6], n[7], n[8])};
+    double before = best->squared;
+    offer_triangle(corner, tree->order[slot], p, best);
+    if (best->squared < before) best->slot = (uint32_t)slot;
+}
+
 typedef struct waiting {
-    double squared;
-    size_t index;
+    float squared;
+    uint32_t index; /* of a node of the level, or a slot */
     int level;
 } waiting;
 
-static void search_leaf(const nearest_tree *tree, size_t leaf, es_vec3 p, nearest_hit *best) {
-    for (size_t i = LEAF * leaf; i < leaf_end(tree, leaf); i++) {
-        const float *n = tree->corners + 9 * i;
-        const es_vec3 corner[3] = {es_vec3_make(n[0], n[1], n[2]), es_vec3_make(n[3], n[4], n[5]),
-                                   es_vec3_make(n[6], n[7], n[8])};
-        offer_triangle(corner, tree->order[i], p, best);
+/* Puts the children nearer than `limit` on the stack, the nearest on top. */
+static int push_children(const nearest_tree *tree, waiting at, const float p[3], double limit,
+                         waiting *stack) {
+    float squared[WIDE];
+    int count = 0;
+    box_distances(tree->nodes + tree->level_start[at.level] + at.index, p, squared);
+    for (uint32_t k = 0; k < WIDE; k++) {
+        if (!((double)squared[k] < limit)) continue;
+        int i = count++;
+        for (; i > 0 && stack[i - 1].squared < squared[k]; i--) stack[i] = stack[i - 1];
+        stack[i] = (waiting){squared[k], WIDE * at.index + k, at.level - 1};
     }
+    return count;
 }
 
-static nearest_hit search(const nearest_tree *tree, es_vec3 p) {
-    nearest_hit best = {.squared = INFINITY};
-    waiting stack[LEVELS + 2];
+/* Slot NO_SLOT where nothing is as near as the limit. */
+static nearest_hit search(const nearest_tree *tree, es_vec3 p, uint32_t near, double limit) {
+    nearest_hit best = {.squared = limit, .slot = NO_SLOT};
+    const float at_point[3] = {(float)p.x, (float)p.y, (float)p.z};
+    waiting stack[STACK_MAX];
     int depth = 0;
+    offer_slot(tree, near < tree->mesh->triangle_count ? near : 0, p, &best);
     stack[depth++] = (waiting){0, 0, tree->levels - 1};
     while (depth > 0) {
         waiting at = stack[--depth];
-        if (at.squared >= best.squared) continue;
-        if (at.level == 0) {
-            search_leaf(tree, at.index, p, &best);
-            continue;
-        }
-        int level = at.level - 1;
-        const bounds *below = tree->boxes + tree->level_start[level];
-        waiting first = {box_distance_squared(&below[2 * at.index], p), 2 * at.index, level};
-        waiting second = {INFINITY, 2 * at.index + 1, level};
-        if (second.index < tree->level_count[level])
-            second.squared = box_distance_squared(&below[second.index], p);
-        bool swap = second.squared < first.squared;
-        if (second.squared < INFINITY) stack[depth++] = swap ? first : second;
-        stack[depth++] = swap ? second : first;
+        if (!((double)at.squared < best.squared)) continue;
+        if (at.level == 0)
+            offer_slot(tree, at.index, p, &best);
+        else
+            depth += push_children(tree, at, at_point, best.squared, stack + depth);
     }
     return best;
 }
 
-double surface_nearest_distance(const nearest_tree *tree, es_vec3 point) {
+double surface_nearest_within(const nearest_tree *tree, es_vec3 point, double limit,
+                              uint32_t *near) {
     if (!isfinite(point.x) || !isfinite(point.y) || !isfinite(point.z)) return NAN;
-    nearest_hit best = search(tree, point);
+    nearest_hit best = search(tree, point, *near, limit * limit);
+    if (best.slot == NO_SLOT) return INFINITY;
+    *near = best.slot;
     double distance = sqrt(best.squared);
+    bool rim;
     if (!tree->with_sign) return distance;
-    return es_vec3_dot(best.way, pseudo_normal(tree, &best)) < 0 ? -distance : distance;
+    return es_vec3_dot(best.way, pseudo_normal(tree, &best, &rim)) < 0 ? -distance : distance;
 }
 
-nearest_place surface_nearest_place(const nearest_tree *tree, es_vec3 point) {
-    nearest_hit best = search(tree, point);
-    size_t first = 3 * (size_t)best.triangle;
-    bool rim = false;
-    if (best.feature >= CORNER)
-        rim = tree->rim[tree->mesh->triangles[first + (size_t)(best.feature - CORNER)]];
-    else if (best.feature != FACE)
-        rim = tree->topology.twin[first + (size_t)(best.feature - EDGE)] == NO_TWIN;
-    return (nearest_place){.at = es_vec3_sub(point, best.way),
-                           .normal = es_vec3_unit(pseudo_normal(tree, &best)),
-                           .distance = sqrt(best.squared),
-                           .rim = rim};
+double surface_nearest_distance(const nearest_tree *tree, es_vec3 point) {
+    uint32_t near = 0;
+    return surface_nearest_within(tree, point, INFINITY, &near);
+}
+
+nearest_place surface_nearest_place(const nearest_tree *tree, es_vec3 point, uint32_t *near) {
+    nearest_hit best = search(tree, point, *near, INFINITY);
+    *near = best.slot;
+    nearest_place place = {.at = es_vec3_sub(point, best.way), .distance = sqrt(best.squared)};
+    place.normal = es_vec3_unit(pseudo_normal(tree, &best, &place.rim));
+    return place;
 }

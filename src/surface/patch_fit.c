@@ -5,7 +5,8 @@
  * sum over vertices: s = B M x. Rounds of: the nearest point t of the surface to
  * each sample and the normal n there; then the change of x that makes
  *     sum w |n.(s - t)|^2 + w e |s - t|^2 + lambda |L x|^2
- * least, e being small: a patch may glide along the surface. L is the distance
+ * least, e being small: a patch may glide along the surface. Samples of a rim are
+ * drawn to the surface's rim in the same way, and may glide along that. L is the distance
  * of a vertex from the mean of its neighbours, and lambda falls from round to
  * round, so that the mesh is fair first and close last. The system is symmetric
  * and positive; conjugate gradients solve it through products with B, M and L,
@@ -19,10 +20,12 @@ enum { ROUNDS = 5, STEPS_MAX = 40, QUADS_AT_ONCE = 16 };
 static const double LAMBDA[ROUNDS] = {1, 0.2, 0.05, 0.02, 0.01};
 static const double GLIDE[ROUNDS] = {1, 0.5, 0.1, 0.03, 0.02};
 static const double SOLVED = 1e-3; /* of the first residual */
+static const double RIM_WEIGHT = 2;
 
 typedef struct sample_target {
     es_vec3 at, normal;
     double weight;
+    uint32_t near; /* where the last round's search ended */
 } sample_target;
 
 typedef struct fit_state {
@@ -32,6 +35,9 @@ typedef struct fit_state {
     uint32_t (*rows)[16];
     bool *whole;
     sample_target *targets;
+    uint32_t *rim_sides; /* half-edges on the rim of rimmed quads */
+    size_t rim_count;
+    rim_place *rim_targets;  /* FIT_SAMPLES each */
     double *points, *forces; /* per control point, 3 each */
     double (*patch_forces)[48];
     double *mean, *steps; /* of L: per vertex, 3 each; and its neighbours' count */
@@ -84,10 +90,11 @@ static void project_quad(fit_state *s, size_t quad) {
     s->fit->seen[quad] = 0;
     for (int i = 0; i < FIT_POINTS; i++) {
         es_vec3 x = es_vec3_make(at[i][0], at[i][1], at[i][2]);
-        nearest_place near = surface_nearest_place(s->fit->tree, x);
+        sample_target *target = &s->targets[FIT_POINTS * quad + (size_t)i];
+        uint32_t start = target->near > 0 || i == 0 ? target->near : target[-1].near;
+        nearest_place near = surface_nearest_place(s->fit->tree, x, &start);
         s->fit->seen[quad] += !near.rim;
-        s->targets[FIT_POINTS * quad + (size_t)i] =
-            (sample_target){near.at, near.normal, near.rim ? 0 : 1};
+        *target = (sample_target){near.at, near.normal, near.rim ? 0 : 1, start};
     }
 }
 
@@ -128,6 +135,55 @@ static void force_task(void *context, size_t index, int worker) {
     quad_task(context, index, force_quad);
 }
 
+/* ---- rims ----------------------------------------------------------------------------- */
+
+/* The four points of a rim's side. */
+static void rim_rows(const fit_state *s, uint32_t h, uint32_t row[4]) {
+    const quad_mesh *q = s->fit->quads;
+    uint32_t edges = (uint32_t)q->vertex_count, all = 4 * (uint32_t)q->quad_count;
+    row[0] = q->quads[h];
+    row[1] = edges + h;
+    row[2] = edges + 2 * all + h;
+    row[3] = q->quads[quad_next(h)];
+}
+
+static es_vec3 rim_sample(const fit_state *s, const uint32_t row[4], int sample) {
+    es_vec3 sum = {0, 0, 0};
+    for (int k = 0; k < 4; k++) {
+        const double *p = s->points + 3 * (size_t)row[k];
+        sum = es_vec3_add(sum, es_vec3_scale(es_vec3_make(p[0], p[1], p[2]), s->basis[sample][k]));
+    }
+    return sum;
+}
+
+static void project_rim(fit_state *s) {
+    uint32_t row[4];
+    for (size_t i = 0; i < s->rim_count * FIT_SAMPLES; i++) {
+        rim_rows(s, s->rim_sides[i / FIT_SAMPLES], row);
+        es_vec3 at = rim_sample(s, row, (int)(i % FIT_SAMPLES));
+        s->rim_targets[i] = surface_rim_nearest(s->fit->rim, at, SIZE_MAX);
+    }
+}
+
+/* What force_quad is for a patch. */
+static void add_rim_forces(fit_state *s, bool against_targets) {
+    uint32_t row[4];
+    for (size_t i = 0; i < s->rim_count * FIT_SAMPLES; i++) {
+        const rim_place *t = &s->rim_targets[i];
+        rim_rows(s, s->rim_sides[i / FIT_SAMPLES], row);
+        es_vec3 x = rim_sample(s, row, (int)(i % FIT_SAMPLES));
+        if (against_targets) x = es_vec3_sub(t->at, x);
+        double along = es_vec3_dot(x, t->along_unit) * (1 - s->glide);
+        x = es_vec3_scale(es_vec3_sub(x, es_vec3_scale(t->along_unit, along)), RIM_WEIGHT);
+        for (int k = 0; k < 4; k++) {
+            double *f = s->forces + 3 * (size_t)row[k], b = s->basis[i % FIT_SAMPLES][k];
+            f[0] += b * x.x;
+            f[1] += b * x.y;
+            f[2] += b * x.z;
+        }
+    }
+}
+
 /* ---- products ------------------------------------------------------------------------- */
 
 /* out = L x: the mean of the neighbours less the vertex. */
@@ -165,6 +221,7 @@ static void product(fit_state *s, const double *x, bool against_targets, double 
         for (size_t i = 0; s->whole[quad] && i < 16; i++)
             for (size_t a = 0; a < 3; a++)
                 s->forces[3 * (size_t)s->rows[quad][i] + a] += s->patch_forces[quad][3 * i + a];
+    add_rim_forces(s, against_targets);
     memset(out, 0, s->unknowns * sizeof *out);
     for (size_t row = 0; row < m->rows; row++)
         for (uint32_t i = m->start[row]; i < m->start[row + 1]; i++)
@@ -203,6 +260,19 @@ static void solve(fit_state *s, double *work) {
 
 /* ---- the whole --------------------------------------------------------------------------- */
 
+static bool open_rim(fit_state *s, es_error *err) {
+    const quad_mesh *q = s->fit->quads;
+    for (size_t h = 0; h < 4 * q->quad_count; h++) s->rim_count += q->twin[h] == NO_TWIN;
+    s->rim_sides = es_alloc(s->rim_count + 1, sizeof *s->rim_sides, err);
+    s->rim_targets =
+        s->rim_sides ? es_alloc(s->rim_count * FIT_SAMPLES + 1, sizeof *s->rim_targets, err) : NULL;
+    if (!s->rim_targets) return false;
+    size_t at = 0;
+    for (uint32_t h = 0; h < 4 * q->quad_count; h++)
+        if (q->twin[h] == NO_TWIN) s->rim_sides[at++] = h;
+    return true;
+}
+
 static bool open_state(fit_state *s, es_error *err) {
     const quad_mesh *q = s->fit->quads;
     size_t quads = q->quad_count, rows = s->fit->masks->rows;
@@ -226,7 +296,7 @@ static bool open_state(fit_state *s, es_error *err) {
         s->whole[quad] = surface_quad_is_whole(q, quad);
     }
     for (size_t h = 0; h < 4 * quads; h++) s->steps[q->quads[h]]++;
-    return true;
+    return !q->rimmed || open_rim(s, err);
 }
 
 static void close_state(fit_state *s) {
@@ -238,6 +308,8 @@ static void close_state(fit_state *s) {
     es_free(s->patch_forces);
     es_free(s->mean);
     es_free(s->steps);
+    es_free(s->rim_sides);
+    es_free(s->rim_targets);
 }
 
 bool surface_fit_quads(const patch_fit *fit, es_error *err) {
@@ -251,6 +323,7 @@ bool surface_fit_quads(const patch_fit *fit, es_error *err) {
         surface_masks_apply(fit->masks, fit->quads->vertices, s.points);
         s.points_in = s.points;
         es_pool_run(fit->pool, tasks, project_task, &s);
+        project_rim(&s);
         solve(&s, work);
         ok = !es_cancelled(err);
     }

@@ -6,12 +6,13 @@
 #include "quads.h"
 
 /* Each patch is held against the surface at SAMPLES x SAMPLES parameters. */
-enum { FIT_SAMPLES = 5, FIT_POINTS = FIT_SAMPLES * FIT_SAMPLES };
+enum { FIT_SAMPLES = 4, FIT_POINTS = FIT_SAMPLES * FIT_SAMPLES };
 
 typedef struct patch_fit {
     const nearest_tree *tree;
     es_pool *pool;
-    quad_mesh *quads; /* its vertices move */
+    const rim_line *rim; /* of rimmed quads */
+    quad_mesh *quads;    /* its vertices move */
     const quad_masks *masks;
     double cell_mm;
     uint8_t *seen; /* per quad: samples whose nearest point is not on the rim */

@@ -8,9 +8,10 @@
 #include "patch_fit.h"
 
 enum {
-    FITS = 4,
-    GRIDS = 12,
-    SHIFTS = 3,
+    FITS = 6,
+    GRIDS = 14,
+    SHIFTS = 4,
+    LENSES_MAX = 3,
     START_LEAST = 60,
     START_MOST = 500,
     DRAWN_STEPS = 5,
@@ -23,6 +24,9 @@ static const double QUADS_PER_CELL = 1.5;
  * over a small piece, nor more than many over a large one. */
 static const double START_CELL_MM = 4, START_TOLERANCE_MM = 0.12;
 static const double SAMPLES_WANTED = 30000;
+static const double RMS_SHARE = 2.0 / 3;
+/* A place as many times worse than the rest gets a lens, of so many cells. */
+static const double LENS_FROM = 6, LENS_CELLS = 4, LENS_SCALE = 0.45;
 
 typedef struct patch_job {
     const es_mesh *mesh;
@@ -32,7 +36,11 @@ typedef struct patch_job {
     es_box3 box;
     double area;
     bool closed;
+    quad_lens lenses[LENSES_MAX]; /* about places where earlier tries were worst */
+    size_t lens_count;
+    es_vec3 farthest; /* of the mesh, from the patches of the present try */
     /* of the present try */
+    rim_line *rim; /* of an open mesh */
     quad_mesh quads;
     quad_masks masks;
     uint8_t *seen;
@@ -41,6 +49,8 @@ typedef struct patch_job {
 } patch_job;
 
 static void clear_try(patch_job *job) {
+    surface_rim_free(job->rim);
+    job->rim = NULL;
     surface_quads_clear(&job->quads);
     surface_masks_clear(&job->masks);
     es_free(job->seen);
@@ -107,9 +117,9 @@ static bool choose_patches(patch_job *job, es_patch_report *report, es_error *er
     if (!job->use) return false;
     report->patches = 0;
     for (uint32_t q = 0; q < job->quads.quad_count; q++)
-        job->use[q] =
-            job->closed || (surface_quad_is_whole(&job->quads, q) && job->seen[q] > FIT_POINTS / 2);
-    report->dropped = job->closed ? 0 : drop_pinches(job);
+        job->use[q] = job->closed || job->quads.rimmed ||
+                      (surface_quad_is_whole(&job->quads, q) && job->seen[q] > FIT_POINTS / 2);
+    report->dropped = job->closed || job->quads.rimmed ? 0 : drop_pinches(job);
     for (uint32_t q = 0; q < job->quads.quad_count; q++) report->patches += job->use[q];
     if (report->patches > 0) return true;
     return es_fail(err, ES_GEOMETRY,
@@ -212,7 +222,7 @@ static void move_behind(const patch_job *job, const double *normals, double *beh
     for (int round = 0; round < THICKNESS_ROUNDS; round++) {
         surface_masks_apply(&job->masks, behind, back);
         for (size_t v = 0; v < q->vertex_count; v++) {
-            if (q->valence[v] == 0) continue;
+            if (q->valence[v] == 0 && !q->rimmed) continue;
             es_vec3 n = vertex_at(normals, v);
             double now = es_vec3_dot(es_vec3_sub(vertex_at(front, v), vertex_at(back, v)), n);
             double more = fmax(-0.25 * t, fmin(0.25 * t, t - now));
@@ -318,26 +328,24 @@ static bool thicken(patch_job *job, es_patches *patches, es_patch_report *report
 
 /* ---- judging ------------------------------------------------------------------------------ */
 
-static bool measure(const patch_job *job, const es_patches *patches, es_patch_report *report,
+static bool measure(patch_job *job, const es_patches *patches, es_patch_report *report,
                     es_error *err) {
     es_patches front = *patches;
     front.count = report->patches;
-    es_mesh drawn = {0};
-    nearest_tree *tree = NULL;
-    double each = job->area / SAMPLES_WANTED;
-    bool ok = es_patches_mesh(&front, DRAWN_STEPS, &drawn, err) &&
-              surface_compare_points(&drawn, job->tree, each, job->pool, &report->to_mesh, err) &&
-              (tree = surface_nearest_new(&drawn, true, err)) != NULL &&
-              surface_compare_points(job->mesh, tree, each, job->pool, &report->from_mesh, err);
-    surface_nearest_free(tree);
-    es_mesh_clear(&drawn);
+    patch_judge judge = {job->tree, job->area / SAMPLES_WANTED, job->pool};
+    surface_deviation found[2] = {{.farthest = {0, 0, 0}}};
+    bool ok = surface_compare_patches(&front, DRAWN_STEPS, job->mesh, &judge, found, err);
+    report->to_mesh = found[0].all;
+    report->from_mesh = found[1].all;
+    job->farthest = found[1].farthest;
     return ok;
 }
 
-/* What decides: of an open mesh the rim does not count, where patches end half a
- * cell too early or too late. */
+/* Of an open mesh whose rim the patches do not follow, the mesh's edge beyond them
+ * is no miss of theirs. */
 static double worst_p95(const patch_job *job, const es_patch_report *r) {
-    return job->closed ? fmax(r->to_mesh.p95_mm, r->from_mesh.p95_mm) : r->to_mesh.p95_mm;
+    bool both = job->closed || job->quads.rimmed;
+    return both ? fmax(r->to_mesh.p95_mm, r->from_mesh.p95_mm) : r->to_mesh.p95_mm;
 }
 
 static long count_euler(const quad_mesh *q) {
@@ -355,13 +363,17 @@ static bool has_shape(const patch_job *job, long euler) {
 
 /* Another place of the grid when the surface is not two-manifold on it, or has
  * other handles than the mesh: a narrow gap between two folds closes on a coarse
- * grid. */
+ * grid. The places are the fractions of an even sequence (Roberts 2018). */
 static bool find_grid(patch_job *job, double cell, long euler, es_error *err) {
-    for (int shift = 0; shift < SHIFTS; shift++) {
+    for (int place = 0; place < SHIFTS; place++) {
         surface_quads_clear(&job->quads);
-        double size = cell * (1 - 0.02 * shift), by = 0.17 * shift;
-        if (!surface_quads_find(job->tree, job->box, size, by, job->closed, &job->quads, err))
-            return false;
+        quad_grid grid = {.cell_mm = cell * (1 - 0.01 * place),
+                          .shift = {fmod(0.8191725 * place, 1), fmod(0.6710436 * place, 1),
+                                    fmod(0.5497005 * place, 1)},
+                          .lenses = job->lenses,
+                          .lens_count = job->lens_count,
+                          .closed = job->closed};
+        if (!surface_quads_find(job->tree, job->box, &grid, &job->quads, err)) return false;
         if (has_shape(job, euler)) return true;
     }
     if (job->quads.bad == 0 && job->quads.quad_count > 0 && job->options->cell_mm > 0) return true;
@@ -372,18 +384,38 @@ static bool find_grid(patch_job *job, double cell, long euler, es_error *err) {
         cell);
 }
 
+/* Quads up to the rim; where the outline of the quads does not go round it as it
+ * should, the patches that the mesh covers are taken as they are. */
+static bool follow_rim(patch_job *job, es_error *err) {
+    quad_mesh plain = job->quads;
+    double cell = plain.cell_mm;
+    job->quads = (quad_mesh){0};
+    job->rim = surface_rim_new(job->mesh, cell, err);
+    bool ok = job->rim && surface_quads_copy(&plain, &job->quads, err) &&
+              surface_rim_follow(job->tree, job->rim, cell, &job->quads, err);
+    if (ok && job->quads.rimmed) {
+        surface_quads_clear(&plain);
+    } else {
+        surface_quads_clear(&job->quads);
+        job->quads = plain;
+    }
+    return ok;
+}
+
 static bool try_cell(patch_job *job, double cell, es_patches *patches, es_patch_report *report,
                      es_error *err) {
     clear_try(job);
     report->cell_mm = cell;
     report->tries++;
     report->walls = report->folded = 0;
-    if (!find_grid(job, cell, report->mesh_euler, err) ||
+    if (!find_grid(job, cell, report->mesh_euler, err) || (!job->closed && !follow_rim(job, err)) ||
         !surface_masks_find(&job->quads, &job->masks, err))
         return false;
     job->seen = es_alloc_zero(job->quads.quad_count, 1, err);
-    patch_fit fit = {job->tree, job->pool, &job->quads, &job->masks, cell, job->seen};
+    patch_fit fit = {job->tree, job->pool, job->rim, &job->quads, &job->masks, cell, job->seen};
     report->euler = count_euler(&job->quads);
+    report->rimmed = job->quads.rimmed;
+    if (report->rimmed) report->bridged = surface_rim_bridged(job->rim, &report->bridged_mm);
     bool ok = job->seen && surface_fit_quads(&fit, err) && choose_patches(job, report, err) &&
               make_sheet(job, patches, err) && measure(job, patches, report, err);
     if (ok && !job->closed && job->options->thickness_mm > 0)
@@ -400,36 +432,68 @@ static double start_cell(const patch_job *job) {
     return fmin(CELL_MAX_MM, fmax(many, fmin(usual, few)));
 }
 
+/* How much worse than asked: 95 % beyond the tolerance, or the mean square beyond
+ * two thirds of it, which a few places decide; both ways, rims included. */
+static double excess(const patch_job *job, const es_patch_report *r) {
+    double p95 = fmax(r->to_mesh.p95_mm, r->from_mesh.p95_mm);
+    double rms = fmax(r->to_mesh.rms_mm, r->from_mesh.rms_mm);
+    return fmax(p95, rms / RMS_SHARE) / job->options->tolerance_mm;
+}
+
+/* Where one place is much worse than the rest, the grid is drawn together there. */
+static bool add_lens(patch_job *job, const es_patch_report *r) {
+    if (!job->closed || job->lens_count == LENSES_MAX || job->options->cell_mm > 0 ||
+        r->from_mesh.max_mm < LENS_FROM * fmax(job->options->tolerance_mm, r->from_mesh.p95_mm))
+        return false;
+    job->lenses[job->lens_count++] =
+        (quad_lens){job->farthest, LENS_CELLS * r->cell_mm, LENS_SCALE};
+    return true;
+}
+
+/* The next size after a fit of another excess; a lens is given a try of its own. */
+static double next_cell(patch_job *job, const es_patch_report *r, double least) {
+    double share = worst_p95(job, r) / job->options->tolerance_mm;
+    bool lens = add_lens(job, r);
+    if (lens && share <= 1) return r->cell_mm;
+    if (!lens) share = excess(job, r);
+    return fmax(least, r->cell_mm * fmax(job->closed ? 0.5 : 0.75,
+                                         fmin(0.93, 0.97 * pow(share, -1 / ORDER))));
+}
+
 /* The largest cells that reach the tolerance, or the best that may be tried. */
 static bool try_cells(patch_job *job, es_patches *patches, es_patch_report *report, es_error *err) {
     const es_patch_options *o = job->options;
     double least = sqrt(QUADS_PER_CELL * job->area / (double)o->patches_max);
-    double cell = o->cell_mm > 0 ? o->cell_mm : fmax(start_cell(job), least);
-    bool found = false;
+    double cell = o->cell_mm > 0 ? o->cell_mm : fmax(start_cell(job), least), best = INFINITY;
     for (int i = 0, fits = 0; i < GRIDS && fits < FITS; i++) {
         es_patches next = {0};
         es_patch_report r = {
             .tries = report->tries, .closed = job->closed, .mesh_euler = report->mesh_euler};
         es_error why = {0};
-        bool ok = try_cell(job, cell, &next, &r, &why);
+        bool ok = try_cell(job, cell, &next, &r, &why),
+             last = o->cell_mm > 0 || cell <= 1.001 * least;
         report->tries = r.tries;
         fits += ok;
-        if (!ok &&
-            (why.code != ES_GEOMETRY || i == GRIDS - 1 || cell <= 1.001 * least || o->cell_mm > 0))
-            return found || es_fail(err, why.code, "%s", why.message);
-        if (ok && (!found || worst_p95(job, &r) < worst_p95(job, report))) {
+        if (!ok && (why.code != ES_GEOMETRY || i == GRIDS - 1 || last))
+            return best < INFINITY || es_fail(err, why.code, "%s", why.message);
+        if (!ok) {
+            cell = fmax(least, 0.9 * cell);
+            continue;
+        }
+        double now = excess(job, &r);
+        if (best == INFINITY || r.reached > report->reached ||
+            (r.reached == report->reached && now < best)) {
             es_patches_clear(patches);
             *patches = next;
             *report = r;
-            found = true;
+            best = now;
         } else {
             es_patches_clear(&next);
         }
-        if (found && (report->reached || o->cell_mm > 0 || cell <= 1.001 * least)) break;
-        double ratio = ok ? pow(o->tolerance_mm / worst_p95(job, &r), 1 / ORDER) : 0.9;
-        cell = fmax(least, cell * fmax(0.5, fmin(0.93, 0.97 * ratio)));
+        if (best <= 1 || last) break;
+        cell = next_cell(job, &r, least);
     }
-    return found;
+    return best < INFINITY;
 }
 
 /* ---- the door ---------------------------------------------------------------------------------

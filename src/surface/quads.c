@@ -19,37 +19,57 @@ static const size_t NODES_MAX = (size_t)1 << 23;
 
 typedef struct dual_grid {
     const nearest_tree *tree;
-    double cell;
+    const quad_grid *how;
+    double cell, reach; /* reach: no cell is wider than this, mm */
     es_vec3 origin;
     size_t size[3], stride[3], count; /* of nodes */
-    bool closed;
-    float *distance;             /* per node */
-    uint32_t *active;            /* per node: cell that starts there as number + 1, or 0 */
-    uint32_t (*edge_vertex)[12]; /* per active cell: vertex of its edges, UINT32_MAX: none */
+    float *distance;                  /* per node */
+    uint32_t *active;                 /* per node: cell that starts there as number + 1, or 0 */
+    uint32_t (*edge_vertex)[12];      /* per active cell: vertex of its edges, UINT32_MAX: none */
     size_t active_count;
 } dual_grid;
 
 /* ---- distances --------------------------------------------------------------------- */
 
-static es_vec3 node_place(const dual_grid *g, size_t x, size_t y, size_t z) {
-    return es_vec3_add(g->origin,
-                       es_vec3_scale(es_vec3_make((double)x, (double)y, (double)z), g->cell));
+/* r -> r (1 - (1 - scale) (1 - r^2)^2): slope `scale` in the middle, 1 at the
+ * border, and never above 1 + 0.8 (1 - scale), at r^2 = 0.6. */
+static es_vec3 through_lens(const quad_lens *lens, es_vec3 p) {
+    es_vec3 way = es_vec3_sub(p, lens->centre);
+    double r2 = es_vec3_dot(way, way) / (lens->radius * lens->radius);
+    if (r2 >= 1) return p;
+    return es_vec3_add(lens->centre,
+                       es_vec3_scale(way, 1 - (1 - lens->scale) * (1 - r2) * (1 - r2)));
 }
 
-/* A distance changes by at most a cell from node to node: where it is large,
- * the next ones along the row follow from it. */
-static void fill_row(dual_grid *g, size_t y, size_t z) {
+/* The widest that cells become between lenses that may overlap. */
+static double find_reach(const quad_grid *how) {
+    double reach = how->cell_mm;
+    for (size_t i = 0; i < how->lens_count; i++) reach *= 1 + 0.8 * (1 - how->lenses[i].scale);
+    return reach;
+}
+
+static es_vec3 node_place(const dual_grid *g, size_t x, size_t y, size_t z) {
+    es_vec3 p = es_vec3_add(g->origin,
+                            es_vec3_scale(es_vec3_make((double)x, (double)y, (double)z), g->cell));
+    for (size_t i = 0; i < g->how->lens_count; i++) p = through_lens(&g->how->lenses[i], p);
+    return p;
+}
+
+/* Corners of a cell that the surface meets lie nearer than its diagonal: only
+ * those are measured. Farther ones have the side of the node before, which lies
+ * in the same empty ball; rows begin outside. */
+static void fill_row(dual_grid *g, size_t y, size_t z, uint32_t *near) {
     float *row = g->distance + y * g->stride[1] + z * g->stride[2];
+    double far = 1.75 * g->reach, side = 1;
     for (size_t x = 0; x < g->size[0]; x++) {
-        double d = surface_nearest_distance(g->tree, node_place(g, x, y, z));
+        double d = surface_nearest_within(g->tree, node_place(g, x, y, z), far, near);
+        if (isinf(d)) d = copysign(far, side);
         row[x] = (float)(d == 0 ? 1e-9 * g->cell : d);
-        double left = fabs(d) - g->cell;
-        for (; left > 1.5 * g->cell && x + 1 < g->size[0]; left -= g->cell)
-            row[++x] = (float)copysign(left, d);
+        side = row[x];
     }
 }
 
-static bool open_grid(dual_grid *g, es_box3 box, double shift, es_error *err) {
+static bool open_grid(dual_grid *g, es_box3 box, es_error *err) {
     es_vec3 size = es_vec3_sub(box.max, box.min);
     const double sides[3] = {size.x, size.y, size.z};
     double nodes = 1;
@@ -63,8 +83,8 @@ static bool open_grid(dual_grid *g, es_box3 box, double shift, es_error *err) {
         return es_fail(err, ES_MEMORY, "cells of %g mm over %g x %g x %g mm are too many", g->cell,
                        size.x, size.y, size.z);
     g->count = (size_t)nodes;
-    double start = (2 + shift) * g->cell;
-    g->origin = es_vec3_sub(box.min, es_vec3_make(start, start, start));
+    es_vec3 shift = g->how->shift, start = es_vec3_make(2 + shift.x, 2 + shift.y, 2 + shift.z);
+    g->origin = es_vec3_sub(box.min, es_vec3_scale(start, g->cell));
     g->distance = es_alloc(g->count, sizeof *g->distance, err);
     g->active = g->distance ? es_alloc_zero(g->count, sizeof *g->active, err) : NULL;
     return g->active != NULL;
@@ -75,7 +95,7 @@ static bool open_grid(dual_grid *g, es_box3 box, double shift, es_error *err) {
 static bool is_crossed(const dual_grid *g, size_t node, int axis) {
     float a = g->distance[node], b = g->distance[node + g->stride[axis]];
     if ((a < 0) == (b < 0)) return false;
-    return g->closed || (fabs(a) <= 1.3 * g->cell && fabs(b) <= 1.3 * g->cell);
+    return g->how->closed || (fabs(a) <= 1.3 * g->reach && fabs(b) <= 1.3 * g->reach);
 }
 
 /* ---- cells --------------------------------------------------------------------------- */
@@ -143,12 +163,15 @@ static bool group_edges(const dual_grid *g, size_t cell, int group[12]) {
     return any;
 }
 
+static es_vec3 place_of(const dual_grid *g, size_t node) {
+    return node_place(g, node % g->size[0], node / g->stride[1] % g->size[1], node / g->stride[2]);
+}
+
 static es_vec3 crossing_place(const dual_grid *g, size_t node, int axis) {
-    double a = g->distance[node], b = g->distance[node + g->stride[axis]], t = a / (a - b);
-    es_vec3 p =
-        node_place(g, node % g->size[0], node / g->stride[1] % g->size[1], node / g->stride[2]);
-    return es_vec3_add(p,
-                       es_vec3_scale(es_vec3_make(axis == 0, axis == 1, axis == 2), t * g->cell));
+    size_t end = node + g->stride[axis];
+    double a = g->distance[node], b = g->distance[end], t = a / (a - b);
+    es_vec3 p = place_of(g, node), way = es_vec3_sub(place_of(g, end), p);
+    return es_vec3_add(p, es_vec3_scale(way, t));
 }
 
 static void add_vertices(const dual_grid *g, size_t cell, const int group[12],
@@ -286,13 +309,57 @@ static bool find_valences(quad_mesh *quads, es_error *err) {
     return quads->valence && first;
 }
 
-bool surface_quads_find(const nearest_tree *tree, es_box3 box, double cell_mm, double shift,
-                        bool closed, quad_mesh *quads, es_error *err) {
-    dual_grid g = {.tree = tree, .cell = cell_mm, .closed = closed};
-    *quads = (quad_mesh){0};
-    bool ok = open_grid(&g, box, shift, err);
+bool surface_quads_copy(const quad_mesh *from, quad_mesh *to, es_error *err) {
+    *to = (quad_mesh){.vertex_count = from->vertex_count,
+                      .quad_count = from->quad_count,
+                      .cell_mm = from->cell_mm};
+    to->vertices = es_alloc(from->vertex_count, 3 * sizeof(double), err);
+    to->quads = to->vertices ? es_alloc(from->quad_count, 4 * sizeof *to->quads, err) : NULL;
+    if (!to->quads) {
+        surface_quads_clear(to);
+        return false;
+    }
+    memcpy(to->vertices, from->vertices, 3 * from->vertex_count * sizeof(double));
+    memcpy(to->quads, from->quads, 4 * from->quad_count * sizeof *to->quads);
+    return true;
+}
+
+bool surface_quads_join(quad_mesh *quads, es_error *err) {
+    es_free(quads->twin);
+    es_free(quads->valence);
+    quads->twin = quads->valence = NULL;
+    quads->bad = 0;
+    return pair_sides(quads, err) && find_valences(quads, err);
+}
+
+bool surface_quads_keep(quad_mesh *quads, const bool *keep, es_error *err) {
+    size_t kept = 0, vertices = 0;
+    uint32_t *number = es_alloc_zero(quads->vertex_count, sizeof *number, err);
+    if (!number) return false;
+    for (size_t q = 0; q < quads->quad_count; q++)
+        if (keep[q])
+            memmove(quads->quads + 4 * kept++, quads->quads + 4 * q, 4 * sizeof *quads->quads);
+    for (size_t i = 0; i < 4 * kept; i++) number[quads->quads[i]] = 1;
+    for (size_t v = 0; v < quads->vertex_count; v++) {
+        if (!number[v]) continue;
+        memmove(quads->vertices + 3 * vertices, quads->vertices + 3 * v, 3 * sizeof(double));
+        number[v] = (uint32_t)vertices++;
+    }
+    for (size_t i = 0; i < 4 * kept; i++) quads->quads[i] = number[quads->quads[i]];
+    quads->quad_count = kept;
+    quads->vertex_count = vertices;
+    es_free(number);
+    return surface_quads_join(quads, err);
+}
+
+bool surface_quads_find(const nearest_tree *tree, es_box3 box, const quad_grid *grid,
+                        quad_mesh *quads, es_error *err) {
+    dual_grid g = {.tree = tree, .how = grid, .cell = grid->cell_mm, .reach = find_reach(grid)};
+    *quads = (quad_mesh){.cell_mm = grid->cell_mm};
+    bool ok = open_grid(&g, box, err);
+    uint32_t near = 0;
     for (size_t z = 0; ok && z < g.size[2]; z++)
-        for (size_t y = 0; y < g.size[1]; y++) fill_row(&g, y, z);
+        for (size_t y = 0; y < g.size[1]; y++) fill_row(&g, y, z, &near);
     ok = ok && make_vertices(&g, quads, err) && make_quads(&g, quads, err) &&
          pair_sides(quads, err) && find_valences(quads, err) && !es_cancelled(err);
     if (!ok) surface_quads_clear(quads);
@@ -313,9 +380,15 @@ void surface_quads_clear(quad_mesh *quads) {
 /* ---- masks ---------------------------------------------------------------------------------- */
 
 bool surface_quad_is_whole(const quad_mesh *quads, uint32_t quad) {
-    for (uint32_t k = 0; k < 4; k++)
+    for (uint32_t k = 0; k < 4 && !quads->rimmed; k++)
         if (quads->valence[quads->quads[4 * quad + k]] == 0) return false;
     return true;
+}
+
+/* A vertex of the rim counts as one of four quads, two of which are the reflections
+ * of the others. */
+static uint32_t valence_of(const quad_mesh *q, uint32_t v) {
+    return q->rimmed && q->valence[v] == 0 ? 4 : q->valence[v];
 }
 
 static void add_term(quad_masks *m, uint32_t *at, uint32_t vertex, double weight) {
@@ -334,10 +407,28 @@ static void add_corner(const quad_mesh *q, uint32_t first, quad_masks *m, uint32
     }
 }
 
+/* A third of the way from a vertex of the rim to the next. */
+static void add_rim_point(uint32_t near, uint32_t far, quad_masks *m, uint32_t *at) {
+    add_term(m, at, near, 2 / 3.0);
+    add_term(m, at, far, 1 / 3.0);
+}
+
+/* The spline of the rim's vertices at one of them. first: the side that starts there. */
+static void add_rim_corner(const quad_mesh *q, uint32_t first, quad_masks *m, uint32_t *at) {
+    uint32_t before = quad_previous(first);
+    while (q->twin[before] != NO_TWIN) before = quad_previous(q->twin[before]);
+    add_term(m, at, q->quads[first], 4 / 6.0);
+    add_term(m, at, q->quads[quad_next(first)], 1 / 6.0);
+    add_term(m, at, q->quads[before], 1 / 6.0);
+}
+
 static void add_edge_point(const quad_mesh *q, uint32_t h, quad_masks *m, uint32_t *at) {
     uint32_t v = q->quads[h], twin = q->twin[h];
-    double n = q->valence[v], all = 2 * n + 10;
-    if (n == 0 || twin == NO_TWIN) return;
+    double n = valence_of(q, v), all = 2 * n + 10;
+    if (n == 0 || twin == NO_TWIN) {
+        if (q->rimmed) add_rim_point(v, q->quads[quad_next(h)], m, at);
+        return;
+    }
     add_term(m, at, v, 2 * n / all);
     add_term(m, at, q->quads[quad_next(h)], 4 / all);
     add_term(m, at, q->quads[quad_previous(h)], 2 / all);
@@ -348,7 +439,7 @@ static void add_edge_point(const quad_mesh *q, uint32_t h, quad_masks *m, uint32
 
 static void add_inner_point(const quad_mesh *q, uint32_t h, quad_masks *m, uint32_t *at) {
     uint32_t v = q->quads[h];
-    double n = q->valence[v], all = n + 5;
+    double n = valence_of(q, v), all = n + 5;
     if (n == 0) return;
     add_term(m, at, v, n / all);
     add_term(m, at, q->quads[quad_next(h)], 2 / all);
@@ -358,18 +449,25 @@ static void add_inner_point(const quad_mesh *q, uint32_t h, quad_masks *m, uint3
 
 static void fill_masks(const quad_mesh *q, const uint32_t *first, quad_masks *m) {
     uint32_t at = 0, row = 0;
-    for (uint32_t v = 0; v < q->vertex_count; v++, m->start[++row] = at)
-        if (q->valence[v]) add_corner(q, first[v], m, &at);
+    for (uint32_t v = 0; v < q->vertex_count; v++, m->start[++row] = at) {
+        if (q->valence[v])
+            add_corner(q, first[v], m, &at);
+        else if (q->rimmed)
+            add_rim_corner(q, first[v], m, &at);
+    }
     for (uint32_t h = 0; h < 4 * q->quad_count; h++, m->start[++row] = at)
         add_edge_point(q, h, m, &at);
     for (uint32_t h = 0; h < 4 * q->quad_count; h++, m->start[++row] = at)
         add_inner_point(q, h, m, &at);
+    for (uint32_t h = 0; h < 4 * q->quad_count; h++, m->start[++row] = at)
+        if (q->rimmed && q->twin[h] == NO_TWIN)
+            add_rim_point(q->quads[quad_next(h)], q->quads[h], m, &at);
 }
 
 bool surface_masks_find(const quad_mesh *quads, quad_masks *masks, es_error *err) {
     size_t half_edges = 4 * quads->quad_count;
-    size_t terms = quads->vertex_count + (2 + 6 + 4) * half_edges;
-    *masks = (quad_masks){.rows = quads->vertex_count + 2 * half_edges};
+    size_t terms = 3 * quads->vertex_count + (2 + 6 + 4 + 2) * half_edges;
+    *masks = (quad_masks){.rows = quads->vertex_count + 3 * half_edges};
     uint32_t *first = es_alloc_zero(quads->vertex_count, sizeof *first, err);
     masks->start = first ? es_alloc_zero(masks->rows + 1, sizeof *masks->start, err) : NULL;
     masks->vertex = masks->start ? es_alloc(terms, sizeof *masks->vertex, err) : NULL;
@@ -377,6 +475,8 @@ bool surface_masks_find(const quad_mesh *quads, quad_masks *masks, es_error *err
     bool ok = masks->weight != NULL;
     if (ok) {
         for (uint32_t h = 0; h < half_edges; h++) first[quads->quads[h]] = h;
+        for (uint32_t h = 0; h < half_edges; h++)
+            if (quads->twin[h] == NO_TWIN) first[quads->quads[h]] = h;
         fill_masks(quads, first, masks);
     } else {
         surface_masks_clear(masks);
@@ -412,7 +512,9 @@ void surface_mask_rows(const quad_mesh *quads, uint32_t quad, uint32_t row[16]) 
         uint32_t h = 4 * quad + k, twin = quads->twin[h];
         row[CORNER[k]] = quads->quads[h];
         row[AFTER[k]] = edges + h;
-        row[BEFORE[k]] = twin == NO_TWIN ? UINT32_MAX : edges + twin;
+        row[BEFORE[k]] = twin != NO_TWIN ? edges + twin
+                         : quads->rimmed ? inner + 4 * (uint32_t)quads->quad_count + h
+                                         : UINT32_MAX;
         row[INNER[k]] = inner + h;
     }
 }
