@@ -23,6 +23,7 @@ const command *const commands[] = {
     &command_model,
     &command_surface,
     &command_simulate,
+    &command_live,
     &command_compare,
     &command_convert,
     &command_bench,
