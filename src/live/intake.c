@@ -106,11 +106,14 @@ static bool place_name(const char *device, char name[ES_NAME_SIZE]) {
     return es_transform_name_split(name, from, to, NULL) && strcmp(from, to) != 0;
 }
 
+/* The place of the first pixel comes back from that of the middle, in floats:
+ * zero is zero to a hundredth of a pixel of any scanner. */
 static bool has_no_turn(es_mat4 a) {
+    const double zero_mm = 1e-3;
     for (int row = 0; row < 3; row++)
         for (int column = 0; column < 3; column++)
             if (row != column && a.m[4 * row + column] != 0) return false;
-    return a.m[3] == 0 && a.m[7] == 0 && a.m[11] == 0;
+    return fabs(a.m[3]) < zero_mm && fabs(a.m[7]) < zero_mm && fabs(a.m[11]) < zero_mm;
 }
 
 /* The matrix is stale when one of the poses that made it was not valid, and the

@@ -42,11 +42,14 @@ struct matcher {
     size_t stream_count;
     waiting line[MATCH_PENDING]; /* a ring */
     size_t first, count;
+    double begun_s; /* the first picture came then; NaN: none yet */
 };
 
 matcher *matcher_new(const match_options *options, es_error *err) {
     matcher *m = es_alloc_zero(1, sizeof *m, err);
-    if (m) m->options = *options;
+    if (!m) return NULL;
+    m->options = *options;
+    m->begun_s = NAN;
     return m;
 }
 
@@ -59,6 +62,7 @@ void matcher_free(matcher *m) {
 
 void matcher_reset(matcher *m) {
     for (size_t i = 0; i < m->stream_count; i++) m->streams[i].count = 0;
+    m->begun_s = NAN;
 }
 
 static stream *find_stream(const matcher *m, const char *name) {
@@ -107,6 +111,7 @@ void matcher_picture(matcher *m, es_frame *frame, double arrived_s) {
     waiting *w = &m->line[(m->first + m->count++) % MATCH_PENDING];
     swap_frames(&w->frame, frame);
     w->arrived_s = arrived_s;
+    if (isnan(m->begun_s)) m->begun_s = arrived_s;
 }
 
 static bool is_alive(const stream *s, double now_s) {
@@ -116,9 +121,14 @@ static bool is_alive(const stream *s, double now_s) {
 static bool is_ready(const matcher *m, const waiting *w, double now_s) {
     double wanted_s = w->frame.time_s + m->options.lag_s;
     if (m->count == MATCH_PENDING || now_s - w->arrived_s >= m->options.wait_s) return true;
-    for (size_t i = 0; i < m->stream_count; i++)
-        if (is_alive(&m->streams[i], now_s) && m->streams[i].newest_s < wanted_s) return false;
-    return true;
+    bool any = false;
+    for (size_t i = 0; i < m->stream_count; i++) {
+        if (!is_alive(&m->streams[i], now_s)) continue;
+        if (m->streams[i].newest_s < wanted_s) return false;
+        any = true;
+    }
+    /* At the start nobody knows whether trackers will speak at all. */
+    return any || now_s - m->begun_s >= SILENT_S;
 }
 
 /* The pose of this time, or the nearest within the tolerance; of equally near
