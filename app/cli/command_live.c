@@ -11,7 +11,7 @@
 typedef struct live_options {
     common_options common;
     setup_options setup;
-    const char *connect, *output, *record, *model, *listen, *token;
+    const char *connect, *output, *record, *model, *listen, *token, *folder;
     double seconds, tolerance, wait, lag, preview, first, serve;
     int64_t queue;
     bool bone, no_crc;
@@ -117,6 +117,12 @@ static const opt table[] = {
      .offset = offsetof(live_options, token),
      .help = "clients from other machines must send it as a STRING of the device Token; they may "
              "look, not command"},
+    {.name = "folder",
+     .type = OPT_TEXT,
+     .value = "FOLDER",
+     .offset = offsetof(live_options, folder),
+     .help = "where the commands of clients on this machine may write (StartRecording, SaveConfig, "
+             "...); default: nowhere"},
     {.name = "preview",
      .type = OPT_NUMBER,
      .unit = UNIT_HZ,
@@ -290,6 +296,7 @@ static bool open_run(live_app *a, const es_setup_request *request, es_error *err
     r.preview_hz = o->preview;
     r.threads = (int)o->setup.threads;
     r.server = a->server;
+    r.output_folder = o->folder;
     r.stop = should_stop;
     r.stop_context = a;
     r.watch = (es_live_watch){.context = a, .state = print_state};

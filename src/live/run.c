@@ -49,9 +49,17 @@ static void count(es_live_run *r, int64_t *counter) {
     pthread_mutex_unlock(&r->lock);
 }
 
+static void record_capture(es_live_run *r) {
+    es_error err = {0};
+    if (run_capture_put(r, &r->frame, &err)) return;
+    es_log(ES_WARNING, "the recording that a client started ends here: %s", err.message);
+    run_capture_clear(r);
+}
+
 /* A full disk must not stop what is seen. */
 static void record(es_live_run *r) {
     es_error err = {0};
+    record_capture(r);
     if (!r->journal) return;
     if (es_journal_put(r->journal, &r->frame, &err)) {
         count(r, &r->state.recorded);
@@ -82,9 +90,17 @@ static bool finish_warm_up(es_live_run *r, es_error *err) {
     return true;
 }
 
+/* The frame is recorded, and its mark says that it is not in the volume. */
+static bool mark_dropped(es_live_run *r, es_error *err) {
+    count(r, &r->state.dropped);
+    return es_fields_set(&r->frame.fields, ES_LIVE_INSERTED, "0", err);
+}
+
 static bool warm_up(es_live_run *r, bool placed, es_error *err) {
+    bool wanted = placed && r->frame.has_image;
+    if (wanted && r->paused && !mark_dropped(r, err)) return false;
     record(r);
-    if (!placed || !r->frame.has_image) return true;
+    if (!wanted || r->paused) return true;
     return frame_list_add(&r->early, &r->frame, err) &&
            (r->early.count < (size_t)r->options.warm_up || finish_warm_up(r, err));
 }
@@ -92,13 +108,19 @@ static bool warm_up(es_live_run *r, bool placed, es_error *err) {
 static bool insert_or_drop(es_live_run *r, const es_mat4 *place, es_error *err) {
     bool wanted = place && r->frame.has_image && is_wanted(r), patient = !r->options.live;
     double arrived_s = r->options.live ? es_live_arrived(r->options.live) : NAN;
-    bool dropped = wanted && !patient && !run_has_room(r);
-    if (dropped) {
-        count(r, &r->state.dropped);
-        if (!es_fields_set(&r->frame.fields, ES_LIVE_INSERTED, "0", err)) return false;
-    }
+    bool dropped = wanted && (r->paused || (!patient && !run_has_room(r)));
+    if (dropped && !mark_dropped(r, err)) return false;
     record(r);
     if (wanted && !dropped) run_push(r, &r->frame, place, arrived_s, patient);
+    return true;
+}
+
+/* Its transforms alone. */
+static bool keep_newest(es_live_run *r, es_error *err) {
+    for (size_t i = 0; i < r->frame.transform_count; i++) {
+        const es_frame_transform *t = &r->frame.transforms[i];
+        if (!es_frame_set_transform(&r->newest, t->name, t->matrix, t->valid, err)) return false;
+    }
     return true;
 }
 
@@ -109,6 +131,7 @@ static bool take_frame(es_live_run *r, es_error *err) {
     if (r->started_s == 0) r->started_s = es_clock_s();
     if (!es_placement_find(r->placement, &r->frame, &r->place, &placed, err)) return false;
     if (!placed) count(r, &r->state.unplaced);
+    if (!keep_newest(r, err)) return false;
     run_send_frame(r, &r->frame, placed ? &r->place : NULL);
     return r->ready ? insert_or_drop(r, placed ? &r->place : NULL, err) : warm_up(r, placed, err);
 }
@@ -129,6 +152,7 @@ static bool take_all(es_live_run *r, es_error *err) {
         if (r->options.stop && r->options.stop(r->options.stop_context)) return true;
         if (has_failed(r, err)) return false;
         tell(r, false);
+        run_commands(r);
         if (r->options.live && !es_live_wait(r->options.live, WAIT_S)) continue;
         if (!es_source_next(r->options.source, &r->frame, ES_READ_PIXELS, &end, err)) return false;
         if (!end && !take_frame(r, err)) return false;
@@ -168,6 +192,9 @@ void es_live_run_free(es_live_run *r) {
     for (size_t i = 0; r->queue && i < QUEUE_MOST; i++) es_frame_clear(&r->queue[i].frame);
     es_free(r->queue);
     es_frame_clear(&r->frame);
+    es_frame_clear(&r->newest);
+    if (r->capture.journal) run_capture_stop(r, NULL);
+    es_plus_free(r->plus);
     frame_list_clear(&r->early);
     es_journal_free(r->journal);
     if (r->model)
@@ -194,7 +221,8 @@ static bool check(const es_live_run_options *o, es_error *err) {
 static bool open_all(es_live_run *r, es_error *err) {
     const es_live_run_options *o = &r->options;
     r->pool = es_pool_new(o->threads, err);
-    r->placement = r->pool ? es_placement_new(o->request->plus, o->request->transform, err) : NULL;
+    r->plus = r->pool ? es_plus_copy(o->request->plus, err) : NULL;
+    r->placement = r->plus ? es_placement_new(o->request->plus, o->request->transform, err) : NULL;
     if (!r->placement || !o->record) return r->placement != NULL;
     r->journal = es_journal_create(o->record, es_source_info(o->source), err);
     return r->journal != NULL;

@@ -17,10 +17,22 @@ typedef struct run_slot {
     double arrived_s; /* NaN: not known */
 } run_slot;
 
+/* A recording that a client started. */
+typedef struct run_capture {
+    es_journal *journal; /* NULL: none */
+    char *path, *journal_path;
+    int64_t frames;
+    bool paused;
+} run_capture;
+
 struct es_live_run {
     es_live_run_options options;
     es_pool *pool;
     /* The taker's alone. */
+    es_plus *plus; /* a copy of the request's, which commands may change */
+    run_capture capture;
+    bool paused;     /* frames are recorded, marked and not inserted */
+    es_frame newest; /* its transforms, for those who ask */
     es_placement *placement;
     es_journal *journal;
     frame_list early; /* until the setup is made */
@@ -62,7 +74,21 @@ bool run_has_room(es_live_run *run);
 /* Waits until all is inserted and ends the threads. */
 void run_join(es_live_run *run);
 
+bool run_record_survey(es_live_run *run, es_journal *journal, es_error *err);
+
+/* run_capture.c */
+bool run_capture_start(es_live_run *run, const char *path, es_error *err);
+bool run_capture_put(es_live_run *run, const es_frame *frame, es_error *err);
+/* Ends it, and makes the file that was asked for. */
+bool run_capture_stop(es_live_run *run, es_error *err);
+void run_capture_clear(es_live_run *run);
+
+/* commands.c: answers what waits. */
+void run_commands(es_live_run *run);
+
 /* run_show.c */
+bool run_is_sendable(const es_grid_info *info);
+bool run_copy_volume(es_live_run *run, es_grid *grid, es_error *err);
 void run_send_frame(es_live_run *run, const es_frame *frame, const es_mat4 *place);
 void *run_preview(void *run);
 

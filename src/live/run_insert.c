@@ -122,13 +122,17 @@ static bool make_setup(es_live_run *r, es_error *err) {
     return ok;
 }
 
-/* What the choices were made from goes into the recording. */
-static bool record_survey(es_live_run *r, es_error *err) {
-    if (!r->journal) return true;
+bool run_record_survey(es_live_run *r, es_journal *journal, es_error *err) {
     char *text = es_setup_survey_text(&r->setup, err);
-    bool ok = text && es_journal_field(r->journal, ES_LIVE_SURVEY, text, err);
+    bool ok = text && es_journal_field(journal, ES_LIVE_SURVEY, text, err);
     es_free(text);
     return ok;
+}
+
+/* What the choices were made from goes into the recordings. */
+static bool record_survey(es_live_run *r, es_error *err) {
+    return (!r->journal || run_record_survey(r, r->journal, err)) &&
+           (!r->capture.journal || run_record_survey(r, r->capture.journal, err));
 }
 
 bool run_make_ready(es_live_run *r, es_error *err) {

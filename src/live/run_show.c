@@ -71,7 +71,7 @@ static void show_mesh(es_live_run *r) {
 
 /* ---- the volume ------------------------------------------------------------------------ */
 
-static bool is_sendable(const es_grid_info *info) {
+bool run_is_sendable(const es_grid_info *info) {
     size_t bytes = es_type_size(info->type) * (size_t)info->channels;
     for (int a = 0; a < 3; a++)
         if (info->size[a] > UINT16_MAX || !es_multiply(bytes, (size_t)info->size[a], &bytes))
@@ -79,14 +79,27 @@ static bool is_sendable(const es_grid_info *info) {
     return bytes <= VOLUME_MOST;
 }
 
+bool run_copy_volume(es_live_run *r, es_grid *grid, es_error *err) {
+    pthread_mutex_lock(&r->work);
+    bool ok = es_volume_grid_info(r->volume, &grid->info, err) && es_grid_alloc(grid, err) &&
+              es_volume_slab(r->volume, 0, grid->info.size[2], grid->data, err);
+    pthread_mutex_unlock(&r->work);
+    return ok;
+}
+
+static bool has_sendable_volume(es_live_run *r) {
+    es_grid_info info = {0};
+    pthread_mutex_lock(&r->work);
+    bool ok = es_volume_grid_info(r->volume, &info, NULL) && run_is_sendable(&info);
+    pthread_mutex_unlock(&r->work);
+    es_grid_info_clear(&info);
+    return ok;
+}
+
 static void show_volume(es_live_run *r) {
     es_grid grid = {0};
     es_igtl_out out = {0};
-    pthread_mutex_lock(&r->work);
-    bool ok = es_volume_grid_info(r->volume, &grid.info, NULL) && is_sendable(&grid.info) &&
-              es_grid_alloc(&grid, NULL) &&
-              es_volume_slab(r->volume, 0, grid.info.size[2], grid.data, NULL);
-    pthread_mutex_unlock(&r->work);
+    bool ok = has_sendable_volume(r) && run_copy_volume(r, &grid, NULL);
     if (ok) outgo_volume(&out, "Volume", &grid, outgo_now());
     if (ok) es_live_server_send(r->options.server, &out, true);
     es_igtl_out_clear(&out);
