@@ -15,6 +15,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -93,8 +94,8 @@ typedef struct live_player {
     es_live_server *server;
     es_live_play_options options;
     pthread_t thread;
-    int64_t frames;
-    volatile bool stop;
+    int64_t frames; /* once done */
+    atomic_bool stop, done;
 } live_player;
 
 static inline bool player_stops(void *context) { return ((live_player *)context)->stop; }
@@ -103,6 +104,7 @@ static inline void *player_run(void *context) {
     live_player *p = context;
     es_source *source = scene_open(&p->scene);
     es_live_play(p->server, source, &p->options, &p->frames, NULL);
+    p->done = true;
     es_source_free(source);
     return NULL;
 }
@@ -117,7 +119,7 @@ static inline int player_start(live_player *p, int port) {
     if (!p->server) fail_msg("%s", err.message);
     p->options.stop = player_stops;
     p->options.context = p;
-    p->stop = false;
+    p->stop = p->done = false;
     assert_int_equal(pthread_create(&p->thread, NULL, player_run, p), 0);
     return es_live_server_port(p->server);
 }

@@ -15,7 +15,7 @@ typedef struct stage {
     es_live_server *server;
     es_live_run *run;
     pthread_t thread;
-    volatile bool stop;
+    atomic_bool stop;
     bool ok;
     raw_reader client;
     uint32_t next_id;

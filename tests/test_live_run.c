@@ -91,7 +91,7 @@ static void rebuild(const char *path, const es_setup_request *request, bool all,
 
 static bool stop_at(void *context) {
     live_player *p = context;
-    return p->frames > 0 && es_live_server_waiting(p->server) == 0;
+    return p->done && es_live_server_waiting(p->server) == 0;
 }
 
 /* Plays the scene to a run and gives its volume. */
@@ -273,7 +273,7 @@ static void a_full_disk_ends_the_recording_not_the_run(void **state) {
 typedef struct viewer {
     int port;
     pthread_t thread;
-    volatile bool stop;
+    atomic_bool stop;
     int pictures, poses, volumes;
     bool placed, full;
 } viewer;

@@ -483,8 +483,11 @@ void es_live_free(es_live *l) {
 
 /* Why no picture came, in words. */
 static bool refuse(es_live *l, es_error *err) {
-    es_live_stats s = es_live_statistics(l);
-    if (l->error.code) return es_fail(err, l->error.code, "%s", l->error.message);
+    lock(l);
+    es_live_stats s = l->stats;
+    es_error why = l->error;
+    unlock(l);
+    if (why.code) return es_fail(err, why.code, "%s", why.message);
     return es_fail(err, ES_IO,
                    "%s:%d: connected, but no picture came within %g s (%llu other messages, %llu "
                    "with a wrong sum); start the scanner, and let the server send IMAGE",
