@@ -77,9 +77,10 @@ void es_journal_free(es_journal *journal); /* closes the files */
 enum {
     ES_KEEPS_POSES = 1,
     ES_KEEPS_TIMES = 2,
-    ES_KEEPS_FIELDS = 4,  /* of frames and header, image status, second times */
-    ES_KEEPS_SPACING = 8, /* and orientation */
-    ES_KEEPS_ALL = 15
+    ES_KEEPS_FIELDS = 4, /* of frames and header, image status, second times */
+    ES_KEEPS_SPACING = 8,
+    ES_KEEPS_ORIENTATION = 16,
+    ES_KEEPS_ALL = 31
 };
 unsigned es_sequence_keeps(const char *path);
 
