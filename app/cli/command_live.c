@@ -141,7 +141,10 @@ static const opt table[] = {
     THREADS_OPTION(live_options, setup.threads),
     {.name = NULL}};
 
-static const char *const examples[] = {NULL};
+static const char *const examples[] = {
+    "echosolid live --connect 192.168.0.5:18944 --config scan.xml --record scan.igs.nhdr -o "
+    "volume.mha",
+    "echosolid live --config scan.xml --bone --model bone.stl --serve 18945 --folder .", NULL};
 
 /* ---- the end, by time or by hand ------------------------------------------------ */
 
