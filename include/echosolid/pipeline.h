@@ -225,7 +225,8 @@ void es_model_free(es_model *model);
 bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *image_to_reference,
                     size_t count, es_error *err);
 es_volume *es_model_volume(const es_model *model); /* NULL without grey */
-/* The distance field so far, a copy; between two es_model_stage. */
+/* The distance field so far, a copy without smoothing; between two
+ * es_model_stage. */
 es_bricks *es_model_preview(const es_model *model, es_error *err);
 es_iso_options es_model_iso(const es_model *model); /* how such a field is meshed */
 

@@ -414,7 +414,8 @@ static bool live_next(void *self, es_frame *frame, unsigned flags, bool *end, es
         s->frame = swapped;
         l->arrived_s = s->arrived_s;
         l->first = (l->first + 1) % l->capacity_slots;
-        l->count--;
+        /* Starting over keeps to few slots, and so to little memory. */
+        if (--l->count == 0) l->first = 0;
     }
     unlock(l);
     *end = !some;

@@ -65,6 +65,7 @@ static void batch_done(es_live_run *r, size_t count, bool ok, const es_error *er
         note_latency(r, r->queue[(r->first + i) % QUEUE_MOST].arrived_s, now_s);
     r->first = (r->first + count) % QUEUE_MOST;
     r->count -= count;
+    if (r->count == 0) r->first = 0; /* few slots, little memory */
     r->state.inserted += ok ? (int64_t)count : 0;
     if (!ok && !r->failed) {
         r->failed = true;

@@ -10,7 +10,7 @@
 static const double SHARE = 0.25;
 /* The volume is large and changes little. */
 static const double VOLUME_EVERY_S = 2;
-enum { VOLUME_MOST = 1 << 25 };
+enum { VOLUME_MOST = 1 << 25, SMOOTH = 4 };
 
 static bool has_clients(const es_live_run *r) {
     return r->options.server && es_live_server_statistics(r->options.server).clients > 0;
@@ -33,12 +33,15 @@ void run_send_frame(es_live_run *r, const es_frame *frame, const es_mat4 *place)
 
 /* ---- the mesh ------------------------------------------------------------------------ */
 
+/* Frames wait while the field is copied; all the rest is done beside them, the
+ * smoothing too. */
 static bool make_mesh(es_live_run *r, es_mesh *mesh) {
     pthread_mutex_lock(&r->work);
     es_bricks *field = es_model_preview(r->model, NULL);
     es_iso_options iso = es_model_iso(r->model);
     pthread_mutex_unlock(&r->work);
-    bool ok = field && es_surface_extract(field, &iso, NULL, mesh, NULL);
+    bool ok = field && es_surface_extract(field, &iso, NULL, mesh, NULL) &&
+              es_mesh_smooth(mesh, SMOOTH, 0.5, -0.53, NULL);
     es_bricks_free(field);
     es_decimate_options fewer = {.triangles = r->options.preview_triangles,
                                  .max_distance_mm = INFINITY};

@@ -167,7 +167,7 @@ bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *i
 
 es_volume *es_model_volume(const es_model *model) { return model->grey; }
 es_bricks *es_model_preview(const es_model *model, es_error *err) {
-    return es_distance_bricks(model->distance, model->options.smooth_voxels, err);
+    return es_distance_bricks(model->distance, 0, err);
 }
 
 es_iso_options es_model_iso(const es_model *model) {
