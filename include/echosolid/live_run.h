@@ -44,7 +44,8 @@ typedef struct es_live_run_options {
     const char *record;           /* NAME.nhdr, see es_journal_create; NULL: nothing */
     int warm_up;                  /* placed frames before spacing and lattice are chosen */
     int queue;                    /* frames that wait for insertion, 2 to 64 */
-    double preview_hz;            /* at most */
+    double catch_up_s; /* so long after the warm-up frames wait instead of being dropped */
+    double preview_hz; /* at most */
     size_t preview_triangles;
     int threads;
     es_live_server *server;      /* gets pictures, poses, mesh and volume; borrowed; NULL: none */
@@ -54,7 +55,7 @@ typedef struct es_live_run_options {
     es_live_watch watch;
 } es_live_run_options;
 #define ES_LIVE_RUN_DEFAULTS                                                                       \
-    { .warm_up = 20, .queue = 8, .preview_hz = 5, .preview_triangles = 20000 }
+    { .warm_up = 20, .queue = 8, .catch_up_s = 3, .preview_hz = 5, .preview_triangles = 20000 }
 
 /* Takes frames until the source ends or `stop` says so. In this order each frame
  * is counted, looked at for room in the queue of frames to insert (none: it is
@@ -62,6 +63,7 @@ typedef struct es_live_run_options {
  * places and inserts, another makes previews at most preview_hz times a second
  * and never more than a quarter of the time. Spacing and the rest of the setup
  * are chosen from the first `warm_up` placed frames, which are inserted too.
+ * What came meanwhile is caught up with in catch_up_s; nothing is dropped then.
  * A recording that fails (disk full) ends the recording, not the run. */
 typedef struct es_live_run es_live_run;
 es_live_run *es_live_run_new(const es_live_run_options *options, es_error *err);

@@ -87,6 +87,7 @@ static bool finish_warm_up(es_live_run *r, es_error *err) {
         if (placed && wanted && frame->has_image) run_push(r, frame, &place, NAN, true);
     }
     frame_list_clear(&r->early);
+    r->ready_s = es_clock_s();
     return true;
 }
 
@@ -106,7 +107,9 @@ static bool warm_up(es_live_run *r, bool placed, es_error *err) {
 }
 
 static bool insert_or_drop(es_live_run *r, const es_mat4 *place, es_error *err) {
-    bool wanted = place && r->frame.has_image && is_wanted(r), patient = !r->options.live;
+    bool wanted = place && r->frame.has_image && is_wanted(r);
+    /* The first frames go into memory that was never touched: that takes time. */
+    bool patient = !r->options.live || es_clock_s() - r->ready_s < r->options.catch_up_s;
     double arrived_s = r->options.live ? es_live_arrived(r->options.live) : NAN;
     bool dropped = wanted && (r->paused || (!patient && !run_has_room(r)));
     if (dropped && !mark_dropped(r, err)) return false;

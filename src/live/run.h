@@ -37,7 +37,7 @@ struct es_live_run {
     es_journal *journal;
     frame_list early; /* until the setup is made */
     es_mat4 place;
-    double started_s, told_s;
+    double started_s, ready_s, told_s;
     es_frame frame;
     /* Made once, before the threads start. */
     es_setup setup;
