@@ -727,6 +727,17 @@ class Cli(unittest.TestCase):
     def test_compare_json_has_the_stable_keys(self):
         j = run_json("compare", self.path("volume.mha"), self.path("volume.mha"))
         self.assertEqual((j["voxels_over_2"], j["max_abs"], j["rms"]), (0, 0, 0))
+        aligned = run_json("compare", self.path("knee-sheet.stl"), self.path("knee.seen.ply"),
+                           "--align", "--picture", self.path("apart.png"), "--histogram",
+                           self.path("apart.svg"), "--sample", 4)
+        self.assertLessEqual(aligned["aligned"]["a_to_b"]["rms_mm"],
+                             aligned["a_to_b"]["rms_mm"] * 1.1)
+        self.assertAlmostEqual(aligned["chamfer_mm"], aligned["a_to_b"]["mean_mm"] +
+                               aligned["b_to_a"]["mean_mm"], delta=1e-9)
+        self.assertGreaterEqual(aligned["hausdorff_mm"], aligned["hausdorff95_mm"])
+        self.assertEqual(self.path("apart.png").read_bytes()[:4], b"\x89PNG")
+        self.assertIn("<svg", self.path("apart.svg").read_text())
+        self.refused("compare", "volume.mha", "volume.mha", "--align", status=2, says="meshes")
         j = run_json("compare", self.path("knee.stl"), self.path("knee-sheet.stl"), "--sample", 1,
                      "--threads", 1)
         for way in ("a_to_b", "b_to_a"):

@@ -334,6 +334,87 @@ static void a_viewer_gets_pictures_in_place_poses_and_the_growing_volume(void **
     es_plus_free(plus);
 }
 
+/* ---- bone --------------------------------------------------------------------------- */
+
+typedef struct seen_meshes {
+    int count;
+    size_t most;
+} seen_meshes;
+
+static void see_mesh(void *context, const es_mesh *mesh) {
+    seen_meshes *seen = context;
+    seen->count++;
+    if (mesh->triangle_count > seen->most) seen->most = mesh->triangle_count;
+}
+
+/* The sheet that model makes of the recording. */
+static void rebuild_bone(const char *path, const es_setup_request *request,
+                         es_model_result *result) {
+    es_error err = {0};
+    es_setup setup;
+    es_flow_stats stats;
+    es_model_options options = ES_MODEL_DEFAULTS;
+    es_source *source = es_sequence_open(path, &err);
+    if (!source || !es_setup_make(source, request, &setup, &err)) fail_msg("%s", err.message);
+    es_placement *placement = es_placement_new(request->plus, NULL, NULL);
+    es_model *model = es_model_new(&setup, &options, NULL, &setup.decisions, &err);
+    es_flow flow = {.source = source, .placement = placement, .skip = setup.skip, .total = -1};
+    if (!model || !es_flow_run(&flow, es_model_stage, model, &stats, &err) ||
+        !es_model_finish(model, result, &err))
+        fail_msg("%s", err.message);
+    es_model_free(model);
+    es_placement_free(placement);
+    es_setup_clear(&setup);
+    es_source_free(source);
+}
+
+static es_plus *plus_of(const es_simulation *sim) {
+    es_plus *plus = es_plus_new(NULL);
+    es_plus_transform t = {
+        .from = "Image", .to = "Probe", .matrix = es_simulation_image_to_probe(sim), .error = NAN};
+    assert_true(es_plus_transform_set(plus, &t, NULL));
+    return plus;
+}
+
+static void the_recording_makes_the_live_bone_again_byte_for_byte(void **state) {
+    (void)state;
+    es_simulation sim = ES_SIMULATION_DEFAULTS;
+    es_error err = {0};
+    sim.frames = 60;
+    sim.probe.image_size[0] = sim.probe.image_size[1] = 192;
+    es_plus *plus = plus_of(&sim);
+    es_setup_request request = make_request(plus);
+    es_model_options model = ES_MODEL_DEFAULTS;
+    es_live_run_options o = ES_LIVE_RUN_DEFAULTS;
+    es_model_result live = {0}, again = {0};
+    seen_meshes seen = {0};
+    o.source = es_simulation_open(&sim, &err);
+    if (!o.source) fail_msg("%s", err.message);
+    o.request = &request;
+    o.bone = &model;
+    o.record = in_folder("bone.igs.nhdr");
+    o.preview_hz = 60;
+    o.preview_triangles = 500;
+    o.watch = (es_live_watch){.context = &seen, .mesh = see_mesh};
+    es_live_run *run = es_live_run_new(&o, &err);
+    if (!run || !es_live_run_go(run, &err) || !es_model_finish(es_live_run_model(run), &live, &err))
+        fail_msg("%s", err.message);
+    assert_true(live.sheet.triangle_count > 500);
+    assert_true(seen.count > 0 && seen.most > 0 && seen.most <= 500);
+    rebuild_bone(o.record, &request, &again);
+    assert_int_equal(live.sheet.vertex_count, again.sheet.vertex_count);
+    assert_int_equal(live.sheet.triangle_count, again.sheet.triangle_count);
+    assert_memory_equal(live.sheet.vertices, again.sheet.vertices,
+                        3 * live.sheet.vertex_count * sizeof(float));
+    assert_memory_equal(live.sheet.triangles, again.sheet.triangles,
+                        3 * live.sheet.triangle_count * sizeof(uint32_t));
+    es_model_result_clear(&live);
+    es_model_result_clear(&again);
+    es_live_run_free(run);
+    es_source_free(o.source);
+    es_plus_free(plus);
+}
+
 static void options_out_of_range_are_refused(void **state) {
     (void)state;
     es_setup_request request = make_request(NULL);
@@ -386,6 +467,7 @@ int main(void) {
         cmocka_unit_test(without_any_pose_the_recording_stays_and_the_reason_is_told),
         cmocka_unit_test(a_full_disk_ends_the_recording_not_the_run),
         cmocka_unit_test(a_viewer_gets_pictures_in_place_poses_and_the_growing_volume),
+        cmocka_unit_test(the_recording_makes_the_live_bone_again_byte_for_byte),
         cmocka_unit_test(options_out_of_range_are_refused),
         cmocka_unit_test(memory_that_runs_out_is_an_error_wherever_it_does),
     };
