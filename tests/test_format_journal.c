@@ -257,6 +257,27 @@ static void a_journal_without_frames_leaves_nothing_behind(void **state) {
     es_journal_free(NULL);
 }
 
+static void a_journal_becomes_another_recording_and_goes(void **state) {
+    (void)state;
+    const es_sequence_options options = ES_SEQUENCE_DEFAULTS;
+    es_error err = {0};
+    int64_t frames = 0;
+    es_journal *journal = create(in_folder("a.live.nhdr"));
+    put_frames(journal, 0, 12);
+    es_journal_free(journal);
+    es_output_fail_after(5);
+    assert_false(es_journal_convert(in_folder("a.live.nhdr"), in_folder("a.igs.mha"), &options,
+                                    &frames, &err));
+    es_output_fail_after(-1);
+    assert_non_null(strstr(err.message, "stays as"));
+    assert_int_equal(count_frames(in_folder("a.live.nhdr"), 12), 12);
+    assert_true(es_journal_convert(in_folder("a.live.nhdr"), in_folder("a.igs.mha"), &options,
+                                   &frames, &err));
+    assert_int_equal(frames, 12);
+    assert_int_equal(count_frames(in_folder("a.igs.mha"), 12), 12);
+    assert_int_equal(empty_folder(), 1);
+}
+
 static void other_names_and_poses_alone_are_refused(void **state) {
     (void)state;
     es_stream_info info = journal_info();
@@ -301,6 +322,7 @@ int main(void) {
         cmocka_unit_test(a_full_disk_leaves_the_frames_before_it),
         cmocka_unit_test(a_picture_of_another_size_is_refused_and_changes_nothing),
         cmocka_unit_test(a_journal_without_frames_leaves_nothing_behind),
+        cmocka_unit_test(a_journal_becomes_another_recording_and_goes),
         cmocka_unit_test(other_names_and_poses_alone_are_refused),
         cmocka_unit_test(memory_that_runs_out_is_an_error),
     };

@@ -2,7 +2,6 @@
 #include <math.h>
 #include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "echosolid/live_run.h"
 #include "grey.h"
@@ -169,7 +168,6 @@ typedef struct live_app {
     es_fill_stats fill;
     app_origin origin;
     double end_s;
-    int64_t converted; /* frames; -1: nothing was to convert */
 } live_app;
 
 static bool should_stop(void *context) {
@@ -309,34 +307,12 @@ static bool open_run(live_app *a, const es_setup_request *request, es_error *err
 
 /* ---- the outputs ---------------------------------------------------------------------- */
 
-static bool copy_frames(es_source *source, const char *path, int64_t *frames, es_error *err) {
-    es_sequence_options options = ES_SEQUENCE_DEFAULTS;
-    es_sink *sink = es_sequence_create(path, es_source_info(source), &options, err);
-    es_frame frame = {0};
-    bool ok = sink != NULL, end = false;
-    for (*frames = 0; ok; ++*frames) {
-        ok = es_source_next(source, &frame, ES_READ_PIXELS, &end, err);
-        if (!ok || end) break;
-        ok = es_sink_put(sink, &frame, err);
-    }
-    ok = ok && es_sink_finish(sink, err);
-    es_frame_clear(&frame);
-    es_sink_free(sink);
-    return ok;
-}
-
 /* What was recorded as it came becomes the file that was asked for. */
 static bool convert_journal(live_app *a, es_error *err) {
-    if (!a->journal || strcmp(a->journal, a->o->record) == 0) return true;
-    es_source *source = es_sequence_open(a->journal, err);
-    bool ok = source && copy_frames(source, a->o->record, &a->converted, err);
-    es_source_free(source);
-    if (!ok) return es_prefix(err, "the recording stays as %s", a->journal);
-    char *raw = app_sibling(a->o->record, ".live.raw", err);
-    unlink(a->journal);
-    if (raw) unlink(raw);
-    es_free(raw);
-    return true;
+    es_sequence_options options = ES_SEQUENCE_DEFAULTS;
+    int64_t frames;
+    return !a->journal || strcmp(a->journal, a->o->record) == 0 ||
+           es_journal_convert(a->journal, a->o->record, &options, &frames, err);
 }
 
 static bool write_outputs(live_app *a, es_error *err) {
@@ -398,7 +374,7 @@ static bool open_all(live_app *a, es_setup_request *request, es_error *err) {
 static int run(const void *options, const char *const *files, int count) {
     (void)files;
     (void)count;
-    live_app a = {.o = options, .converted = -1};
+    live_app a = {.o = options};
     es_error err = {0};
     es_setup_request request;
     struct sigaction action = {.sa_handler = on_stop}, old[2];

@@ -71,6 +71,10 @@ bool es_journal_field(es_journal *journal, const char *key, const char *value, e
 /* Waits until all of it is on the disk. */
 bool es_journal_sync(es_journal *journal, es_error *err);
 void es_journal_free(es_journal *journal); /* closes the files */
+/* Makes another recording of a closed journal, as es_sequence_create, and then
+ * removes the journal; on failure it stays. */
+bool es_journal_convert(const char *journal, const char *path, const es_sequence_options *options,
+                        int64_t *frames, es_error *err);
 
 /* What a recording of this name holds beside pictures; the rest is lost when
  * one is written. */

@@ -151,3 +151,37 @@ es_journal *es_journal_create(const char *path, const es_stream_info *info, es_e
     es_journal_free(j);
     return NULL;
 }
+
+/* ---- into another recording ---------------------------------------------------- */
+
+static bool copy_frames(es_source *source, const char *path, const es_sequence_options *options,
+                        int64_t *frames, es_error *err) {
+    es_sink *sink = es_sequence_create(path, es_source_info(source), options, err);
+    es_frame frame = {0};
+    bool ok = sink != NULL, end = false;
+    for (*frames = 0; ok; ++*frames) {
+        ok = es_source_next(source, &frame, ES_READ_PIXELS, &end, err);
+        if (!ok || end) break;
+        ok = es_sink_put(sink, &frame, err);
+    }
+    ok = ok && es_sink_finish(sink, err);
+    es_frame_clear(&frame);
+    es_sink_free(sink);
+    return ok;
+}
+
+bool es_journal_convert(const char *journal, const char *path, const es_sequence_options *options,
+                        int64_t *frames, es_error *err) {
+    char *data = es_with_extension(journal, ".raw", err);
+    es_source *source = data ? es_sequence_open(journal, err) : NULL;
+    bool ok = source && copy_frames(source, path, options, frames, err);
+    es_source_free(source);
+    if (ok) {
+        unlink(journal);
+        unlink(data);
+    } else {
+        es_prefix(err, "the recording stays as %s", journal);
+    }
+    es_free(data);
+    return ok;
+}

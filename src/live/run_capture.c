@@ -1,6 +1,5 @@
 /* Recordings that clients start and stop, beside the one of the whole run. */
 #include <string.h>
-#include <unistd.h>
 
 #include "run.h"
 
@@ -46,38 +45,15 @@ void run_capture_clear(es_live_run *r) {
     memset(c, 0, sizeof *c);
 }
 
-/* Without compression: it is done while frames come. */
-static bool convert(const run_capture *c, es_error *err) {
-    es_sequence_options options = {.compress = false, .level = 1};
-    es_source *source = es_sequence_open(c->journal_path, err);
-    es_sink *sink =
-        source ? es_sequence_create(c->path, es_source_info(source), &options, err) : NULL;
-    es_frame frame = {0};
-    bool ok = sink != NULL, end = false;
-    while (ok) {
-        ok = es_source_next(source, &frame, ES_READ_PIXELS, &end, err);
-        if (!ok || end) break;
-        ok = es_sink_put(sink, &frame, err);
-    }
-    ok = ok && es_sink_finish(sink, err);
-    es_frame_clear(&frame);
-    es_sink_free(sink);
-    es_source_free(source);
-    return ok;
-}
-
 bool run_capture_stop(es_live_run *r, es_error *err) {
     run_capture *c = &r->capture;
+    /* Without compression: frames come meanwhile. */
+    const es_sequence_options options = {.compress = false, .level = 1};
     bool converts = c->journal && c->frames > 0 && !is_journal(c->path);
+    int64_t frames;
     es_journal_free(c->journal);
     c->journal = NULL;
-    bool ok = !converts || convert(c, err);
-    if (converts && ok) {
-        char *raw = with_ending(c->path, ".live.raw", NULL);
-        unlink(c->journal_path);
-        if (raw) unlink(raw);
-        es_free(raw);
-    }
+    bool ok = !converts || es_journal_convert(c->journal_path, c->path, &options, &frames, err);
     run_capture_clear(r);
     return ok;
 }
