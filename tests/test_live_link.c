@@ -329,6 +329,37 @@ static void a_tool_out_of_view_is_not_seen_however_it_is_told(void **state) {
     }
 }
 
+/* A recording's lines are "name:=value": no name may break them. */
+static void names_that_no_recording_can_hold_do_not_come_in(void **state) {
+    (void)state;
+    static const char *const odd[] = {"a:b",
+                                      "1",
+                                      "c=d",
+                                      "2",
+                                      "e\nf",
+                                      "3",
+                                      "Good",
+                                      "4",
+                                      "x:ToTrackerTransform",
+                                      "1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1",
+                                      NULL};
+    static const char *const device[] = {"IGTL_DEVICE_NAME", "Pro:beTo=Tracker", NULL};
+    es_frame frame = {0};
+    one_picture o = {.device = "Image_Image",
+                     .image_meta = odd,
+                     .place = es_mat4_identity(),
+                     .pose = scene_pose(1),
+                     .pose_meta = device,
+                     .version = 2};
+    exchange(&o, &frame);
+    assert_int_equal(frame.fields.count, 1);
+    assert_string_equal(es_fields_get(&frame.fields, "Good"), "4");
+    for (size_t i = 0; i < frame.transform_count; i++)
+        assert_null(strpbrk(frame.transforms[i].name, ":=\n"));
+    assert_int_equal(frame.transform_count, 1);
+    es_frame_clear(&frame);
+}
+
 /* ---- the server -------------------------------------------------------------------------------
  */
 
@@ -652,6 +683,7 @@ int main(void) {
         cmocka_unit_test(the_name_of_a_picture_says_where_its_matrix_leads),
         cmocka_unit_test(a_picture_with_an_old_place_is_not_believed),
         cmocka_unit_test(a_tool_out_of_view_is_not_seen_however_it_is_told),
+        cmocka_unit_test(names_that_no_recording_can_hold_do_not_come_in),
         cmocka_unit_test(a_client_gets_version_two_once_it_has_shown_it),
         cmocka_unit_test(garbage_a_wrong_sum_and_half_a_header_harm_nobody_else),
         cmocka_unit_test(a_huge_body_that_is_announced_ends_the_connection),

@@ -27,9 +27,24 @@ bool intake_meta(const es_igtl_message *message, const char *key, char *text, si
            take_text(meta.value, meta.value_length, text, size);
 }
 
+/* What the header of a recording cannot hold in a name. */
+static bool is_odd(char c) { return c == '=' || c == ':' || (unsigned char)c < 32; }
+
+static bool is_writable(const char *key) {
+    for (const char *at = key; *at; at++)
+        if (is_odd(*at)) return false;
+    return *key != '\0';
+}
+
+static void make_writable(char *name) {
+    for (; *name; name++)
+        if (is_odd(*name)) *name = '_';
+}
+
 void intake_name(const es_igtl_message *message, char name[ES_NAME_SIZE]) {
     if (!intake_meta(message, "IGTL_DEVICE_NAME", name, ES_NAME_SIZE) || !*name)
         snprintf(name, ES_NAME_SIZE, "%s", message->device);
+    make_writable(name);
 }
 
 /* ---- transforms in metadata -------------------------------------------------- */
@@ -59,9 +74,8 @@ static bool is_ours(const char *key) {
 /* Other fields are kept as they are, if a recording can hold them. */
 static bool keep_field(es_frame *frame, const char *key, const char *value, es_error *err) {
     char name[ES_NAME_SIZE];
-    if (is_ours(key) || stem(key, "TransformStatus", name) || strpbrk(key, "=:\n\r") || !*key)
-        return true;
-    return es_fields_set(&frame->fields, key, value, err);
+    return is_ours(key) || stem(key, "TransformStatus", name) ||
+           es_fields_set(&frame->fields, key, value, err);
 }
 
 static bool take_fields(const es_igtl_message *message, es_frame *frame, es_error *err) {
@@ -69,7 +83,7 @@ static bool take_fields(const es_igtl_message *message, es_frame *frame, es_erro
     for (int i = 0; i < message->meta_count && i < 256; i++) {
         es_igtl_meta meta = es_igtl_meta_at(message, i);
         if (!take_text(meta.key, meta.key_length, key, sizeof key) ||
-            !take_text(meta.value, meta.value_length, value, sizeof value))
+            !take_text(meta.value, meta.value_length, value, sizeof value) || !is_writable(key))
             continue;
         bool ok = stem(key, "Transform", name) ? set_matrix(frame, name, value, err)
                                                : keep_field(frame, key, value, err);
@@ -243,10 +257,11 @@ void intake_tool(const es_igtl_message *message, size_t index, es_live_pose *pos
     char key[64], status[32];
     *is_pose = es_igtl_get_tool(message, index, &tool, NULL);
     if (!*is_pose) return;
+    snprintf(key, sizeof key, "%sStatus", tool.name);
+    make_writable(tool.name);
     name_tool(tool.name, pose->name);
     pose->matrix = tool.matrix;
     pose->time_s = es_igtl_seconds(message->time);
-    snprintf(key, sizeof key, "%sStatus", tool.name);
     pose->valid = es_mat4_finite(tool.matrix) &&
                   (intake_meta(message, key, status, sizeof status) ? strcmp(status, "OK") == 0
                                                                     : !is_identity(tool.matrix));
