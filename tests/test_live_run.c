@@ -415,6 +415,30 @@ static void the_recording_makes_the_live_bone_again_byte_for_byte(void **state) 
     es_plus_free(plus);
 }
 
+static void a_recording_with_a_broken_survey_is_refused(void **state) {
+    (void)state;
+    static const char *const bad[] = {"", "1 2 3", "1 2 3 4 5 x", "1 2 3 4 5 inf", "1 2 3 4 5 6 7"};
+    es_plus *plus = make_plus();
+    es_setup_request request = make_request(plus);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        live_scene scene = {.width = 32, .height = 24, .frames = 5, .rate_hz = 25};
+        es_source *inner = scene_open(&scene);
+        es_stream_info info = *es_source_info(inner);
+        const es_source_ops ops = {scene_next, scene_rewind, scene_free};
+        es_error err = {0};
+        es_setup setup;
+        assert_true(es_fields_set(&info.fields, ES_LIVE_SURVEY, bad[i], NULL));
+        es_source *source = es_source_new(&ops, &scene, &info, NULL);
+        assert_false(es_setup_make(source, &request, &setup, &err));
+        assert_int_equal(err.code, ES_FORMAT);
+        assert_non_null(strstr(err.message, ES_LIVE_SURVEY));
+        es_fields_clear(&info.fields);
+        es_source_free(source);
+        es_source_free(inner);
+    }
+    es_plus_free(plus);
+}
+
 static void options_out_of_range_are_refused(void **state) {
     (void)state;
     es_setup_request request = make_request(NULL);
@@ -468,6 +492,7 @@ int main(void) {
         cmocka_unit_test(a_full_disk_ends_the_recording_not_the_run),
         cmocka_unit_test(a_viewer_gets_pictures_in_place_poses_and_the_growing_volume),
         cmocka_unit_test(the_recording_makes_the_live_bone_again_byte_for_byte),
+        cmocka_unit_test(a_recording_with_a_broken_survey_is_refused),
         cmocka_unit_test(options_out_of_range_are_refused),
         cmocka_unit_test(memory_that_runs_out_is_an_error_wherever_it_does),
     };
