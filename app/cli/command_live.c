@@ -4,13 +4,17 @@
 #include <string.h>
 
 #include "echosolid/live_run.h"
+#include "echosolid/trackers.h"
 #include "grey.h"
 #include "setup_options.h"
+
+enum { TRACKERS = 4, POSES = 4096 };
 
 typedef struct live_options {
     common_options common;
     setup_options setup;
     const char *connect, *output, *record, *model, *listen, *token, *folder;
+    const char *trackers[TRACKERS];
     double seconds, tolerance, wait, lag, preview, first, serve;
     int64_t queue;
     bool bone, no_crc;
@@ -92,6 +96,13 @@ static const opt table[] = {
      .offset = offsetof(live_options, queue),
      .help = "frames that may wait for insertion; one that comes when so many wait is recorded, "
              "marked and not inserted"},
+    {.name = "tracker",
+     .type = OPT_TEXTS,
+     .count = TRACKERS,
+     .value = "ADDRESS",
+     .offset = offsetof(live_options, trackers),
+     .help = "poses of another tracker, joined with the pictures by time: natnet://HOST, "
+             "vrpn://TOOL@HOST, ndi://HOST, udp://:PORT, as in echosolid track; up to 4 times"},
     {.name = "no-crc",
      .type = OPT_FLAG,
      .offset = offsetof(live_options, no_crc),
@@ -160,6 +171,8 @@ typedef struct live_app {
     const live_options *o;
     es_plus *plus;
     char *mask, *journal; /* NAME.live.nhdr, or what --record names */
+    es_live_poses *poses; /* of other trackers */
+    es_tracker *trackers[TRACKERS];
     es_live *live;
     es_live_server *server;
     es_live_run *run;
@@ -265,6 +278,17 @@ static bool open_server(live_app *a, es_error *err) {
     return a->server != NULL;
 }
 
+static bool open_trackers(live_app *a, es_error *err) {
+    if (!a->o->trackers[0]) return true;
+    a->poses = es_live_poses_new(POSES, err);
+    for (int i = 0; a->poses && i < TRACKERS && a->o->trackers[i]; i++) {
+        const es_tracker_options options = {.pose = es_tracker_push, .context = a->poses};
+        a->trackers[i] = es_tracker_open(a->o->trackers[i], &options, err);
+        if (!a->trackers[i]) return false;
+    }
+    return a->poses != NULL;
+}
+
 static bool open_link(live_app *a, es_error *err) {
     const live_options *o = a->o;
     char host[256];
@@ -276,6 +300,7 @@ static bool open_link(live_app *a, es_error *err) {
     l.wait_s = o->wait;
     l.lag_s = o->lag;
     l.ignore_crc = o->no_crc;
+    l.poses = a->poses;
     a->live = es_live_open(&l, err);
     if (!a->live) return false;
     const es_stream_info *info = es_source_info(es_live_source(a->live));
@@ -336,7 +361,9 @@ static void close_all(live_app *a) {
     es_model_result_clear(&a->bone);
     app_origin_clear(&a->origin);
     es_live_run_free(a->run);
+    for (int i = 0; i < TRACKERS; i++) es_tracker_close(a->trackers[i]);
     es_live_free(a->live);
+    es_live_poses_free(a->poses);
     es_live_server_free(a->server);
     es_plus_free(a->plus);
     es_free(a->mask);
@@ -368,7 +395,7 @@ static bool open_all(live_app *a, es_setup_request *request, es_error *err) {
     if (!check_outputs(o, err) || !name_journal(a, err)) return false;
     if (o->setup.config && !(a->plus = es_plus_read(o->setup.config, err))) return false;
     return session_request(&o->setup, a->plus, &a->mask, request, err) && open_server(a, err) &&
-           open_link(a, err) && open_run(a, request, err);
+           open_trackers(a, err) && open_link(a, err) && open_run(a, request, err);
 }
 
 static int run(const void *options, const char *const *files, int count) {

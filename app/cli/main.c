@@ -26,6 +26,7 @@ const command *const commands[] = {
     &command_surface,
     &command_simulate,
     &command_live,
+    &command_track,
     &command_compare,
     &command_convert,
     &command_bench,
