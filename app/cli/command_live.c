@@ -385,7 +385,7 @@ static bool work(live_app *a, es_error *err) {
     if (!isnan(depth))
         app_note(&a->o->common,
                  "the server says DepthMm %g: that is the scanner's setting, which echosolid "
-                 "spacing weighs with --depth",
+                 "spacing weighs with --depth-mm",
                  depth);
     return ran && kept;
 }
