@@ -19,12 +19,13 @@ BELOW["pipeline"] = {"base", "geom", "image", "picture", "patches", "solid", "re
                      "doctor", "judge", "bone_flow", "plan",
                      "calibration"} | SIBLINGS
 BELOW["calibration"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
-BELOW["live"] = BELOW["pipeline"] | {"pipeline", "igtl", "natnet"}
+BELOW["live"] = BELOW["pipeline"] | {"pipeline", "igtl", "natnet", "live_run"}
 BELOW["live"].add("trackers")
 BELOW["trackers"] = BELOW["live"] | {"live"}
 BELOW["igtl"] = BELOW["natnet"] = {"base", "geom", "image"}  # headers of the live room
 BELOW["page"] = {"base"}  # a header of the live room
 BELOW["live"].add("page")
+BELOW["live_run"] = BELOW["live"] | {"live"}  # a second header of the live room
 BELOW["judge"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["bone_flow"] = BELOW["judge"]  # a third one
 BELOW["plan"] = BELOW["judge"]  # a fourth one

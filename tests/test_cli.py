@@ -102,6 +102,102 @@ class Cli(unittest.TestCase):
         self.assertEqual(list(self.folder.glob("*.part")), [])
         return lines[-1]
 
+    # ---- live
+
+    def play(self, *arguments):
+        """simulate --live in the background: the process and its port."""
+        words = ["simulate", "--live", "0", *map(str, arguments)]
+        for word in words[1:]:
+            USED.add(("simulate", word))
+        process = subprocess.Popen([BINARY, *words], cwd=self.folder, text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(lambda: (process.kill(), process.communicate()))
+        line = process.stderr.readline()
+        self.assertIn("127.0.0.1:", line)
+        return process, int(re.search(r":(\d+)", line).group(1))
+
+    def test_a_live_scan_is_recorded_and_its_recording_makes_the_same_volume(self):
+        process, port = self.play("--replay", "scan.igs.mha", "--json")
+        live = run_json("live", "--connect", f"127.0.0.1:{port}", "--config", "scan.xml", "-o",
+                        "live.mha", "--record", "live.igs.mha", "--seconds", "7s", "--bone",
+                        "--model", "live.stl", "--fill", "none", "--first", "20s", "--tolerance",
+                        "20ms", "--wait", "100ms", "--lag", "0ms", "--queue", 64, "--no-crc",
+                        "--serve", 0, "--listen", "127.0.0.1", "--token", "word", "--folder", ".",
+                        "--preview", "2", "--spacing", "1mm", "--interpolation", "nearest",
+                        "--compounding", "mean", "--clip", "0,0,256,256", "--threshold", 1,
+                        "--skip", 1, "--memory", "1GB", "--threads", 2, "--image-to-reference",
+                        "ImageToReference", cwd=self.folder)
+        played = json.loads(process.communicate(timeout=60)[0])
+        self.assertEqual(played["messages_dropped"], 0)
+        self.assertEqual(live["received"], 120)
+        self.assertEqual(live["recorded"], 120)
+        self.assertEqual(live["inserted"] + live["dropped"] + live["unplaced"], 120)
+        self.assertEqual(live["link"]["lost"], 0)
+        self.assertGreater(live["triangles"], 1000)
+        self.assertLess(live["latency_median_s"], 2)
+        again = ["--config", "scan.xml", "--spacing", "1mm", "--clip", "0,0,256,256", "--threshold", 1]
+        run("reconstruct", "live.igs.mha", *again, "-o", "again.mha", "-q", cwd=self.folder)
+        same = run_json("compare", "live.mha", "again.mha", cwd=self.folder)
+        self.assertEqual(same["voxels_differing"], 0)
+        self.assertEqual(same["geometry_mm"], 0)
+        self.assertEqual(list(self.folder.glob("live.live.*")), [])
+        run("reconstruct", "live.igs.mha", *again, "--all", "-o", "all.mha", "-q", cwd=self.folder)
+
+    def test_a_live_scan_ends_at_ctrl_c_with_everything_written(self):
+        _, port = self.play("--scene", "sphere", "--frames", 20, "--image-size", "128,128", "--rate",
+                            50, "--repeat")
+        process = subprocess.Popen(
+            [BINARY, "live", "--connect", f"127.0.0.1:{port}", "--config", "scan.xml", "-o", "end.mha",
+             "--record", "end.igs.nhdr", "--origin", "-200,-200,-200", "--size", "400,400,400",
+             "--spacing", "2"],
+            cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        USED.update({("live", "--origin"), ("live", "--size")})
+        for line in process.stderr:  # told once a second
+            if re.search(r"inserted [1-9]", line):
+                break
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0)
+        self.assertIn("latency", out)
+        self.assertTrue(self.path("end.mha").exists())
+        self.assertGreater(run_json("info", "end.igs.nhdr", cwd=self.folder)["frames"], 0)
+
+    def test_a_live_scan_that_is_killed_leaves_what_was_received(self):
+        _, port = self.play("--replay", "scan.igs.mha", "--repeat")
+        process = subprocess.Popen(
+            [BINARY, "live", "--connect", f"127.0.0.1:{port}", "--config", "scan.xml", "--record",
+             "killed.igs.mha"],
+            cwd=self.folder, text=True, stderr=subprocess.PIPE)
+        received = 0
+        for line in process.stderr:
+            found = re.search(r"received (\d+)", line)
+            received = int(found.group(1)) if found else 0
+            if received > 20:
+                break
+        process.kill()
+        process.communicate()
+        left = run_json("info", "killed.live.nhdr", cwd=self.folder)
+        self.assertGreaterEqual(left["frames"], received)
+        run("convert", "killed.live.nhdr", "saved.igs.mha", cwd=self.folder)
+        self.refused("live", "--record", "killed.live.nhdr", "--connect", f"127.0.0.1:{port}",
+                     "--first", "5s", status=2, says="never written over")
+
+    def test_wrong_usage_of_live_is_told(self):
+        self.refused("live", status=2, says="-o")
+        self.refused("live", "-o", "v.txt", status=None, says=".mha")
+        self.refused("live", "-o", "v.mha", "--connect", "host:99999", status=2, says="65535")
+        self.refused("live", "-o", "v.mha", "--model", "m.stl", status=2, says="--bone")
+        self.refused("live", "-o", "v.mha", "--serve", 0, "--listen", "0.0.0.0", status=2,
+                     says="token")
+        self.refused("live", "-o", "none.mha", "--connect", "127.0.0.1:1", "--first", "0.3s", status=1,
+                     says="127.0.0.1:1", leaves_no="none.mha")
+        self.refused("live", "-o", "v.mha", "--compounding", "mask", "--mask", "none.png",
+                     "--connect", "127.0.0.1:1", "--first", "0.3s", status=1)
+        self.refused("live", "-o", "v.mha", "--tracker", "moon://here", status=2)
+        self.refused("simulate", "--live", 0, "-o", "a.igs.mha", status=2, says="--live")
+        self.refused("simulate", "--replay", "scan.igs.mha", "-o", "a.igs.mha", status=2,
+                     says="--live")
+
     # ---- help and options
 
     def test_the_lag_of_a_water_tank_is_found(self):
@@ -1285,7 +1381,7 @@ class Options(unittest.TestCase):
         used = {(c, letters.get(w, w)) for c, w in USED}
         setup = {w for c, w in used if c in ("model", "reconstruct")}
         missing = [f"{c} {o}" for c in COMMANDS for o in options(c)
-                   if (c, o) not in used and not (c == "model" and o in setup)
+                   if (c, o) not in used and not (c in ("model", "live") and o in setup)
                    and o not in ("--json", "--quiet", "--help")]
         self.assertEqual(missing, [])
 

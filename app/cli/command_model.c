@@ -232,6 +232,7 @@ static bool work(model_run *r, es_error *err) {
     es_flow flow = {.source = r->s.source,
                     .placement = r->s.placement,
                     .skip = r->s.setup.skip,
+                    .all = o->setup.all,
                     .total = r->s.setup.survey.frames,
                     .progress = app_progress(&o->common),
                     .what = "finding bone"};

@@ -206,6 +206,7 @@ static bool work(reconstruct_run *r, const char *file, es_error *err) {
     es_flow flow = {.source = r->s.source,
                     .placement = r->s.placement,
                     .skip = setup->skip,
+                    .all = o->setup.all,
                     .total = setup->survey.frames,
                     .progress = app_progress(&o->common),
                     .what = "reconstructing"};

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app.h"
+#include "simulate_live.h"
 #include "simulate_wires.h"
 
 typedef struct simulate_options {
@@ -14,6 +15,7 @@ typedef struct simulate_options {
     double gain, width, radius, half_angle, depth, image_size[2], rate, pose_noise, angle_noise,
         lag, speckle, truth_spacing, lean, turn;
     int64_t frames, seed, threads, dashes, sweeps;
+    simulate_live live;
 } simulate_options;
 
 static const double DEGREE = 0.017453292519943295;
@@ -210,6 +212,23 @@ static const opt table[] = {
      .fallback = "1",
      .offset = offsetof(simulate_options, seed),
      .help = "same seed, same bytes"},
+    {.name = "live",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 65535,
+     .value = "PORT",
+     .offset = offsetof(simulate_options, live.port),
+     .help = "instead of writing a file, serve the frames by OpenIGTLink at 127.0.0.1 at their "
+             "rate, as PlusServer does; 0: any free port, which is told"},
+    {.name = "replay",
+     .type = OPT_TEXT,
+     .value = "FILE",
+     .offset = offsetof(simulate_options, live.replay),
+     .help = "with --live, serve this recording instead of a simulation"},
+    {.name = "repeat",
+     .type = OPT_FLAG,
+     .offset = offsetof(simulate_options, live.repeat),
+     .help = "with --live, start again at the end, until Ctrl-C"},
     THREADS_OPTION(simulate_options, threads),
     {.name = NULL}};
 
@@ -530,15 +549,38 @@ static bool check(const simulate_options *o, es_error *err) {
     return scene && es_sequence_can_write(o->output, err);
 }
 
+static bool check_live(const simulate_options *o, es_error *err) {
+    bool live = !isnan(o->live.port);
+    if (!live && !o->output)
+        return es_fail(err, ES_USAGE,
+                       "simulate: name the recording with -o, or serve it with "
+                       "--live PORT");
+    if (live && (o->output || o->screen))
+        return es_fail(err, ES_USAGE,
+                       "simulate: --live writes no file and has no screens: leave "
+                       "out -o and --screen");
+    return live || (!o->live.replay && !o->live.repeat) ||
+           es_fail(err, ES_USAGE, "simulate: --replay and --repeat are for --live PORT");
+}
+
+static int run_live(const simulate_options *o) {
+    es_error err = {0};
+    es_simulation s;
+    es_source *source = NULL;
+    if (o->live.replay)
+        source = es_sequence_open(o->live.replay, &err);
+    else if (make_simulation(o, &s, &err))
+        source = es_simulation_open(&s, &err);
+    return simulate_serve(&o->common, &o->live, source, !o->live.replay, &err);
+}
+
 static int run(const void *options, const char *const *files, int count) {
     (void)files;
     (void)count;
     const simulate_options *o = options;
     es_error err = {0};
-    if (!o->output) {
-        es_fail(&err, ES_USAGE, "simulate: name the recording with -o");
-        return app_fail(&err);
-    }
+    if (!check_live(o, &err)) return app_fail(&err);
+    if (!isnan(o->live.port)) return run_live(o);
     if (o->screen) return run_screen(o);
     if (strcmp(o->scene, "nwire") == 0) return run_wires(o);
     es_simulation s;
@@ -564,7 +606,7 @@ static int run(const void *options, const char *const *files, int count) {
 const command command_simulate = {
     .name = "simulate",
     .summary = "a recording of a known object, with the truth beside it",
-    .usage = "-o FILE.igs.mha [options]",
+    .usage = "-o FILE.igs.mha | --live PORT [options]",
     .description =
         "Objects are signed distances (a knee with real dimensions, simple solids, an abdomen "
         "phantom with a 20 mm cyst and a 30 mm ball, the floor of a water tank); the probe is "

@@ -111,6 +111,7 @@ extern const command command_bone;
 extern const command command_model;
 extern const command command_surface;
 extern const command command_simulate;
+extern const command command_live;
 extern const command command_track;
 extern const command command_compare;
 extern const command command_view;

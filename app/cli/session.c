@@ -30,12 +30,14 @@ static void fill_request(const setup_options *o, const es_plus *plus, es_setup_r
 }
 
 /* The mask that the configuration names, beside it, unless one is given. */
-static bool name_mask(const session *s, const setup_options *o, char **name,
-                      es_setup_request *request, es_error *err) {
+bool session_request(const setup_options *o, const es_plus *plus, char **name,
+                     es_setup_request *request, es_error *err) {
     es_plus_reconstruction recon;
     bool present = false;
-    if (o->mask || !s->plus) return true;
-    if (!es_plus_reconstruction_get(s->plus, &recon, &present, err)) return false;
+    *name = NULL;
+    fill_request(o, plus, request);
+    if (o->mask || !plus) return true;
+    if (!es_plus_reconstruction_get(plus, &recon, &present, err)) return false;
     if (!present || !recon.has_importance_mask) return true;
     *name = es_path_beside(o->config, recon.importance_mask, err);
     request->mask = *name;
@@ -69,8 +71,7 @@ bool session_open(session *s, const char *file, const setup_options *options, es
     bool ok = !options->config || (s->plus = es_plus_read(options->config, err)) != NULL;
     char *mask = NULL;
     es_decisions poses = {0};
-    fill_request(options, s->plus, &request);
-    ok = ok && name_mask(s, options, &mask, &request, err);
+    ok = ok && session_request(options, s->plus, &mask, &request, err);
     ok = ok && check_recording(file, options, err) &&
          (s->source = app_open_recording(file, &options->recording, s->plus, &poses, err));
     if (ok && !es_setup_make(s->source, &request, &s->setup, err)) {

@@ -13,13 +13,14 @@ typedef struct setup_options {
     double clip[4], fan_angles[2], fan_origin[2], fan_radii[2];
     double threshold, memory;
     int64_t skip, threads;
+    bool all;
     bool peer_defaults; /* not an option of its own: --compat */
 } setup_options;
 
 extern const char *const interpolation_words[], *const compounding_words[];
 
 /* Rows of the option table of a command whose struct T has `setup_options setup`. */
-#define SETUP_OPTIONS(T)                                                                           \
+#define PLACE_OPTIONS(T)                                                                           \
     {.name = "config",                                                                             \
      .letter = 'c',                                                                                \
      .type = OPT_TEXT,                                                                             \
@@ -126,14 +127,25 @@ extern const char *const interpolation_words[], *const compounding_words[];
          .fallback = "0",                                                                          \
          .offset = offsetof(T, setup.skip),                                                        \
          .help = "use every N-th frame; 0: the configuration's, else all"},                        \
-        {.name = "memory",                                                                         \
-         .type = OPT_NUMBER,                                                                       \
-         .unit = UNIT_GB,                                                                          \
-         .low = 1e-3,                                                                              \
-         .high = 1e6,                                                                              \
-         .offset = offsetof(T, setup.memory),                                                      \
-         .help = "most memory for bricks; default: three quarters of what is free"},               \
+    {                                                                                              \
+        .name = "memory", .type = OPT_NUMBER, .unit = UNIT_GB, .low = 1e-3, .high = 1e6,           \
+        .offset = offsetof(T, setup.memory),                                                       \
+        .help = "most memory for bricks; default: three quarters of what is free"                  \
+    }
+
+/* The same with what concerns recordings alone. */
+#define SETUP_OPTIONS(T)                                                                           \
+    PLACE_OPTIONS(T),                                                                              \
+        {.name = "all",                                                                            \
+         .type = OPT_FLAG,                                                                         \
+         .offset = offsetof(T, setup.all),                                                         \
+         .help = "also take the frames of a live recording that were dropped while it was made"},  \
         RECORDING_OPTIONS(T, setup.recording), THREADS_OPTION(T, setup.threads)
+
+/* What the options ask for. *mask (es_free it) holds the name of the mask that
+ * the configuration asks for; `plus` may be NULL. */
+bool session_request(const setup_options *options, const es_plus *plus, char **mask,
+                     es_setup_request *request, es_error *err);
 
 /* What is open during a run. */
 typedef struct session {

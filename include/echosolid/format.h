@@ -57,6 +57,25 @@ typedef struct es_sequence_options {
 es_sink *es_sequence_create(const char *path, const es_stream_info *info,
                             const es_sequence_options *options, es_error *err);
 
+/* A recording that can be read at any time, whatever happens to its writer:
+ * NAME.nhdr, to which lines are only ever added, and NAME.raw beside it. Each
+ * frame is in the hands of the system when es_journal_put returns; the disk is
+ * at most a second behind. Neither file may exist yet (ES_USAGE: what was
+ * recorded is never written over); both stay once a frame was put. After a
+ * failed put the frames before it can be read. ES_USAGE for another extension. */
+typedef struct es_journal es_journal;
+es_journal *es_journal_create(const char *path, const es_stream_info *info, es_error *err);
+bool es_journal_put(es_journal *journal, const es_frame *frame, es_error *err);
+/* Adds a field to the header, each key once. */
+bool es_journal_field(es_journal *journal, const char *key, const char *value, es_error *err);
+/* Waits until all of it is on the disk. */
+bool es_journal_sync(es_journal *journal, es_error *err);
+void es_journal_free(es_journal *journal); /* closes the files */
+/* Makes another recording of a closed journal, as es_sequence_create, and then
+ * removes the journal; on failure it stays. */
+bool es_journal_convert(const char *journal, const char *path, const es_sequence_options *options,
+                        int64_t *frames, es_error *err);
+
 /* What a recording of this name holds beside pictures; the rest is lost when
  * one is written. */
 enum {

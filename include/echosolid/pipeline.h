@@ -112,6 +112,7 @@ typedef struct es_setup_request {
     const char *mask; /* importance mask, PNG or a volume of one slice; NULL: none */
     uint64_t memory_limit;
     bool peer_defaults; /* missing attributes as IGSIO takes them: fan origin 0 0, stop 500 */
+    bool grow;          /* frames still come: no region unless one is given */
 } es_setup_request;
 void es_setup_request_init(es_setup_request *request);
 
@@ -146,6 +147,14 @@ bool es_setup_make(es_source *source, const es_setup_request *request, es_setup 
 bool es_setup_make_picture(const es_stream_info *info, const es_setup_request *request,
                            es_setup *setup, es_error *err);
 void es_setup_clear(es_setup *setup);
+/* A live run chooses its lattice before most frames have come. What it chose
+ * from is written into its recording as this field, so that es_setup_make
+ * chooses the same again: "pixel_u pixel_v step x y z", mm. */
+#define ES_LIVE_SURVEY "EchosolidLiveSurvey"
+char *es_setup_survey_text(const es_setup *setup, es_error *err); /* es_free it */
+/* The field of a frame that a live run had no time to insert: "0". */
+#define ES_LIVE_INSERTED "EchosolidLiveInserted"
+bool es_frame_was_dropped(const es_frame *frame);
 /* Bytes of the dense result and an upper bound of the bricks' memory. */
 void es_setup_memory(const es_setup *setup, uint64_t *dense_bytes, uint64_t *brick_bytes,
                      uint64_t dense_size[3]);
@@ -170,6 +179,7 @@ typedef struct es_flow {
     es_source *source;
     es_placement *placement;
     int64_t skip, total;
+    bool all; /* also the frames that a live run dropped */
     const es_progress *progress;
     const char *what; /* shown with the progress */
 } es_flow;
@@ -215,6 +225,10 @@ void es_model_free(es_model *model);
 bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *image_to_reference,
                     size_t count, es_error *err);
 es_volume *es_model_volume(const es_model *model); /* NULL without grey */
+/* The distance field so far, a copy without smoothing; between two
+ * es_model_stage. */
+es_bricks *es_model_preview(const es_model *model, es_error *err);
+es_iso_options es_model_iso(const es_model *model); /* how such a field is meshed */
 
 /* Of bone points of single frames to the sheet that all frames made: how well
  * they agree. Holds what differs between frames (tracker, detector), not an error

@@ -269,6 +269,8 @@ typedef struct es_writer {
     uint64_t stored_at;    /* where the compressed size is patched in; 0: nowhere */
 } es_writer;
 /* On failure es_writer_discard is still the caller's to call. */
+/* "<path without its last extension><extension>"; es_free it. */
+char *es_with_extension(const char *path, const char *extension, es_error *err);
 bool es_writer_start(es_writer *writer, const es_writer_plan *plan, es_error *err);
 /* Ends the pixels, joins the files and gives them their names. */
 bool es_writer_finish(es_writer *writer, es_error *err);
@@ -305,7 +307,16 @@ es_sink *es_recorder_open(const char *path, const es_stream_info *info,
                           es_error *err);
 /* All pictures of a recording have the size and type that its info says. */
 bool es_check_picture(const es_stream_info *info, const es_image *image, es_error *err);
+/* Bytes of a frame's pixels; ES_UNSUPPORTED, ES_MEMORY. */
+bool es_frame_size(const es_stream_info *info, size_t *frame_bytes, es_error *err);
+/* The mark of frames that are written: they lie MF whatever they came with. */
+void es_set_mark(es_stream_info *info);
+/* All lines of one frame. */
+bool es_add_frame_lines(es_text *text, const es_dialect *dialect, uint64_t number,
+                        const es_frame *frame, bool image_ok, es_error *err);
 /* "<prefix><key><assign><value>" and a line break. */
+bool es_add_field(es_text *text, const es_dialect *dialect, const char *prefix, const char *key,
+                  const char *value, es_error *err);
 bool es_write_field(es_output *out, const es_dialect *dialect, const char *prefix, const char *key,
                     const char *value, es_error *err);
 /* Numbers that read back to the same doubles. */
@@ -365,6 +376,10 @@ typedef struct es_format {
                        const es_sequence_options *options, es_error *err);
     bool (*write_grid)(const es_grid_job *job, es_error *err);
 } es_format;
+/* The header of a recording in NRRD up to its frames' lines; *count_at is the
+ * place of ES_BLANK_NUMBER blanks where the number of frames comes. */
+bool es_nrrd_recording_head(es_text *text, const es_stream_info *info, const char *data_name,
+                            bool compress, size_t *count_at, es_error *err);
 extern const es_format es_format_mha, es_format_nrrd, es_format_nifti, es_format_dicom,
     es_format_npy, es_format_zip, es_format_hdf5, es_format_matlab, es_format_stills,
     es_format_video;

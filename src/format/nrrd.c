@@ -190,6 +190,20 @@ static const char *either(const nrrd *n, int one, int other) {
 }
 
 /* The lines up to the empty one, or up to the names of a list of files. */
+/* The last line of a journal whose writer was killed in the middle of it. */
+static bool is_cut_off(const es_layout *layout, const char *line) {
+    static const char start[] = "Seq_Frame";
+    const es_header *header = &layout->header;
+    size_t length = strlen(line), known = length < sizeof start - 1 ? length : sizeof start - 1;
+    /* The cursor stands one past the line break, or past where it should be. */
+    if (header->cursor <= header->length || strncmp(line, start, known) != 0) return false;
+    es_log(ES_WARNING,
+           "%s: the last line is cut off, its writer was stopped in the middle of it; "
+           "the line is left out",
+           layout->path);
+    return true;
+}
+
 static bool take_lines(es_layout *layout, nrrd *n, es_error *err) {
     char *line = es_header_line(&layout->header);
     if (!line || strncmp(line, "NRRD000", 7) != 0)
@@ -197,7 +211,7 @@ static bool take_lines(es_layout *layout, nrrd *n, es_error *err) {
                        line ? line : "");
     while (!is_list(either(n, DATA_FILE, DATA_FILE_2)) &&
            (line = es_header_line(&layout->header)) && *line) {
-        if (*line == '#') continue;
+        if (*line == '#' || is_cut_off(layout, line)) continue;
         if (!take_line(layout, n, line, err))
             return es_prefix(err, "line %ld", layout->header.line);
     }
@@ -545,48 +559,60 @@ static bool nrrd_probe(const unsigned char *head, size_t length) {
 
 /* ---- writing -------------------------------------------------------------------- */
 
-static bool write_common(es_writer *writer, es_type type, bool compress, es_error *err) {
-    const char *name = writer->data_name;
-    return es_output_print(writer->head, err,
-                           "NRRD0005\n# written by echosolid %s\n# format: "
-                           "http://teem.sourceforge.net/nrrd/format.html\ntype: %s\n"
-                           "encoding: %s\nendian: little\n",
-                           es_version(), type_names[type].name, compress ? "gzip" : "raw") &&
-           (!name || es_output_print(writer->head, err, "data file: %s\n", name));
-}
-
 static const es_dialect dialect;
 
-static bool write_fields(es_output *out, const es_fields *fields, es_error *err) {
+static void add_common(es_text *text, const char *data_name, es_type type, bool compress) {
+    es_text_add(text,
+                "NRRD0005\n# written by echosolid %s\n# format: "
+                "http://teem.sourceforge.net/nrrd/format.html\ntype: %s\n"
+                "encoding: %s\nendian: little\n",
+                es_version(), type_names[type].name, compress ? "gzip" : "raw");
+    if (data_name) es_text_add(text, "data file: %s\n", data_name);
+}
+
+static bool add_fields(es_text *text, const es_fields *fields, es_error *err) {
     for (size_t i = 0; i < fields->count; i++)
-        if (!es_write_field(out, &dialect, "", fields->items[i].key, fields->items[i].value, err))
+        if (!es_add_field(text, &dialect, "", fields->items[i].key, fields->items[i].value, err))
             return false;
     return true;
 }
 
-static bool recording_begin(es_writer *writer, const es_stream_info *info, bool compress,
-                            uint64_t *count_at, es_error *err) {
-    es_output *out = writer->head;
+bool es_nrrd_recording_head(es_text *text, const es_stream_info *info, const char *data_name,
+                            bool compress, size_t *count_at, es_error *err) {
     if (info->width == 0)
         return es_fail(err, ES_UNSUPPORTED,
                        "NRRD holds no recordings without pixels; write the poses as .mha");
     bool rgb = info->channels == 3;
-    char sizes[80], x[ES_NUMBER_SIZE], y[ES_NUMBER_SIZE];
-    snprintf(sizes, sizeof sizes, "sizes: %s%u %u ", rgb ? "3 " : "", info->width, info->height);
-    return write_common(writer, info->type, compress, err) &&
-           es_output_print(out, err, "dimension: %d\nspace dimension: 2\n", rgb ? 4 : 3) &&
-           es_write_later(out, sizes, count_at, err) &&
-           es_output_print(out, err,
-                           "kinds: %sdomain domain list\n"
-                           "space directions: %s(%s,0) (0,%s) none\nspace origin: (0,0)\n",
-                           rgb ? "vector " : "", rgb ? "none " : "",
-                           es_format_double(info->spacing_mm[0], x),
-                           es_format_double(info->spacing_mm[1], y)) &&
-           (!info->orientation[0] ||
-            es_output_print(out, err, "%s:=%s\n", orientation_key, info->orientation)) &&
-           (!info->image_kind[0] ||
-            es_output_print(out, err, "%s:=%s\n", kind_key, info->image_kind)) &&
-           write_fields(out, &info->fields, err);
+    char x[ES_NUMBER_SIZE], y[ES_NUMBER_SIZE];
+    add_common(text, data_name, info->type, compress);
+    es_text_add(text, "dimension: %d\nspace dimension: 2\nsizes: %s%u %u ", rgb ? 4 : 3,
+                rgb ? "3 " : "", info->width, info->height);
+    *count_at = text->length;
+    es_text_add(text,
+                "%*s\nkinds: %sdomain domain list\n"
+                "space directions: %s(%s,0) (0,%s) none\nspace origin: (0,0)\n",
+                ES_BLANK_NUMBER, "", rgb ? "vector " : "", rgb ? "none " : "",
+                es_format_double(info->spacing_mm[0], x), es_format_double(info->spacing_mm[1], y));
+    if (info->orientation[0]) es_text_add(text, "%s:=%s\n", orientation_key, info->orientation);
+    if (info->image_kind[0]) es_text_add(text, "%s:=%s\n", kind_key, info->image_kind);
+    return add_fields(text, &info->fields, err);
+}
+
+/* Writes the text and frees it. */
+static bool write_text(es_output *out, es_text *text, bool ok, es_error *err) {
+    if (ok && text->failed) ok = es_fail(err, ES_MEMORY, "out of memory");
+    ok = ok && es_output_write(out, text->bytes, text->length, err);
+    es_text_free(text);
+    return ok;
+}
+
+static bool recording_begin(es_writer *writer, const es_stream_info *info, bool compress,
+                            uint64_t *count_at, es_error *err) {
+    es_text text = {0};
+    size_t at = 0;
+    bool ok = es_nrrd_recording_head(&text, info, writer->data_name, compress, &at, err);
+    *count_at = es_output_position(writer->head) + at;
+    return write_text(writer->head, &text, ok, err);
 }
 
 static bool header_end(es_writer *writer, es_error *err) {
@@ -596,6 +622,7 @@ static bool header_end(es_writer *writer, es_error *err) {
 static bool grid_header(es_writer *writer, const es_grid_info *info, bool compress, es_error *err) {
     es_text text = {0};
     bool rgb = info->channels == 3;
+    add_common(&text, writer->data_name, info->type, compress);
     es_text_add(&text,
                 "dimension: %d\nspace: left-posterior-superior\nsizes: %s%llu %llu %llu\n"
                 "space directions:%s",
@@ -613,12 +640,8 @@ static bool grid_header(es_writer *writer, const es_grid_info *info, bool compre
     es_text_add(&text, "\nkinds: %sdomain domain domain\nspace origin: (", rgb ? "RGB-color " : "");
     es_text_add_numbers(&text, info->origin_mm, 3, ",");
     es_text_add(&text, ")\n");
-    bool ok = !text.failed || es_fail(err, ES_MEMORY, "out of memory");
-    ok = ok && write_common(writer, info->type, compress, err) &&
-         es_output_write(writer->head, text.bytes, text.length, err) &&
-         write_fields(writer->head, &info->fields, err) && header_end(writer, err);
-    es_text_free(&text);
-    return ok;
+    bool ok = add_fields(&text, &info->fields, err);
+    return write_text(writer->head, &text, ok, err) && header_end(writer, err);
 }
 
 static const es_dialect dialect = {

@@ -47,21 +47,24 @@ static void add_value(es_text *text, const es_dialect *dialect, const char *valu
     }
 }
 
+bool es_add_field(es_text *text, const es_dialect *dialect, const char *prefix, const char *key,
+                  const char *value, es_error *err) {
+    size_t start = text->length;
+    if (!check_key(key, err)) return false;
+    es_text_add(text, "%s%s%s", prefix, key, dialect->assign);
+    add_value(text, dialect, value);
+    es_text_add(text, "\n");
+    if (text->failed) return es_fail(err, ES_MEMORY, "out of memory");
+    return text->length - start <= ES_HEADER_LINE_LIMIT ||
+           es_fail(err, ES_USAGE, "the field %.60s is longer than %d bytes", key,
+                   ES_HEADER_LINE_LIMIT);
+}
+
 bool es_write_field(es_output *out, const es_dialect *dialect, const char *prefix, const char *key,
                     const char *value, es_error *err) {
-    if (!check_key(key, err)) return false;
     es_text line = {0};
-    es_text_add(&line, "%s%s%s", prefix, key, dialect->assign);
-    add_value(&line, dialect, value);
-    es_text_add(&line, "\n");
-    bool ok;
-    if (line.failed)
-        ok = es_fail(err, ES_MEMORY, "out of memory");
-    else if (line.length > ES_HEADER_LINE_LIMIT)
-        ok = es_fail(err, ES_USAGE, "the field %.60s is longer than %d bytes", key,
-                     ES_HEADER_LINE_LIMIT);
-    else
-        ok = es_output_write(out, line.bytes, line.length, err);
+    bool ok = es_add_field(&line, dialect, prefix, key, value, err) &&
+              es_output_write(out, line.bytes, line.length, err);
     es_text_free(&line);
     return ok;
 }
@@ -75,12 +78,13 @@ void es_text_add_numbers(es_text *text, const double *values, int count, const c
 /* ---- one frame --------------------------------------------------------------- */
 
 typedef struct frame_lines {
-    recorder *rec;
+    es_text *text;
+    const es_dialect *dialect;
     char prefix[48];
 } frame_lines;
 
 static bool put_field(frame_lines *to, const char *key, const char *value, es_error *err) {
-    return es_write_field(to->rec->writer.head, to->rec->dialect, to->prefix, key, value, err);
+    return es_add_field(to->text, to->dialect, to->prefix, key, value, err);
 }
 
 static bool put_transform(frame_lines *to, const es_frame_transform *transform, es_error *err) {
@@ -108,9 +112,10 @@ static bool put_time(frame_lines *to, const char *key, bool has, double time_s, 
     return !has || !isfinite(time_s) || put_field(to, key, es_format_double(time_s, number), err);
 }
 
-static bool put_lines(recorder *rec, const es_frame *frame, bool image_ok, es_error *err) {
-    frame_lines to = {.rec = rec};
-    snprintf(to.prefix, sizeof to.prefix, "Seq_Frame%04llu_", (unsigned long long)rec->frames);
+bool es_add_frame_lines(es_text *text, const es_dialect *dialect, uint64_t number,
+                        const es_frame *frame, bool image_ok, es_error *err) {
+    frame_lines to = {.text = text, .dialect = dialect};
+    snprintf(to.prefix, sizeof to.prefix, "Seq_Frame%04llu_", (unsigned long long)number);
     for (size_t i = 0; i < frame->transform_count; i++)
         if (!put_transform(&to, &frame->transforms[i], err)) return false;
     if (!put_time(&to, "Timestamp", frame->has_time, frame->time_s, err) ||
@@ -120,7 +125,15 @@ static bool put_lines(recorder *rec, const es_frame *frame, bool image_ok, es_er
     for (size_t i = 0; i < frame->fields.count; i++)
         if (!put_field(&to, frame->fields.items[i].key, frame->fields.items[i].value, err))
             return false;
-    return put_field(&to, rec->dialect->image_status, image_ok ? "OK" : "INVALID", err);
+    return put_field(&to, dialect->image_status, image_ok ? "OK" : "INVALID", err);
+}
+
+static bool put_lines(recorder *rec, const es_frame *frame, bool image_ok, es_error *err) {
+    es_text lines = {0};
+    bool ok = es_add_frame_lines(&lines, rec->dialect, rec->frames, frame, image_ok, err) &&
+              es_output_write(rec->writer.head, lines.bytes, lines.length, err);
+    es_text_free(&lines);
+    return ok;
 }
 
 bool es_check_picture(const es_stream_info *info, const es_image *image, es_error *err) {
@@ -171,7 +184,7 @@ static bool recorder_finish(void *self, es_error *err) {
 
 /* Frames lie MF whatever the mark they came with; without a mark nobody knows
  * how they lie, and none is invented. */
-static void set_mark(es_stream_info *info) {
+void es_set_mark(es_stream_info *info) {
     bool poses_only = info->width == 0 || info->height == 0;
     if (poses_only) {
         info->width = info->height = 0;
@@ -181,13 +194,12 @@ static void set_mark(es_stream_info *info) {
     }
 }
 
-static bool measure(recorder *rec, es_error *err) {
-    const es_stream_info *info = &rec->info;
+bool es_frame_size(const es_stream_info *info, size_t *frame_bytes, es_error *err) {
     if (info->channels != 1 && info->channels != 3 && info->width)
         return es_fail(err, ES_UNSUPPORTED, "%d channels; expected 1 or 3", info->channels);
     size_t bytes;
     if (!es_multiply(info->width, info->height, &bytes) ||
-        !es_multiply(bytes, (size_t)info->channels * es_type_size(info->type), &rec->frame_bytes))
+        !es_multiply(bytes, (size_t)info->channels * es_type_size(info->type), frame_bytes))
         return es_fail(err, ES_MEMORY, "frames of %u x %u pixels are too large", info->width,
                        info->height);
     return true;
@@ -195,8 +207,8 @@ static bool measure(recorder *rec, es_error *err) {
 
 static bool start(recorder *rec, const es_sequence_options *options, es_error *err) {
     const es_dialect *dialect = rec->dialect;
-    set_mark(&rec->info);
-    if (!measure(rec, err)) return es_prefix(err, "%s", rec->path);
+    es_set_mark(&rec->info);
+    if (!es_frame_size(&rec->info, &rec->frame_bytes, err)) return es_prefix(err, "%s", rec->path);
     bool compress = options->compress && rec->frame_bytes;
     /* Poses alone have no data file. */
     bool detached = es_has_suffix(rec->path, dialect->detached) && rec->frame_bytes;

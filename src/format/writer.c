@@ -8,8 +8,7 @@
 
 #include "format_internal.h"
 
-/* "<path without its last extension><extension>". */
-static char *with_extension(const char *path, const char *extension, es_error *err) {
+char *es_with_extension(const char *path, const char *extension, es_error *err) {
     const char *dot = strrchr(es_path_name(path), '.');
     int stem = dot ? (int)(dot - path) : (int)strlen(path);
     es_text text = {0};
@@ -23,7 +22,7 @@ static char *with_extension(const char *path, const char *extension, es_error *e
 }
 
 static bool open_data(es_writer *writer, const es_writer_plan *plan, es_error *err) {
-    writer->data_path = with_extension(plan->path, plan->data_extension, err);
+    writer->data_path = es_with_extension(plan->path, plan->data_extension, err);
     if (!writer->data_path) return false;
     writer->data_name = es_path_name(writer->data_path);
     writer->data = es_output_open(writer->data_path, err);

@@ -45,6 +45,7 @@ static bool read_one(reader *r, batch *b, bool *end) {
     if (!es_placement_find(flow->placement, frame, &b->transforms[b->count], &placed, &r->err))
         return false;
     if (placed) r->stats->placed++;
+    wanted = wanted && (flow->all || !es_frame_was_dropped(frame));
     if (placed && wanted && frame->has_image) b->count++;
     return true;
 }

@@ -166,6 +166,17 @@ bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *i
 }
 
 es_volume *es_model_volume(const es_model *model) { return model->grey; }
+es_bricks *es_model_preview(const es_model *model, es_error *err) {
+    return es_distance_bricks(model->distance, 0, err);
+}
+
+es_iso_options es_model_iso(const es_model *model) {
+    es_iso_options iso = ES_ISO_DEFAULTS;
+    iso.min_weight = (float)model->options.min_weight;
+    iso.half_weight = 1; /* confidence 0.5 where one clear hit lies */
+    return iso;
+}
+
 es_bricks *es_model_field(const es_model *model) { return model->field; }
 size_t es_model_example_count(const es_model *model) { return model->example_count; }
 
@@ -214,9 +225,7 @@ bool es_model_finish(es_model *m, es_model_result *result, es_error *err) {
     es_model_result r = m->counts;
     memset(result, 0, sizeof *result);
     double start = es_clock_s();
-    es_iso_options iso = ES_ISO_DEFAULTS;
-    iso.min_weight = (float)o->min_weight;
-    iso.half_weight = 1; /* confidence 0.5 where one clear hit lies */
+    es_iso_options iso = es_model_iso(m);
     r.distance = es_distance_statistics(m->distance);
     bool ok = (m->field = es_distance_bricks(m->distance, o->smooth_voxels, err)) != NULL &&
               es_surface_extract(m->field, &iso, m->pool, &r.sheet, err) &&

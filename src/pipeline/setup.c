@@ -36,6 +36,8 @@ typedef struct maker {
     es_plus_reconstruction plus; /* zero when absent */
     es_setup *setup;
     es_error *err;
+    bool lives;         /* a live run, or its recording: nobody knew the whole region */
+    double first_mm[3]; /* then the voxels are counted from here */
 } maker;
 
 static bool decide(maker *m, const char *what, const char *why, const char *value) {
@@ -334,6 +336,51 @@ static bool survey_frames(maker *m, es_source *source, es_placement *placement) 
     return ok;
 }
 
+/* ---- what a live run knew ------------------------------------------------ */
+
+bool es_frame_was_dropped(const es_frame *frame) {
+    const char *mark = es_fields_get(&frame->fields, ES_LIVE_INSERTED);
+    return mark && strcmp(mark, "0") == 0;
+}
+
+char *es_setup_survey_text(const es_setup *setup, es_error *err) {
+    const es_survey *s = &setup->survey;
+    const double values[6] = {s->pixel_mm[0], s->pixel_mm[1], s->step_mm,
+                              s->box.min.x,   s->box.min.y,   s->box.min.z};
+    es_text text = {0};
+    char number[ES_NUMBER_SIZE];
+    for (int i = 0; i < 6; i++)
+        es_text_add(&text, "%s%s", i ? " " : "", es_format_double(values[i], number));
+    if (!text.failed) return text.bytes;
+    es_text_free(&text);
+    es_fail(err, ES_MEMORY, "out of memory");
+    return NULL;
+}
+
+/* The survey of a live run takes the place of ours, so that the same lattice is
+ * chosen again. */
+static bool recall_live(maker *m) {
+    es_survey *s = &m->setup->survey;
+    const char *text = es_fields_get(&m->info->fields, ES_LIVE_SURVEY);
+    double v[6];
+    m->first_mm[0] = s->box.min.x;
+    m->first_mm[1] = s->box.min.y;
+    m->first_mm[2] = s->box.min.z;
+    if (!text || m->request->grow) return true;
+    if (es_parse_doubles(text, v, 6) != 6)
+        return es_fail(m->err, ES_FORMAT, "%s: expected 6 numbers, found \"%.80s\"", ES_LIVE_SURVEY,
+                       text);
+    for (int i = 0; i < 6; i++)
+        if (!isfinite(v[i]))
+            return es_fail(m->err, ES_FORMAT, "%s: number %d is not finite", ES_LIVE_SURVEY, i + 1);
+    s->pixel_mm[0] = v[0];
+    s->pixel_mm[1] = v[1];
+    s->step_mm = v[2];
+    memcpy(m->first_mm, v + 3, sizeof m->first_mm);
+    m->lives = true;
+    return true;
+}
+
 static bool survey_check(maker *m) {
     const es_survey *survey = &m->setup->survey;
     const es_image *mask = &m->setup->mask;
@@ -401,6 +448,29 @@ static bool set_region(maker *m, const double origin[3], const int64_t last[3], 
                             origin[0], origin[1], origin[2]);
 }
 
+/* Bricks come where frames fall; the extent is for estimates only. */
+static bool grow_region(maker *m) {
+    es_recon_options *recon = &m->setup->recon;
+    const es_box3 *box = &m->setup->survey.box;
+    const double low[3] = {box->min.x, box->min.y, box->min.z},
+                 high[3] = {box->max.x, box->max.y, box->max.z}, *first = m->first_mm;
+    memcpy(recon->origin_mm, first, sizeof recon->origin_mm);
+    recon->has_extent = false;
+    for (int a = 0; a < 3; a++) {
+        double lowest = floor((low[a] - first[a]) / recon->spacing_mm[a]),
+               highest = ceil((high[a] - first[a]) / recon->spacing_mm[a]);
+        if (!(fabs(lowest) < 1e9 && fabs(highest) < 1e9))
+            return es_fail(m->err, ES_GEOMETRY,
+                           "the frames lie %g mm apart, voxels of %g mm cannot be counted there",
+                           high[a] - low[a], recon->spacing_mm[a]);
+        recon->extent[2 * a] = (int64_t)lowest;
+        recon->extent[2 * a + 1] = (int64_t)highest;
+    }
+    return es_decisions_add(&m->setup->decisions, m->err, "region", "live",
+                            "grows where frames fall, voxels counted from %.4g, %.4g, %.4g mm",
+                            first[0], first[1], first[2]);
+}
+
 static bool resolve_region(maker *m) {
     const es_setup_request *r = m->request;
     es_recon_options *recon = &m->setup->recon;
@@ -419,6 +489,7 @@ static bool resolve_region(maker *m) {
         }
         return set_region(m, origin, last, from_config);
     }
+    if (m->lives) return grow_region(m);
     if (!es_recon_options_set_box(recon, m->setup->survey.box, m->err)) return false;
     for (int a = 0; a < 3; a++) last[a] = recon->extent[2 * a + 1];
     double origin[3];
@@ -442,7 +513,7 @@ static bool make(maker *m, es_source *source) {
         return false;
     es_placement *placement = es_placement_new(m->request->plus, m->request->transform, m->err);
     bool ok = placement && survey_frames(m, source, placement) && survey_check(m) &&
-              es_source_rewind(source, m->err);
+              recall_live(m) && es_source_rewind(source, m->err);
     if (ok) {
         snprintf(setup->image_frame, ES_NAME_SIZE, "%s", es_placement_image(placement));
         snprintf(setup->reference_frame, ES_NAME_SIZE, "%s", es_placement_reference(placement));
@@ -458,7 +529,11 @@ static bool make(maker *m, es_source *source) {
 bool es_setup_make(es_source *source, const es_setup_request *request, es_setup *setup,
                    es_error *err) {
     memset(setup, 0, sizeof *setup);
-    maker m = {.request = request, .info = es_source_info(source), .setup = setup, .err = err};
+    maker m = {.request = request,
+               .info = es_source_info(source),
+               .setup = setup,
+               .err = err,
+               .lives = request->grow};
     setup->recon = (es_recon_options)ES_RECON_DEFAULTS;
     if (make(&m, source)) return true;
     es_setup_clear(setup);

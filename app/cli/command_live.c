@@ -1,0 +1,450 @@
+/* echosolid live: frames from a scanner as they come, into a volume. */
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+
+#include "echosolid/live_run.h"
+#include "echosolid/trackers.h"
+#include "grey.h"
+#include "setup_options.h"
+
+enum { TRACKERS = 4, POSES = 4096 };
+
+typedef struct live_options {
+    common_options common;
+    setup_options setup;
+    const char *connect, *output, *record, *model, *listen, *token, *folder;
+    const char *trackers[TRACKERS];
+    double seconds, tolerance, wait, lag, preview, first, serve;
+    int64_t queue;
+    bool bone, no_crc;
+} live_options;
+
+static const opt table[] = {
+    {.name = "connect",
+     .type = OPT_TEXT,
+     .value = "HOST:PORT",
+     .fallback = "127.0.0.1:18944",
+     .offset = offsetof(live_options, connect),
+     .help = "the OpenIGTLink server: PlusServer, 3D Slicer, a scanner's bridge"},
+    {.name = "output",
+     .letter = 'o',
+     .type = OPT_TEXT,
+     .value = "VOLUME",
+     .offset = offsetof(live_options, output),
+     .help = "the grey volume at the end: .mha, .nrrd, .nii, .dcm and so on"},
+    {.name = "record",
+     .type = OPT_TEXT,
+     .value = "FILE",
+     .offset = offsetof(live_options, record),
+     .help = "record everything that comes. NAME.igs.nhdr is readable at any time, whatever "
+             "happens; NAME.igs.mha and so on are made of it at the end (until then it is "
+             "NAME.live.nhdr)"},
+    {.name = "bone",
+     .type = OPT_FLAG,
+     .offset = offsetof(live_options, bone),
+     .help = "find the bone in each frame, and show its surface as it grows"},
+    {.name = "model",
+     .type = OPT_TEXT,
+     .value = "MESH",
+     .offset = offsetof(live_options, model),
+     .help = "with --bone, the solid at the end: .stl, .ply, .obj, .3mf or .glb"},
+    {.name = "seconds",
+     .type = OPT_NUMBER,
+     .unit = UNIT_S,
+     .low = 0.1,
+     .high = 1e6,
+     .offset = offsetof(live_options, seconds),
+     .help = "stop after so long; default: at Ctrl-C"},
+    {.name = "first",
+     .type = OPT_NUMBER,
+     .unit = UNIT_S,
+     .low = 0.1,
+     .high = 3600,
+     .fallback = "10",
+     .offset = offsetof(live_options, first),
+     .help = "how long to wait for the first picture"},
+    {.name = "tolerance",
+     .type = OPT_NUMBER,
+     .unit = UNIT_S,
+     .low = 0,
+     .high = 1,
+     .fallback = "0.02",
+     .offset = offsetof(live_options, tolerance),
+     .help = "a picture takes the pose of its own time stamp, else the nearest within this"},
+    {.name = "wait",
+     .type = OPT_NUMBER,
+     .unit = UNIT_S,
+     .low = 0,
+     .high = 2,
+     .fallback = "0.1",
+     .offset = offsetof(live_options, wait),
+     .help = "how long a picture waits for poses that come later"},
+    {.name = "lag",
+     .type = OPT_NUMBER,
+     .unit = UNIT_S,
+     .low = -2,
+     .high = 2,
+     .fallback = "0",
+     .offset = offsetof(live_options, lag),
+     .help = "the tracker is late by this, as calibrate lag finds it"},
+    {.name = "queue",
+     .type = OPT_INT,
+     .low = 2,
+     .high = 64,
+     .fallback = "8",
+     .offset = offsetof(live_options, queue),
+     .help = "frames that may wait for insertion; one that comes when so many wait is recorded, "
+             "marked and not inserted"},
+    {.name = "tracker",
+     .type = OPT_TEXTS,
+     .count = TRACKERS,
+     .value = "ADDRESS",
+     .offset = offsetof(live_options, trackers),
+     .help = "poses of another tracker, joined with the pictures by time: natnet://HOST, "
+             "vrpn://TOOL@HOST, ndi://HOST, udp://:PORT, as in echosolid track; up to 4 times"},
+    {.name = "no-crc",
+     .type = OPT_FLAG,
+     .offset = offsetof(live_options, no_crc),
+     .help = "take messages with a wrong check sum: old bridges send none"},
+    {.name = "serve",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 65535,
+     .value = "PORT",
+     .offset = offsetof(live_options, serve),
+     .help = "serve picture, poses, volume and bone by OpenIGTLink, for 3D Slicer; 0: any port, "
+             "which is told"},
+    {.name = "listen",
+     .type = OPT_TEXT,
+     .value = "ADDRESS",
+     .fallback = "127.0.0.1",
+     .offset = offsetof(live_options, listen),
+     .help = "where --serve listens; one that others can reach needs --token"},
+    {.name = "token",
+     .type = OPT_TEXT,
+     .value = "WORD",
+     .offset = offsetof(live_options, token),
+     .help = "clients from other machines must send it as a STRING of the device Token; they may "
+             "look, not command"},
+    {.name = "folder",
+     .type = OPT_TEXT,
+     .value = "FOLDER",
+     .offset = offsetof(live_options, folder),
+     .help = "where the commands of clients on this machine may write (StartRecording, SaveConfig, "
+             "...); default: nowhere"},
+    {.name = "preview",
+     .type = OPT_NUMBER,
+     .unit = UNIT_HZ,
+     .low = 0,
+     .high = 60,
+     .fallback = "5",
+     .offset = offsetof(live_options, preview),
+     .help = "surfaces shown a second at most, and never more than a quarter of the time is "
+             "spent on them; 0: none"},
+    {.name = "fill",
+     .type = OPT_TEXT,
+     .value = "STEPS",
+     .offset = offsetof(live_options, setup.fill),
+     .help = "fill holes of the volume at the end, as in reconstruct"},
+    PLACE_OPTIONS(live_options),
+    THREADS_OPTION(live_options, setup.threads),
+    {.name = NULL}};
+
+static const char *const examples[] = {
+    "echosolid live --connect 192.168.0.5:18944 --config scan.xml --record scan.igs.nhdr -o "
+    "volume.mha",
+    "echosolid live --config scan.xml --bone --model bone.stl --serve 18945 --folder .", NULL};
+
+/* ---- the end, by time or by hand ------------------------------------------------ */
+
+static volatile sig_atomic_t stopped;
+
+/* The first Ctrl-C ends the scan, and the outputs are written; the second ends
+ * the program. es_cancel would stop the writing too. */
+static void on_stop(int number) {
+    stopped = 1;
+    signal(number, SIG_DFL);
+}
+
+typedef struct live_app {
+    const live_options *o;
+    es_plus *plus;
+    char *mask, *journal; /* NAME.live.nhdr, or what --record names */
+    es_live_poses *poses; /* of other trackers */
+    es_tracker *trackers[TRACKERS];
+    es_live *live;
+    es_live_server *server;
+    es_live_run *run;
+    es_model_options model;
+    es_model_result bone;
+    es_fill_stats fill;
+    app_origin origin;
+    double end_s;
+} live_app;
+
+static bool should_stop(void *context) {
+    const live_app *a = context;
+    return stopped || es_clock_s() >= a->end_s;
+}
+
+/* ---- what is told ------------------------------------------------------------------ */
+
+static void print_state(void *context, const es_live_state *s) {
+    const live_app *a = context;
+    char memory[32];
+    app_note(&a->o->common,
+             "%4.0f s  received %lld  paired %llu  inserted %lld  dropped %lld  unplaced %lld  "
+             "lost %llu  latency %.1f ms (99 %%: %.1f)  %s%s",
+             s->seconds, (long long)s->received, (unsigned long long)s->link.paired,
+             (long long)s->inserted, (long long)s->dropped, (long long)s->unplaced,
+             (unsigned long long)s->link.lost, 1e3 * s->latency_median_s, 1e3 * s->latency_p99_s,
+             app_bytes(s->memory_peak, memory), s->link.connected ? "" : "  (no connection)");
+}
+
+static json_t *link_json(const es_live_stats *l) {
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "messages",
+                     (json_int_t)l->messages, "bytes", (json_int_t)l->bytes, "pictures",
+                     (json_int_t)l->pictures, "poses", (json_int_t)l->poses, "paired",
+                     (json_int_t)l->paired, "unpaired", (json_int_t)l->unpaired, "lost",
+                     (json_int_t)l->lost, "odd", (json_int_t)l->odd, "wrong_sum",
+                     (json_int_t)l->crc, "malformed", (json_int_t)l->malformed, "connections",
+                     (json_int_t)l->connections);
+}
+
+static json_t *summary_json(const live_app *a, const es_live_state *s) {
+    const es_setup *setup = es_live_run_setup(a->run);
+    json_t *root = json_pack(
+        "{s:f, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "seconds", s->seconds,
+        "received", (json_int_t)s->received, "recorded", (json_int_t)s->recorded, "unplaced",
+        (json_int_t)s->unplaced, "inserted", (json_int_t)s->inserted, "dropped",
+        (json_int_t)s->dropped, "latency_median_s", app_json_number(s->latency_median_s),
+        "latency_p99_s", app_json_number(s->latency_p99_s), "previews", (json_int_t)s->previews,
+        "bricks", (json_int_t)s->bricks, "peak_memory_bytes", (json_int_t)s->memory_peak,
+        "depth_mm", app_json_number(es_live_depth_mm(a->live)), "link", link_json(&s->link));
+    if (a->o->output) json_object_set_new(root, "output", json_string(a->o->output));
+    if (a->o->record) json_object_set_new(root, "record", json_string(a->o->record));
+    if (a->o->model)
+        json_object_set_new(root, "triangles",
+                            json_integer((json_int_t)a->bone.solid.triangle_count));
+    if (setup) json_object_set_new(root, "decisions", app_json_decisions(&setup->decisions));
+    return root;
+}
+
+static void print_summary(const live_app *a, const es_live_state *s) {
+    printf("%lld frames in %.1f s: %lld inserted, %lld dropped, %lld without a valid position, "
+           "%llu lost\n",
+           (long long)s->received, s->seconds, (long long)s->inserted, (long long)s->dropped,
+           (long long)s->unplaced, (unsigned long long)s->link.lost);
+    printf("latency from received to inserted: median %.1f ms, 99 %% %.1f ms\n",
+           1e3 * s->latency_median_s, 1e3 * s->latency_p99_s);
+    if (a->o->record) printf("%s: %lld frames recorded\n", a->o->record, (long long)s->recorded);
+    if (a->o->output) printf("%s: the volume\n", a->o->output);
+    if (a->o->model) printf("%s: %zu triangles\n", a->o->model, a->bone.solid.triangle_count);
+}
+
+/* ---- the start ------------------------------------------------------------------------ */
+
+static bool check_outputs(const live_options *o, es_error *err) {
+    if (!o->output && !o->record && !o->model && isnan(o->serve))
+        return es_fail(err, ES_USAGE,
+                       "live: name the volume with -o, or what to record with --record");
+    if (o->output && !es_grid_can_write(o->output, err)) return false;
+    if (o->record && !es_sequence_can_write(o->record, err)) return false;
+    if (o->model && !o->bone)
+        return es_fail(err, ES_USAGE, "--model is made of the bone: give --bone beside it");
+    return !o->model || es_mesh_can_write(o->model, err);
+}
+
+static bool name_journal(live_app *a, es_error *err) {
+    const char *record = a->o->record;
+    if (!record) return true;
+    a->journal = es_has_suffix(record, ".nhdr") ? es_copy_text(record, err)
+                                                : app_sibling(record, ".live.nhdr", err);
+    return a->journal != NULL;
+}
+
+static bool open_server(live_app *a, es_error *err) {
+    const live_options *o = a->o;
+    if (isnan(o->serve)) return true;
+    es_live_server_options s = ES_LIVE_SERVER_DEFAULTS;
+    s.address = o->listen;
+    s.port = (int)o->serve;
+    s.token = o->token;
+    a->server = es_live_server_new(&s, err);
+    if (a->server)
+        app_note(&o->common, "OpenIGTLink is served at %s:%d", o->listen,
+                 es_live_server_port(a->server));
+    return a->server != NULL;
+}
+
+static bool open_trackers(live_app *a, es_error *err) {
+    if (!a->o->trackers[0]) return true;
+    a->poses = es_live_poses_new(POSES, err);
+    for (int i = 0; a->poses && i < TRACKERS && a->o->trackers[i]; i++) {
+        const es_tracker_options options = {.pose = es_tracker_push, .context = a->poses};
+        a->trackers[i] = es_tracker_open(a->o->trackers[i], &options, err);
+        if (!a->trackers[i]) return false;
+    }
+    return a->poses != NULL;
+}
+
+static bool open_link(live_app *a, es_error *err) {
+    const live_options *o = a->o;
+    char host[256];
+    es_live_options l = ES_LIVE_DEFAULTS;
+    if (!es_live_endpoint(o->connect, host, &l.port, err)) return false;
+    l.host = host;
+    l.first_s = o->first;
+    l.tolerance_s = o->tolerance;
+    l.wait_s = o->wait;
+    l.lag_s = o->lag;
+    l.ignore_crc = o->no_crc;
+    l.poses = a->poses;
+    a->live = es_live_open(&l, err);
+    if (!a->live) return false;
+    const es_stream_info *info = es_source_info(es_live_source(a->live));
+    app_note(&o->common, "%s: pictures of %u x %u, taken as MF (u along the transducer)",
+             o->connect, info->width, info->height);
+    return true;
+}
+
+static bool open_run(live_app *a, const es_setup_request *request, es_error *err) {
+    const live_options *o = a->o;
+    es_live_run_options r = ES_LIVE_RUN_DEFAULTS;
+    a->model = (es_model_options)ES_MODEL_DEFAULTS;
+    r.source = es_live_source(a->live);
+    r.live = a->live;
+    r.request = request;
+    r.bone = o->bone ? &a->model : NULL;
+    r.record = a->journal;
+    r.queue = (int)o->queue;
+    r.preview_hz = o->preview;
+    r.threads = (int)o->setup.threads;
+    r.server = a->server;
+    r.output_folder = o->folder;
+    r.stop = should_stop;
+    r.stop_context = a;
+    r.watch = (es_live_watch){.context = a, .state = print_state};
+    a->run = es_live_run_new(&r, err);
+    return a->run != NULL;
+}
+
+/* ---- the outputs ---------------------------------------------------------------------- */
+
+/* What was recorded as it came becomes the file that was asked for. */
+static bool convert_journal(live_app *a, es_error *err) {
+    es_sequence_options options = ES_SEQUENCE_DEFAULTS;
+    int64_t frames;
+    return !a->journal || strcmp(a->journal, a->o->record) == 0 ||
+           es_journal_convert(a->journal, a->o->record, &options, &frames, err);
+}
+
+static bool write_outputs(live_app *a, es_error *err) {
+    const live_options *o = a->o;
+    const es_setup *setup = es_live_run_setup(a->run);
+    const char *inputs[] = {o->record, o->setup.config};
+    if (!setup) return true;
+    app_decisions(&o->common, &setup->decisions);
+    if (!app_origin_make(&a->origin, &command_live, o, inputs, 2, err)) return false;
+    grey_output grey = {.path = o->output, .holes = &setup->holes, .origin = &a->origin};
+    if (!grey_write(&grey, es_live_run_volume(a->run), &a->fill, err)) return false;
+    if (!o->bone || !o->model) return true;
+    char title[80];
+    app_origin_title(&a->origin, "bone", title);
+    es_mesh_write_options write = {.title = title};
+    return es_model_finish(es_live_run_model(a->run), &a->bone, err) &&
+           es_mesh_write(o->model, &a->bone.solid, &write, err);
+}
+
+static void close_all(live_app *a) {
+    es_model_result_clear(&a->bone);
+    app_origin_clear(&a->origin);
+    es_live_run_free(a->run);
+    for (int i = 0; i < TRACKERS; i++) es_tracker_close(a->trackers[i]);
+    es_live_free(a->live);
+    es_live_poses_free(a->poses);
+    es_live_server_free(a->server);
+    es_plus_free(a->plus);
+    es_free(a->mask);
+    es_free(a->journal);
+}
+
+/* Whatever came is kept: an error in the middle costs neither the recording nor
+ * the volume so far. */
+static bool work(live_app *a, es_error *err) {
+    es_error later = {0};
+    double depth;
+    bool ran = es_live_run_go(a->run, err);
+    es_live_stop(a->live);
+    bool kept = es_live_run_state(a->run).recorded == 0 || convert_journal(a, &later);
+    kept = kept && write_outputs(a, &later);
+    if (ran && !kept) *err = later;
+    if (!ran && !kept) app_note(&a->o->common, "%s", later.message);
+    depth = es_live_depth_mm(a->live);
+    if (!isnan(depth))
+        app_note(&a->o->common,
+                 "the server says DepthMm %g: that is the scanner's setting, which echosolid "
+                 "spacing weighs with --depth-mm",
+                 depth);
+    return ran && kept;
+}
+
+static bool open_all(live_app *a, es_setup_request *request, es_error *err) {
+    const live_options *o = a->o;
+    if (!check_outputs(o, err) || !name_journal(a, err)) return false;
+    if (o->setup.config && !(a->plus = es_plus_read(o->setup.config, err))) return false;
+    return session_request(&o->setup, a->plus, &a->mask, request, err) && open_server(a, err) &&
+           open_trackers(a, err) && open_link(a, err) && open_run(a, request, err);
+}
+
+static int run(const void *options, const char *const *files, int count) {
+    (void)files;
+    (void)count;
+    live_app a = {.o = options};
+    es_error err = {0};
+    es_setup_request request;
+    struct sigaction action = {.sa_handler = on_stop}, old[2];
+    stopped = 0;
+    a.end_s = isnan(a.o->seconds) ? INFINITY : es_clock_s() + a.o->seconds;
+    int status = 1;
+    bool ok = open_all(&a, &request, &err);
+    if (ok) {
+        sigaction(SIGINT, &action, &old[0]);
+        sigaction(SIGTERM, &action, &old[1]);
+        a.end_s = isnan(a.o->seconds) ? INFINITY : es_clock_s() + a.o->seconds;
+        ok = work(&a, &err);
+        sigaction(SIGINT, &old[0], NULL);
+        sigaction(SIGTERM, &old[1], NULL);
+    }
+    if (ok) {
+        es_live_state state = es_live_run_state(a.run);
+        status = 0;
+        if (a.o->common.json)
+            status = app_print_json(summary_json(&a, &state));
+        else
+            print_summary(&a, &state);
+    } else {
+        status = app_fail(&err);
+    }
+    close_all(&a);
+    return status;
+}
+
+const command command_live = {
+    .name = "live",
+    .summary = "frames from a scanner as they come, recorded and built into a volume",
+    .usage = "--connect HOST:PORT -o VOLUME [options]",
+    .description =
+        "Connects to an OpenIGTLink server, joins pictures and poses by their time stamps, records "
+        "everything, and inserts each frame into the volume as it comes. A frame that comes when "
+        "the queue is full is recorded with a mark and not inserted: nothing ever lags behind. The "
+        "recording, given to reconstruct with the same configuration and options, makes the same "
+        "volume. Once a second the counts are told; Ctrl-C ends the scan and writes the outputs. "
+        "docs/live.md goes through it with PlusServer and 3D Slicer.",
+    .examples = examples,
+    .options = table,
+    .options_size = sizeof(live_options),
+    .arguments_min = 0,
+    .arguments_max = 0,
+    .run = run};

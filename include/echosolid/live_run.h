@@ -1,0 +1,82 @@
+/* echosolid/live_run.h: frames as they come into a volume, recorded, inserted,
+ * shown. A second header of the live room. */
+#ifndef ECHOSOLID_LIVE_RUN_H
+#define ECHOSOLID_LIVE_RUN_H
+
+#include "echosolid/live.h"
+#include "echosolid/pipeline.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How it stands; filled once a second for `tell`, and at the end. */
+typedef struct es_live_state {
+    double seconds;             /* since the first frame */
+    int64_t received, recorded; /* frames */
+    int64_t unplaced, inserted;
+    int64_t dropped; /* the queue of frames to insert was full: ES_LIVE_INSERTED is 0 */
+    int64_t waiting; /* in that queue */
+    double latency_median_s, latency_p99_s; /* received to inserted; NaN: none yet */
+    int64_t previews;
+    double preview_s; /* the last one took */
+    size_t triangles; /* of the last preview, as sent */
+    uint64_t bricks, volume_bytes, memory_peak;
+    const char *record_error; /* NULL: the recording goes on */
+    es_live_stats link;
+} es_live_state;
+
+/* Who looks on; called from threads of the run, never two at a time for one
+ * function, and what is given lives for the call only. Each may be NULL. */
+typedef struct es_live_watch {
+    void *context;
+    /* Every received frame; `place` NULL: no valid pose. */
+    void (*frame)(void *context, const es_frame *frame, const es_mat4 *place);
+    void (*mesh)(void *context, const es_mesh *mesh);
+    void (*state)(void *context, const es_live_state *state);
+} es_live_watch;
+
+typedef struct es_live_run_options {
+    es_source *source; /* borrowed */
+    es_live *live;     /* whose source it is; NULL: another kind, which never drops */
+    const es_setup_request *request;
+    const es_model_options *bone; /* NULL: grey alone */
+    const char *record;           /* NAME.nhdr, see es_journal_create; NULL: nothing */
+    int warm_up;                  /* placed frames before spacing and lattice are chosen */
+    int queue;                    /* frames that wait for insertion, 2 to 64 */
+    double catch_up_s; /* so long after the warm-up frames wait instead of being dropped */
+    double preview_hz; /* at most */
+    size_t preview_triangles;
+    int threads;
+    es_live_server *server;      /* gets pictures, poses, mesh and volume; borrowed; NULL: none */
+    const char *output_folder;   /* where commands may write; NULL: nowhere */
+    bool (*stop)(void *context); /* asked between frames */
+    void *stop_context;
+    es_live_watch watch;
+} es_live_run_options;
+#define ES_LIVE_RUN_DEFAULTS                                                                       \
+    { .warm_up = 20, .queue = 8, .catch_up_s = 3, .preview_hz = 5, .preview_triangles = 20000 }
+
+/* Takes frames until the source ends or `stop` says so. In this order each frame
+ * is counted, looked at for room in the queue of frames to insert (none: it is
+ * dropped from insertion and marked), recorded, and queued. A thread of its own
+ * places and inserts, another makes previews at most preview_hz times a second
+ * and never more than a quarter of the time. Spacing and the rest of the setup
+ * are chosen from the first `warm_up` placed frames, which are inserted too.
+ * What came meanwhile is caught up with in catch_up_s; nothing is dropped then.
+ * A recording that fails (disk full) ends the recording, not the run. */
+typedef struct es_live_run es_live_run;
+es_live_run *es_live_run_new(const es_live_run_options *options, es_error *err);
+/* False also when no frame could be placed (ES_GEOMETRY); the recording is there. */
+bool es_live_run_go(es_live_run *run, es_error *err);
+/* After es_live_run_go: what came of it; all NULL before the warm-up was over. */
+const es_setup *es_live_run_setup(const es_live_run *run);
+es_volume *es_live_run_volume(const es_live_run *run);
+es_model *es_live_run_model(const es_live_run *run);
+es_live_state es_live_run_state(es_live_run *run);
+void es_live_run_free(es_live_run *run);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,26 @@
+/* OpenIGTLink messages as frames and poses. */
+#ifndef ES_LIVE_INTAKE_H
+#define ES_LIVE_INTAKE_H
+
+#include "echosolid/live.h"
+
+/* The value of a metadata key as text; false when it is absent or longer. */
+bool intake_meta(const es_igtl_message *message, const char *key, char *text, size_t size);
+
+/* What the message is called: the metadata IGTL_DEVICE_NAME (the header cuts
+ * names to 20 letters), else the header's. */
+void intake_name(const es_igtl_message *message, char name[ES_NAME_SIZE]);
+
+/* An IMAGE as a frame, with what its metadata and its matrix say. `frame` is
+ * overwritten, its memory reused; time 0 stays 0. *flat: false when it is a
+ * volume or a part of a picture, and nothing was done. */
+bool intake_picture(const es_igtl_message *message, es_frame *frame, double spacing_mm[2],
+                    bool *flat, es_error *err);
+
+/* TRANSFORM, POSITION, QTRANS. False in *is_pose for other types, and for
+ * content that is none. */
+void intake_pose(const es_igtl_message *message, es_live_pose *pose, bool *is_pose);
+/* Tool `index` of a TDATA or QTDATA; "Probe" becomes ProbeToTracker. */
+void intake_tool(const es_igtl_message *message, size_t index, es_live_pose *pose, bool *is_pose);
+
+#endif

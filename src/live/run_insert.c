@@ -1,0 +1,159 @@
+/* The thread that inserts: what waits in the queue, in batches, in order. */
+#include <math.h>
+#include <string.h>
+
+#include "run.h"
+
+/* Batches as large as what waits: one frame when the machine is fast enough,
+ * more when it is not, which is quicker for each. How frames are split into
+ * batches does not change the volume. */
+enum { BATCH_MOST = 8 };
+
+static void note_latency(es_live_run *r, double arrived_s, double now_s) {
+    double bin = (now_s - arrived_s) / LATENCY_BIN_S;
+    if (isnan(bin)) return;
+    size_t at = bin < 0 ? 0 : bin >= LATENCY_BINS ? LATENCY_BINS : (size_t)bin;
+    r->latency[at]++;
+    r->latency_count++;
+}
+
+bool run_has_room(es_live_run *r) {
+    pthread_mutex_lock(&r->lock);
+    bool room = !r->failed && r->count < (size_t)r->options.queue;
+    pthread_mutex_unlock(&r->lock);
+    return room;
+}
+
+bool run_push(es_live_run *r, es_frame *frame, const es_mat4 *place, double arrived_s,
+              bool patient) {
+    pthread_mutex_lock(&r->lock);
+    while (patient && !r->failed && r->count == (size_t)r->options.queue)
+        pthread_cond_wait(&r->changed, &r->lock);
+    bool room = !r->failed && r->count < (size_t)r->options.queue;
+    if (room) {
+        run_slot *slot = &r->queue[(r->first + r->count++) % QUEUE_MOST];
+        es_frame swapped = slot->frame;
+        slot->frame = *frame;
+        *frame = swapped;
+        slot->place = *place;
+        slot->arrived_s = arrived_s;
+        pthread_cond_broadcast(&r->changed);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return room;
+}
+
+/* Waits for frames; how many stand in front of the queue. They stay there, so
+ * that nobody overwrites them, until they are inserted. */
+static size_t wait_batch(es_live_run *r, const es_frame **frames, es_mat4 *places) {
+    pthread_mutex_lock(&r->lock);
+    while (r->count == 0 && !r->no_more) pthread_cond_wait(&r->changed, &r->lock);
+    size_t count = r->count < BATCH_MOST ? r->count : BATCH_MOST;
+    for (size_t i = 0; i < count; i++) {
+        run_slot *slot = &r->queue[(r->first + i) % QUEUE_MOST];
+        frames[i] = &slot->frame;
+        places[i] = slot->place;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return count;
+}
+
+static void batch_done(es_live_run *r, size_t count, bool ok, const es_error *err) {
+    double now_s = es_clock_s();
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < count && ok; i++)
+        note_latency(r, r->queue[(r->first + i) % QUEUE_MOST].arrived_s, now_s);
+    r->first = (r->first + count) % QUEUE_MOST;
+    r->count -= count;
+    if (r->count == 0) r->first = 0; /* few slots, little memory */
+    r->state.inserted += ok ? (int64_t)count : 0;
+    if (!ok && !r->failed) {
+        r->failed = true;
+        r->error = *err;
+    }
+    pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void *insert_all(void *context) {
+    es_live_run *r = context;
+    const es_frame *frames[BATCH_MOST];
+    es_mat4 places[BATCH_MOST];
+    size_t count;
+    bool ok = true;
+    while (ok && (count = wait_batch(r, frames, places)) > 0) {
+        es_error err = {0};
+        pthread_mutex_lock(&r->work);
+        ok = r->stage(r->stage_context, frames, places, count, &err);
+        es_volume_stats v = es_volume_statistics(r->volume);
+        r->changes++;
+        pthread_mutex_unlock(&r->work);
+        batch_done(r, count, ok, &err);
+        pthread_mutex_lock(&r->lock);
+        r->state.bricks = v.bricks;
+        r->state.volume_bytes = v.bytes;
+        pthread_mutex_unlock(&r->lock);
+    }
+    return NULL;
+}
+
+/* ---- the start -------------------------------------------------------------------- */
+
+static bool make_volume(es_live_run *r, es_error *err) {
+    if (r->options.bone) {
+        es_model_options model = *r->options.bone;
+        model.with_grey = true;
+        r->model = es_model_new(&r->setup, &model, r->pool, &r->setup.decisions, err);
+        r->volume = r->model ? es_model_volume(r->model) : NULL;
+        r->stage = es_model_stage;
+        r->stage_context = r->model;
+    } else {
+        r->stage_context = r->volume = es_volume_new(&r->setup.recon, r->pool, err);
+        r->stage = es_stage_volume;
+    }
+    return r->volume != NULL;
+}
+
+static bool make_setup(es_live_run *r, es_error *err) {
+    es_setup_request request = *r->options.request;
+    request.grow = true;
+    es_source *source = frame_list_source(&r->early, es_source_info(r->options.source), err);
+    bool ok = source && es_setup_make(source, &request, &r->setup, err);
+    es_source_free(source);
+    return ok;
+}
+
+bool run_record_survey(es_live_run *r, es_journal *journal, es_error *err) {
+    char *text = es_setup_survey_text(&r->setup, err);
+    bool ok = text && es_journal_field(journal, ES_LIVE_SURVEY, text, err);
+    es_free(text);
+    return ok;
+}
+
+/* What the choices were made from goes into the recordings. */
+static bool record_survey(es_live_run *r, es_error *err) {
+    return (!r->journal || run_record_survey(r, r->journal, err)) &&
+           (!r->capture.journal || run_record_survey(r, r->capture.journal, err));
+}
+
+bool run_make_ready(es_live_run *r, es_error *err) {
+    r->queue = es_alloc_zero(QUEUE_MOST, sizeof *r->queue, err);
+    if (!r->queue || !make_setup(r, err) || !make_volume(r, err) || !record_survey(r, err))
+        return false;
+    r->inserter_runs = pthread_create(&r->inserter, NULL, insert_all, r) == 0;
+    bool shows = r->options.preview_hz > 0 && (r->options.server || r->options.watch.mesh);
+    if (r->inserter_runs && shows)
+        r->previewer_runs = pthread_create(&r->previewer, NULL, run_preview, r) == 0;
+    r->ready = r->inserter_runs && (!shows || r->previewer_runs);
+    return r->ready || es_fail(err, ES_MEMORY, "the threads of the live run could not be started");
+}
+
+void run_join(es_live_run *r) {
+    pthread_mutex_lock(&r->lock);
+    r->no_more = true;
+    pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+    if (r->inserter_runs) pthread_join(r->inserter, NULL);
+    if (r->previewer_runs) pthread_join(r->previewer, NULL);
+    r->inserter_runs = r->previewer_runs = false;
+}
