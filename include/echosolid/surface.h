@@ -101,6 +101,13 @@ bool es_mesh_inspect(const es_mesh *mesh, es_mesh_check *check, es_error *err);
  * place are left out, and count as degenerate. */
 bool es_mesh_inspect_welded(const es_mesh *mesh, es_mesh_check *check, es_error *err);
 
+/* Pairs of triangles that have a point in common besides common corners and sides:
+ * the surface runs through itself, or touches itself. Vertices of equal coordinates are
+ * one; triangles with two corners in one place do not count. The answer is exact.
+ * `crossed` may be NULL; else per triangle whether it is in such a pair. */
+bool es_mesh_find_crossings(const es_mesh *mesh, es_pool *pool, bool *crossed, size_t *pairs,
+                            es_error *err);
+
 /* The rims of a mesh, each a closed walk along edges that one triangle uses. */
 typedef struct es_mesh_loop {
     size_t first, edges; /* its vertices are vertices[first .. first + edges - 1], in order */
@@ -117,6 +124,34 @@ typedef struct es_mesh_loops {
 /* `loops` is overwritten, {0} on failure; es_mesh_loops_clear frees it. */
 bool es_mesh_find_loops(const es_mesh *mesh, es_mesh_loops *loops, es_error *err);
 void es_mesh_loops_clear(es_mesh_loops *loops);
+
+/* What was added to close a mesh. It was not measured. */
+typedef struct es_mesh_closing {
+    size_t closed;   /* rims */
+    size_t left;     /* holes that are larger */
+    size_t vertices; /* added: their confidence is 0 */
+    double area_mm2; /* added */
+} es_mesh_closing;
+
+/* In place: closes the holes of which no two points are farther apart than
+ * diameter_mm (INFINITY: all of them) by membranes as fine as the mesh. A piece's
+ * longest rim goes round it and is no hole, unless the piece has more area than the
+ * ball that is as wide as the rim. Each added triangle has an added vertex; those have
+ * confidence 0, and a mesh that had no confidence gets 1 elsewhere. Old vertices and
+ * triangles come first and unchanged (vertices where two fans touch are doubled).
+ * *closing may be NULL. On failure the mesh is as it was. ES_USAGE for a diameter not
+ * above 0, ES_GEOMETRY for bad edges, ES_UNSUPPORTED for a hole of more than 100,000
+ * vertices. Methods: least area by dynamic programming (Barequet and Sharir 1995),
+ * refinement (Liepa 2003), harmonic membrane (Pinkall and Polthier 1993). */
+bool es_mesh_close_holes(es_mesh *mesh, double diameter_mm, es_mesh_closing *closing,
+                         es_error *err);
+
+/* All rims closed by membranes: a solid, two-manifold, whose cap was not measured. The
+ * cap stays behind the sheet, by least_mm or half of the distance to the rim if that is
+ * less; a flat sheet becomes a plate. Otherwise as es_mesh_close_holes; `solid` is
+ * overwritten, {0} on failure. */
+bool es_mesh_cap(const es_mesh *sheet, double least_mm, es_mesh *solid, es_mesh_closing *closing,
+                 es_error *err);
 
 /* Distances of points spread evenly over `from` (about one per sample_mm2 of
  * its area, and every vertex; weighted by the area that each stands for) to
