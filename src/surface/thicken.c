@@ -12,18 +12,20 @@
  * shortened to a part of the radius of the bend. What still is turned over
  * (slivers that marching cubes leaves) is evened out by letting its vertices
  * slide to the mean of their neighbours, until every copied triangle looks the
- * way the sheet does there. */
+ * way the sheet does there. Where facets of the solid still cross, the way is halved
+ * there, and all is placed again. */
 #include <math.h>
 #include <string.h>
 
-#include "topology.h"
+#include "untangle.h"
 
 enum {
     SMOOTH_LEAST = 5,
     SMOOTH_MOST = 60,
     UNFOLD_ROUNDS = 200,
     RESTORE_ROUNDS = 20,
-    WAY_ROUNDS = 10
+    WAY_ROUNDS = 10,
+    NEARER_ROUNDS = 10
 };
 
 /* The way behind a bend is at most this part of its radius. */
@@ -39,12 +41,15 @@ static const double LEAST_COSINE = 0.3, LEAST_AREA = 1e-3;
 /* Of the mean edge: how far vertices that would share a place are moved. */
 static const double STEP_PART = 1e-3;
 
+static const double NEARER = 0.5; /* of the way where facets cross, each round */
+
 typedef struct thickening {
     double thickness_mm;
     es_mesh outer;          /* the sheet, one fan per vertex */
     mesh_topology topology; /* of outer */
     bool *open;             /* per vertex: in a component with a rim */
     double *normal;         /* three per vertex, unit */
+    double *most;           /* per vertex: the way at most */
     double *way;            /* three per vertex, the first used: length of the move */
     double *inner;          /* three per vertex: where the copy lies */
     double *scratch;        /* three per vertex */
@@ -145,7 +150,7 @@ static void place_copy(thickening *work, size_t vertex) {
 /* The way at each vertex, changing gently, and the copies moved by it. */
 static void place_copies(thickening *work) {
     const es_mesh *mesh = &work->outer;
-    for (size_t i = 0; i < 3 * mesh->vertex_count; i++) work->way[i] = work->thickness_mm;
+    for (size_t i = 0; i < 3 * mesh->vertex_count; i++) work->way[i] = work->most[i / 3];
     limit_ways(work);
     for (int round = 0; round < WAY_ROUNDS; round++) {
         mean_of(work, false, work->way);
@@ -291,13 +296,32 @@ static bool assemble(const thickening *work, es_mesh *solid, es_error *err) {
     return ok;
 }
 
+/* ---- crossings ---------------------------------------------------------------------- */
+
+/* Halves the way of what crosses. The copies are the solid's last vertices, in the
+ * order of the open ones; doubles have none behind them. */
+static bool bring_nearer(thickening *work, const crossed_facets *c, es_error *err) {
+    size_t outer = work->outer.vertex_count, count = 0;
+    bool *near = es_alloc_zero(c->mesh->vertex_count, sizeof *near, err);
+    if (!near) return false;
+    for (size_t h = 0; h < 3 * c->mesh->triangle_count; h++)
+        near[c->mesh->triangles[h]] |= c->crossed[h / 3];
+    for (size_t v = 0; v < outer; v++)
+        if (work->open[v] && near[outer + count++])
+            work->most[v] = fmin(work->most[v], work->way[3 * v]) * NEARER;
+    es_free(near);
+    return true;
+}
+
 static bool alloc_work(thickening *work, es_error *err) {
     size_t count = work->outer.vertex_count;
     work->open = es_alloc_zero(count, sizeof *work->open, err);
     work->corners = es_alloc_zero(count, sizeof *work->corners, err);
     work->counts = es_alloc(count, sizeof *work->counts, err);
     double **fields[4] = {&work->normal, &work->way, &work->inner, &work->scratch};
-    bool ok = work->open && work->corners && work->counts;
+    work->most = es_alloc(count, sizeof *work->most, err);
+    bool ok = work->open && work->corners && work->counts && work->most;
+    for (size_t v = 0; ok && v < count; v++) work->most[v] = work->thickness_mm;
     for (int i = 0; i < 4; i++) ok = ok && (*fields[i] = es_alloc(count, 3 * sizeof(double), err));
     return ok;
 }
@@ -308,10 +332,33 @@ static void clear_work(thickening *work) {
     es_free(work->open);
     es_free(work->corners);
     es_free(work->counts);
+    es_free(work->most);
     es_free(work->normal);
     es_free(work->way);
     es_free(work->inner);
     es_free(work->scratch);
+}
+
+/* Copies placed, unfolded and joined to the sheet. */
+static bool make_solid(thickening *work, size_t first, es_mesh *solid, es_error *err) {
+    es_mesh_clear(solid);
+    place_copies(work);
+    return unfold(work, err) && assemble(work, solid, err) &&
+           surface_part_places(solid, first, STEP_PART * mean_edge(work), err);
+}
+
+/* Until nothing crosses, but for what the sheet itself has of it. */
+static bool make_untangled(thickening *work, size_t first, es_mesh *solid, es_error *err) {
+    bool ok = make_solid(work, first, solid, err), again = ok;
+    for (int round = 0; ok && again && round < NEARER_ROUNDS; round++) {
+        crossed_facets c;
+        ok = surface_crossed_new(&c, solid, NULL, err);
+        again = ok && c.pairs > 0 && c.count < solid->triangle_count / 4;
+        if (again) ok = bring_nearer(work, &c, err);
+        surface_crossed_clear(&c);
+        if (ok && again) ok = make_solid(work, first, solid, err);
+    }
+    return ok;
 }
 
 bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, es_error *err) {
@@ -324,9 +371,7 @@ bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, 
               find_open(&work, err);
     if (ok) {
         find_normals(&work);
-        place_copies(&work);
-        ok = unfold(&work, err) && assemble(&work, solid, err) &&
-             surface_part_places(solid, sheet->vertex_count, STEP_PART * mean_edge(&work), err);
+        ok = make_untangled(&work, sheet->vertex_count, solid, err);
     }
     if (!ok) es_mesh_clear(solid);
     clear_work(&work);
