@@ -76,7 +76,9 @@ bool es_mesh_clean(es_mesh *mesh, double min_edge_mm, es_mesh_cleaning *cleaning
  * of the solid are the sheet's own, unchanged (vertices where two fans touch
  * are doubled, the doubles following, a thousandth of an edge aside). No copy
  * or double shares its coordinates with another vertex. Where the sheet bends
- * round more sharply than the thickness allows the solid is thinner. Closed
+ * round more sharply than the thickness allows, or facets would cross, the solid
+ * is thinner; facets of the sheet that no solid can be had of without a crossing
+ * (folds of noise at the rim) are left out, with a note that says how many. Closed
  * components stay as they are. `solid` is overwritten, {0} on failure. ES_USAGE
  * for a thickness not above 0, ES_GEOMETRY for a sheet with bad edges (see
  * es_mesh_check). */

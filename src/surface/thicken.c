@@ -25,7 +25,9 @@ enum {
     UNFOLD_ROUNDS = 200,
     RESTORE_ROUNDS = 20,
     WAY_ROUNDS = 10,
-    NEARER_ROUNDS = 10
+    NEARER_ROUNDS = 10,
+    FACE_ROUNDS = 12,
+    TRIMS = 6
 };
 
 /* The way behind a bend is at most this part of its radius. */
@@ -43,12 +45,20 @@ static const double STEP_PART = 1e-3;
 
 static const double NEARER = 0.5; /* of the way where facets cross, each round */
 
+/* Under this part of the thickness a copy follows its own triangles, and is not evened
+ * out: the sheet is rougher there than the way is long. */
+static const double ROUGH = 0.3;
+
+/* An own normal faces each triangle about it by this cosine, where it can. */
+static const double FACE_ENOUGH = 0.3;
+
 typedef struct thickening {
     double thickness_mm;
     es_mesh outer;          /* the sheet, one fan per vertex */
     mesh_topology topology; /* of outer */
     bool *open;             /* per vertex: in a component with a rim */
-    double *normal;         /* three per vertex, unit */
+    double *normal;         /* three per vertex, unit, averaged over about one thickness */
+    double *own;            /* three per vertex, unit: of its triangles alone */
     double *most;           /* per vertex: the way at most */
     double *way;            /* three per vertex, the first used: length of the move */
     double *inner;          /* three per vertex: where the copy lies */
@@ -103,6 +113,37 @@ static void mean_of(thickening *work, bool along_rim, const double *values) {
                            work->counts);
 }
 
+/* Turns own normals until each looks the same way as all triangles about it, where
+ * that can be: in each round towards the one that it faces least. */
+static void face_all(thickening *work, double *least, es_vec3 *worst) {
+    const es_mesh *mesh = &work->outer;
+    for (int round = 0; round < FACE_ROUNDS; round++) {
+        for (size_t v = 0; v < mesh->vertex_count; v++) least[v] = FACE_ENOUGH;
+        for (size_t h = 0; h < work->topology.half_edges; h++) {
+            uint32_t v = mesh->triangles[h];
+            es_vec3 facet = es_vec3_unit(surface_cross(mesh, h / 3));
+            double facing = es_vec3_dot(facet, at3(work->own, v));
+            if (facing >= least[v]) continue;
+            least[v] = facing;
+            worst[v] = facet;
+        }
+        for (size_t v = 0; v < mesh->vertex_count; v++)
+            if (least[v] < FACE_ENOUGH)
+                put3(work->own, v,
+                     es_vec3_unit(es_vec3_add(at3(work->own, v), es_vec3_scale(worst[v], 0.5))));
+    }
+}
+
+static bool find_own_normals(thickening *work, es_error *err) {
+    size_t count = work->outer.vertex_count;
+    double *least = es_alloc(count, sizeof *least, err);
+    es_vec3 *worst = least ? es_alloc(count, sizeof *worst, err) : NULL;
+    if (worst) face_all(work, least, worst);
+    es_free(least);
+    es_free(worst);
+    return worst != NULL;
+}
+
 /* Area-weighted normals, then averaged over neighbours again and again. */
 static void find_normals(thickening *work) {
     const es_mesh *mesh = &work->outer;
@@ -112,6 +153,8 @@ static void find_normals(thickening *work) {
         work->corners[v]++;
         put3(work->normal, v, es_vec3_add(at3(work->normal, v), surface_cross(mesh, h / 3)));
     }
+    for (size_t v = 0; v < mesh->vertex_count; v++)
+        put3(work->own, v, es_vec3_unit(at3(work->normal, v)));
     int rounds = smoothing_rounds(work);
     for (int round = 0; round <= rounds; round++) {
         if (round > 0) mean_of(work, false, work->normal);
@@ -142,8 +185,13 @@ static void limit_ways(thickening *work) {
     }
 }
 
+static bool is_rough(const thickening *work, size_t vertex) {
+    return work->most[vertex] < ROUGH * work->thickness_mm;
+}
+
 static void place_copy(thickening *work, size_t vertex) {
-    es_vec3 move = es_vec3_scale(at3(work->normal, vertex), work->way[3 * vertex]);
+    const double *normals = is_rough(work, vertex) ? work->own : work->normal;
+    es_vec3 move = es_vec3_scale(at3(normals, vertex), work->way[3 * vertex]);
     put3(work->inner, vertex, es_vec3_sub(surface_vertex(&work->outer, (uint32_t)vertex), move));
 }
 
@@ -207,10 +255,11 @@ static void ease_folds(thickening *work, const bool *folded, double *moves) {
         moves[i] = work->inner[i] - mesh->vertices[i];
     mean_of(work, true, work->inner);
     for (size_t v = 0; v < mesh->vertex_count; v++)
-        if (folded[v] && work->corners[v] > 1) ease(work->inner, v, at3(work->scratch, v));
+        if (folded[v] && work->corners[v] > 1 && !is_rough(work, v))
+            ease(work->inner, v, at3(work->scratch, v));
     mean_of(work, true, moves);
     for (size_t v = 0; v < mesh->vertex_count; v++)
-        if (folded[v] && work->corners[v] == 1)
+        if (folded[v] && work->corners[v] == 1 && !is_rough(work, v))
             ease(work->inner, v,
                  es_vec3_add(surface_vertex(mesh, (uint32_t)v), at3(work->scratch, v)));
 }
@@ -318,11 +367,11 @@ static bool alloc_work(thickening *work, es_error *err) {
     work->open = es_alloc_zero(count, sizeof *work->open, err);
     work->corners = es_alloc_zero(count, sizeof *work->corners, err);
     work->counts = es_alloc(count, sizeof *work->counts, err);
-    double **fields[4] = {&work->normal, &work->way, &work->inner, &work->scratch};
+    double **fields[5] = {&work->normal, &work->own, &work->way, &work->inner, &work->scratch};
     work->most = es_alloc(count, sizeof *work->most, err);
     bool ok = work->open && work->corners && work->counts && work->most;
     for (size_t v = 0; ok && v < count; v++) work->most[v] = work->thickness_mm;
-    for (int i = 0; i < 4; i++) ok = ok && (*fields[i] = es_alloc(count, 3 * sizeof(double), err));
+    for (int i = 0; i < 5; i++) ok = ok && (*fields[i] = es_alloc(count, 3 * sizeof(double), err));
     return ok;
 }
 
@@ -334,6 +383,7 @@ static void clear_work(thickening *work) {
     es_free(work->counts);
     es_free(work->most);
     es_free(work->normal);
+    es_free(work->own);
     es_free(work->way);
     es_free(work->inner);
     es_free(work->scratch);
@@ -347,33 +397,86 @@ static bool make_solid(thickening *work, size_t first, es_mesh *solid, es_error 
            surface_part_places(solid, first, STEP_PART * mean_edge(work), err);
 }
 
-/* Until nothing crosses, but for what the sheet itself has of it. */
-static bool make_untangled(thickening *work, size_t first, es_mesh *solid, es_error *err) {
-    bool ok = make_solid(work, first, solid, err), again = ok;
-    for (int round = 0; ok && again && round < NEARER_ROUNDS; round++) {
-        crossed_facets c;
-        ok = surface_crossed_new(&c, solid, NULL, err);
-        again = ok && c.pairs > 0 && c.count < solid->triangle_count / 4;
-        if (again) ok = bring_nearer(work, &c, err);
-        surface_crossed_clear(&c);
-        if (ok && again) ok = make_solid(work, first, solid, err);
+/* Until nothing crosses, or bringing nearer does not help; `crossed` has what is left. */
+static bool make_untangled(thickening *work, size_t first, es_mesh *solid, crossed_facets *crossed,
+                           es_error *err) {
+    bool ok = make_solid(work, first, solid, err);
+    for (int round = 0; ok; round++) {
+        surface_crossed_clear(crossed);
+        ok = surface_crossed_new(crossed, solid, NULL, err);
+        bool hopeless = crossed->count >= solid->triangle_count / 4;
+        if (!ok || crossed->pairs == 0 || hopeless || round == NEARER_ROUNDS) break;
+        ok = bring_nearer(work, crossed, err) && make_solid(work, first, solid, err);
     }
     return ok;
 }
 
-bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, es_error *err) {
+/* ---- what cannot be thickened ---------------------------------------------------------- */
+
+/* keep[t] of the sheet's triangles: not those that cross, whose copies do, or whose
+ * walls do; in the order in which build_solid made them. Only of open components.
+ * Returns how many go. */
+static size_t find_unfit(const thickening *work, const crossed_facets *c, bool *keep) {
+    const es_mesh *outer = &work->outer;
+    size_t at = outer->triangle_count, gone = 0;
+    for (size_t t = 0; t < outer->triangle_count; t++) {
+        bool open = work->open[outer->triangles[3 * t]];
+        keep[t] = !open || !(c->crossed[t] || c->crossed[at]);
+        at += open;
+    }
+    for (size_t h = 0; h < work->topology.half_edges; h++) {
+        if (work->topology.twin[h] != NO_TWIN) continue;
+        if (c->crossed[at] || c->crossed[at + 1]) keep[h / 3] = false;
+        at += 2;
+    }
+    for (size_t t = 0; t < outer->triangle_count; t++) gone += !keep[t];
+    return gone;
+}
+
+static bool begin(thickening *work, const es_mesh *sheet, es_error *err) {
+    bool ok = surface_split_fans(sheet, &work->outer, err) &&
+              surface_topology_find(&work->outer, &work->topology, err) && alloc_work(work, err) &&
+              find_open(work, err);
+    if (ok) find_normals(work);
+    return ok && find_own_normals(work, err);
+}
+
+/* One solid of the sheet; if facets of it cross, the sheet loses those about which they
+ * do, and *gone says how many. */
+static bool thicken_once(es_mesh *sheet, double thickness_mm, bool last, es_mesh *solid,
+                         size_t *gone, es_error *err) {
     thickening work = {.thickness_mm = thickness_mm};
+    crossed_facets crossed = {0};
+    bool *keep = es_alloc(sheet->triangle_count, sizeof *keep, err);
+    bool ok = keep && begin(&work, sheet, err) &&
+              make_untangled(&work, sheet->vertex_count, solid, &crossed, err);
+    *gone = 0;
+    if (ok && !last && crossed.pairs > 0 && crossed.count < solid->triangle_count / 4) {
+        *gone = find_unfit(&work, &crossed, keep);
+        ok = *gone == 0 || surface_keep_triangles(sheet, keep, err);
+    }
+    surface_crossed_clear(&crossed);
+    es_free(keep);
+    clear_work(&work);
+    return ok;
+}
+
+bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, es_error *err) {
+    es_mesh fit = {0};
+    size_t gone = 0, all = 0;
     *solid = (es_mesh){0};
     if (!(thickness_mm > 0) || isinf(thickness_mm))
         return es_fail(err, ES_USAGE, "thickness %g mm: expected a length above 0", thickness_mm);
-    bool ok = surface_split_fans(sheet, &work.outer, err) &&
-              surface_topology_find(&work.outer, &work.topology, err) && alloc_work(&work, err) &&
-              find_open(&work, err);
-    if (ok) {
-        find_normals(&work);
-        ok = make_untangled(&work, sheet->vertex_count, solid, err);
+    bool ok = surface_check_mesh(sheet, err) && es_mesh_copy(sheet, &fit, err);
+    for (int trim = 0; ok && trim <= TRIMS; trim++) {
+        ok = thicken_once(&fit, thickness_mm, trim == TRIMS, solid, &gone, err);
+        all += gone;
+        if (gone == 0) break;
     }
+    if (ok && all > 0)
+        es_log(ES_NOTE, "%zu facets of %zu could not be thickened and were left out", all,
+               sheet->triangle_count);
     if (!ok) es_mesh_clear(solid);
-    clear_work(&work);
+    es_mesh_clear(&fit);
     return ok;
 }
