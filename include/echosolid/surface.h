@@ -130,7 +130,7 @@ void es_mesh_loops_clear(es_mesh_loops *loops);
 /* What was added to close a mesh. It was not measured. */
 typedef struct es_mesh_closing {
     size_t closed;   /* rims */
-    size_t left;     /* holes that are larger */
+    size_t left;     /* holes that are larger, or whose membrane would cross the surface */
     size_t vertices; /* added: their confidence is 0 */
     double area_mm2; /* added */
 } es_mesh_closing;
@@ -148,10 +148,13 @@ typedef struct es_mesh_closing {
 bool es_mesh_close_holes(es_mesh *mesh, double diameter_mm, es_mesh_closing *closing,
                          es_error *err);
 
-/* All rims closed by membranes: a solid, two-manifold, whose cap was not measured. The
- * cap stays behind the sheet, by least_mm or half of the distance to the rim if that is
- * less; a flat sheet becomes a plate. Otherwise as es_mesh_close_holes; `solid` is
- * overwritten, {0} on failure. */
+/* A sheet closed to a solid, two-manifold, whose back was not measured: holes are
+ * closed, and behind what is left a membrane hangs in the lower rim of a wall of
+ * least_mm. It keeps least_mm behind the sheet, or half of the distance to the rim if
+ * that is less; a flat sheet becomes a plate. Where facets would cross it is as
+ * es_mesh_thicken would have it, which also says what is left out of the sheet. All that
+ * was added has confidence 0, as in es_mesh_close_holes. `solid` is overwritten, {0} on
+ * failure. */
 bool es_mesh_cap(const es_mesh *sheet, double least_mm, es_mesh *solid, es_mesh_closing *closing,
                  es_error *err);
 

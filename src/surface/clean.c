@@ -19,9 +19,7 @@
 
 enum { COLLAPSE_ROUNDS = 16, HOLD_ROUNDS = 6 };
 
-/* Of the shortest edge: how far doubles are moved apart, and how far a corner that
- * touches another is drawn back towards its own triangles. */
-static const double STEP_PART = 0.01, BACK_PART = 0.1;
+static const double STEP_PART = 0.01; /* of the shortest edge: how far doubles are moved apart */
 
 typedef struct cleaning_work {
     mesh_rings rings;
@@ -153,41 +151,10 @@ static bool collapse_all(es_mesh *mesh, double min_edge_mm, const bool *held,
 
 /* ---- the whole -------------------------------------------------------------------- */
 
-/* Where fans of triangles touch in one place their corners are drawn back. */
-static bool draw_back(es_mesh *mesh, double by_mm, es_error *err) {
-    uint32_t *places = surface_places(mesh, err);
-    bool *shared = places ? es_alloc_zero(mesh->vertex_count, sizeof *shared, err) : NULL;
-    es_vec3 *way = shared ? es_alloc_zero(mesh->vertex_count, sizeof *way, err) : NULL;
-    for (size_t v = 0; way && v < mesh->vertex_count; v++)
-        if (places[v] != v) shared[v] = shared[places[v]] = true;
-    for (size_t h = 0; way && h < 3 * mesh->triangle_count; h++) {
-        uint32_t v = mesh->triangles[h];
-        size_t n = surface_next(h);
-        if (!shared[v]) continue;
-        es_vec3 sum = es_vec3_add(surface_vertex(mesh, mesh->triangles[n]),
-                                  surface_vertex(mesh, mesh->triangles[surface_next(n)]));
-        es_vec3 to_middle = es_vec3_sub(es_vec3_scale(sum, 0.5), surface_vertex(mesh, v));
-        way[v] = es_vec3_add(way[v], to_middle);
-    }
-    for (size_t v = 0; way && v < mesh->vertex_count; v++) {
-        if (!shared[v]) continue;
-        es_vec3 back = es_vec3_scale(es_vec3_unit(way[v]), by_mm);
-        mesh->vertices[3 * v] += (float)back.x;
-        mesh->vertices[3 * v + 1] += (float)back.y;
-        mesh->vertices[3 * v + 2] += (float)back.z;
-    }
-    bool ok = way != NULL;
-    es_free(places);
-    es_free(shared);
-    es_free(way);
-    return ok;
-}
-
 static bool clean_once(const es_mesh *whole, double min_edge_mm, const bool *held, es_mesh *clean,
                        es_mesh_cleaning *counts, es_error *err) {
     *counts = (es_mesh_cleaning){0};
     return es_mesh_copy(whole, clean, err) && collapse_all(clean, min_edge_mm, held, counts, err) &&
-           draw_back(clean, BACK_PART * min_edge_mm, err) &&
            surface_part_places(clean, 0, STEP_PART * min_edge_mm, err);
 }
 

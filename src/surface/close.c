@@ -1,9 +1,12 @@
-/* Holes of a mesh closed by membranes, and sheets closed to solids. What is added was
- * not measured: its vertices have no confidence, and it is counted. */
+/* Holes of a mesh closed by membranes. What is added was not measured: its vertices
+ * have no confidence, and it is counted. */
 #include <math.h>
 #include <string.h>
 
 #include "span.h"
+#include "untangle.h"
+
+enum { SKIP_ROUNDS = 5 };
 
 /* Of the mean side: how far vertices that would share a place are moved. */
 static const double STEP_PART = 1e-3;
@@ -118,8 +121,7 @@ static bool append(closing_work *w, const es_mesh_loop *loop, const mesh_span *s
 }
 
 /* As fine as the mesh, or as the rim where that is coarser. */
-static bool close_loop(closing_work *w, const es_mesh_loop *loop, const span_obstacle *obstacle,
-                       es_error *err) {
+static bool close_loop(closing_work *w, const es_mesh_loop *loop, es_error *err) {
     mesh_span span = {0};
     es_vec3 *at = es_alloc(loop->edges, sizeof *at, err);
     if (!at) return false;
@@ -127,7 +129,7 @@ static bool close_loop(closing_work *w, const es_mesh_loop *loop, const span_obs
         at[i] = surface_vertex(&w->mesh, rim_vertex(w, loop, i));
     double side = fmax(w->side_mm, loop->length_mm / (double)loop->edges);
     bool ok = surface_span_make(at, loop->edges, side, &span, err) &&
-              surface_span_relax(&span, obstacle, err) && append(w, loop, &span, err);
+              surface_span_relax(&span, NULL, err) && append(w, loop, &span, err);
     surface_span_clear(&span);
     es_free(at);
     return ok;
@@ -135,58 +137,70 @@ static bool close_loop(closing_work *w, const es_mesh_loop *loop, const span_obs
 
 /* ---- all of them --------------------------------------------------------------------- */
 
-static bool finish(closing_work *w, size_t measured, es_error *err) {
-    return surface_part_places(&w->mesh, measured, STEP_PART * w->side_mm, err);
+static bool close_all(closing_work *w, double diameter_mm, const bool *skip, size_t *ends,
+                      es_error *err) {
+    bool ok = true;
+    for (size_t i = 0; ok && i < w->loops.count; i++) {
+        const es_mesh_loop *loop = &w->loops.items[i];
+        if (is_hole(w, loop)) {
+            if (!skip[i] && is_within(w, loop, diameter_mm))
+                ok = close_loop(w, loop, err);
+            else
+                w->report->left++;
+        }
+        ends[i] = w->mesh.triangle_count;
+    }
+    return ok;
+}
+
+/* Sets skip[i] for rims whose membrane crosses the surface; *again: a new one. */
+static bool skip_crossing(const closing_work *w, size_t measured, const size_t *ends, bool *skip,
+                          bool *again, es_error *err) {
+    crossed_facets c;
+    bool ok = surface_crossed_new(&c, &w->mesh, NULL, err);
+    *again = false;
+    for (size_t i = 0, t = measured; ok && i < w->loops.count; i++)
+        for (; t < ends[i]; t++)
+            if (c.crossed[t] && !skip[i]) *again = skip[i] = true;
+    surface_crossed_clear(&c);
+    return ok;
+}
+
+/* `skip` and `ends` have room for the rims: there are no more than vertices. */
+static bool close_once(closing_work *w, const es_mesh *mesh, double diameter_mm, bool *skip,
+                       size_t *ends, bool *again, es_error *err) {
+    *again = false;
+    *w->report = (es_mesh_closing){0};
+    if (!open_work(w, mesh, err) || !close_all(w, diameter_mm, skip, ends, err)) return false;
+    return w->report->closed == 0 ||
+           (surface_part_places(&w->mesh, mesh->vertex_count, STEP_PART * w->side_mm, err) &&
+            skip_crossing(w, mesh->triangle_count, ends, skip, again, err));
 }
 
 bool es_mesh_close_holes(es_mesh *mesh, double diameter_mm, es_mesh_closing *closing,
                          es_error *err) {
     es_mesh_closing own;
     closing_work w = {.report = closing ? closing : &own};
-    *w.report = (es_mesh_closing){0};
     if (!(diameter_mm > 0))
         return es_fail(err, ES_USAGE, "holes up to %g mm: expected a diameter above 0",
                        diameter_mm);
-    bool ok = open_work(&w, mesh, err);
-    for (size_t i = 0; ok && i < w.loops.count; i++) {
-        const es_mesh_loop *loop = &w.loops.items[i];
-        if (!is_hole(&w, loop)) continue;
-        if (is_within(&w, loop, diameter_mm))
-            ok = close_loop(&w, loop, NULL, err);
-        else
-            w.report->left++;
+    size_t rims = 3 * mesh->triangle_count;
+    bool *skip = es_alloc_zero(rims, sizeof *skip, err), again = true;
+    size_t *ends = skip ? es_alloc(rims, sizeof *ends, err) : NULL;
+    bool ok = ends != NULL;
+    for (int round = 0; ok && again && round < SKIP_ROUNDS; round++) {
+        es_mesh_closing *report = w.report;
+        close_work(&w);
+        w = (closing_work){.report = report};
+        ok = close_once(&w, mesh, diameter_mm, skip, ends, &again, err);
     }
-    ok = ok && (w.report->closed == 0 || finish(&w, mesh->vertex_count, err));
     if (ok && w.report->closed > 0) {
         es_mesh_clear(mesh);
         *mesh = w.mesh;
         w.mesh = (es_mesh){0};
     }
     close_work(&w);
-    return ok;
-}
-
-bool es_mesh_cap(const es_mesh *sheet, double least_mm, es_mesh *solid, es_mesh_closing *closing,
-                 es_error *err) {
-    es_mesh_closing own;
-    closing_work w = {.report = closing ? closing : &own};
-    *w.report = (es_mesh_closing){0};
-    *solid = (es_mesh){0};
-    if (!(least_mm > 0) || isinf(least_mm))
-        return es_fail(err, ES_USAGE, "a cap %g mm behind the sheet: expected a length above 0",
-                       least_mm);
-    bool ok = open_work(&w, sheet, err);
-    nearest_tree *tree = NULL;
-    if (ok && w.loops.count > 0) ok = (tree = surface_nearest_new(sheet, true, err)) != NULL;
-    span_obstacle obstacle = {.sheet = tree, .least_mm = least_mm};
-    for (size_t i = 0; ok && i < w.loops.count; i++)
-        ok = close_loop(&w, &w.loops.items[i], &obstacle, err);
-    ok = ok && (w.report->closed == 0 || finish(&w, sheet->vertex_count, err));
-    if (ok) {
-        *solid = w.mesh;
-        w.mesh = (es_mesh){0};
-    }
-    surface_nearest_free(tree);
-    close_work(&w);
+    es_free(skip);
+    es_free(ends);
     return ok;
 }

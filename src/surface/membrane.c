@@ -4,8 +4,8 @@
  * preconditioner; sums in the order of the mesh.
  *
  * Where the membrane comes too near to the sheet that it closes, or passes in front
- * of it, its vertices are put behind the sheet and held there, and the rest is solved
- * again. */
+ * of it, its vertices go back to where they came from, behind the sheet, and are held
+ * there, and the rest is solved again. */
 #include <math.h>
 #include <string.h>
 
@@ -109,14 +109,18 @@ static bool rim_mesh(const mesh_span *s, es_mesh *rim, es_error *err) {
     *rim = (es_mesh){.vertex_count = s->rim, .triangle_count = s->rim};
     if (!surface_alloc_mesh(rim, false, err)) return false;
     memcpy(rim->vertices, s->mesh.vertices, 3 * s->rim * sizeof(float));
-    for (size_t i = 0; i < s->rim; i++) {
-        rim->triangles[3 * i] = rim->triangles[3 * i + 2] = (uint32_t)i;
-        rim->triangles[3 * i + 1] = (uint32_t)((i + 1) % s->rim);
+    rim->triangle_count = 0;
+    for (size_t h = 0; h < 3 * s->mesh.triangle_count; h++) {
+        if (s->twin[h] != NO_TWIN) continue;
+        uint32_t *corner = rim->triangles + 3 * rim->triangle_count++;
+        corner[0] = corner[2] = s->mesh.triangles[h];
+        corner[1] = s->mesh.triangles[surface_next(h)];
     }
     return true;
 }
 
-/* Puts vertices that are in the sheet's way behind it, and holds them. */
+/* Puts vertices that are in the sheet's way back where they came from, and holds them:
+ * no two come from one place. */
 static size_t push_back(relaxing *r, const span_obstacle *o, const nearest_tree *rim) {
     size_t pushed = 0;
     for (uint32_t v = (uint32_t)r->span->rim; v < r->span->mesh.vertex_count; v++) {
@@ -124,11 +128,9 @@ static size_t push_back(relaxing *r, const span_obstacle *o, const nearest_tree 
         if (r->fixed[v] || place.rim) continue;
         double depth = es_vec3_dot(es_vec3_sub(place.at, at3(r, v)), place.normal);
         double wanted = fmin(o->least_mm, RIM_SLOPE * surface_nearest_distance(rim, place.at));
-        if (depth >= 0.99 * wanted) continue;
-        es_vec3 to = es_vec3_sub(place.at, es_vec3_scale(place.normal, wanted));
-        r->at[3 * (size_t)v] = to.x;
-        r->at[3 * (size_t)v + 1] = to.y;
-        r->at[3 * (size_t)v + 2] = to.z;
+        if (depth >= 0.9 * wanted) continue;
+        for (size_t i = 3 * (size_t)v; i < 3 * (size_t)v + 3; i++)
+            r->at[i] = r->span->mesh.vertices[i];
         r->fixed[v] = true;
         pushed++;
     }

@@ -55,60 +55,14 @@ static bool restore_flattened(const es_mesh *mesh, double *at) {
 
 /* ---- crossings ------------------------------------------------------------------- */
 
-enum { BACK_ROUNDS = 12 };
-static const double BACK = 0.5;
-
-/* Marks the neighbours of marked vertices too. */
-static void widen(const es_mesh *mesh, bool *marked, bool *scratch) {
-    for (size_t v = 0; v < mesh->vertex_count; v++) scratch[v] = marked[v];
-    for (size_t t = 0; t < mesh->triangle_count; t++) {
-        const uint32_t *k = mesh->triangles + 3 * t;
-        if (scratch[k[0]] || scratch[k[1]] || scratch[k[2]])
-            marked[k[0]] = marked[k[1]] = marked[k[2]] = true;
-    }
-}
-
-/* `moved` is the mesh with the new places; marks the corners of what crosses there,
- * and `rings` of neighbours. */
-static bool mark_crossed(const es_mesh *moved, int rings, bool *marked, bool *scratch,
-                         size_t *pairs, es_error *err) {
-    crossed_facets c;
-    bool ok = surface_crossed_new(&c, moved, NULL, err);
-    for (size_t v = 0; v < moved->vertex_count; v++) marked[v] = false;
-    for (size_t h = 0; ok && h < 3 * moved->triangle_count; h++)
-        marked[moved->triangles[h]] |= c.crossed[h / 3];
-    *pairs = c.pairs;
-    surface_crossed_clear(&c);
-    for (int r = 0; ok && *pairs > 0 && r < rings; r++) widen(moved, marked, scratch);
-    return ok;
-}
-
-/* `mesh` holds the old places, `moved` the new ones. */
-static bool go_back_where_crossed(const es_mesh *mesh, es_mesh *moved, es_error *err) {
-    bool *marked = es_alloc(mesh->vertex_count, sizeof *marked, err);
-    bool *scratch = marked ? es_alloc(mesh->vertex_count, sizeof *scratch, err) : NULL;
-    bool ok = scratch != NULL;
-    for (int round = 0; ok && round < BACK_ROUNDS; round++) {
-        size_t pairs;
-        ok = mark_crossed(moved, 1 + round / 2, marked, scratch, &pairs, err);
-        if (!ok || pairs == 0) break;
-        double back = round < BACK_ROUNDS / 2 ? BACK : 1;
-        for (size_t i = 0; i < 3 * mesh->vertex_count; i++)
-            if (marked[i / 3])
-                moved->vertices[i] += (float)(back * (mesh->vertices[i] - moved->vertices[i]));
-    }
-    es_free(marked);
-    es_free(scratch);
-    return ok;
-}
-
 /* Takes the new places into the mesh. */
 static bool take_places(es_mesh *mesh, const double *at, es_error *err) {
     es_mesh moved = *mesh;
     moved.vertices = es_alloc(mesh->vertex_count, 3 * sizeof(float), err);
     if (!moved.vertices) return false;
     for (size_t i = 0; i < 3 * mesh->vertex_count; i++) moved.vertices[i] = (float)at[i];
-    bool ok = go_back_where_crossed(mesh, &moved, err);
+    size_t left;
+    bool ok = surface_go_back(mesh, &moved, NULL, &left, err);
     if (ok) {
         es_free(mesh->vertices);
         mesh->vertices = moved.vertices;

@@ -14,7 +14,7 @@ enum { SPAN_RIM_MOST = 100000 };
  * polyhedron", 1995); of longer rims every n-th point first, then what lies between. */
 bool surface_span_polygon(const es_vec3 *at, size_t count, uint32_t *triangles, es_error *err);
 
-/* A patch with a rim: its first `rim` vertices are the polygon's. Arrays grow. */
+/* A patch with a rim: its first `rim` vertices. Arrays grow. */
 typedef struct mesh_span {
     es_mesh mesh;
     size_t rim, vertex_room, triangle_room;

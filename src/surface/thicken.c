@@ -23,6 +23,7 @@ enum {
     SMOOTH_LEAST = 5,
     SMOOTH_MOST = 60,
     UNFOLD_ROUNDS = 200,
+    UNFOLD_PATIENCE = 20, /* rounds without fewer folds */
     RESTORE_ROUNDS = 20,
     WAY_ROUNDS = 10,
     NEARER_ROUNDS = 10,
@@ -228,17 +229,17 @@ static bool turned_over(const thickening *work, size_t triangle) {
     return facing <= LEAST_COSINE * es_vec3_length(cross) || facing <= least_area(work, triangle);
 }
 
-/* Marks the vertices of turned triangles in `counts`; false when none are. */
-static bool find_folds(const thickening *work, bool *folded) {
-    bool any = false;
+/* Marks the vertices of turned triangles; how many triangles are. */
+static size_t find_folds(const thickening *work, bool *folded) {
+    size_t count = 0;
     memset(folded, 0, work->outer.vertex_count * sizeof *folded);
     for (size_t t = 0; t < work->outer.triangle_count; t++) {
         const uint32_t *corner = work->outer.triangles + 3 * t;
         if (!work->open[corner[0]] || !turned_over(work, t)) continue;
         for (int k = 0; k < 3; k++) folded[corner[k]] = true;
-        any = true;
+        count++;
     }
-    return any;
+    return count;
 }
 
 /* Part of the way only: two vertices with the same neighbours must not meet. */
@@ -283,8 +284,14 @@ static bool unfold(thickening *work, es_error *err) {
     size_t count = work->outer.vertex_count;
     bool *folded = es_alloc(count, sizeof *folded, err);
     double *moves = folded ? es_alloc(count, 3 * sizeof *moves, err) : NULL;
-    for (int round = 0; moves && round < UNFOLD_ROUNDS && find_folds(work, folded); round++)
+    size_t least = SIZE_MAX;
+    for (int round = 0, since = 0; moves && round < UNFOLD_ROUNDS; round++) {
+        size_t folds = find_folds(work, folded);
+        since = folds < least ? 0 : since + 1;
+        if (folds == 0 || since == UNFOLD_PATIENCE) break;
+        least = folds < least ? folds : least;
         ease_folds(work, folded, moves);
+    }
     for (int round = 0; moves && round < RESTORE_ROUNDS && restore_flattened(work);) round++;
     es_free(folded);
     bool ok = moves != NULL;
@@ -441,19 +448,38 @@ static bool begin(thickening *work, const es_mesh *sheet, es_error *err) {
     return ok && find_own_normals(work, err);
 }
 
+/* Bits that come off by it go too, and those that hang on by a corner. */
+static bool leave_out(es_mesh *sheet, const bool *keep, double step_mm, es_error *err) {
+    es_mesh_check check;
+    es_mesh split = {0};
+    bool ok = es_mesh_inspect(sheet, &check, err) && surface_keep_triangles(sheet, keep, err) &&
+              surface_split_fans(sheet, &split, err) &&
+              es_mesh_keep_components(&split, check.components, 0, NULL, NULL, err) &&
+              surface_part_places(&split, 0, step_mm, err);
+    if (ok) {
+        es_mesh_clear(sheet);
+        *sheet = split;
+    } else {
+        es_mesh_clear(&split);
+    }
+    return ok;
+}
+
 /* One solid of the sheet; if facets of it cross, the sheet loses those about which they
- * do, and *gone says how many. */
+ * do, and the parts say how many. */
 static bool thicken_once(es_mesh *sheet, double thickness_mm, bool last, es_mesh *solid,
-                         size_t *gone, es_error *err) {
+                         thickened_parts *parts, es_error *err) {
     thickening work = {.thickness_mm = thickness_mm};
     crossed_facets crossed = {0};
     bool *keep = es_alloc(sheet->triangle_count, sizeof *keep, err);
     bool ok = keep && begin(&work, sheet, err) &&
               make_untangled(&work, sheet->vertex_count, solid, &crossed, err);
-    *gone = 0;
+    *parts = (thickened_parts){.sheet_vertices = work.outer.vertex_count,
+                               .sheet_triangles = work.outer.triangle_count,
+                               .walls = 2 * work.topology.boundary_edges};
     if (ok && !last && crossed.pairs > 0 && crossed.count < solid->triangle_count / 4) {
-        *gone = find_unfit(&work, &crossed, keep);
-        ok = *gone == 0 || surface_keep_triangles(sheet, keep, err);
+        parts->left_out = find_unfit(&work, &crossed, keep);
+        ok = parts->left_out == 0 || leave_out(sheet, keep, STEP_PART * mean_edge(&work), err);
     }
     surface_crossed_clear(&crossed);
     es_free(keep);
@@ -461,22 +487,27 @@ static bool thicken_once(es_mesh *sheet, double thickness_mm, bool last, es_mesh
     return ok;
 }
 
-bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, es_error *err) {
+bool surface_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid,
+                     thickened_parts *parts, es_error *err) {
     es_mesh fit = {0};
-    size_t gone = 0, all = 0;
     *solid = (es_mesh){0};
     if (!(thickness_mm > 0) || isinf(thickness_mm))
         return es_fail(err, ES_USAGE, "thickness %g mm: expected a length above 0", thickness_mm);
     bool ok = surface_check_mesh(sheet, err) && es_mesh_copy(sheet, &fit, err);
     for (int trim = 0; ok && trim <= TRIMS; trim++) {
-        ok = thicken_once(&fit, thickness_mm, trim == TRIMS, solid, &gone, err);
-        all += gone;
-        if (gone == 0) break;
+        ok = thicken_once(&fit, thickness_mm, trim == TRIMS, solid, parts, err);
+        if (parts->left_out == 0) break;
     }
-    if (ok && all > 0)
-        es_log(ES_NOTE, "%zu facets of %zu could not be thickened and were left out", all,
-               sheet->triangle_count);
+    parts->left_out = sheet->triangle_count - fit.triangle_count;
+    if (ok && parts->left_out > 0)
+        es_log(ES_NOTE, "%zu facets of %zu could not be thickened and were left out",
+               parts->left_out, sheet->triangle_count);
     if (!ok) es_mesh_clear(solid);
     es_mesh_clear(&fit);
     return ok;
+}
+
+bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, es_error *err) {
+    thickened_parts parts;
+    return surface_thicken(sheet, thickness_mm, solid, &parts, err);
 }

@@ -19,4 +19,19 @@ void surface_crossed_clear(crossed_facets *crossed);
 bool surface_hold_near(const crossed_facets *crossed, double reach_mm, const es_mesh *original,
                        bool *held, es_error *err);
 
+/* `moved` is the mesh with vertices at other places. Where facets of it cross, the
+ * vertices about them go back half of their way, then all of it, in ever wider
+ * surroundings. *left: pairs that still cross. */
+bool surface_go_back(const es_mesh *mesh, es_mesh *moved, es_pool *pool, size_t *left,
+                     es_error *err);
+
+/* es_mesh_thicken, and what the solid consists of: the sheet's vertices and triangles
+ * first, then the copies', then those of the walls. */
+typedef struct thickened_parts {
+    size_t sheet_vertices, sheet_triangles, walls;
+    size_t left_out; /* facets of the sheet */
+} thickened_parts;
+bool surface_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid,
+                     thickened_parts *parts, es_error *err);
+
 #endif
