@@ -29,6 +29,17 @@ typedef struct crossing_work {
     size_t *pairs; /* per run of triangles */
 } crossing_work;
 
+/* Without the calls that fminf and fmaxf are; there are no NaNs here. */
+static float least3(float a, float b, float c) {
+    float least = a < b ? a : b;
+    return c < least ? c : least;
+}
+
+static float most3(float a, float b, float c) {
+    float most = a > b ? a : b;
+    return c > most ? c : most;
+}
+
 /* ---- the tree --------------------------------------------------------------------- */
 
 static const float *corner_of(const crossing_work *w, uint32_t triangle, int k) {
@@ -45,8 +56,8 @@ static void find_box(const crossing_work *w, uint32_t first, uint32_t count, flo
         for (int k = 0; k < 3; k++) {
             const float *p = corner_of(w, w->order[i], k);
             for (int a = 0; a < 3; a++) {
-                low[a] = fminf(low[a], p[a]);
-                high[a] = fmaxf(high[a], p[a]);
+                low[a] = p[a] < low[a] ? p[a] : low[a];
+                high[a] = p[a] > high[a] ? p[a] : high[a];
             }
         }
 }
@@ -163,8 +174,7 @@ static bool box_touches(const crossing_work *w, uint32_t t, const float low[3],
                         const float high[3]) {
     const float *p = corner_of(w, t, 0), *q = corner_of(w, t, 1), *r = corner_of(w, t, 2);
     for (int a = 0; a < 3; a++)
-        if (fminf(p[a], fminf(q[a], r[a])) > high[a] || fmaxf(p[a], fmaxf(q[a], r[a])) < low[a])
-            return false;
+        if (least3(p[a], q[a], r[a]) > high[a] || most3(p[a], q[a], r[a]) < low[a]) return false;
     return true;
 }
 
@@ -177,8 +187,8 @@ static size_t look(const crossing_work *w, uint32_t t) {
     if (has_no_area(w, t)) return 0;
     for (int a = 0; a < 3; a++) {
         float p = corner_of(w, t, 0)[a], q = corner_of(w, t, 1)[a], r = corner_of(w, t, 2)[a];
-        own.low[a] = fminf(p, fminf(q, r));
-        own.high[a] = fmaxf(p, fmaxf(q, r));
+        own.low[a] = least3(p, q, r);
+        own.high[a] = most3(p, q, r);
     }
     stack[depth++] = 0;
     while (depth > 0) {

@@ -177,9 +177,12 @@ static bool sides_pierce(const es_vec3 p[3], const es_vec3 q[3], const int side[
 
 bool surface_triangles_meet(const es_vec3 p[3], const es_vec3 q[3], int shared) {
     int of_p[3], of_q[3];
-    for (int k = 0; k < 3; k++) of_p[k] = surface_side(q[0], q[1], q[2], p[k]);
+    for (int k = 0; k < 3; k++) of_p[k] = k < shared ? 0 : surface_side(q[0], q[1], q[2], p[k]);
+    if (shared == 2 && of_p[2] != 0) return false; /* two planes meet in the common side */
     if (of_p[0] == of_p[1] && of_p[1] == of_p[2] && of_p[0] != 0) return false;
-    for (int k = 0; k < 3; k++) of_q[k] = surface_side(p[0], p[1], p[2], q[k]);
+    if (shared == 1 && of_p[1] * of_p[2] > 0) return false; /* in the corner alone */
+    for (int k = 0; k < 3; k++) of_q[k] = k < shared ? 0 : surface_side(p[0], p[1], p[2], q[k]);
+    if (shared == 1 && of_q[1] * of_q[2] > 0) return false;
     if (of_q[0] == of_q[1] && of_q[1] == of_q[2] && of_q[0] != 0) return false;
     bool flat = !of_p[0] && !of_p[1] && !of_p[2];
     if (flat) {
@@ -187,6 +190,5 @@ bool surface_triangles_meet(const es_vec3 p[3], const es_vec3 q[3], int shared) 
         flatten(p, q, f, g);
         return flat_meet(f, g, shared);
     }
-    if (shared == 2) return false; /* two planes meet in the common side */
     return sides_pierce(p, q, of_p, shared) || sides_pierce(q, p, of_q, shared);
 }

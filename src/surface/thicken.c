@@ -26,7 +26,7 @@ enum {
     UNFOLD_PATIENCE = 20, /* rounds without fewer folds */
     RESTORE_ROUNDS = 20,
     WAY_ROUNDS = 10,
-    NEARER_ROUNDS = 10,
+    NEARER_ROUNDS = 8,
     FACE_ROUNDS = 12,
     TRIMS = 6
 };
@@ -44,7 +44,7 @@ static const double LEAST_COSINE = 0.3, LEAST_AREA = 1e-3;
 /* Of the mean edge: how far vertices that would share a place are moved. */
 static const double STEP_PART = 1e-3;
 
-static const double NEARER = 0.5; /* of the way where facets cross, each round */
+static const double NEARER = 0.4; /* of the way where facets cross, each round */
 
 /* Under this part of the thickness a copy follows its own triangles, and is not evened
  * out: the sheet is rougher there than the way is long. */
@@ -408,11 +408,14 @@ static bool make_solid(thickening *work, size_t first, es_mesh *solid, es_error 
 static bool make_untangled(thickening *work, size_t first, es_mesh *solid, crossed_facets *crossed,
                            es_error *err) {
     bool ok = make_solid(work, first, solid, err);
-    for (int round = 0; ok; round++) {
+    size_t least = SIZE_MAX;
+    for (int round = 0, since = 0; ok; round++) {
         surface_crossed_clear(crossed);
         ok = surface_crossed_new(crossed, solid, NULL, err);
         bool hopeless = crossed->count >= solid->triangle_count / 4;
-        if (!ok || crossed->pairs == 0 || hopeless || round == NEARER_ROUNDS) break;
+        since = crossed->pairs < least ? 0 : since + 1;
+        least = crossed->pairs < least ? crossed->pairs : least;
+        if (!ok || crossed->pairs == 0 || hopeless || since == 2 || round == NEARER_ROUNDS) break;
         ok = bring_nearer(work, crossed, err) && make_solid(work, first, solid, err);
     }
     return ok;
