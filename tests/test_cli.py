@@ -805,6 +805,8 @@ class Cli(unittest.TestCase):
         # A cap of height 18 of the ball, less the lid over the hole.
         self.assertLess(abs(j["check"]["volume_mm3"] / (math.pi * 18 ** 2 * 14) - 1), 0.15)
         self.assertGreater(confidences(self.path("cap.ply")).count(0), 50)
+        self.assertEqual(j["self_intersections"], 0)
+        self.assertEqual(run_json("info", self.path("cap.ply"))["self_intersections"], 0)
         self.refused(*half, "-o", self.path("no.stl"), "--open", "--cap", status=2, says="--cap")
         self.refused(*half, "-o", self.path("no.stl"), "--close-holes", "0", status=2)
         scan = ["model", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--quiet"]
@@ -814,6 +816,18 @@ class Cli(unittest.TestCase):
         self.assertGreater(confidences(self.path("c.ply")).count(0), 50)
         self.assertIn("closed, not measured", self.path("c.html").read_text())
         self.refused(*scan, "-o", self.path("no.stl"), "--open", "--cap", status=2, says="--cap")
+
+    def test_a_point_chooses_a_piece(self):
+        # Two half balls with an unknown layer between them.
+        write_distance_sphere(self.path("two.mha"), 12, 1.0, lambda x, y, z: abs(x) > 2)
+        for x in (-12, 12):
+            j = run_json("surface", self.path("two.mha"), "-o", self.path("two.stl"), "--open",
+                         "--seed", f"{x},0,0")
+            self.assertEqual((j["pieces_kept"], j["pieces_dropped"]), (1, 1))
+            box = run_json("info", self.path("two.stl"))
+            self.assertGreater(x * (box["min_mm"][0] + box["max_mm"][0]), 0)
+        self.refused("surface", self.path("two.mha"), "-o", self.path("no.stl"), "--seed", "1,2",
+                     status=2)
 
     def test_surface_writes_step_beside_the_mesh_with_its_deviation(self):
         write_distance_sphere(self.path("ball.mha"), 20, 1.0)
@@ -1033,6 +1047,16 @@ class Cli(unittest.TestCase):
                          self.path("real.html"))
             self.assertEqual(j["frames_inserted"], 21)
             self.assertTrue(j["solid"]["closed"])
+            self.assertEqual(j["self_intersections"], 0)
+            for word in ("--cap", "--open"):
+                j = run_json("model", plus / f"sequences/{scan}.igs.mha", "--config",
+                             plus / "config" / config, "-o", self.path("real2.stl"), word,
+                             "--close-holes", "5mm", "--unchecked")
+                self.assertEqual(j["self_intersections"], 0)
+            if shutil.which("prusa-slicer"):
+                text = subprocess.run(["prusa-slicer", "--info", self.path("real.stl")], text=True,
+                                      capture_output=True, timeout=120, check=True).stdout
+                self.assertIn("manifold = yes", text)
 
     def test_the_reference_volume_of_the_spine_phantom(self):
         plus = DATA / "plus"

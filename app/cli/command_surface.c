@@ -9,7 +9,7 @@ typedef struct surface_options {
     common_options common;
     step_options step;
     shape_options shape;
-    double level, min_area;
+    double level, min_area, seed[3];
     int inside;
     int64_t components, smooth, threads;
     bool ascii;
@@ -45,6 +45,12 @@ static const opt table[] = {
      .value = "MM2",
      .offset = offsetof(surface_options, min_area),
      .help = "drop pieces smaller than this, square millimetres"},
+    {.name = "seed",
+     .type = OPT_NUMBERS,
+     .count = 3,
+     .value = "X,Y,Z",
+     .offset = offsetof(surface_options, seed),
+     .help = "of what is kept, only the piece nearest to this point, mm"},
     {.name = "smooth",
      .type = OPT_INT,
      .low = 0,
@@ -166,6 +172,13 @@ static bool refine(const surface_options *o, const es_bricks *bricks, outcome *o
         !es_mesh_keep_components(&out->mesh, (size_t)o->components, o->min_area, &out->kept,
                                  &out->dropped, err))
         return false;
+    if (!isnan(o->seed[0]) && out->mesh.triangle_count > 0) {
+        size_t dropped;
+        es_vec3 seed = es_vec3_make(o->seed[0], o->seed[1], o->seed[2]);
+        if (!es_mesh_keep_nearest(&out->mesh, seed, &dropped, err)) return false;
+        out->kept -= dropped;
+        out->dropped += dropped;
+    }
     return o->smooth == 0 || (es_mesh_smooth(&out->mesh, (int)o->smooth, 0.5, -0.53, err) &&
                               es_mesh_clean(&out->mesh, shortest, NULL, err));
 }

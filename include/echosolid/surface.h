@@ -45,6 +45,10 @@ bool es_surface_extract(const es_bricks *bricks, const es_iso_options *options, 
 bool es_mesh_keep_components(es_mesh *mesh, size_t count, double min_area_mm2, size_t *kept,
                              size_t *dropped, es_error *err);
 
+/* In place: keeps the component that is nearest to the point. *dropped (may be NULL):
+ * how many others there were. ES_USAGE for a point that is not finite. */
+bool es_mesh_keep_nearest(es_mesh *mesh, es_vec3 point, size_t *dropped, es_error *err);
+
 /* In place: Taubin's lambda|mu smoothing (Taubin 1995) with equal weights;
  * usual are 20 rounds of 0.5 and -0.53, which keep the volume to a few parts in
  * ten thousand. Boundary vertices are averaged with their two neighbours along
