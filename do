@@ -11,6 +11,8 @@ usage: ./do WORD
   test [--long]               build and run every test; --long fuzzes for a minute each
   bench [NAME]                measure speed (reconstruct, fill) or truth (accuracy, spacing, bone)
   build                       leave the program at build/echosolid
+  onnx                        install ONNX Runtime (46 MB, from npm) for bone --model FILE.onnx
+  train                       make models/bone.esnn from nothing: frames, weights, figures (CPU, < 1 h)
   docs                        make docs/commands.md, the man page and completion again
   format                      clang-format over all sources
 END
@@ -144,7 +146,7 @@ tidy() {
 }
 
 check_format() {
-    find include src app tests bench -name '*.[ch]' -print0 |
+    find include src app tests bench training -name '*.[ch]' -print0 |
         xargs -0 clang-format --dry-run --Werror
 }
 
@@ -172,6 +174,7 @@ tests() {
 }
 
 bench() {
+    case " $* " in *" --instructions "*) need valgrind ;; esac
     build OFF
     name=${1:-reconstruct}
     [ $# -gt 0 ] && shift
@@ -180,6 +183,32 @@ bench() {
     else
         build/echosolid bench "$name" "$@"
     fi
+}
+
+# The library alone is used; the package's own script would fetch more.
+onnx() {
+    command -v npm >/dev/null || need npm
+    npm install --ignore-scripts --no-audit --no-fund --prefix third_party/ort \
+        onnxruntime-node@1.30.0
+    ls third_party/ort/node_modules/onnxruntime-node/bin/napi-v6/linux/*/libonnxruntime.so.1
+}
+
+train() {
+    need python3-torch python3-numpy python3-onnx
+    build OFF
+    lessons=build/lessons
+    data=${ES_TEST_DATA:-../shared/data}/plus/sequences
+    mkdir -p models "$lessons"
+    echo "drawing frames"
+    build/training/make_lessons 6000 1 "$lessons/train"
+    build/training/make_lessons 300 2 "$lessons/calibrate" --unlike
+    build/training/make_lessons 300 3 "$lessons/judge" --unlike
+    /usr/bin/python3 training/train.py "$lessons/train" -o build/bone.pt --steps 2600 --log build/train.log
+    /usr/bin/python3 training/export.py build/bone.pt --frames "$lessons/calibrate" \
+        -o models/bone.esnn --onnx build/bone.onnx --reference tests/data/bone_net_reference.bin
+    set --
+    [ -d "$data" ] && set -- --labels "$data"
+    /usr/bin/python3 training/judge.py models/bone.esnn --simulated "$lessons/judge" "$@"
 }
 
 docs() {
@@ -191,7 +220,7 @@ docs() {
 
 format() {
     need clang-format
-    find include src app tests bench -name '*.[ch]' -print0 | xargs -0 clang-format -i
+    find include src app tests bench training -name '*.[ch]' -print0 | xargs -0 clang-format -i
 }
 
 word=${1:-}
@@ -201,6 +230,8 @@ demo) demo "$@" ;;
 test) tests "$@" ;;
 bench) bench "$@" ;;
 build) build OFF ;;
+onnx) onnx ;;
+train) train ;;
 docs) docs ;;
 format) format ;;
 *)

@@ -20,6 +20,17 @@ if(OCCT_INCLUDE AND OCCT_TKXDESTEP AND OCCT_RESOURCES)
        "ES_STEP_RESOURCES=${OCCT_RESOURCES}/XSTEPResource")
 endif()
 
+# The judge of Enhanced US Volumes: DCMTK's own rules.
+find_library(DCMTK_dcmfg dcmfg)
+find_library(DCMTK_dcmiod dcmiod)
+if(DCMTK_dcmfg AND DCMTK_dcmiod)
+  add_executable(oracle_us_volume tests/oracle_us_volume.cc)
+  target_link_libraries(oracle_us_volume PRIVATE ${DCMTK_dcmfg} ${DCMTK_dcmiod} ${DCMTK_LIBRARIES})
+  set_target_properties(oracle_us_volume PROPERTIES
+                        RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  list(APPEND ES_TEST_ENVIRONMENT "ES_US_ORACLE=${CMAKE_BINARY_DIR}/tests/oracle_us_volume")
+endif()
+
 file(GLOB ES_TESTS CONFIGURE_DEPENDS tests/test_*.c)
 foreach(file IN LISTS ES_TESTS)
   get_filename_component(name ${file} NAME_WE)

@@ -281,6 +281,10 @@ static void spoil_count(es_doctor_about *about, es_doctor_transform *statics) {
     (void)statics;
     about->frame_count += 20;
 }
+static void spoil_views(es_doctor_about *about, es_doctor_transform *statics) {
+    (void)statics;
+    strcpy(about->modes, "M-mode (0,240 to 639,479)");
+}
 static void spoil_text(es_frame *f, size_t i, const clean_recording *r) {
     es_image page = {0};
     uint8_t *to = f->image.data;
@@ -381,6 +385,7 @@ static const defect defects[] = {
     {.name = "20 frames fewer than declared",
      .check = "count-mismatch",
      .spoil_about = spoil_count},
+    {.name = "M-mode below the picture", .check = "several-views", .spoil_about = spoil_views},
     {.name = "writing in the picture", .check = "overlay-text", .spoil_frame = spoil_text},
     {.name = "another depth from the middle on",
      .check = "depth-change",

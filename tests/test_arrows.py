@@ -12,6 +12,8 @@ BELOW = {"base": set(), "geom": {"base", "patches"}, "image": {"base", "geom"},
          "picture": {"base", "geom", "image"}}
 for room in SIBLINGS:
     BELOW[room] = {"base", "geom", "image", "picture", "patches"}
+BELOW["bone"] = BELOW["bone"] | {"network"}
+BELOW["network"] = {"base"}  # a second header of bone
 BELOW["patches"] = {"base", "geom"}  # a second header of geom
 BELOW["pipeline"] = {"base", "geom", "image", "picture", "patches", "solid", "report", "compat",
                      "doctor", "judge", "bone_flow", "plan",
@@ -27,11 +29,15 @@ BELOW["compat"] = {"base", "geom", "image", "picture", "recon"}  # a second head
 BELOW["doctor"] = BELOW["spacing"] | {"spacing"}  # a second header of spacing
 BELOW["spacing"].add("doctor")
 BELOW["solid"] = {"base", "cad", "surface"}  # a second header of the pipeline
+BELOW["phantom"] = BELOW["calib"] | {"calib"}  # a second header of calib
+BELOW["calib"] = BELOW["calib"] | {"phantom"}
+BELOW["pipeline"].add("phantom")
+BELOW["calibration"].add("phantom")
 BELOW["report"] = {"base", "geom", "image", "picture"}  # a header of the pipeline
 
 # What only one room may touch: the library beside its door.
 LIBRARIES = {"libxml/": {"format"}, "nifti": {"format"}, "zlib.h": {"format"}, "png.h": {"picture"},
-             "xxhash.h": {"base", "format"}, "jansson.h": {"pipeline", "spacing", "format", "calib"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
+             "xxhash.h": {"base", "format"}, "jansson.h": {"bone", "pipeline", "spacing", "format", "calib"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
              "cminpack.h": {"geom", "calib", "spacing", "cad"}, "dcmtk/": {"format"},
              "kiss_fft": {"image"}, "hdf5.h": {"format"}, "matio.h": {"format"}, "zip.h": {"format", "cad"}, "libav": {"format"}}
 

@@ -584,7 +584,7 @@ static void options_that_make_no_sense_are_refused(void **state) {
     for (int i = 0; i < 5; i++)
         for (int axis = 0; axis < 2; axis++)
             o = good, o.spacing_mm[axis] = bad[i], refuse_options(o, "spacing");
-    o = good, o.threshold = NAN, refuse_options(o, "threshold");
+    o = good, o.threshold = -0.1, refuse_options(o, "threshold");
     o = good, o.threshold = 1.5, refuse_options(o, "threshold");
     o = good, o.min_depth_mm = -1, refuse_options(o, "min_depth_mm");
     o = good, o.min_length_mm = NAN, refuse_options(o, "min_length_mm");

@@ -106,6 +106,11 @@ class Cli(unittest.TestCase):
         found = run_json("calibrate lag", self.folder / "tank.igs.mha", "--range", "1s", "--tool",
                          "Probe", "--reference", "Tracker", "--config", self.folder / "phantom.xml")
         self.assertAlmostEqual(found["lag_s"], 0.12, delta=0.01)
+        run("calibrate lag", self.folder / "tank.igs.mha", "--from", "line", "--range", "1s")
+        moved = run_json("calibrate lag", self.folder / "tank.igs.mha", "--from", "motion",
+                         "--range", "1s")
+        self.assertLess(abs(moved["lag_s"] - found["lag_s"]), 0.05)
+        run("calibrate lag", self.folder / "tank.igs.mha", "--from", "nothing", status=2)
         run("calibrate lag", self.folder / "stylus-swing.igs.mha", status=1)
 
     def test_a_floor_gives_the_image_to_probe(self):
@@ -120,6 +125,9 @@ class Cli(unittest.TestCase):
 
         found = run_json("calibrate wall", floor, "--tool", "Probe", "--reference", "Reference")
         self.assertLess(miss(found["image_to_probe"]), 2 * found["target_ci95_mm"])
+        self.assertTrue(found["bath_speed_assumed"])  # water of 20 C for the figure of tissue
+        self.assertAlmostEqual(found["spacing_tissue_mm"][1] / found["spacing_mm"][1], 1.03887,
+                               places=4)
         self.assertLess(abs(found["lag_s"]), max(0.02, 2 * found["lag_ci95_s"]))
         self.assertEqual(len(found["observability"]), 12)
         given = run_json("calibrate wall", floor, "--lag", "0", "--spacing-mm", "0.1973,0.1973",
@@ -159,6 +167,34 @@ class Cli(unittest.TestCase):
         self.refused("simulate", "--scene", "knee", "--hold", "rock", "-o", "x.igs.mha", status=2,
                      leaves_no="x.igs.mha")
 
+    def test_overlapping_passes_give_the_image_to_probe_without_a_phantom(self):
+        run("simulate", "--scene", "abdomen", "--sweeps", 6, "--lean", "20deg", "--turn", "40deg",
+            "--frames", 100, "--image-size", "96,96", "--pose-noise", "0.2mm", "--threads", 2,
+            "--truth-spacing", "4mm", "-o", "passes.igs.mha", "-q", cwd=self.folder)
+        passes, config = self.folder / "passes.igs.mha", self.folder / "passes.xml"
+        truth = re.search(r'From="Image" To="Probe" Matrix="([^"]*)"', config.read_text()).group(1)
+        truth = [float(n) for n in truth.split()]
+        spacing = math.hypot(*truth[0:9:4])
+        found = run_json("calibrate self", passes, "--start", config, "--tool", "Probe",
+                         "--reference", "Reference", "--lag", "0", "--isotropic", "--force",
+                         "--config", config, "-o", self.folder / "self.xml", "--report",
+                         self.folder / "self.html")
+        at = (48, 40, 0, 1)
+        miss = math.dist(*[[sum(m[4 * r + c] * at[c] for c in range(4)) for r in range(3)]
+                           for m in (found["image_to_probe"], truth)])
+        self.assertLess(miss, found["target_ci95_mm"])
+        self.assertEqual(found["starts"][0]["start"], "given")
+        self.assertEqual(len(found["observability"]), 7)
+        self.assertIn('From="Image" To="Probe"', (self.folder / "self.xml").read_text())
+        self.assertIn("Where the search began", (self.folder / "self.html").read_text())
+        self.refused("calibrate self", passes, "--lag", "soon", status=2)
+        self.refused("calibrate self", passes, "--isotropic", "--spacing-mm", "0.1,0.2", status=2)
+        self.refused("calibrate self", passes, "--start", "floor.xml", "--tool", "Stylus",
+                     says="Stylus", status=None)
+        self.refused("simulate", "--scene", "floor", "--sweeps", 3, "-o", "x.igs.mha", status=2,
+                     leaves_no="x.igs.mha")
+        self.assertAlmostEqual(found["spacing_mm"][0] / spacing, 1, delta=0.05)
+
     def test_a_recording_says_which_calibrations_it_permits(self):
         def verdicts(*arguments):
             found = run_json("calibrate", *arguments)
@@ -168,6 +204,7 @@ class Cli(unittest.TestCase):
         self.assertTrue(floor["wall"]["possible"])
         flat, _ = verdicts(self.folder / "flat.igs.mha")
         self.assertIn("tilt the probe", flat["wall"]["missing"])
+        self.assertIn("floor", flat["self"]["missing"])
         tank, about = verdicts(self.folder / "tank.igs.mha", "--tool", "Probe", "--reference",
                                "Tracker")
         self.assertTrue(tank["lag"]["possible"])
@@ -178,6 +215,7 @@ class Cli(unittest.TestCase):
         self.assertTrue(swing["pivot"]["possible"])
         self.assertTrue(swing["landmarks"]["possible"])
         self.assertIn("no pictures", swing["wall"]["missing"])
+        self.assertIn("no pictures", swing["self"]["missing"])
         self.assertEqual(about["transform"], "")
         knee = run("calibrate", self.folder / "knee.igs.mha").stdout
         self.assertIn("water tank", knee)
@@ -267,9 +305,74 @@ class Cli(unittest.TestCase):
         self.refused("calibrate nwire", "touches.igs.mha", "--config", config, "--tool", "Stylus",
                      "--reference", "Tracker", status=1)
 
+    def test_a_refused_wire_calibration_still_reports(self):
+        folder, page = self.folder, self.folder / "refused.html"
+        config = folder / "wires.xml"
+        # no phantom in the picture; another phantom; --force does not help what has no result
+        cases = (("floor.igs.mha", [], "Bright spots"),
+                 ("wires.igs.mha", ["--phantom", "printed-endocavity", "--force"], "No result"))
+        for recording, more, says in cases:
+            page.unlink(missing_ok=True)
+            self.refused("calibrate nwire", recording, "--config", config, *more, "--report", page,
+                         "-o", "refused.xml", says="", leaves_no="refused.xml")
+            text = page.read_text()
+            for word in (says, "No result", "What to do next", "data:image/png", "Frames with found"):
+                self.assertIn(word, text)
+
+    def test_force_gives_a_bad_result_with_a_warning(self):
+        folder = self.folder
+        run("simulate", "--scene", "nwire", "--frames", "60", "--lag", "1.2s", "--seed", "2", "-o",
+            folder / "late.igs.mha", "-q")  # for the validation, the tracker comes a second late
+        late = ["calibrate nwire", folder / "wires.igs.mha", "--validation", folder / "late.igs.mha",
+                "--config", folder / "wires.xml", "--lag", "0.06"]
+        self.refused(*late, "-o", "bad.xml", says="2 mm", leaves_no="bad.xml")
+        done = run(*late, "--force", "-o", folder / "bad.xml")
+        self.assertIn("given by --force", done.stderr)
+        self.assertTrue((folder / "bad.xml").exists())
+
+    def test_a_printed_phantom_calibrates_with_its_own_wire_table(self):
+        folder = self.folder
+        sizes = {"rows": 3, "width": 33, "length": 44, "gap": 9, "stagger": 2, "inset": 6,
+                 "above": 12, "below": 14, "side": 21, "wall": 5.5, "hole": 0.9, "line": 0.25,
+                 "stylus": 2}
+        words = [w for k, v in sizes.items() for w in (f"--{k}", v)]
+        made = run_json("phantom", "--probe", "linear", *words, "-o", folder / "print.stl",
+                        "--config-out", folder / "table.xml", "--guide", folder / "print.html")
+        self.assertAlmostEqual(made["size_mm"][1], 44 + 2 * 5.5)
+        self.assertEqual(len(made["wires"]), 9)
+        self.assertEqual(len(made["landmarks_mm"]), 8)
+        page = (folder / "print.html").read_text()
+        for word in ("A1 to a1", "<svg", "data:image/png", "calibrate landmarks"):
+            self.assertIn(word, page)
+        data = (folder / "print.stl").read_bytes()
+        count = struct.unpack_from("<I", data, 80)[0]
+        self.assertEqual(len(data), 84 + 50 * count)
+        truth = run_json("simulate", "--scene", "nwire", "--config", folder / "table.xml",
+                         "--frames", "50", "--rate", "10", "--pose-noise", "0.1mm", "--gain", "2",
+                         "--dashes", "4", "--grabber", "-o", folder / "printed.igs.mha")
+        found = run_json("calibrate nwire", folder / "printed.igs.mha", "--config",
+                         folder / "printed.xml")
+        for k in range(12):
+            weight = 300 if k % 4 < 2 else 1
+            self.assertAlmostEqual(found["image_to_probe"][k], truth["image_to_probe"][k],
+                                   delta=2 if k % 4 == 2 else 0.8 / weight)
+        curved = run_json("simulate", "--scene", "nwire", "--phantom", "printed-curved", "--probe",
+                          "convex", "--frames", "2", "-o", folder / "curved.igs.mha")
+        self.assertGreater(curved["spacing_mm"][0], 0.12)
+
+    def test_a_phantom_that_cannot_be_is_refused(self):
+        self.refused("phantom", "--wall", "2", "-o", "thin.stl", says="wall", status=2,
+                     leaves_no="thin.stl")
+        self.refused("phantom", "-o", "phantom.txt", says=".stl", leaves_no="phantom.txt")
+        run("phantom", status=2)
+        run("simulate", "--scene", "nwire", "--config", self.folder / "scan.xml", "-o",
+            self.folder / "no.igs.mha", status=1)
+        run("simulate", "--scene", "nwire", "--config", self.folder / "wires.xml", "-o",
+            self.folder / "wires.igs.mha", status=2)
+
     def test_the_examples_of_every_help_run(self):
         folder = str(self.folder) + "-examples"
-        for command in ["simulate", "reconstruct", "model", "surface", "convert", "compare", "info",
+        for command in ["phantom", "simulate", "reconstruct", "model", "surface", "convert", "compare", "info",
                         "spacing"]:
             for line in examples(command):
                 words = shlex.split(line)
@@ -361,7 +464,7 @@ class Cli(unittest.TestCase):
                 for u, v in line:
                     self.assertTrue(-1 <= u <= 256 and -1 <= v <= 256)
         self.assertTrue(any(f["surface"] for f in j["frames"]))
-        self.assertEqual((j["method"], j["edge"], j["frames_read"]), ("shadow", "crest", 4))
+        self.assertEqual((j["method"], j["edge"], j["frames_read"]), ("network", "crest", 4))
         self.assertEqual(len(j["spacing_mm"]), 2)
 
     def test_bone_options_do_what_they_say(self):
@@ -427,7 +530,10 @@ class Cli(unittest.TestCase):
                             (["--frames", "9999"], "--frames"), (["--original"], "--original"),
                             (["--picture", "a.jpg"], ".png"), (["-o", "a.xyz"], "a.xyz"),
                             (["-o", "b.json", "--original"], "--original"),
-                            (["--method", "magic"], "magic")):
+                            (["--method", "magic"], "magic"),
+                            (["--model", "none.esnn"], "none.esnn"),
+                            (["--model", "bone.pt"], ".onnx or .esnn"),
+                            (["--model", "a.esnn", "--method", "shadow"], "--method network")):
             self.refused("bone", scan, "--spacing-mm", "0.2,0.2", *words, status=None, says=says)
         self.refused("bone", scan, "--spacing-mm", "0,0.2", status=2)
         self.refused("bone", scan, "--config", "none.xml", says="none.xml")
@@ -526,6 +632,17 @@ class Cli(unittest.TestCase):
     def test_compare_json_has_the_stable_keys(self):
         j = run_json("compare", self.path("volume.mha"), self.path("volume.mha"))
         self.assertEqual((j["voxels_over_2"], j["max_abs"], j["rms"]), (0, 0, 0))
+        aligned = run_json("compare", self.path("knee-sheet.stl"), self.path("knee.seen.ply"),
+                           "--align", "--picture", self.path("apart.png"), "--histogram",
+                           self.path("apart.svg"), "--sample", 4)
+        self.assertLessEqual(aligned["aligned"]["a_to_b"]["rms_mm"],
+                             aligned["a_to_b"]["rms_mm"] * 1.1)
+        self.assertAlmostEqual(aligned["chamfer_mm"], aligned["a_to_b"]["mean_mm"] +
+                               aligned["b_to_a"]["mean_mm"], delta=1e-9)
+        self.assertGreaterEqual(aligned["hausdorff_mm"], aligned["hausdorff95_mm"])
+        self.assertEqual(self.path("apart.png").read_bytes()[:4], b"\x89PNG")
+        self.assertIn("<svg", self.path("apart.svg").read_text())
+        self.refused("compare", "volume.mha", "volume.mha", "--align", status=2, says="meshes")
         j = run_json("compare", self.path("knee.stl"), self.path("knee-sheet.stl"), "--sample", 1,
                      "--threads", 1)
         for way in ("a_to_b", "b_to_a"):
@@ -667,6 +784,26 @@ class Cli(unittest.TestCase):
             arguments += ["-o", "z.mha"] if command == "reconstruct" else []
             self.refused(*arguments, "--poses", "short.csv", "--time-offset", "3s", "--fps", "25",
                          "--pose-tool", "Probe", "--pose-layout", "unit=mm", says="clock")
+        for command in ("calibrate wall", "calibrate lag", "calibrate nwire", "calibrate self"):
+            name = {"wall": "floor", "lag": "tank", "nwire": "wires",
+                    "self": "scan"}[command.split()[1]]
+            more = ["--config", self.folder / "wires.xml"] if name == "wires" else []
+            self.refused(command, f"{name}.igs.mha", *more, "--poses", "short.csv", "--time-offset",
+                         "3s", "--fps", "25", "--pose-tool", "Probe=Probe", "--pose-layout", "unit=mm",
+                         says="short.csv")
+            if name != "wires":
+                self.refused(command, f"{name}.igs.mha", f"{name}.igs.mha", "--poses", "short.csv",
+                             status=2, says="one of the two")
+
+    def test_pictures_and_a_table_of_poses_can_be_calibrated(self):
+        floor, table = self.folder / "floor.igs.mha", self.folder / "floor.csv"
+        write_ndi_log(floor, table)
+        run("convert", floor, self.folder / "floor.npy", "-q")  # pictures alone
+        own = run_json("calibrate wall", floor, "--lag", "0")
+        for pictures in (floor, self.folder / "floor.npy"):
+            found = run_json("calibrate wall", pictures, "--lag", "0", "--poses", table)
+            for a, b in zip(own["image_to_probe"], found["image_to_probe"]):
+                self.assertAlmostEqual(a, b, delta=1e-2)  # the seven digits of the table
 
     def test_every_model_option_changes_or_keeps_the_result_as_it_says(self):
         scan = ["model", self.path("scan.igs.mha"), "--config", self.path("scan.xml"), "--quiet"]

@@ -204,6 +204,7 @@ static void unwritable_names_and_what_is_kept_are_told(void **state) {
     assert_false(es_sequence_can_write("a.mp4", &err));
     assert_says(&err, ES_USAGE, ".npz");
     assert_int_equal(es_sequence_keeps("a.mha"), ES_KEEPS_ALL);
+    assert_int_equal(es_sequence_keeps("a.dcm"), ES_KEEPS_TIMES | ES_KEEPS_SPACING);
     assert_int_equal(es_sequence_keeps("a.npy"), 0);
     assert_int_equal(es_sequence_keeps("a.h5"), ES_KEEPS_POSES | ES_KEEPS_TIMES);
 }

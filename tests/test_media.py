@@ -588,6 +588,78 @@ class Media(unittest.TestCase):
                                    atol=1e-12)
         self.assertIn("LPS", self.notes)
 
+    @staticmethod
+    def picture_file(frame, origin="(1,2,3)"):
+        """One picture as Slicer writes it: a volume of one slice."""
+        h, w = frame.shape
+        return (f"NRRD0004\ntype: uchar\ndimension: 3\nspace: left-posterior-superior\n"
+                f"sizes: {w} {h} 1\nspace directions: (-.5,0,0) (0,-.25,0) (0,0,1)\n"
+                f"kinds: domain domain domain\nencoding: raw\nspace origin: {origin}\n\n"
+                ).encode() + frame.tobytes()
+
+    def picture_scene(self, files, times, id="s1", extra=""):
+        """The nodes of a sequence with one file a picture, and its entries."""
+        values = ";".join(f"vtkMRMLScalarVolumeNode{i}:{t}" for i, t in enumerate(times))
+        nodes = "".join(f'<VolumeArchetypeStorage id="as{i}" fileName="Data/image%20{i}.nrrd"/>'
+                        f'<Volume id="vtkMRMLScalarVolumeNode{i}" storageNodeRef="as{i}"/>'
+                        for i in range(len(times)))
+        return (f'<Sequence id="{id}" name="Image" indexValues="{values}"{extra}/>{nodes}',
+                {f"image {i}.nrrd": file for i, file in enumerate(files)})
+
+    def test_a_scene_with_one_file_a_picture(self):
+        times = .1 * np.arange(N)
+        nodes, entries = self.picture_scene([self.picture_file(f) for f in NOISE], times)
+        self.scene(entries, nodes, "alone.seq.mrb")
+        inner = self.path("alone.seq.mrb").read_bytes()
+        told = ('<SequenceStorage id="st1" fileName="Data/I.seq.mrb"/><Sequence id="s1" name="Image-Seq"'
+                ' storageNodeRef="st1" attributes="DataNodeClassName:vtkMRMLScalarVolumeNode"/>')
+        self.scene({"I.seq.mrb": inner, "P.seq.mrb": self.transform_scene(POSES, times)},
+                   told + self.poses_node(2, "ProbeToTracker", "P.seq.mrb"), "nested.mrb")
+        self.scene({"I.seq.mrb": inner}, told.replace("DataNodeClassName:vtkMRMLScalarVolumeNode", ""),
+                   "untold.mrb")
+        for name in ("alone.seq.mrb", "nested.mrb", "untold.mrb"):
+            with self.subTest(name):
+                found = self.read(name)
+                np.testing.assert_array_equal(found["frames"], NOISE)
+                np.testing.assert_allclose(found["timestamps"], times)
+                self.assertNotIn("ImageToWorld", found)  # all lie at one place
+        np.testing.assert_allclose(self.read("nested.mrb")["ProbeToTracker"], F @ POSES, atol=1e-12)
+
+    def test_pictures_with_places_of_their_own_are_tracked_by_them(self):
+        places = [(i, 2 * i, 7.5) for i in range(N)]
+        nodes, entries = self.picture_scene(
+            [self.picture_file(f, str(p).replace(" ", "")) for f, p in zip(NOISE, places)], range(N))
+        self.scene(entries, nodes)
+        found = self.read("a.mrb")
+        truth = np.tile(np.diag([-.5, -.25, 1, 1]), (N, 1, 1))  # LPS, as the files say
+        truth[:, :3, 3] = places
+        np.testing.assert_allclose(found["ImageToWorld"], truth, atol=1e-12)
+        self.assertIn("ImageToWorld", self.notes)
+
+    def test_broken_scenes_of_single_pictures_are_refused(self):
+        files = [self.picture_file(f) for f in NOISE]
+        nodes, entries = self.picture_scene(files, range(N))
+        for change, words in [
+                ({"image 3.nrrd": None}, ("picture 3", "image 3.nrrd", "not there")),
+                ({"image 3.nrrd": files[3][:-1]}, ("image 3.nrrd",)),
+                ({"image 3.nrrd": b"nonsense"}, ("image 3.nrrd",)),
+                ({"image 3.nrrd": self.picture_file(NOISE[3, :, :32])}, ("image 3.nrrd", "32 x 48", "64 x 48")),
+                ({"image 0.nrrd": files[0].replace(b"64 48 1", b"64 24 2")}, ("image 0.nrrd", "2 slices"))]:
+            with self.subTest(words):
+                kept = {k: v for k, v in (entries | change).items() if v is not None}
+                self.scene(kept, nodes)
+                self.refused("a.mrb", "a.mrb", *words)
+        self.scene({}, '<Sequence id="s1" name="Image" indexValues=""/>')
+        self.refused("a.mrb", "no sequence of pictures")
+
+    def test_several_sequences_of_pictures_are_chosen_by_name(self):
+        nodes, entries = self.picture_scene([self.picture_file(f) for f in NOISE], range(N))
+        self.scene(entries | {"Image Seq.seq.nrrd": self.nrrd(255 - NOISE)},
+                   nodes.replace('name="Image"', 'name="Second"').replace('id="s1"', 'id="s9"') + self.IMAGES)
+        self.refused("a.mrb", "more than one", "Image", "Second", "#NAME")
+        np.testing.assert_array_equal(self.read("a.mrb#Second")["frames"], NOISE)
+        np.testing.assert_array_equal(self.read("a.mrb#Image")["frames"], 255 - NOISE)
+
     def test_broken_scenes_are_refused(self):
         sequence = self.nrrd(NOISE)
         self.scene({}, self.IMAGES)

@@ -281,6 +281,72 @@ static void each_failed_allocation_is_reported(void **state) {
     es_mesh_clear(&b);
 }
 
+/* ---- alignment ---------------------------------------------------------------------- */
+
+/* An ellipsoid with a bump: nothing turns it onto itself. */
+static double pear(es_vec3 p) {
+    es_vec3 q = es_vec3_make(p.x / 1.6, p.y / 1.2, p.z);
+    return fmin(es_vec3_length(q) - 10, es_vec3_length(es_vec3_sub(p, es_vec3_make(9, 9, 5))) - 4);
+}
+
+static void move(es_mesh *mesh, es_mat4 motion) {
+    for (size_t v = 0; v < mesh->vertex_count; v++) {
+        float *at = mesh->vertices + 3 * v;
+        es_vec3 p = es_mat4_point(motion, es_vec3_make(at[0], at[1], at[2]));
+        at[0] = (float)p.x;
+        at[1] = (float)p.y;
+        at[2] = (float)p.z;
+    }
+}
+
+static void a_moved_mesh_finds_back(void **state) {
+    (void)state;
+    es_bricks *bricks = bricks_of_field(pear, 20, 0.8);
+    es_mesh b = extract(bricks, (es_iso_options)ES_ISO_DEFAULTS, NULL), a;
+    es_mesh_alignment found;
+    assert_true(es_mesh_copy(&b, &a, NULL));
+    es_mat4 away = es_quat_to_mat4((es_quat){cos(0.05), sin(0.05) * 0.6, 0, sin(0.05) * 0.8},
+                                   es_vec3_make(1.5, -0.8, 0.6)); /* 5.7 degrees */
+    move(&a, away);
+    assert_true(es_mesh_align(&a, &b, &found, NULL));
+    assert_true(found.converged && found.determined == 6);
+    es_mat4 left = es_mat4_multiply(found.motion, away);
+    /* Both are the same triangles: float32 coordinates of 20 mm, 2e-6 each. */
+    assert_true(es_vec3_length(es_mat4_turn(left)) < 1e-5);
+    assert_true(es_vec3_length(es_mat4_column(left, 3)) < 1e-4);
+    for (int failures = 0;; failures++) {
+        es_error err = {0};
+        es_alloc_fail_after(failures);
+        bool ok = es_mesh_align(&a, &b, &found, &err);
+        es_alloc_fail_after(-1);
+        if (ok) break;
+        assert_int_equal(err.code, ES_MEMORY);
+    }
+    es_mesh_clear(&a);
+    es_mesh_clear(&b);
+    es_bricks_free(bricks);
+}
+
+static void a_sphere_is_shifted_and_not_turned(void **state) {
+    (void)state;
+    es_bricks *bricks = bricks_of_field(ball20, 23, 1);
+    es_mesh b = extract(bricks, (es_iso_options)ES_ISO_DEFAULTS, NULL), a, none = {0};
+    es_mesh_alignment found;
+    es_error err = {0};
+    assert_true(es_mesh_copy(&b, &a, NULL));
+    move(&a, es_mat4_translation(1, 2, -1));
+    assert_true(es_mesh_align(&a, &b, &found, NULL));
+    /* Voxels of 1 mm on a radius of 20: the facets' normals differ from the sphere's a little. */
+    assert_true(
+        es_vec3_length(es_vec3_add(es_mat4_column(found.motion, 3), es_vec3_make(1, 2, -1))) < 0.1);
+    assert_false(es_mesh_align(&none, &b, &found, &err));
+    assert_int_equal(err.code, ES_GEOMETRY);
+    assert_false(es_mesh_align(&b, &none, &found, NULL));
+    es_mesh_clear(&a);
+    es_mesh_clear(&b);
+    es_bricks_free(bricks);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(point_distances_agree_with_brute_force),
@@ -293,6 +359,8 @@ int main(void) {
         cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(what_cannot_be_compared_is_refused),
         cmocka_unit_test(each_failed_allocation_is_reported),
+        cmocka_unit_test(a_moved_mesh_finds_back),
+        cmocka_unit_test(a_sphere_is_shifted_and_not_turned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

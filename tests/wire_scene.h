@@ -9,13 +9,8 @@
 
 static inline void wire_scene_bath(es_bath *bath, const char *phantom, uint64_t seed) {
     es_wire_phantom p;
-    *bath = (es_bath)ES_BATH_DEFAULTS;
     es_wire_phantom_named(phantom, &p, NULL);
-    bath->wire_count = 3 * p.patterns;
-    for (int w = 0; w < bath->wire_count; w++) {
-        bath->wires[w][0] = p.wires[w].front;
-        bath->wires[w][1] = p.wires[w].back;
-    }
+    es_wire_phantom_bath(&p, bath);
     bath->seed = seed;
 }
 

@@ -172,9 +172,14 @@ static void pull_output(es_volume *volume, timing *result) {
     es_grid_info_clear(&info);
 }
 
-/* Its name is where callgrind starts and stops to count. */
-__attribute__((noinline)) static timing run_once(const sweep *s, const es_recon_options *options,
-                                                 int threads) {
+/* Its name is where callgrind starts and stops to count: no copy of another name. */
+#ifdef __clang__
+__attribute__((noinline))
+#else
+__attribute__((noinline, noclone))
+#endif
+static timing
+run_once(const sweep *s, const es_recon_options *options, int threads) {
     es_error err = {0};
     es_pool *pool = threads > 1 ? es_pool_new(threads, &err) : NULL;
     es_volume *volume = es_volume_new(options, pool, &err);
@@ -264,29 +269,47 @@ static double bytes_per_frame(const sweep *s, const es_recon_options *o) {
     return (double)s->pixels + 2 * state * layers * area / (VOXEL_MM * VOXEL_MM);
 }
 
-/* ---- instructions ------------------------------------------------------------------------------
- */
+/* ---- instructions --------------------------------------------------------------------------- */
 
-/* Runs this program under callgrind for one row; NaN when that cannot be. */
-static double count_instructions(const sweep *s, const es_recon_options *o) {
-    const int frames = o->interpolation == ES_NEAREST ? 100 : 40; /* callgrind is slow */
-    char line[256], words[2 * PATH_MAX], program[PATH_MAX];
+/* What callgrind said: the count, or why there is none. Nothing, or next to
+ * nothing, where the program was stopped or has lost its names (strip). */
+static double read_count(FILE *output, double least, char why[160]) {
+    char line[256];
+    double collected = NAN;
+    snprintf(why, 160, "valgrind did not run: install it (./do bench does)");
+    while (fgets(line, sizeof line, output)) {
+        const char *found = strstr(line, "Collected : ");
+        if (found) collected = atof(found + strlen("Collected : "));
+        if (strstr(line, "Unrecognised instruction"))
+            snprintf(why, 160, "this valgrind does not know an instruction of the kernel (%.60s)",
+                     strstr(line, "Unrecognised"));
+    }
+    if (collected >= least) return collected;
+    if (isfinite(collected) && !strstr(why, "does not know"))
+        snprintf(why, 160, "callgrind saw %.0f, too few: is the program stripped?", collected);
+    return NAN;
+}
+
+/* Runs this program under callgrind for one row; NaN, said why, when that cannot be. */
+static double count_instructions(const bench_options *a, const sweep *s,
+                                 const es_recon_options *o) {
+    int frames = o->interpolation == ES_NEAREST ? 100 : 40; /* callgrind is slow */
+    if (s->count < (size_t)frames) frames = (int)s->count;
+    char words[2 * PATH_MAX], program[PATH_MAX], why[160] = "this program was not found";
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     if (length < 0) return NAN;
     program[length] = 0;
-    double collected = NAN;
     snprintf(words, sizeof words,
              "valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect=run_once "
              "'%s' bench reconstruct --best --quick --frames %d --only %s,%s,%s,1 2>&1",
              program, frames, s->name, interpolations[o->interpolation],
              compoundings[o->compounding]);
+    const double pixels = frames * (double)s->pixels;
     FILE *output = popen(words, "r");
-    while (output && fgets(line, sizeof line, output)) {
-        const char *found = strstr(line, "Collected : ");
-        if (found) collected = atof(found + strlen("Collected : "));
-    }
-    if (!output || pclose(output) != 0) return NAN;
-    return collected / frames / (double)s->pixels;
+    double collected = output ? read_count(output, pixels, why) : NAN;
+    if (output && pclose(output) != 0) collected = NAN;
+    if (!isfinite(collected)) app_note(&a->common, "instructions were not counted: %s", why);
+    return collected / pixels;
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */
@@ -362,7 +385,7 @@ static measured measure(const bench_options *a, const sweep *s, const es_recon_o
     int times = a->quick ? 1 : o->interpolation == ES_NEAREST ? 7 : 3;
     setenv("ES_CPU", es_cpu_name(level), 1);
     measured m = {.level = level, .timing = best_of(s, o, threads, times), .instructions = NAN};
-    if (a->instructions && threads == 1) m.instructions = count_instructions(s, o);
+    if (a->instructions && threads == 1) m.instructions = count_instructions(a, s, o);
     return m;
 }
 

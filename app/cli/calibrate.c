@@ -3,13 +3,21 @@
 
 #include <string.h>
 
-bool calibrate_open(const common_options *common, const char *file, const char *config,
-                    const char *tool, const char *reference, calibrate_input *input,
-                    es_error *err) {
+bool calibrate_check_poses(const recording_options *table, int files, es_error *err) {
+    return !table->poses || files < 2 ||
+           es_fail(err, ES_USAGE, "give a recording with the poses or --poses, one of the two");
+}
+
+bool calibrate_open(const common_options *common, const char *file, const calibrate_how *how,
+                    calibrate_input *input, es_error *err) {
     memset(input, 0, sizeof *input);
-    bool ok = !config || (input->plus = es_plus_read(config, err)) != NULL;
-    es_source *source = ok ? es_sequence_open(file, err) : NULL;
-    ok = source && es_pose_list_choose(source, tool, reference, input->transform, err) &&
+    es_source *source = NULL;
+    bool ok = !how->config || (input->plus = es_plus_read(how->config, err)) != NULL;
+    if (ok && how->table)
+        source = app_open_recording_told(file, how->table, input->plus, common, err);
+    else if (ok)
+        source = es_sequence_open(file, err);
+    ok = source && es_pose_list_choose(source, how->tool, how->reference, input->transform, err) &&
          es_pose_list_read(source, input->plus, input->transform, &input->poses, err);
     es_source_free(source);
     if (ok)

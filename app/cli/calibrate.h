@@ -4,6 +4,7 @@
 
 #include "app.h"
 #include "echosolid/calibration.h"
+#include "recording.h"
 
 /* A recording's poses of one tool, with the configuration they were read by. */
 typedef struct calibrate_input {
@@ -11,9 +12,16 @@ typedef struct calibrate_input {
     es_pose_list poses;
     char transform[2 * ES_NAME_SIZE];
 } calibrate_input;
-/* `tool` and `reference` may be NULL: chosen, and said. */
-bool calibrate_open(const common_options *common, const char *file, const char *config,
-                    const char *tool, const char *reference, calibrate_input *input, es_error *err);
+/* How poses are read; all may be NULL. Without tool and reference these are chosen,
+ * and said; `table`: poses may come from a table (--poses). */
+typedef struct calibrate_how {
+    const char *config, *tool, *reference;
+    const recording_options *table;
+} calibrate_how;
+bool calibrate_open(const common_options *common, const char *file, const calibrate_how *how,
+                    calibrate_input *input, es_error *err);
+/* A table stands in for a second recording: ES_USAGE when both are given. */
+bool calibrate_check_poses(const recording_options *table, int files, es_error *err);
 void calibrate_close(calibrate_input *input);
 
 /* Puts From -> To into a copy of the configuration (or a new one) at `path`;

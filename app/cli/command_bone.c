@@ -6,7 +6,7 @@
 
 typedef struct bone_options {
     common_options common;
-    const char *config, *output, *overlay, *picture, *frames;
+    const char *config, *output, *overlay, *picture, *frames, *model;
     double spacing[2], offset, threshold, min_depth, min_length;
     int method, edge;
     int64_t threads;
@@ -14,8 +14,9 @@ typedef struct bone_options {
     recording_options recording;
 } bone_options;
 
-enum { METHOD_BOTH = 2 };
-static const char *const method_words[] = {"shadow", "foroughi", "both", NULL};
+/* By es_bone_method, then what is more than one of them. */
+enum { METHOD_BOTH = ES_BONE_METHODS };
+static const char *const method_words[] = {"shadow", "foroughi", "network", "both", NULL};
 static const char *const edge_words[] = {"crest", "front", NULL};
 
 /* How near two detectors must be to agree. */
@@ -63,9 +64,16 @@ static const opt table[] = {
     {.name = "method",
      .type = OPT_WORD,
      .words = method_words,
-     .fallback = "shadow",
      .offset = offsetof(bone_options, method),
-     .help = "which detector's bone is given; both: only where the two agree"},
+     .help = "which detector's bone is given; both: only where it and the second opinion agree "
+             "(default: network)"},
+    {.name = "model",
+     .letter = 'm',
+     .type = OPT_TEXT,
+     .value = "FILE",
+     .offset = offsetof(bone_options, model),
+     .help = "the network of --method network: a .esnn, or a .onnx with a .json of its name beside "
+             "it (docs/bone.md); default: the one that is built in"},
     {.name = "edge",
      .type = OPT_WORD,
      .words = edge_words,
@@ -84,9 +92,8 @@ static const opt table[] = {
      .type = OPT_NUMBER,
      .low = 0,
      .high = 1,
-     .fallback = "0.3",
      .offset = offsetof(bone_options, threshold),
-     .help = "how sure the detector must be"},
+     .help = "how sure the detector must be; default: the detector's own"},
     {.name = "min-depth",
      .type = OPT_NUMBER,
      .unit = UNIT_MM,
@@ -115,7 +122,8 @@ static const opt table[] = {
 static const char *const examples[] = {
     "echosolid bone scan.igs.mha --config scan.xml --json",
     "echosolid bone scan.igs.mha --spacing-mm 0.2,0.2 --frames 0-99/20 --picture bone.png",
-    "echosolid bone scan.igs.mha --config scan.xml --edge front -o bone.igs.mha --original", NULL};
+    "echosolid bone scan.igs.mha --config scan.xml --edge front -o bone.igs.mha --original",
+    "echosolid bone scan.igs.mha --config scan.xml --model knee.onnx --json", NULL};
 
 /* ---- which frames -------------------------------------------------------------- */
 
@@ -190,6 +198,8 @@ typedef struct bone_run {
     es_source *source;
     es_setup setup;
     es_pool *pool;
+    es_network *network; /* of --model */
+    es_bone_method methods[2];
     es_bone_crew *crews[2]; /* the one whose bone is given, the second opinion */
     es_frame frames[ES_BATCH];
     es_trace traces[2][ES_BATCH];
@@ -218,10 +228,35 @@ static bool check_outputs(const bone_options *o, es_error *err) {
     return true;
 }
 
+/* Before the recording is looked at: a wrong model costs nothing. */
+static bool choose_methods(bone_run *r, es_error *err) {
+    const bone_options *o = r->o;
+    bool open = o->method < 0 || o->method == METHOD_BOTH;
+    r->methods[0] = !open      ? (es_bone_method)o->method
+                    : o->model ? ES_BONE_NETWORK
+                               : es_bone_method_default();
+    r->methods[1] = es_bone_second(r->methods[0]);
+    if (o->model && r->methods[0] != ES_BONE_NETWORK)
+        return es_fail(err, ES_USAGE, "--model is for --method network, not %s",
+                       method_words[o->method]);
+    return !o->model || (r->network = es_network_open(o->model, err));
+}
+
+/* What found the bone, for the decisions. */
+static bool tell_detectors(bone_run *r, es_error *err) {
+    const es_network_info *info = r->network ? es_network_about(r->network) : NULL;
+    return es_decisions_add(
+        &r->setup.decisions, err, "bone detector",
+        r->o->model ? r->o->model : "the option --method",
+        "%s%s%s%s%s, threshold %g; second opinion %s", es_bone_method_names[r->methods[0]],
+        info ? " " : "", info ? info->name : "", info ? " by " : "", info ? info->runtime : "",
+        es_bone_crew_threshold(r->crews[0]), es_bone_method_names[r->methods[1]]);
+}
+
 static bool open_crews(bone_run *r, es_error *err) {
     const bone_options *o = r->o;
     es_bone_options b = es_setup_bone_options(&r->setup);
-    b.method = o->method == METHOD_BOTH ? ES_BONE_SHADOW : (es_bone_method)o->method;
+    b.network = r->network;
     b.edge = (es_bone_edge)o->edge;
     b.offset_mm = o->offset;
     b.threshold = o->threshold;
@@ -229,12 +264,14 @@ static bool open_crews(bone_run *r, es_error *err) {
     b.min_length_mm = o->min_length;
     r->pool = es_pool_new((int)o->threads, err);
     for (int i = 0; r->pool && i < 2; i++) {
+        b.method = r->methods[i];
         if (!(r->crews[i] = es_bone_crew_new(&b, r->pool, err))) return false;
-        b.method = es_bone_second(b.method);
+        b.threshold = NAN; /* the option is that of the first */
     }
-    return r->pool && es_decisions_add(&r->setup.decisions, err, "depth of the bone",
-                                       "the options --edge and --offset", "%s of the echo %+g mm",
-                                       edge_words[o->edge], o->offset);
+    return r->pool && tell_detectors(r, err) &&
+           es_decisions_add(&r->setup.decisions, err, "depth of the bone",
+                            "the options --edge and --offset", "%s of the echo %+g mm",
+                            edge_words[o->edge], o->offset);
 }
 
 static bool open_input(bone_run *r, es_error *err) {
@@ -250,10 +287,14 @@ static bool open_input(bone_run *r, es_error *err) {
     return open_crews(r, err);
 }
 
+static const char *method_name(const bone_run *r) {
+    return r->o->method == METHOD_BOTH ? "both" : es_bone_method_names[r->methods[0]];
+}
+
 static json_t *head_json(const bone_run *r) {
     const double *pixel = r->setup.survey.pixel_mm;
     return json_pack("{s:s, s:s, s:s, s:s, s:f, s:[f,f], s:o}", "version", es_version(), "file",
-                     es_path_name(r->file), "method", method_words[r->o->method], "edge",
+                     es_path_name(r->file), "method", method_name(r), "edge",
                      edge_words[r->o->edge], "offset_mm", r->o->offset, "spacing_mm", pixel[0],
                      pixel[1], "decisions", app_json_decisions(&r->setup.decisions));
 }
@@ -377,6 +418,7 @@ static void close_run(bone_run *r) {
     es_setup_clear(&r->setup);
     es_source_free(r->source);
     es_plus_free(r->plus);
+    es_network_free(r->network);
 }
 
 static void print_result(const bone_run *r) {
@@ -402,7 +444,7 @@ static int run(const void *options, const char *const *files, int count) {
     r->o = options;
     r->file = files[0];
     bool ok = check_outputs(r->o, &err) && parse_ranges(r->o->frames, &r->ranges, &err) &&
-              open_input(r, &err);
+              choose_methods(r, &err) && open_input(r, &err);
     if (ok) app_decisions(&r->o->common, &r->setup.decisions);
     ok = ok && open_outputs(r, &err) && work(r, &err) && finish(r, &err);
     app_progress_end();

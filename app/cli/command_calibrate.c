@@ -86,7 +86,8 @@ static int print(const survey_options *o, const es_calibration_survey *s) {
     print_recording(s);
     for (int k = 0; k < s->method_count; k++) {
         const es_method_verdict *v = &s->methods[k];
-        bool pose = v->possible && (v->method[0] == 'w' || v->method[0] == 'n');
+        bool pose =
+            v->possible && (v->method[0] == 'w' || v->method[0] == 'n' || v->method[0] == 's');
         any = any || pose;
         printf("%-14s %s: %s\n", v->method, v->possible ? "yes" : "no",
                v->possible ? v->found : v->missing);
@@ -129,7 +130,8 @@ const command command_calibrate = {
     .description =
         "Looks at the pictures (a straight line, dots, neither), at the poses of every tool and at "
         "the phantom of the configuration, tries the methods that work on the recording alone, and "
-        "says what each of them gives or what it misses. The methods: nwire, wall, lag, pivot, "
+        "says what each of them gives or what it misses. The methods: nwire, wall, self, lag, "
+        "pivot, "
         "spin, landmarks; echosolid calibrate METHOD --help tells more.",
     .examples = examples,
     .options = table,

@@ -13,6 +13,7 @@ typedef struct nwire_options {
         *output, *report, *picture;
     bool isotropic, force;
     double temperature, speed, max_gap_s;
+    recording_options recording;
 } nwire_options;
 
 static const opt table[] = {
@@ -43,7 +44,8 @@ static const opt table[] = {
      .type = OPT_TEXT,
      .value = "NAME",
      .offset = offsetof(nwire_options, phantom),
-     .help = "a known phantom instead of the configuration's: fcal-1.0, fcal-1.2, fcal-2.0"},
+     .help = "a known phantom instead of the configuration's: fcal-1.0, fcal-1.2, fcal-2.0, or "
+             "printed-linear, printed-curved, printed-endocavity as echosolid phantom makes them"},
     {.name = "phantom-to-reference",
      .type = OPT_TEXT,
      .value = "XML",
@@ -93,7 +95,8 @@ static const opt table[] = {
      .type = OPT_TEXT,
      .value = "HTML",
      .offset = offsetof(nwire_options, report),
-     .help = "write what was done, with pictures of the dots and errors of all kinds"},
+     .help = "write what was done, with pictures of the dots and errors of all kinds; also when "
+             "there is no result: then why, and what to do next"},
     {.name = "picture",
      .type = OPT_TEXT,
      .value = "PNG",
@@ -102,7 +105,9 @@ static const opt table[] = {
     {.name = "force",
      .type = OPT_FLAG,
      .offset = offsetof(nwire_options, force),
-     .help = "give and write a result that is worse than 2 mm"},
+     .help = "give and write a result that is worse than 2 mm, with a warning; what is refused for "
+             "another reason (no motion, frozen poses, wires not found, not determined) stays so"},
+    RECORDING_OPTIONS(nwire_options, recording),
     {.name = NULL}};
 
 static const char *const examples[] = {
@@ -191,10 +196,13 @@ static bool is_xml(const char *file) {
     return n > 4 && strcmp(file + n - 4, ".xml") == 0;
 }
 
-/* A recording, or a part of a results file, whose tree must outlive it. */
-static es_source *open_either(const char *file, const char *part, es_plus **results,
-                              es_error *err) {
-    if (!is_xml(file)) return es_sequence_open(file, err);
+/* A recording, or a part of a results file, whose tree must outlive it. The table of
+ * poses is that of the first recording; the second carries its own. */
+static es_source *open_either(const nwire_run *r, const char *file, const char *part,
+                              es_plus **results, es_error *err) {
+    static const recording_options none = {.time_offset = NAN, .fps = NAN};
+    const recording_options *poses = file == r->file ? &r->o->recording : &none;
+    if (!is_xml(file)) return app_open_recording_told(file, poses, r->plus, &r->o->common, err);
     *results = es_plus_read(file, err);
     return *results ? es_plus_results_open(*results, part, err) : NULL;
 }
@@ -204,7 +212,7 @@ static bool read_recording(nwire_run *r, const char *file, const char *part,
     char pose[2 * ES_NAME_SIZE];
     es_plus *results = NULL;
     snprintf(pose, sizeof pose, "%.120sTo%.120s", r->o->tool, r->o->reference);
-    es_source *source = open_either(file, part, &results, err);
+    es_source *source = open_either(r, file, part, &results, err);
     bool ok = source && (es_wire_recording_read(source, r->plus, pose, &r->phantom,
                                                 app_progress(&r->o->common), recording, err) ||
                          es_prefix(err, "%s", es_path_name(file)));
@@ -265,10 +273,25 @@ static bool write_picture(nwire_run *r, es_error *err) {
     return ok;
 }
 
-static bool write_report(nwire_run *r, es_error *err) {
+/* Title, summary, what it was made of and with. */
+static bool begin_report(nwire_run *r, es_report *report, const char *summary, es_error *err) {
     const nwire_options *o = r->o;
-    app_origin origin = {.options = NULL};
     const char *inputs[] = {r->file, o->validation, o->config};
+    app_origin origin = {.options = NULL};
+    bool ok = app_origin_make(&origin, &command_calibrate_nwire, o, inputs, 3, err);
+    if (ok) {
+        es_report_summary(report, summary);
+        es_report_option(report, "options", origin.options);
+        for (int i = 0; i < origin.input_count; i++)
+            es_report_input(report, origin.inputs[i], origin.digests[i]);
+    }
+    app_origin_clear(&origin);
+    return ok;
+}
+
+/* `refused`: why there is no result; NULL when there is one. */
+static bool write_report(nwire_run *r, const char *refused, es_error *err) {
+    const nwire_options *o = r->o;
     if (!o->report) return true;
     es_report *report = es_report_new("N-wire calibration", err);
     es_source *source = r->calibration.spots ? es_sequence_open(r->file, err) : NULL;
@@ -280,18 +303,25 @@ static bool write_report(nwire_run *r, es_error *err) {
                            .speed_mps = r->speed_mps,
                            .source = source};
     bool ok = report && (source || !r->calibration.spots) &&
-              app_origin_make(&origin, &command_calibrate_nwire, o, inputs, 3, err);
-    if (ok) {
-        es_report_summary(report, r->outcome.next);
-        es_report_option(report, "options", origin.options);
-        for (int i = 0; i < origin.input_count; i++)
-            es_report_input(report, origin.inputs[i], origin.digests[i]);
-        ok = es_wire_report(report, &about, err) && es_report_write_html(report, o->report, err);
-    }
-    app_origin_clear(&origin);
+              begin_report(r, report, refused ? "There is no result." : r->outcome.next, err) &&
+              (refused ? es_wire_report_failure(report, &about, refused, err)
+                       : es_wire_report(report, &about, err)) &&
+              es_report_write_html(report, o->report, err);
     es_source_free(source);
     es_report_free(report);
     return ok;
+}
+
+/* The refusal stays what is said; a report that fails as well is a note. */
+static void report_failure(nwire_run *r, const es_error *why) {
+    es_error also = {0};
+    if (why->code == ES_USAGE || why->code == ES_CANCELLED) return;
+    if (!write_report(r, why->message, &also))
+        es_log(ES_WARNING, "the report could not be written: %s", also.message);
+    else if (r->o->report)
+        app_note(&r->o->common, "%s: what was seen, and why there is no result",
+                 es_path_name(r->o->report));
+    if (r->o->picture && r->calibration.spots) write_picture(r, NULL);
 }
 
 /* ---- what is said ------------------------------------------------------------------------------
@@ -342,6 +372,7 @@ static json_t *nwire_json(const nwire_run *r) {
     json_object_set_new(root, "spacing_ci95_mm", numbers_json(s->spacing_ci95_mm, 2));
     json_object_set_new(root, "translation_ci95_mm", numbers_json(s->translation_ci95_mm, 3));
     json_object_set_new(root, "rotation_ci95_rad", numbers_json(s->rotation_ci95_rad, 3));
+    json_object_set_new(root, "target_ci95_mm", app_json_number(s->target_ci95_mm));
     json_object_set_new(root, "rotation_range_rad", app_json_number(w->motion_rad));
     json_object_set_new(root, "next", json_string(w->next));
     add_sound(root, r);
@@ -393,16 +424,29 @@ static int print(const nwire_run *r) {
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
+/* --force lets a bad figure pass, nothing else: what es_wire_calibrate refuses
+ * has no result to give. */
 static bool judge(const nwire_run *r, es_error *err) {
-    double m95 = r->outcome.validation.m95_mm;
-    if (m95 > WARNED_MM && m95 <= REFUSED_MM)
-        es_log(ES_WARNING, "the error is %.2f mm; below 1 mm is usual", m95);
+    char why[120];
+    double m95 = r->outcome.validation.m95_mm, ci = r->outcome.result.target_ci95_mm;
+    if (m95 > REFUSED_MM)
+        snprintf(why, sizeof why, "the result is %.2f mm off on its validation", m95);
+    else
+        snprintf(why, sizeof why, "a deep point is sure to +-%.2f mm only", ci);
     if (r->outcome.two_lags) es_log(ES_WARNING, "%s", r->outcome.next);
-    return m95 <= REFUSED_MM || r->o->force ||
-           es_fail(err, ES_GEOMETRY,
-                   "the result is %.2f mm off on its validation and is not given (2 mm at most; "
-                   "--force gives it). %s",
-                   m95, r->outcome.next);
+    if (m95 <= REFUSED_MM && ci <= REFUSED_MM) {
+        if (m95 > WARNED_MM || ci > WARNED_MM)
+            es_log(ES_WARNING,
+                   "the error is %.2f mm, a deep point sure to +-%.2f mm; below 1 mm "
+                   "is usual",
+                   m95, ci);
+        return true;
+    }
+    if (!r->o->force)
+        return es_fail(err, ES_GEOMETRY, "%s and is not given (2 mm at most; --force gives it). %s",
+                       why, r->outcome.next);
+    es_log(ES_WARNING, "given by --force: %s. %s", why, r->outcome.next);
+    return true;
 }
 
 static bool write_result(nwire_run *r, es_error *err) {
@@ -414,8 +458,10 @@ static int run(const void *options, const char *const *files, int count) {
     (void)count;
     es_error err = {0};
     nwire_run r = {.o = options, .file = files[0]};
-    bool ok = read_setup(&r, &err) && calibrate(&r, &err) && write_report(&r, &err) &&
-              write_picture(&r, &err) && judge(&r, &err) && write_result(&r, &err);
+    bool ready = read_setup(&r, &err), found = ready && calibrate(&r, &err);
+    if (ready && !found) report_failure(&r, &err);
+    bool ok = found && write_report(&r, NULL, &err) && write_picture(&r, &err) && judge(&r, &err) &&
+              write_result(&r, &err);
     int status = ok ? print(&r) : app_fail(&err);
     es_wire_outcome_clear(&r.outcome);
     es_wire_recording_clear(&r.calibration);

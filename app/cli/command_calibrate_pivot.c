@@ -92,10 +92,10 @@ static int run_pivot(const void *options, const char *const *files, int count) {
     calibrate_input in;
     es_pivot_result result;
     es_error err = {0};
+    const calibrate_how reading = {o->config, o->tool, o->reference, NULL};
     char tool[ES_NAME_SIZE], to[ES_NAME_SIZE], tip[ES_NAME_SIZE + 8];
     (void)count;
-    if (!calibrate_open(&o->common, files[0], o->config, o->tool, o->reference, &in, &err))
-        return app_fail(&err);
+    if (!calibrate_open(&o->common, files[0], &reading, &in, &err)) return app_fail(&err);
     es_pivot_options how = ES_PIVOT_DEFAULTS;
     how.min_range_rad = o->min_range_deg / DEG;
     if (o->force) how.max_rms_mm = INFINITY;
@@ -150,13 +150,13 @@ static int run_spin(const void *options, const char *const *files, int count) {
     calibrate_input in;
     es_spin_result result;
     es_error err = {0};
+    const calibrate_how reading = {o->config, o->tool, o->reference, NULL};
     (void)count;
     if (o->output) {
         es_fail(&err, ES_USAGE, "an axis alone is no transform: calibrate pivot writes one");
         return app_fail(&err);
     }
-    if (!calibrate_open(&o->common, files[0], o->config, o->tool, o->reference, &in, &err))
-        return app_fail(&err);
+    if (!calibrate_open(&o->common, files[0], &reading, &in, &err)) return app_fail(&err);
     es_vec3 toward = isnan(o->tip_mm[0]) ? es_vec3_make(0, 0, 0)
                                          : es_vec3_make(o->tip_mm[0], o->tip_mm[1], o->tip_mm[2]);
     bool ok = es_spin_solve(in.poses.poses, in.poses.count, toward, o->min_range_deg / DEG, &result,

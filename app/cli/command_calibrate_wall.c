@@ -10,6 +10,7 @@ typedef struct wall_options {
     const char *config, *tool, *reference, *output, *lag;
     double spacing_mm[2], temperature, speed, face_px;
     bool isotropic, force;
+    recording_options recording;
 } wall_options;
 
 static const opt table[] = {
@@ -82,13 +83,14 @@ static const opt table[] = {
      .type = OPT_FLAG,
      .offset = offsetof(wall_options, force),
      .help = "give a result even when it is expected to be off by more than 2 mm"},
+    RECORDING_OPTIONS(wall_options, recording),
     {.name = NULL}};
 
 static const char *const examples[] = {
     "echosolid calibrate wall floor.igs.mha --lag 0 --temperature 22 -o floor-calibrated.xml",
     "echosolid calibrate wall floor.igs.mha --json", NULL};
 
-static const double TISSUE_M_S = 1540, DEGREE = 0.017453292519943295;
+static const double DEGREE = 0.017453292519943295;
 
 typedef struct wall_run {
     calibrate_input in;
@@ -97,8 +99,9 @@ typedef struct wall_run {
     es_wall_reject *rejects; /* without a line first, then those of the fit */
     size_t line_count, reject_count;
     es_wall_result result;
-    double speed_m_s; /* NaN: not told */
-    es_mat4 tissue;   /* ImageToProbe at 1540 m/s, if told */
+    double speed_m_s; /* of the bath */
+    bool assumed;     /* it was not told: water of 20 C */
+    es_mat4 tissue;   /* ImageToProbe at 1540 m/s */
     double tissue_mm[2];
 } wall_run;
 
@@ -125,12 +128,11 @@ static bool parse_options(const wall_options *o, es_wall_options *how, double *s
  * deep than in tissue. Across the lines of a linear array nothing changes. */
 static void find_tissue(const wall_options *o, wall_run *w) {
     const es_wall_result *r = &w->result;
-    double stretch = TISSUE_M_S / w->speed_m_s;
+    es_wire_tissue_spacing(r->spacing_mm, w->speed_m_s, w->tissue_mm);
+    double stretch = w->tissue_mm[1] / r->spacing_mm[1];
     es_mat4 deeper = es_mat4_scaling(1, stretch, 1);
     deeper.m[7] = o->face_px * (1 - stretch);
     w->tissue = es_mat4_multiply(r->image_to_probe, deeper);
-    w->tissue_mm[0] = r->spacing_mm[0];
-    w->tissue_mm[1] = r->spacing_mm[1] * stretch;
     double across =
         0.5 * (w->tissue_mm[0] + w->tissue_mm[1]) / es_vec3_length(es_mat4_column(w->tissue, 2));
     for (int row = 0; row < 3; row++) w->tissue.m[4 * row + 2] *= across;
@@ -161,15 +163,16 @@ static bool solve(const wall_options *o, es_wall_options *how, wall_run *w, es_e
                   es_line_list_reason(&w->list));
     w->reject_count = unseen + unfit;
     es_pose_track_free(track);
-    if (ok && !isnan(w->speed_m_s)) find_tissue(o, w);
+    w->assumed = isnan(w->speed_m_s);
+    if (w->assumed) w->speed_m_s = es_water_speed(20);
+    if (ok) find_tissue(o, w);
     return ok;
 }
 
 static bool write(const wall_options *o, const wall_run *w, es_error *err) {
-    bool told = !isnan(w->speed_m_s);
     return calibrate_write(w->in.plus, o->output, "Image", o->tool,
-                           told ? w->tissue : w->result.image_to_probe, w->result.target_ci95_mm,
-                           err);
+                           w->assumed ? w->result.image_to_probe : w->tissue,
+                           w->result.target_ci95_mm, err);
 }
 
 /* ---- the words ------------------------------------------------------------------------------- */
@@ -231,7 +234,7 @@ static json_t *wall_json(const wall_run *w) {
                                   "distance_mm", app_json_number(r->floor_mm)));
     json_object_set_new(root, "transform", json_string(w->in.transform));
     json_object_set_new(root, "speed_m_s", app_json_number(w->speed_m_s));
-    if (isnan(w->speed_m_s)) return root;
+    json_object_set_new(root, "bath_speed_assumed", json_boolean(w->assumed));
     json_object_set_new(root, "spacing_tissue_mm", json_numbers(w->tissue_mm, 2));
     json_object_set_new(root, "image_to_probe_tissue", calibrate_json_matrix(w->tissue));
     return root;
@@ -254,13 +257,11 @@ static int print(const wall_options *o, const wall_run *w) {
     calibrate_print_matrix("ImageToProbe (as in the bath)", r->image_to_probe);
     printf("spacing        %.5f +- %.5f, %.5f +- %.5f mm (95 %%) in the bath\n", r->spacing_mm[0],
            r->spacing_ci95_mm[0], r->spacing_mm[1], r->spacing_ci95_mm[1]);
-    if (isnan(w->speed_m_s))
-        printf("tissue         not told: the bath's --temperature or --speed is missing; in water "
-               "of 20 C a pixel is 3.7 %% less deep than in tissue\n");
-    else
-        printf("tissue         %.5f, %.5f mm at 1540 m/s (bath: %.1f m/s; linear array; face in "
-               "row %g)\n",
-               w->tissue_mm[0], w->tissue_mm[1], w->speed_m_s, o->face_px);
+    printf("tissue         %.5f, %.5f mm at 1540 m/s (%s: %.1f m/s; linear array; face in row "
+           "%g)\n",
+           w->tissue_mm[0], w->tissue_mm[1],
+           w->assumed ? "no --temperature or --speed, so water of 20 C" : "bath", w->speed_m_s,
+           o->face_px);
     printf("lag            %+.4f s +- %.4f (95 %%)\n", r->lag_s, r->lag_ci95_s);
     printf("expected miss  within %.2f mm (95 %%) of a point where the lines lie; %.2f mm left in "
            "%zu pictures\n",
@@ -271,7 +272,7 @@ static int print(const wall_options *o, const wall_run *w) {
         printf("WARNING        more than 1 mm: good enough for a first look only\n");
     if (o->output)
         printf("%s: ImageTo%s %s\n", o->output, o->tool,
-               isnan(w->speed_m_s) ? "as in the bath" : "for tissue");
+               w->assumed ? "as in the bath" : "for tissue");
     return 0;
 }
 
@@ -280,9 +281,10 @@ static int run(const void *options, const char *const *files, int count) {
     wall_run w = {.reject_count = 0};
     es_wall_options how;
     es_error err = {0};
-    bool ok =
-        parse_options(o, &how, &w.speed_m_s, &err) &&
-        calibrate_open(&o->common, files[count - 1], o->config, o->tool, o->reference, &w.in, &err);
+    calibrate_how reading = {o->config, o->tool, o->reference, &o->recording};
+    bool ok = parse_options(o, &how, &w.speed_m_s, &err) &&
+              calibrate_check_poses(&o->recording, count, &err) &&
+              calibrate_open(&o->common, files[count - 1], &reading, &w.in, &err);
     es_source *source = ok ? es_sequence_open(files[0], &err) : NULL;
     ok = source && es_line_list_read(source, app_progress(&o->common), &w.list, &err) &&
          solve(o, &how, &w, &err) && write(o, &w, &err);

@@ -131,7 +131,7 @@ static void tell_losses(const losses *l, unsigned keeps, const es_stream_info *i
     if (!(keeps & ES_KEEPS_SPACING) && spacing)
         es_log(ES_WARNING, "%s cannot hold the pixel spacing of %g x %g mm", to,
                info->spacing_mm[0], info->spacing_mm[1]);
-    if (!(keeps & ES_KEEPS_SPACING) && info->orientation[0])
+    if (!(keeps & ES_KEEPS_ORIENTATION) && info->orientation[0])
         es_log(ES_WARNING, "%s cannot hold the orientation mark; the pictures are MF", to);
 }
 
@@ -211,11 +211,23 @@ static int convert_recording(const convert_options *o, const char *const *files)
     return status;
 }
 
+/* A volume may be frames to whoever names a recording as the output. */
+static bool check_volume_name(const char *const *files, es_error *err) {
+    if (es_grid_can_write(files[1], NULL)) return true;
+    if (es_sequence_can_write(files[1], NULL))
+        return es_fail(
+            err, ES_USAGE,
+            "%s: is a volume, and %s holds recordings; where its slices are frames, name "
+            "it %s#frames",
+            files[0], files[1], files[0]);
+    return es_grid_can_write(files[1], err);
+}
+
 static int convert_volume(const convert_options *o, const char *const *files) {
     es_error err = {0};
     es_grid grid = {0};
     es_grid_options options = {.compress = !o->raw, .level = (int)o->level};
-    bool ok = es_grid_can_write(files[1], &err) && es_grid_read(files[0], &grid, &err) &&
+    bool ok = check_volume_name(files, &err) && es_grid_read(files[0], &grid, &err) &&
               es_grid_write(files[1], &grid.info, es_grid_slab, &grid, &options, &err);
     int status = ok ? done(o, files[0], files[1], -1) : app_fail(&err);
     es_grid_clear(&grid);
@@ -241,7 +253,8 @@ static int run(const void *options, const char *const *files, int count) {
     if (es_mesh_can_write(files[0], NULL)) return convert_mesh(options, files);
     es_error err = {0};
     bool is_grid = false;
-    if (!es_file_is_grid(files[0], &is_grid, &err)) return app_fail(&err);
+    const convert_options *o = options;
+    if (!app_is_volume(files[0], &o->recording, &is_grid, &err)) return app_fail(&err);
     return is_grid ? convert_volume(options, files) : convert_recording(options, files);
 }
 

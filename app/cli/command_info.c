@@ -277,7 +277,7 @@ static int run(const void *options, const char *const *files, int count) {
     const info_options *o = options;
     es_error err = {0};
     bool is_grid = false, is_mesh = es_mesh_can_write(files[0], NULL);
-    if (!is_mesh && !es_file_is_grid(files[0], &is_grid, &err)) return app_fail(&err);
+    if (!is_mesh && !app_is_volume(files[0], &o->recording, &is_grid, &err)) return app_fail(&err);
     if (o->picture && (is_mesh || is_grid)) {
         es_fail(&err, ES_USAGE, "--picture shows the frames of a recording; %s is none", files[0]);
         return app_fail(&err);

@@ -36,7 +36,7 @@ static const opt table[] = {
      .type = OPT_WORD,
      .words = es_bone_method_names,
      .offset = offsetof(model_options, detector),
-     .help = "how bone is found in a picture"},
+     .help = "how bone is found in a picture (default: network)"},
     {.name = "bone-threshold",
      .type = OPT_NUMBER,
      .low = 0,
@@ -115,7 +115,7 @@ static void run_free(model_run *r) {
 
 static es_model_options make_options(const model_options *o) {
     es_model_options m = ES_MODEL_DEFAULTS;
-    if (o->detector >= 0) m.method = (es_bone_method)o->detector;
+    m.method = o->detector >= 0 ? (es_bone_method)o->detector : es_bone_method_default();
     m.bone_threshold = o->bone_threshold;
     m.bone_spacing_mm = o->bone_spacing;
     m.smooth_voxels = o->blur;

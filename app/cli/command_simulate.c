@@ -8,11 +8,12 @@
 
 typedef struct simulate_options {
     common_options common;
-    const char *output, *scene, *hold, *screen;
+    const char *output, *scene, *hold, *screen, *config, *phantom;
     int probe;
-    double width, radius, half_angle, depth, image_size[2], rate, pose_noise, angle_noise, lag,
-        speckle, truth_spacing;
-    int64_t frames, seed, threads;
+    bool grabber;
+    double gain, width, radius, half_angle, depth, image_size[2], rate, pose_noise, angle_noise,
+        lag, speckle, truth_spacing, lean, turn;
+    int64_t frames, seed, threads, dashes, sweeps;
 } simulate_options;
 
 static const double DEGREE = 0.017453292519943295;
@@ -33,14 +34,71 @@ static const opt table[] = {
      .fallback = "knee",
      .offset = offsetof(simulate_options, scene),
      .help = "sphere, box, cylinder, torus, knee, abdomen or floor (of a water tank); or nwire: "
-             "wires in a bath, to try calibrate nwire on (the truth is printed; with --frames, "
+             "wires in a bath, to try calibrate nwire on (the truth is printed; with --phantom, "
+             "--config, --probe, --radius, --half-angle, --gain, --dashes, --grabber, --frames, "
              "--rate, the noises, --lag, --speckle and --seed)"},
+    {.name = "phantom",
+     .type = OPT_TEXT,
+     .value = "NAME",
+     .fallback = "fcal-1.2",
+     .offset = offsetof(simulate_options, phantom),
+     .help =
+         "whose wires are in the bath of the nwire scene, by a name that calibrate nwire knows"},
+    {.name = "config",
+     .letter = 'c',
+     .type = OPT_TEXT,
+     .value = "XML",
+     .offset = offsetof(simulate_options, config),
+     .help = "take the wires of the nwire scene from this PhantomDefinition, as echosolid phantom "
+             "--config-out writes it"},
+    {.name = "gain",
+     .type = OPT_NUMBER,
+     .low = 0.05,
+     .high = 20,
+     .fallback = "1",
+     .offset = offsetof(simulate_options, gain),
+     .help = "of the nwire scene's echoes; at 3 wires are saturated"},
+    {.name = "dashes",
+     .type = OPT_INT,
+     .low = 0,
+     .high = 200,
+     .fallback = "0",
+     .offset = offsetof(simulate_options, dashes),
+     .help = "bright streaks in each picture of the nwire scene, as bubbles and clips make them"},
+    {.name = "grabber",
+     .type = OPT_FLAG,
+     .offset = offsetof(simulate_options, grabber),
+     .help = "the nwire scene's pictures are a screen with ruler, grey bar and a running clock"},
     {.name = "hold",
      .type = OPT_TEXT,
      .value = "MOTIONS",
      .offset = offsetof(simulate_options, hold),
      .help = "over the floor, leave these motions out: rock, tilt, turn, raise, slide, joined by "
              "commas"},
+    {.name = "sweeps",
+     .type = OPT_INT,
+     .low = 0,
+     .high = ES_SWEEPS_MAX,
+     .fallback = "0",
+     .offset = offsetof(simulate_options, sweeps),
+     .help = "so many sweeps side by side, each leant and turned another way, to try calibrate "
+             "self on; 0: what suits the scene"},
+    {.name = "lean",
+     .type = OPT_NUMBER,
+     .unit = UNIT_DEG,
+     .low = 0,
+     .high = 57,
+     .fallback = "20",
+     .offset = offsetof(simulate_options, lean),
+     .help = "with --sweeps: tilt out of the image plane, half of it in the plane"},
+    {.name = "turn",
+     .type = OPT_NUMBER,
+     .unit = UNIT_DEG,
+     .low = 0,
+     .high = 90,
+     .fallback = "40",
+     .offset = offsetof(simulate_options, turn),
+     .help = "with --sweeps: turn about the probe's long axis"},
     {.name = "screen",
      .type = OPT_TEXT,
      .value = "NAME",
@@ -207,6 +265,9 @@ static bool make_simulation(const simulate_options *o, es_simulation *s, es_erro
     s->speckle = o->speckle;
     s->seed = (uint64_t)o->seed;
     s->threads = (int)o->threads;
+    s->sweeps = (int)o->sweeps;
+    s->lean_rad = o->sweeps ? o->lean * DEGREE : 0;
+    s->turn_rad = o->sweeps ? o->turn * DEGREE : 0;
     return true;
 }
 
@@ -421,24 +482,40 @@ static int run_screen(const simulate_options *o) {
 
 /* ---- wires in a bath ------------------------------------------------------------ */
 
+static void make_bath(const simulate_options *o, const es_wire_phantom *phantom, es_bath *bath) {
+    es_wire_phantom_bath(phantom, bath);
+    if (o->frames) bath->frames = (int)o->frames;
+    if (o->probe == 1) {
+        bath->face_mm = isnan(o->radius) ? 60 : o->radius;
+        bath->half_angle_rad = (isnan(o->half_angle) ? 30 : o->half_angle) * DEGREE;
+    }
+    bath->rate_hz = o->rate;
+    bath->pose_noise_mm = o->pose_noise;
+    bath->pose_noise_rad = o->angle_noise * DEGREE;
+    bath->lag_s = o->lag;
+    bath->speckle = o->speckle;
+    bath->gain = o->gain;
+    bath->dashes = (int)o->dashes;
+    bath->grabber = o->grabber;
+    bath->seed = (uint64_t)o->seed;
+}
+
 static int run_wires(const simulate_options *o) {
-    static const char phantom[] = "fcal-1.2";
     es_error err = {0};
     es_bath bath;
+    es_wire_phantom phantom;
     char *config = NULL;
-    bool ok = es_sequence_can_write(o->output, &err) && wires_bath(phantom, &bath, &err) &&
+    bool ok = es_sequence_can_write(o->output, &err) &&
+              wires_phantom(o->config, o->phantom, &phantom, &err) &&
               (config = app_sibling(o->output, ".xml", &err));
-    if (ok) {
-        if (o->frames) bath.frames = (int)o->frames;
-        bath.rate_hz = o->rate;
-        bath.pose_noise_mm = o->pose_noise;
-        bath.pose_noise_rad = o->angle_noise * DEGREE;
-        bath.lag_s = o->lag;
-        bath.speckle = o->speckle;
-        bath.seed = (uint64_t)o->seed;
-    }
+    if (ok && o->config && strcmp(o->config, config) == 0)
+        ok = es_fail(&err, ES_USAGE,
+                     "simulate: %s would be overwritten with the phantom's place: give the "
+                     "recording another name",
+                     config);
+    if (ok) make_bath(o, &phantom, &bath);
     ok = ok && write_frames(o, es_bath_open(&bath, &err), &err) &&
-         wires_write_config(phantom, config, &err);
+         wires_write_config(&phantom, config, &err);
     app_progress_end();
     int status = ok ? wires_print(&o->common, o->output, config, &bath) : app_fail(&err);
     es_free(config);

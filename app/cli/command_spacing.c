@@ -202,6 +202,7 @@ static bool read_all(spacing_run *r, es_error *err) {
     request.probe = o->probe;
     request.probes = o->probes;
     request.scanner_speed_m_s = o->scanner_speed;
+    request.motion = true;
     request.true_speed_m_s = isnan(o->temperature) ? o->speed : es_water_speed(o->temperature);
     r->source = app_open_recording_told(r->file, &o->recording, r->plus, &o->common, err);
     return r->source && es_judge(r->source, &request, &r->judgement, err);

@@ -17,7 +17,9 @@ const command *const commands[] = {
     &command_calibrate_lag,
     &command_calibrate_nwire,
     &command_calibrate_wall,
+    &command_calibrate_self,
     &command_calibrate, /* after its methods: they are looked for first */
+    &command_phantom,
     &command_reconstruct,
     &command_bone,
     &command_model,

@@ -11,6 +11,13 @@ static bool check_words(const recording_options *o, es_error *err) {
                    "name it with --poses");
 }
 
+bool app_is_volume(const char *file, const recording_options *o, bool *is_volume, es_error *err) {
+    bool is_grid = false;
+    if (!es_file_is_grid(file, &is_grid, err)) return false;
+    *is_volume = is_grid && !o->poses;
+    return true;
+}
+
 es_source *app_open_recording(const char *file, const recording_options *o, const es_plus *plus,
                               es_decisions *decisions, es_error *err) {
     es_source *source = check_words(o, err) ? es_sequence_open(file, err) : NULL;

@@ -45,6 +45,10 @@ typedef struct recording_options {
         .help = "rate of frames that carry no times, for joining poses by time"                    \
     }
 
+/* Whether the file is a volume of voxels; with --poses its slices are frames. */
+bool app_is_volume(const char *file, const recording_options *options, bool *is_volume,
+                   es_error *err);
+
 /* Opens the recording, joined with the poses where a table is given; what was
  * found is added to the decisions. `plus` (may be NULL) helps to find the
  * table's conventions. ES_USAGE for words about a table without a table. */

@@ -42,13 +42,13 @@ static bool name_mask(const session *s, const setup_options *o, char **name,
     return *name != NULL;
 }
 
-static bool check_recording(const char *file, es_error *err) {
-    bool is_grid = false;
-    if (!es_file_is_grid(file, &is_grid, err)) return false;
-    if (!is_grid) return true;
-    return es_fail(
-        err, ES_USAGE,
-        "%s: is a volume, not a recording of frames; echosolid surface makes a mesh of it", file);
+static bool check_recording(const char *file, const setup_options *o, es_error *err) {
+    bool is_volume = false;
+    if (!app_is_volume(file, &o->recording, &is_volume, err)) return false;
+    return !is_volume || es_fail(err, ES_USAGE,
+                                 "%s: is a volume, not a recording of frames; echosolid surface "
+                                 "makes a mesh of it; where its slices are frames, give --poses",
+                                 file);
 }
 
 /* What was found out about the poses stands before what was chosen from them. */
@@ -71,7 +71,7 @@ bool session_open(session *s, const char *file, const setup_options *options, es
     es_decisions poses = {0};
     fill_request(options, s->plus, &request);
     ok = ok && name_mask(s, options, &mask, &request, err);
-    ok = ok && check_recording(file, err) &&
+    ok = ok && check_recording(file, options, err) &&
          (s->source = app_open_recording(file, &options->recording, s->plus, &poses, err));
     if (ok && !es_setup_make(s->source, &request, &s->setup, err)) {
         if (err->code == ES_GEOMETRY) es_prefix(err, "%s", file);

@@ -6,44 +6,23 @@
 
 #include "calibrate.h"
 
-bool wires_bath(const char *phantom, es_bath *bath, es_error *err) {
-    es_wire_phantom p;
-    if (!es_wire_phantom_named(phantom, &p, err)) return false;
-    *bath = (es_bath)ES_BATH_DEFAULTS;
-    bath->wire_count = 3 * p.patterns;
-    for (int w = 0; w < bath->wire_count; w++) {
-        bath->wires[w][0] = p.wires[w].front;
-        bath->wires[w][1] = p.wires[w].back;
-    }
-    return true;
+bool wires_phantom(const char *config, const char *name, es_wire_phantom *phantom, es_error *err) {
+    if (!config) return es_wire_phantom_named(name, phantom, err);
+    es_plus *plus = es_plus_read(config, err);
+    bool ok = plus && (es_wire_phantom_read(plus, phantom, err) || es_prefix(err, "%s", config));
+    es_plus_free(plus);
+    return ok;
 }
 
-static void add_wire(es_text *xml, const es_wire *w) {
-    es_text_add(xml, "<Wire Name=\"%s\" EndPointFront=\"%g %g %g\" EndPointBack=\"%g %g %g\"/>\n",
-                w->name, w->front.x, w->front.y, w->front.z, w->back.x, w->back.y, w->back.z);
-}
-
-bool wires_write_config(const char *phantom, const char *path, es_error *err) {
-    es_wire_phantom p;
-    es_text xml = {0};
+bool wires_write_config(const es_wire_phantom *phantom, const char *path, es_error *err) {
+    const es_points none = {0};
     es_plus_transform place = {.from = "Phantom",
                                .to = "Reference",
                                .matrix = es_bath_phantom_to_reference(),
                                .error = NAN};
-    if (!es_wire_phantom_named(phantom, &p, err)) return false;
-    es_text_add(&xml, "<PlusConfiguration version=\"2.1\">\n<PhantomDefinition><Geometry>\n");
-    for (int w = 0; w < 3 * p.patterns; w++) {
-        if (w % 3 == 0) es_text_add(&xml, "<Pattern Type=\"NWire\">\n");
-        add_wire(&xml, &p.wires[w]);
-        if (w % 3 == 2) es_text_add(&xml, "</Pattern>\n");
-    }
-    es_text_add(&xml, "</Geometry></PhantomDefinition>\n</PlusConfiguration>\n");
-    es_plus *plus =
-        xml.failed ? NULL : es_plus_parse(xml.bytes, xml.length, "simulated phantom", err);
+    es_plus *plus = es_wire_phantom_plus(phantom, &none, err);
     bool ok = plus && es_plus_transform_set(plus, &place, err) && es_plus_write(plus, path, err);
-    if (xml.failed) es_fail(err, ES_MEMORY, "out of memory for the configuration");
     es_plus_free(plus);
-    es_text_free(&xml);
     return ok;
 }
 

@@ -2,7 +2,10 @@
 #ifndef ECHOSOLID_BONE_H
 #define ECHOSOLID_BONE_H
 
+#include <math.h>
+
 #include "echosolid/image.h"
+#include "echosolid/network.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -12,10 +15,12 @@ extern "C" {
  * sample of every scan line a value 0..1; one path finder then traces the
  * bone through that map. */
 typedef enum es_bone_method {
-    ES_BONE_SHADOW,  /* ridge along its slope x darkness below it; the better one */
-    ES_BONE_FOROUGHI /* Foroughi et al. 2007: (echo^3 + LoG) x shadow^5. Takes a bright fascia
-                        for bone in a frame that has none */
+    ES_BONE_SHADOW,   /* ridge along its slope x darkness below it; the better classical one */
+    ES_BONE_FOROUGHI, /* Foroughi et al. 2007: (echo^3 + LoG) x shadow^5. Takes a bright fascia
+                         for bone in a frame that has none */
+    ES_BONE_NETWORK   /* a trained network's probability */
 } es_bone_method;
+enum { ES_BONE_METHODS = 3 };
 
 /* Which depth of an echo is reported. Cortex gives a thin echo, where the two
  * are 0.2 to 0.4 mm apart; a thick one (phantoms, oblique beams) up to some
@@ -27,24 +32,28 @@ typedef enum es_bone_edge {
 
 typedef struct es_bone_options {
     es_bone_method method;
+    const es_network *network; /* borrowed, for ES_BONE_NETWORK; NULL: the built-in one */
     es_fan fan; /* where the echoes are; NONE: columns of the clip, black borders left out */
     double spacing_mm[2]; /* of a pixel, u and v: from the calibration; required */
     bool has_clip;        /* pixels outside the clip are never looked at */
     int32_t clip_origin[2], clip_size[2];
     double min_depth_mm;  /* nearer to the face nothing is bone */
-    double threshold;     /* 0..1: what the map must exceed */
+    double threshold;     /* 0..1: what the map must exceed; NaN: the detector's own */
     double min_length_mm; /* shorter pieces of bone are dropped */
     es_bone_edge edge;
     double offset_mm; /* added to every depth, positive: deeper */
 } es_bone_options;
 #define ES_BONE_DEFAULTS                                                                           \
-    { .method = ES_BONE_SHADOW, .min_depth_mm = 3, .threshold = 0.3, .min_length_mm = 3 }
+    { .method = ES_BONE_SHADOW, .min_depth_mm = 3, .threshold = NAN, .min_length_mm = 3 }
 
 /* A detector keeps its scratch memory; one per thread. ES_USAGE when an
- * option is not finite or contradicts another. */
+ * option is not finite or contradicts another; ES_UNSUPPORTED when there is no
+ * network to look with. */
 typedef struct es_bone es_bone;
 es_bone *es_bone_new(const es_bone_options *options, es_error *err);
 void es_bone_free(es_bone *bone);
+/* The one in use: that of the options, of the network, or the method's own. */
+double es_bone_threshold(const es_bone *bone);
 
 /* Traces the bone in a grey or RGB image of any size and type; of RGB the least
  * channel counts, so that coloured graphics and flow are no echoes. The result
@@ -56,7 +65,8 @@ void es_bone_free(es_bone *bone);
  * the edge of the echo that the options name, plus offset_mm;
  * cos_incidence comes from the slope of the smoothed trace in the image plane;
  * confidence is the detector's map along the trace, averaged over about a
- * millimetre: low where the echo is weak or what lies below it is not dark.
+ * millimetre: low where the echo is weak or what lies below it is not dark; of
+ * a network its calibrated probability.
  *
  * Without a fan the face is taken to be where the first echoes are, so in
  * water, which is black, min_depth_mm counts from the first reflector.

@@ -12,6 +12,8 @@ extern "C" {
 
 /* By es_bone_method; NULL terminated. */
 extern const char *const es_bone_method_names[];
+/* The one that is used where none is asked for: the network, in a build that has one. */
+es_bone_method es_bone_method_default(void);
 /* The second opinion on a detector's bone: another one. */
 es_bone_method es_bone_second(es_bone_method method);
 
@@ -41,6 +43,7 @@ es_bone_options es_setup_bone_options(const es_setup *setup);
 typedef struct es_bone_crew es_bone_crew;
 es_bone_crew *es_bone_crew_new(const es_bone_options *options, es_pool *pool, es_error *err);
 void es_bone_crew_free(es_bone_crew *crew);
+double es_bone_crew_threshold(const es_bone_crew *crew); /* as es_bone_threshold */
 /* Traces up to ES_BATCH frames with pictures. The result does not depend on
  * the threads. Errors name the frame. */
 bool es_bone_crew_detect(es_bone_crew *crew, const es_frame *const *frames, size_t count,

@@ -17,9 +17,9 @@ typedef struct es_mesh_write_options {
 } es_mesh_write_options;
 
 /* By extension: .stl, .ply, .obj, .3mf, .glb. options may be NULL. Coordinates are
- * written as they are: millimetres (a .glb has a matrix to glTF's metres, y up). ES_UNSUPPORTED for another extension, ES_GEOMETRY for
- * a mesh without triangles, with indices past the vertices or coordinates that
- * are not finite, ES_IO when the file cannot be written; then an older file of
+ * written as they are: millimetres (a .glb has a matrix to glTF's metres, y up). ES_UNSUPPORTED for
+ * another extension, ES_GEOMETRY for a mesh without triangles, with indices past the vertices or
+ * coordinates that are not finite, ES_IO when the file cannot be written; then an older file of
  * that name stays. */
 bool es_mesh_write(const char *path, const es_mesh *mesh, const es_mesh_write_options *options,
                    es_error *err);

@@ -4,6 +4,8 @@
 #ifndef ECHOSOLID_CALIB_H
 #define ECHOSOLID_CALIB_H
 
+#include <math.h>
+
 #include "echosolid/picture.h"
 
 #ifdef __cplusplus
@@ -121,12 +123,15 @@ bool es_line_find(const es_image *picture, const es_image *ignore, es_line_found
  * of the video for one and the same event. A number seen in the picture (the
  * height of a line; the picture's shift) is taken as linear in the probe's
  * pose, signal(t) = a + b . pose(t + lag), and the lag is the one that leaves
- * the least: least squares with Huber's weights. The interval is a jackknife
- * over ten blocks of time. */
+ * the least: least squares with Huber's weights. Poses are smoothed over five
+ * neighbours first, since the noise of single ones draws a lag to where two are
+ * averaged. The interval is a jackknife over ten blocks of time. */
 typedef struct es_lag_options {
     double range_s;     /* looked for in -range .. range */
     double max_gap_s;   /* poses further apart are not bridged */
-    bool rates;         /* the signal is a rate: poses are taken as velocities */
+    bool rates;         /* the signal is a rate: poses are taken as velocities, about the
+                           probe's own axes */
+    bool speeds;        /* and of these the amounts alone count */
     double least_share; /* of the signal's variance that the poses must explain */
 } es_lag_options;
 #define ES_LAG_DEFAULTS                                                                            \
@@ -137,8 +142,8 @@ typedef struct es_lag_result {
     double share_unshifted;   /* and at 0 */
     double residual;          /* RMS, in the signal's unit */
     size_t samples;           /* used */
-    double motion_mm;         /* of the probe, standard deviation */
-    double turn_rad;          /* the same of its turning */
+    double motion_mm;         /* of the probe, standard deviation; of rates: mm/s */
+    double turn_rad;          /* the same of its turning; rad/s */
     bool drifts;              /* first and second half differ by more than three deviations */
     double half_lag_s[2];
 } es_lag_result;
@@ -250,6 +255,92 @@ bool es_wall_solve(const es_wall_line *lines, size_t count, const es_pose_track 
                    const es_wall_options *options, es_wall_result *result, es_wall_reject *rejects,
                    size_t *reject_count, es_error *err);
 
+/* ---- pictures that overlap ---------------------------------------------------------- */
+
+/* The pictures of a recording, shrunk: each cell is the mean of cell_px x
+ * cell_px pixels. By es_free; es_self_pictures_clear. */
+typedef struct es_self_pictures {
+    uint32_t width, height; /* cells */
+    uint32_t cell_px;
+    size_t count, capacity;
+    float *grey; /* count x height x width */
+    double *times_s;
+    int64_t *index; /* of the frame in its recording */
+} es_self_pictures;
+void es_self_pictures_clear(es_self_pictures *pictures);
+
+typedef struct es_self_options {
+    es_mat4 start;        /* ImageToProbe to begin with; not finite: searched for */
+    double spacing_mm[2]; /* of the pixels, when it is known; 0: found */
+    bool isotropic;       /* one scale for both axes */
+    bool lag_free;        /* the lag is found too */
+    double lag_s;         /* else this one: tracker's stamp minus video's */
+    double max_gap_s;     /* poses further apart are not bridged */
+    double limit_mm;      /* a result expected to be worse is refused; INFINITY: any, and of any
+                             agreement */
+    double effort;        /* share of the places that are looked at, 0.1 to 1 */
+    const es_progress *progress;
+} es_self_options;
+#define ES_SELF_DEFAULTS                                                                           \
+    { .start = {{NAN}}, .max_gap_s = 0.5, .limit_mm = 2, .effort = 1 }
+
+/* What a hand can do over an object; see es_self_motion_text. */
+typedef enum es_self_motion {
+    ES_SELF_TILT,  /* passes turned out of the image plane */
+    ES_SELF_ROCK,  /* in it */
+    ES_SELF_TURN,  /* about the probe's long axis */
+    ES_SELF_SLIDE, /* passes beside one another */
+    ES_SELF_MOTIONS
+} es_self_motion;
+/* "make another pass with the probe tilted by 20 degrees, out of the image plane" */
+const char *es_self_motion_text(es_self_motion motion);
+
+enum { ES_SELF_PARAMETERS = 9, ES_SELF_STARTS = 40 };
+typedef struct es_self_parameter {
+    const char *name, *unit; /* static text */
+    double ci95;             /* half width */
+    bool determined;         /* well enough for a picture point within some 2 mm */
+} es_self_parameter;
+
+/* A place that the search began at. */
+typedef struct es_self_start {
+    char name[64];
+    double misfit; /* after the coarse fit: 0 all agrees, 1 nothing does */
+} es_self_start;
+
+typedef struct es_self_result {
+    es_mat4 image_to_probe; /* columns: mm per pixel; the third their mean, across */
+    double spacing_mm[2], spacing_ci95_mm[2];
+    double lag_s, lag_ci95_s;                            /* 0 wide when given, as the spacing's */
+    double translation_ci95_mm[3], rotation_ci95_rad[3]; /* in the image's own axes */
+    double target_ci95_mm; /* of a point of the picture: its miss is less, 19 times of 20 */
+    double agreement;      /* correlation of what overlaps, -1 .. 1 */
+    double held_out;       /* the same in blocks of time that were not fitted to */
+    double held_out_mm;    /* largest move of a point when a block is left out */
+    double overlap;        /* share of the looked-up places that another pass shows */
+    es_self_parameter parameters[ES_SELF_PARAMETERS];
+    int parameter_count;
+    es_self_motion missing[ES_SELF_MOTIONS]; /* most needed first */
+    int missing_count;
+    double tilt_rad, rock_rad, turn_rad, slide_mm; /* ranges between passes, by the result */
+    bool surface;    /* a surface with a shadow was compared; else edges and spots */
+    double rival_mm; /* how far off the best other solution puts a point; NaN: none */
+    es_self_start starts[ES_SELF_STARTS];
+    int start_count;
+    size_t frames_used;
+} es_self_result;
+/* ImageToProbe from pictures of one rigid object that overlap: the six of the
+ * pose, the scales and the lag under which every place shows the same in all
+ * the passes that saw it. Coarse to fine: Gauss and Newton's steps on the
+ * differences of blurred pictures, Cauchy's loss. Intervals: jackknife over
+ * blocks of time (Arvesen 1969 for pairs), or the information of the fit where
+ * that is less sure. `poses`: probe to reference. ES_GEOMETRY with the reason:
+ * too few pictures or poses, nothing seen, no motion, no overlap, no agreement,
+ * two solutions, a motion that does not determine the result (the result is
+ * then filled all the same, and missing_count is not 0). */
+bool es_self_solve(const es_self_pictures *pictures, const es_pose_track *poses,
+                   const es_self_options *options, es_self_result *result, es_error *err);
+
 /* ---- N-wire phantom ---------------------------------------------------------------- */
 
 enum { ES_PATTERNS_MAX = 8, ES_WIRES_MAX = 3 * ES_PATTERNS_MAX };
@@ -354,6 +445,8 @@ typedef struct es_wire_result {
     double spacing_mm[2], spacing_ci95_mm[2];
     double lag_s, lag_ci95_s; /* 0 wide when given */
     double translation_ci95_mm[3], rotation_ci95_rad[3];
+    double target_ci95_mm; /* in its worst direction, of a point under the dots' middle, twice as
+                              deep */
     double condition;
     es_wire_errors calibration;
     size_t frames_used, dots_used, dots_rejected;

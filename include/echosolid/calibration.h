@@ -5,6 +5,7 @@
 #define ECHOSOLID_CALIBRATION_H
 
 #include "echosolid/calib.h"
+#include "echosolid/phantom.h"
 #include "echosolid/pipeline.h"
 #include "echosolid/report.h"
 #include "echosolid/spacing.h"
@@ -85,6 +86,38 @@ bool es_line_signal_read(es_source *source, const es_progress *progress, es_imag
 bool es_line_signal_make(const es_line_list *list, es_image_signal *signal, es_error *err);
 void es_image_signal_clear(es_image_signal *signal);
 
+/* ---- pictures that overlap --------------------------------------------------------------- */
+
+/* A recording's pictures in cells of about a hundredth of their longer side;
+ * of a long recording every n-th, 240 at most. *timed: all of them have time
+ * stamps (else the frame's numbers stand for them). ES_GEOMETRY when there
+ * are none. */
+bool es_self_pictures_read(es_source *source, const es_progress *progress,
+                           es_self_pictures *pictures, bool *timed, es_error *err);
+/* Sections and summary about the result. */
+void es_self_report(es_report *report, const es_self_pictures *pictures,
+                    const es_self_result *result);
+
+/* ---- what moves, whatever is seen -------------------------------------------------------- */
+
+/* What moves from picture to picture, of whatever is seen: the shift of the
+ * middle (es_flow_shift) down and across, and how much its greys change. Rates
+ * by the second, at the middle of two pictures' times. */
+typedef enum es_motion { ES_MOTION_DOWN, ES_MOTION_ACROSS, ES_MOTION_CHANGE, ES_MOTIONS } es_motion;
+typedef struct es_motion_signals {
+    es_image_signal of[ES_MOTIONS];
+} es_motion_signals;
+/* ES_GEOMETRY without pictures of 32 x 32 or more, or without time stamps. */
+bool es_motion_signals_read(es_source *source, const es_progress *progress,
+                            es_motion_signals *signals, es_error *err);
+void es_motion_signals_clear(es_motion_signals *signals);
+/* The lag by the signal that the poses explain best, which *which names. Shifts
+ * go with velocities, the change of greys with speeds. ES_GEOMETRY with the
+ * reason of the best one. */
+bool es_motion_lag(const es_motion_signals *signals, const es_pose_list *poses,
+                   const es_lag_options *options, es_lag_result *result, es_motion *which,
+                   es_error *err);
+
 /* ---- what can be calibrated ------------------------------------------------------------ */
 
 /* What a method says to a recording. */
@@ -117,7 +150,7 @@ typedef struct es_survey_request {
 } es_survey_request;
 /* Which calibrations a recording permits, by trying them where that is quick:
  * pivot for every tool but the probe, lag and wall from the line, and by their
- * needs N-wire and landmarks. Fails only when the recording cannot be read. */
+ * needs N-wire, self and landmarks. Fails only when the recording cannot be read. */
 bool es_calibration_survey_read(const es_survey_request *request, es_calibration_survey *survey,
                                 es_error *err);
 
@@ -126,9 +159,19 @@ bool es_calibration_survey_read(const es_survey_request *request, es_calibration
 /* PhantomDefinition/Geometry/Pattern/Wire of a configuration. ES_FORMAT when
  * there is none, when a pattern does not have three wires or is no N. */
 bool es_wire_phantom_read(const es_plus *plus, es_wire_phantom *phantom, es_error *err);
-/* Public phantoms by name: "fcal-1.0" ... ; ES_USAGE with the list. */
+/* Public phantoms by name, "fcal-1.0" ..., and those of `echosolid phantom`
+ * in their usual sizes, "printed-linear" ... ; ES_USAGE with the list. */
 bool es_wire_phantom_named(const char *name, es_wire_phantom *phantom, es_error *err);
 const char *const *es_wire_phantom_names(void); /* NULL terminated */
+/* A configuration with the wires, and with landmarks (may be none). */
+es_plus *es_wire_phantom_plus(const es_wire_phantom *phantom, const es_points *landmarks,
+                              es_error *err);
+/* The default bath with the phantom's wires, fitted to them (es_bath_fit). */
+void es_wire_phantom_bath(const es_wire_phantom *phantom, es_bath *bath);
+/* How to print, thread and use a phantom: sections with drawings and its
+ * picture (may be NULL). */
+bool es_phantom_guide(es_report *report, const es_phantom_design *design, const es_mesh *solid,
+                      es_error *err);
 
 /* The bright spots of one picture. */
 typedef struct es_wire_spots {
@@ -207,6 +250,11 @@ typedef struct es_wire_about {
     es_source *source;
 } es_wire_about;
 bool es_wire_report(es_report *report, const es_wire_about *about, es_error *err);
+/* The same when es_wire_calibrate, or the reading, refused for the reason
+ * `why`: what was seen in which frames, pictures with their spots, and what to
+ * do next. `outcome`, `options` and `earlier` are not looked at. */
+bool es_wire_report_failure(es_report *report, const es_wire_about *about, const char *why,
+                            es_error *err);
 
 /* How two ImageToProbe differ: distance at a pixel, the angle between them,
  * and whether the picture's x axis points the other way. */

@@ -71,10 +71,11 @@ typedef struct es_doctor_about {
     es_doctor_scan scan;
     int64_t frame_count; /* declared by the recording; -1: not said */
     uint32_t width, height;
-    double spacing_mm[2]; /* of the recording's header; NaN: not said */
-    char orientation[8];  /* the mark in the file, "MFA"; "" when absent */
-    char image_kind[32];  /* "BRIGHTNESS", "RF_IQ_LINE"; "" when absent */
-    double clip_px[4];    /* u v width height that is used of the picture; NaN: all of it */
+    double spacing_mm[2];      /* of the recording's header; NaN: not said */
+    char orientation[8];       /* the mark in the file, "MFA"; "" when absent */
+    char image_kind[32];       /* "BRIGHTNESS", "RF_IQ_LINE"; "" when absent */
+    char modes[ES_MODES_TEXT]; /* of es_picture_modes; "" when nothing is told */
+    double clip_px[4];         /* u v width height that is used of the picture; NaN: all of it */
     const es_spacing_verdict *verdict; /* what the pictures say of the spacing */
     const char *pixel_failure; /* why the pixels could not be read to the end; NULL: they could */
 } es_doctor_about;

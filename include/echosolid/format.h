@@ -62,9 +62,10 @@ es_sink *es_sequence_create(const char *path, const es_stream_info *info,
 enum {
     ES_KEEPS_POSES = 1,
     ES_KEEPS_TIMES = 2,
-    ES_KEEPS_FIELDS = 4,  /* of frames and header, image status, second times */
-    ES_KEEPS_SPACING = 8, /* and orientation */
-    ES_KEEPS_ALL = 15
+    ES_KEEPS_FIELDS = 4, /* of frames and header, image status, second times */
+    ES_KEEPS_SPACING = 8,
+    ES_KEEPS_ORIENTATION = 16,
+    ES_KEEPS_ALL = 31
 };
 unsigned es_sequence_keeps(const char *path);
 

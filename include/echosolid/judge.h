@@ -19,7 +19,8 @@ typedef struct es_judge_request {
     const char *probe;  /* name; ES_USAGE when it is in no table */
     const char *probes; /* JSON file of the user's own probes */
     double scanner_speed_m_s, true_speed_m_s;
-    int frames; /* pictures looked at, evenly spread; 0: 60 */
+    int frames;  /* pictures looked at, evenly spread; 0: 60 */
+    bool motion; /* read the source again to compare its pictures' motion with its poses */
 } es_judge_request;
 void es_judge_request_init(es_judge_request *request);
 
@@ -34,7 +35,8 @@ typedef struct es_judgement {
     /* Without matrices and scan conversion: what those can be compared with. */
     es_spacing_verdict without_matrices;
 } es_judgement;
-/* Reads the source to its end and rewinds it where it can. One pass. */
+/* Reads the source to its end and rewinds it where it can. One pass; three with
+ * `motion`, where the source can be rewound. */
 bool es_judge(es_source *source, const es_judge_request *request, es_judgement *judgement,
               es_error *err);
 void es_judgement_clear(es_judgement *judgement);

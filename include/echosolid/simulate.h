@@ -71,13 +71,18 @@ typedef struct es_simulation {
     double rate_hz;
     double pose_noise_mm, pose_noise_rad; /* standard deviation per frame, each axis, of the
                                              marker in ProbeToTracker, about the marker */
-    double lag_s;   /* the tracker is late: a frame of time t comes with the poses
-                       of t - lag_s; before the start the hand rests */
-    double speckle; /* 0: a plain picture without noise or layers; 1: natural */
-    uint64_t seed;  /* of the hand's wobble, the tissue, the speckle and the noise */
-    int threads;    /* <= 0: all the cores; never changes a byte */
-    unsigned hold;  /* ES_HOLD_ bits; scene "floor" only */
+    double lag_s;    /* the tracker is late: a frame of time t comes with the poses
+                        of t - lag_s; before the start the hand rests */
+    double speckle;  /* 0: a plain picture without noise or layers; 1: natural */
+    uint64_t seed;   /* of the hand's wobble, the tissue, the speckle and the noise */
+    int threads;     /* <= 0: all the cores; never changes a byte */
+    unsigned hold;   /* ES_HOLD_ bits; scene "floor" only */
+    int sweeps;      /* 0: as suits the scene; else so many, side by side, each leant and turned
+                        another way; not over the floor */
+    double lean_rad; /* of those sweeps: tilt out of the image plane, half of it in the plane */
+    double turn_rad; /* about the probe's long axis */
 } es_simulation;
+enum { ES_SWEEPS_MAX = 12 };
 /* A linear 50 mm probe, 60 mm deep, over the knee. */
 #define ES_SIMULATION_DEFAULTS                                                                     \
     {                                                                                              \
@@ -126,11 +131,16 @@ typedef struct es_bath {
     double slide_mm, tilt_rad;            /* how far the hand goes about the middle; 0 0: at rest */
     double pose_noise_mm, pose_noise_rad; /* of ProbeToTracker, each axis and frame */
     double lag_s;                         /* tracker's time stamp minus video's for one event */
-    double speckle;      /* 0: none, 1: natural; also reverberation and the floor */
-    double dropped;      /* share of the frames without a valid pose */
-    double dot_noise_px; /* of each spot's place */
-    bool reversed;       /* the phantom is seen from its other side */
-    bool mirrored;       /* the pictures are flipped left to right */
+    double speckle;        /* 0: none, 1: natural; also reverberation and the floor */
+    double dropped;        /* share of the frames without a valid pose */
+    double dot_noise_px;   /* of each spot's place */
+    double gain;           /* of all echoes: 1 natural; what is over white is white */
+    double face_mm;        /* radius of a curved array's face; 0: a linear one */
+    double half_angle_rad; /* of its fan; outside of it there is nothing */
+    int dashes;            /* short bright streaks a picture, each elsewhere */
+    bool grabber;          /* a scanner's screen around: ruler, grey bar, running clock */
+    bool reversed;         /* the phantom is seen from its other side */
+    bool mirrored;         /* the pictures are flipped left to right */
     bool text;
     bool frozen;         /* the tracker repeats its first pose */
     double second_lag_s; /* of the second half; NaN: the same */
@@ -141,8 +151,12 @@ typedef struct es_bath {
     {                                                                                              \
         .width = 480, .height = 400, .spacing_mm = {0.12, 0.115}, .standoff_mm = 22,               \
         .frames = 150, .rate_hz = 10, .slide_mm = 10, .tilt_rad = 0.3, .speckle = 1, .text = true, \
-        .second_lag_s = NAN, .seed = 1                                                             \
+        .gain = 1, .second_lag_s = NAN, .seed = 1                                                  \
     }
+/* Distance from the face and pixels so that all the wires are in the picture
+ * over most of the motion, for phantoms that are higher or wider than 35 mm;
+ * others keep theirs. */
+void es_bath_fit(es_bath *bath);
 /* ProbeToTracker and ReferenceToTracker (without noise) a frame, Timestamp.
  * Can be rewound; a frame is a function of the bath and its index. ES_USAGE
  * for numbers out of their range. */
@@ -258,6 +272,33 @@ es_source *es_screen_open(const es_screen *screen, int threads, es_error *err);
  * distance from the virtual apex to the middle of the flat face), or LINEAR
  * with its edges at fractions of pixels, before the panel and the blanks cut. */
 es_fan es_screen_fan(const es_screen *screen);
+
+/* ---- frames to learn from --------------------------------------------------------- */
+
+/* Bone, or none, in random anatomy, seen by a random probe and shown by a
+ * random scanner: what the bone network is trained on (training/). Lines go
+ * straight down from the face, which is row 0. */
+typedef struct es_lesson_options {
+    uint32_t rows, lines;   /* 32 to 1024 */
+    double row_mm, line_mm; /* 0.05 to 1 */
+    double bone_free;       /* share of the frames without bone, 0 to 1 */
+    bool unlike;            /* shapes and settings that the others never have: to judge with */
+} es_lesson_options;
+/* What the network reads: samples of 0.4 mm. */
+#define ES_LESSON_DEFAULTS                                                                         \
+    { .rows = 160, .lines = 112, .row_mm = 0.4, .line_mm = 0.4, .bone_free = 0.33 }
+typedef struct es_lesson_truth {
+    float row;    /* of the crest of the bone's echo, centres at integers; NaN: no bone here */
+    bool visible; /* lit, brighter than its shadow, at less than some 72 degrees of incidence */
+} es_lesson_truth;
+
+/* Scratch memory; one per thread. ES_USAGE for numbers out of their range. */
+typedef struct es_lesson es_lesson;
+es_lesson *es_lesson_new(const es_lesson_options *options, es_error *err);
+void es_lesson_free(es_lesson *lesson);
+/* grey: rows x lines; truth: one a line. A function of the options and the
+ * seed alone. */
+void es_lesson_draw(es_lesson *lesson, uint64_t seed, uint8_t *grey, es_lesson_truth *truth);
 
 #ifdef __cplusplus
 }

@@ -53,9 +53,8 @@ typedef struct es_fan_found {
     bool start_seen, stop_seen; /* false: cut by the picture or dark: that radius is no evidence */
     bool pinned;                /* the side edges pin the apex */
     bool cut_left, cut_right, cut_bottom;
-    bool blank_samples; /* the two radii hint at unlit first or last samples */
-    bool flipped;       /* the apex lies below: the picture is upside down */
-    bool ring;          /* found by the transducer's bright ring in a dark field */
+    bool flipped; /* the apex lies below: the picture is upside down */
+    bool ring;    /* found by the transducer's bright ring in a dark field */
     char why[ES_WHY_SIZE];
 } es_fan_found;
 bool es_fan_find(const es_still *still, es_fan_found *found, es_error *err);
@@ -232,6 +231,12 @@ bool es_ticks_evidence(const es_shapes *shapes, const es_still *still,
 /* Speed of sound in water, m/s, 0 to 95 degrees C. Marczak, "Water as a
  * standard in the measurements of speed of sound in liquids", 1997. */
 double es_water_speed(double temperature_c);
+
+/* What a recording's pictures hold besides one picture of tissue, as DICOM's regions
+ * tell it: "M-mode (0,240 to 639,479), 2 pictures of tissue beside one another";
+ * "" when nothing of the kind is told. */
+enum { ES_MODES_TEXT = 200 };
+void es_picture_modes(const es_stream_info *info, char text[ES_MODES_TEXT]);
 
 #ifdef __cplusplus
 }

@@ -177,6 +177,20 @@ typedef struct es_mesh_distance {
 bool es_mesh_compare(const es_mesh *from, const es_mesh *to, double sample_mm2, es_pool *pool,
                      es_mesh_distance *distance, es_error *err);
 
+/* The turn and shift, without scale, that lay `from` on `to` from where it is:
+ * iterated nearest points along the normals (Chen and Medioni 1992), over up to
+ * 5000 vertices; those on the rim of `to`, and those further off than four times
+ * the median, do not count. Finds the nearest fit, so meshes must lie roughly
+ * right. ES_GEOMETRY when a mesh has no triangles. */
+typedef struct es_mesh_alignment {
+    es_mat4 motion;
+    int rounds;
+    int determined; /* of six directions; a sphere determines three */
+    bool converged;
+} es_mesh_alignment;
+bool es_mesh_align(const es_mesh *from, const es_mesh *to, es_mesh_alignment *result,
+                   es_error *err);
+
 /* Unsigned distance in mm of each of `count` points (3 floats each) to the
  * mesh; NaN for a point that is not finite. */
 bool es_mesh_point_distances(const es_mesh *mesh, const float *points, size_t count, es_pool *pool,

@@ -3,7 +3,8 @@
  * Bone is a statement about a beam: it comes down, hits, and leaves darkness
  * behind. So every detector works on scan lines from the transducer's face
  * downwards, at a spacing in millimetres that is the same for every machine:
- * about 0.3 mm between lines and 0.2 mm in depth, whatever the pixels are. A
+ * 0.3 mm between lines and 0.2 mm in depth, or what a network was trained on,
+ * whatever the pixels are. A
  * rectangle is cut into columns, a fan into rays from its apex. A sample is
  * the mean of the picture over the sample's area, taken at as many points as
  * there are pixels in it, so that fine pixels do not alias into speckle. */
@@ -12,22 +13,15 @@
 
 #include "bone_internal.h"
 
-#define LINE_STEP_MM 0.3
-#define DEPTH_STEP_MM 0.2
 #define TOO_LARGE 1e8f /* grey values times this must stay finite: room for sums */
 enum {
     LARGEST_SIDE = 65535, /* positions are floats */
-    MOST_LINES = 256,
-    MOST_SAMPLES = 1024,
     FEWEST_LINES = 4,
     FEWEST_SAMPLES = 16,
     MOST_TAPS = 8
 };
 
-/* Pixels that may be read: first inclusive, last exclusive. */
-struct area {
-    uint32_t u0, v0, u1, v1;
-};
+const struct beam_steps beam_steps_fine = {0.3, 0.2, 256, 1024};
 
 struct ray {
     double u, v, du, dv; /* pixels, and pixels per mm */
@@ -41,9 +35,9 @@ static bool check_size(const es_image *image, es_error *err) {
                    image->width, image->height, LARGEST_SIDE);
 }
 
-static bool readable_area(const es_bone_options *o, const es_image *image, struct area *area,
+static bool readable_area(const es_bone_options *o, const es_image *image, struct beam_area *area,
                           es_error *err) {
-    *area = (struct area){0, 0, image->width, image->height};
+    *area = (struct beam_area){0, 0, image->width, image->height};
     if (!o->has_clip) return true;
     int64_t u0 = o->clip_origin[0], v0 = o->clip_origin[1];
     int64_t u1 = u0 + o->clip_size[0], v1 = v0 + o->clip_size[1];
@@ -54,7 +48,7 @@ static bool readable_area(const es_bone_options *o, const es_image *image, struc
             "give a clip that belongs to these images",
             o->clip_size[0], o->clip_size[1], o->clip_origin[0], o->clip_origin[1], image->width,
             image->height);
-    *area = (struct area){(uint32_t)u0, (uint32_t)v0, (uint32_t)u1, (uint32_t)v1};
+    *area = (struct beam_area){(uint32_t)u0, (uint32_t)v0, (uint32_t)u1, (uint32_t)v1};
     return true;
 }
 
@@ -80,7 +74,7 @@ static bool take_grey(const es_image *image, es_image *grey, es_error *err) {
 /* ---- the lit part of a picture whose fan is unknown ------------------------ */
 
 /* The brightest pixel of the area; ES_FORMAT when one is not finite or huge. */
-static bool brightest(const es_image *grey, struct area area, float *most, es_error *err) {
+static bool brightest(const es_image *grey, struct beam_area area, float *most, es_error *err) {
     *most = 0;
     for (uint32_t v = area.v0; v < area.v1; v++) {
         const float *row = (const float *)grey->data + (size_t)v * grey->width;
@@ -100,14 +94,14 @@ static bool brightest(const es_image *grey, struct area area, float *most, es_er
     return true;
 }
 
-static bool column_is_lit(const es_image *grey, struct area area, uint32_t u, float black) {
+static bool column_is_lit(const es_image *grey, struct beam_area area, uint32_t u, float black) {
     const float *data = grey->data;
     for (uint32_t v = area.v0; v < area.v1; v++)
         if (data[(size_t)v * grey->width + u] > black) return true;
     return false;
 }
 
-static bool row_is_lit(const es_image *grey, struct area area, uint32_t v, float black) {
+static bool row_is_lit(const es_image *grey, struct beam_area area, uint32_t v, float black) {
     const float *row = (const float *)grey->data + (size_t)v * grey->width;
     for (uint32_t u = area.u0; u < area.u1; u++)
         if (row[u] > black) return true;
@@ -116,9 +110,9 @@ static bool row_is_lit(const es_image *grey, struct area area, uint32_t v, float
 
 /* Leaves out black columns at the sides and black rows at the top. The bottom
  * stays: below a bone everything may be black. */
-static struct area lit_area(const es_image *grey, struct area area, float most) {
+static struct beam_area lit_area(const es_image *grey, struct beam_area area, float most) {
     float black = 0.02f * most;
-    struct area lit = area;
+    struct beam_area lit = area;
     while (lit.u1 > lit.u0 && !column_is_lit(grey, area, lit.u1 - 1, black)) lit.u1--;
     while (lit.u0 < lit.u1 && !column_is_lit(grey, area, lit.u0, black)) lit.u0++;
     while (lit.v0 < lit.v1 && !row_is_lit(grey, area, lit.v0, black)) lit.v0++;
@@ -128,9 +122,10 @@ static struct area lit_area(const es_image *grey, struct area area, float most) 
 /* ---- where the scan lines are ------------------------------------------------ */
 
 /* The fan that was given, or the lit rectangle. */
-static es_fan fan_of(const es_bone_options *o, const es_image *grey, struct area area, float most) {
+static es_fan fan_of(const es_bone_options *o, const es_image *grey, struct beam_area area,
+                     float most) {
     if (o->fan.kind != ES_FAN_NONE) return o->fan;
-    struct area lit = lit_area(grey, area, most);
+    struct beam_area lit = lit_area(grey, area, most);
     return (es_fan){.kind = ES_FAN_LINEAR, .u0 = lit.u0, .v0 = lit.v0, .u1 = lit.u1, .v1 = lit.v1};
 }
 
@@ -180,7 +175,7 @@ static void cut(double at, double step, double low, double high, double *t0, dou
     *t1 = fmin(*t1, fmax(a, b));
 }
 
-static void place_line(struct beams *beams, size_t index, struct ray ray, struct area area) {
+static void place_line(struct beams *beams, size_t index, struct ray ray, struct beam_area area) {
     double length = (double)beams->samples * beams->depth_step_mm, t0 = 0, t1 = length;
     cut(ray.u, ray.du, area.u0 - 0.5, area.u1 - 0.5, &t0, &t1);
     cut(ray.v, ray.dv, area.v0 - 0.5, area.v1 - 0.5, &t0, &t1);
@@ -214,21 +209,22 @@ static bool make_room(struct beams *beams, es_error *err) {
 }
 
 /* Chooses the numbers of lines and samples and their steps. */
-static bool choose_steps(struct beams *beams, const es_fan *fan, const double spacing_mm[2],
-                         es_error *err) {
-    double width = fan_width_mm(fan, spacing_mm), depth = fan_depth_mm(fan, spacing_mm);
-    double lines = fmin(floor(width / LINE_STEP_MM), MOST_LINES);
-    double samples = fmin(floor(depth / DEPTH_STEP_MM), MOST_SAMPLES);
+static bool choose_steps(struct beams *beams, const struct beam_steps *steps,
+                         const double spacing_mm[2], es_error *err) {
+    double width = fan_width_mm(&beams->fan, spacing_mm);
+    double depth = fan_depth_mm(&beams->fan, spacing_mm);
+    double lines = fmin(floor(width / steps->line_mm), steps->most_lines);
+    double samples = fmin(floor(depth / steps->depth_mm), steps->most_samples);
     if (!(lines >= FEWEST_LINES && samples >= FEWEST_SAMPLES))
         return es_fail(err, ES_USAGE,
                        "the echoes cover %.3g mm across and %.3g mm in depth; expected at least "
                        "%.3g x %.3g mm: check the pixel spacing (%g x %g mm) and the fan or clip",
-                       width, depth, FEWEST_LINES * LINE_STEP_MM, FEWEST_SAMPLES * DEPTH_STEP_MM,
-                       spacing_mm[0], spacing_mm[1]);
+                       width, depth, FEWEST_LINES * steps->line_mm,
+                       FEWEST_SAMPLES * steps->depth_mm, spacing_mm[0], spacing_mm[1]);
     beams->lines = (size_t)lines;
     beams->samples = (size_t)samples;
     beams->line_step_mm = width / lines;
-    beams->depth_step_mm = fmax(DEPTH_STEP_MM, depth / MOST_SAMPLES);
+    beams->depth_step_mm = fmax(steps->depth_mm, depth / steps->most_samples);
     return true;
 }
 
@@ -239,7 +235,7 @@ static float clamp(float x, float low, float high) {
     return x > high ? high : x;
 }
 
-static float bilinear(const es_image *grey, struct area area, float u, float v) {
+static float bilinear(const es_image *grey, struct beam_area area, float u, float v) {
     u = clamp(u, (float)area.u0, (float)(area.u1 - 1));
     v = clamp(v, (float)area.v0, (float)(area.v1 - 1));
     int x = (int)u, y = (int)v;
@@ -256,7 +252,7 @@ static float bilinear(const es_image *grey, struct area area, float u, float v) 
 static int taps_for(double pixels) { return (int)fmin(fmax(ceil(pixels / 1.25), 1), MOST_TAPS); }
 
 /* Adds `share` times the mean over each sample's depth along one ray. */
-static void add_ray(const struct beams *beams, struct area area, size_t line, struct ray ray,
+static void add_ray(const struct beams *beams, struct beam_area area, size_t line, struct ray ray,
                     float share) {
     int taps = taps_for(beams->depth_step_mm * hypot(ray.du, ray.dv));
     float step = (float)beams->depth_step_mm / (float)taps;
@@ -268,7 +264,7 @@ static void add_ray(const struct beams *beams, struct area area, size_t line, st
         float sum = 0;
         for (int tap = 0; tap < taps; tap++) {
             float t = (float)((int)z * taps + tap);
-            sum += bilinear(&beams->grey, area, u + t * du, v + t * dv);
+            sum += bilinear(beams->grey, area, u + t * du, v + t * dv);
         }
         out[z] += share / (float)taps * sum;
     }
@@ -283,7 +279,7 @@ static void add_ray(const struct beams *beams, struct area area, size_t line, st
 
 /* Where each line's points lie in a row. */
 static int place_taps(struct beams *beams, const es_fan *fan, const double spacing_mm[2],
-                      struct area area) {
+                      struct beam_area area) {
     int taps = taps_for(beams->line_step_mm / spacing_mm[0]);
     for (size_t line = 0; line < beams->lines; line++)
         for (int k = 0; k < taps; k++) {
@@ -298,7 +294,7 @@ static int place_taps(struct beams *beams, const es_fan *fan, const double spaci
 }
 
 static void average_row(const struct beams *beams, uint32_t v, int taps, float *out) {
-    const float *row = (const float *)beams->grey.data + (size_t)v * beams->grey.width;
+    const float *row = (const float *)beams->grey->data + (size_t)v * beams->grey->width;
     const struct beam_tap *tap = beams->tap;
     float share = 1 / (float)taps;
     for (size_t line = 0; line < beams->lines; line++) {
@@ -323,7 +319,7 @@ static const float *averaged(const struct beams *beams, struct row_pair *pair, u
 }
 
 static void sample_columns(struct beams *beams, const es_fan *fan, const double spacing_mm[2],
-                           struct area area) {
+                           struct beam_area area) {
     struct ray ray = ray_at(fan, spacing_mm, beams->lines, 0);
     struct row_pair pair = {{-1, -1}};
     int across = place_taps(beams, fan, spacing_mm, area);
@@ -351,7 +347,7 @@ static void sample_columns(struct beams *beams, const es_fan *fan, const double 
 /* ---- sampling rays ------------------------------------------------------------------ */
 
 static void sample_rays(struct beams *beams, const es_fan *fan, const double spacing_mm[2],
-                        struct area area) {
+                        struct beam_area area) {
     int taps = taps_for(beams->line_step_mm / spacing_mm[0]);
     for (size_t line = 0; line < beams->lines; line++)
         for (int tap = 0; tap < taps; tap++) {
@@ -362,7 +358,7 @@ static void sample_rays(struct beams *beams, const es_fan *fan, const double spa
 }
 
 static void sample_lines(struct beams *beams, const es_fan *fan, const double spacing_mm[2],
-                         struct area area) {
+                         struct beam_area area) {
     memset(beams->echo, 0, beams->lines * beams->samples * sizeof *beams->echo);
     if (fan->kind == ES_FAN_LINEAR)
         sample_columns(beams, fan, spacing_mm, area);
@@ -376,27 +372,40 @@ static bool any_sample(const struct beams *beams) {
     return false;
 }
 
-bool beams_from_image(struct beams *beams, const es_bone_options *options, const es_image *image,
-                      es_error *err) {
-    struct area area;
-    float most;
-    if (!check_size(image, err)) return false;
-    if (!readable_area(options, image, &area, err) || !check_fan(&options->fan, image, err) ||
-        !take_grey(image, &beams->grey, err) || !brightest(&beams->grey, area, &most, err))
-        return false;
-    es_fan fan = fan_of(options, &beams->grey, area, most);
-    if (!choose_steps(beams, &fan, options->spacing_mm, err) || !make_room(beams, err))
-        return false;
+/* The lines of beams->fan through beams->grey. */
+static bool take_lines(struct beams *beams, const struct beam_steps *steps,
+                       const double spacing_mm[2], es_error *err) {
+    if (!choose_steps(beams, steps, spacing_mm, err) || !make_room(beams, err)) return false;
     for (size_t line = 0; line < beams->lines; line++)
-        place_line(beams, line, ray_at(&fan, options->spacing_mm, beams->lines, (double)line),
-                   area);
+        place_line(beams, line, ray_at(&beams->fan, spacing_mm, beams->lines, (double)line),
+                   beams->area);
     if (!any_sample(beams))
         return es_fail(err, ES_USAGE,
                        "no scan line of the fan crosses the image of %u x %u; is the fan that of "
                        "another image size?",
-                       image->width, image->height);
-    sample_lines(beams, &fan, options->spacing_mm, area);
+                       beams->grey->width, beams->grey->height);
+    sample_lines(beams, &beams->fan, spacing_mm, beams->area);
     return true;
+}
+
+bool beams_from_image(struct beams *beams, const es_bone_options *options, const es_image *image,
+                      es_error *err) {
+    if (!check_size(image, err) || !readable_area(options, image, &beams->area, err) ||
+        !check_fan(&options->fan, image, err) || !take_grey(image, &beams->own_grey, err) ||
+        !brightest(&beams->own_grey, beams->area, &beams->most, err))
+        return false;
+    beams->grey = &beams->own_grey;
+    beams->fan = fan_of(options, beams->grey, beams->area, beams->most);
+    return take_lines(beams, &beam_steps_fine, options->spacing_mm, err);
+}
+
+bool beams_again(struct beams *beams, const struct beams *of, const struct beam_steps *steps,
+                 const double spacing_mm[2], es_error *err) {
+    beams->grey = of->grey;
+    beams->area = of->area;
+    beams->fan = of->fan;
+    beams->most = of->most;
+    return take_lines(beams, steps, spacing_mm, err);
 }
 
 void beams_clear(struct beams *beams) {
@@ -407,6 +416,6 @@ void beams_clear(struct beams *beams) {
     es_free(beams->tone);
     es_free(beams->tap);
     for (int i = 0; i < 3; i++) es_free(beams->row[i]);
-    es_image_clear(&beams->grey);
+    es_image_clear(&beams->own_grey);
     *beams = (struct beams){0};
 }

@@ -1,6 +1,6 @@
 /* Where the bone is in one frame: the picture becomes scan lines (beams.c) on
  * a fixed scale of grey (tone.c), a detector gives every sample a value 0..1
- * (shadow.c, foroughi.c), dynamic programming finds the bone's path through
+ * (shadow.c, foroughi.c, network.c), dynamic programming finds the bone's path through
  * that map (path.c), and the crest of the echo along it is the result
  * (crest.c). A better detector only has to make a better map. */
 #include <math.h>
@@ -11,12 +11,16 @@
 #define CREST_DEPTH_MM 0.2 /* blur before the crest is looked for */
 #define CREST_LINES_MM 0.4
 
+#define CLASSICAL_THRESHOLD 0.3
+#define NETWORK_THRESHOLD 0.5 /* of a network that says none */
+
 struct es_bone {
     es_bone_options options;
-    detector_fn *detector;
+    detector_fn *detector; /* NULL: the eye */
+    struct eye eye;
     struct beams beams;
     struct path path;
-    float *map, *scratch[BONE_SCRATCHES];
+    float *map, *worth, *scratch[BONE_SCRATCHES];
     size_t capacity;
 };
 
@@ -78,36 +82,50 @@ static bool check_options(const es_bone_options *o, es_error *err) {
     return check_number("the pixel spacing along u (mm)", o->spacing_mm[0], 1e-4, 100, err) &&
            check_number("the pixel spacing along v (mm)", o->spacing_mm[1], 1e-4, 100, err) &&
            check_number("min_depth_mm", o->min_depth_mm, 0, 1000, err) &&
-           check_number("threshold", o->threshold, 0, 1, err) &&
+           (isnan(o->threshold) || check_number("threshold", o->threshold, 0, 1, err)) &&
            check_number("min_length_mm", o->min_length_mm, 0, 1000, err) &&
            check_number("offset_mm", o->offset_mm, -100, 100, err) && check_fan(o, err);
 }
 
-static detector_fn *find_detector(es_bone_method method, es_error *err) {
-    switch (method) {
-    case ES_BONE_SHADOW: return shadow_map;
-    case ES_BONE_FOROUGHI: return foroughi_map;
+static double own_threshold(const struct eye *eye) {
+    if (!eye->network) return CLASSICAL_THRESHOLD;
+    double said = es_network_about(eye->network)->threshold;
+    return isnan(said) ? NETWORK_THRESHOLD : said;
+}
+
+static bool find_detector(es_bone *bone, es_error *err) {
+    es_bone_options *o = &bone->options;
+    switch (o->method) {
+    case ES_BONE_SHADOW: bone->detector = shadow_map; break;
+    case ES_BONE_FOROUGHI: bone->detector = foroughi_map; break;
+    case ES_BONE_NETWORK:
+        if (!eye_open(&bone->eye, o->network, err)) return false;
+        break;
+    default: return es_fail(err, ES_USAGE, "%d is no bone detector", (int)o->method);
     }
-    es_fail(err, ES_USAGE, "%d is no bone detector", (int)method);
-    return NULL;
+    if (isnan(o->threshold)) o->threshold = own_threshold(&bone->eye);
+    return true;
 }
 
 es_bone *es_bone_new(const es_bone_options *options, es_error *err) {
     if (!check_options(options, err)) return NULL;
-    detector_fn *detector = find_detector(options->method, err);
-    if (!detector) return NULL;
     es_bone *bone = es_alloc_zero(1, sizeof *bone, err);
     if (!bone) return NULL;
     bone->options = *options;
-    bone->detector = detector;
-    return bone;
+    if (find_detector(bone, err)) return bone;
+    es_bone_free(bone);
+    return NULL;
 }
+
+double es_bone_threshold(const es_bone *bone) { return bone->options.threshold; }
 
 void es_bone_free(es_bone *bone) {
     if (!bone) return;
+    eye_close(&bone->eye);
     beams_clear(&bone->beams);
     path_clear(&bone->path);
     es_free(bone->map);
+    es_free(bone->worth);
     for (int i = 0; i < BONE_SCRATCHES; i++) es_free(bone->scratch[i]);
     es_free(bone);
 }
@@ -115,7 +133,9 @@ void es_bone_free(es_bone *bone) {
 static bool make_room(es_bone *bone, es_error *err) {
     size_t samples = bone->beams.lines * bone->beams.samples;
     if (samples <= bone->capacity) return true;
-    if (!es_resize(&bone->map, samples, sizeof *bone->map, err)) return false;
+    if (!es_resize(&bone->map, samples, sizeof *bone->map, err) ||
+        !es_resize(&bone->worth, samples, sizeof *bone->worth, err))
+        return false;
     for (int i = 0; i < BONE_SCRATCHES; i++)
         if (!es_resize(&bone->scratch[i], samples, sizeof *bone->scratch[i], err)) return false;
     bone->capacity = samples;
@@ -127,6 +147,24 @@ static void empty_trace(const struct beams *beams, es_trace *trace) {
     memcpy(trace->lines, beams->line, beams->lines * sizeof *trace->lines);
 }
 
+/* The grey that is white: of bytes it is known, of other types what is seen. */
+static float white_of(const struct beams *beams, const es_image *image) {
+    return image->type == ES_U8 ? 255 : beams->most;
+}
+
+/* The map of probabilities, and what the path earns on it. */
+static bool make_map(es_bone *bone, const es_image *image, es_error *err) {
+    const struct beams *beams = &bone->beams;
+    if (!bone->detector)
+        return eye_look(&bone->eye, beams, &bone->options, white_of(beams, image), bone->map,
+                        bone->worth, err);
+    bone->detector(beams, bone->scratch, bone->map);
+    float threshold = (float)bone->options.threshold;
+    for (size_t i = 0; i < beams->lines * beams->samples; i++)
+        bone->worth[i] = bone->map[i] - threshold;
+    return true;
+}
+
 bool es_bone_detect(es_bone *bone, const es_image *image, es_trace *trace, es_error *err) {
     struct beams *beams = &bone->beams;
     if (!beams_from_image(beams, &bone->options, image, err) || !make_room(bone, err) ||
@@ -136,8 +174,9 @@ bool es_bone_detect(es_bone *bone, const es_image *image, es_trace *trace, es_er
         empty_trace(beams, trace);
         return true;
     }
-    bone->detector(beams, bone->scratch, bone->map);
-    if (!path_find(&bone->path, beams, bone->map, &bone->options, err)) return false;
+    if (!make_map(bone, image, err) ||
+        !path_find(&bone->path, beams, bone->worth, bone->options.min_depth_mm, err))
+        return false;
     float *crest = bone->scratch[0], *tone = bone->scratch[2];
     beams_smooth(beams, beams->echo, CREST_DEPTH_MM, CREST_LINES_MM, bone->scratch[1], crest);
     beams_smooth(beams, beams->tone, CREST_DEPTH_MM, CREST_LINES_MM, bone->scratch[1], tone);

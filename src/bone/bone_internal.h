@@ -16,6 +16,18 @@ struct beam_tap {
     float share;
 };
 
+/* Pixels that may be read: first inclusive, last exclusive. */
+struct beam_area {
+    uint32_t u0, v0, u1, v1;
+};
+
+/* How far apart lines and samples are wanted, and how many there may be; more
+ * ground is covered by larger steps. */
+struct beam_steps {
+    double line_mm, depth_mm, most_lines, most_samples;
+};
+extern const struct beam_steps beam_steps_fine; /* of detection and trace */
+
 struct beams {
     size_t lines, samples;
     double depth_step_mm, line_step_mm; /* line step: half way down, where curved */
@@ -23,7 +35,11 @@ struct beams {
     uint32_t *first, *last;             /* samples inside the picture: [first, last) */
     float *echo;                        /* grey values, averaged over a sample's area */
     float *tone;                        /* the same on a fixed scale 0..1, see tone.c */
-    es_image grey;                      /* scratch: the image as f32 */
+    const es_image *grey;               /* the image as f32 */
+    float most;                         /* its brightest pixel */
+    es_fan fan;                         /* that the lines run through: linear or curved */
+    struct beam_area area;              /* that was read */
+    es_image own_grey;                  /* scratch */
     struct beam_tap *tap;               /* scratch: a row's points, lines x MOST_TAPS */
     float *row[3];                      /* scratch: lines each */
     size_t line_capacity, sample_capacity;
@@ -31,6 +47,9 @@ struct beams {
 
 bool beams_from_image(struct beams *beams, const es_bone_options *options, const es_image *image,
                       es_error *err);
+/* The same picture and fan in other steps; `of` must live on. */
+bool beams_again(struct beams *beams, const struct beams *of, const struct beam_steps *steps,
+                 const double spacing_mm[2], es_error *err);
 void beams_clear(struct beams *beams);
 
 /* ---- tone.c ---------------------------------------------------------------- */
@@ -83,6 +102,26 @@ enum { BONE_SCRATCHES = 4 };
 typedef void detector_fn(const struct beams *beams, float *scratch[BONE_SCRATCHES], float *map);
 detector_fn shadow_map, foroughi_map;
 
+/* ---- network.c ----------------------------------------------------------------- */
+
+/* A network and what it needs to look at frames; one per detector. */
+struct eye {
+    const es_network *network;
+    es_network *own; /* where none was given */
+    es_network_run *run;
+    struct beams coarse;                /* in the network's spacing */
+    float *grey, *logits, *probability; /* its picture, row by row */
+    size_t capacity;
+};
+
+/* `network` NULL: the built-in one. */
+bool eye_open(struct eye *eye, const es_network *network, es_error *err);
+void eye_close(struct eye *eye);
+/* map: calibrated probability; worth: how far its log-odds exceed those of the
+ * threshold, -1..1, for the path. `white`: the grey that counts as 1. */
+bool eye_look(struct eye *eye, const struct beams *beams, const es_bone_options *options,
+              float white, float *map, float *worth, es_error *err);
+
 /* ---- path.c ------------------------------------------------------------------ */
 
 struct path {
@@ -98,9 +137,10 @@ struct path {
     size_t line_capacity, depth_capacity, sample_capacity;
 };
 
-/* The best path through map - threshold, at and below min_depth. */
-bool path_find(struct path *path, const struct beams *beams, const float *map,
-               const es_bone_options *options, es_error *err);
+/* The best path, at and below min_depth. `worth` is what each sample earns per
+ * millimetre of line step; negative where "no bone" is the better answer. */
+bool path_find(struct path *path, const struct beams *beams, const float *worth,
+               double min_depth_mm, es_error *err);
 void path_clear(struct path *path);
 
 /* ---- pieces.c ------------------------------------------------------------------ */

@@ -1,7 +1,8 @@
 /* The best path of bone across the scan lines, by dynamic programming.
  *
  * Each line is in one of `samples + 1` states: bone at a sample, or no bone.
- * A sample scores by how far the map exceeds the threshold; going on to the
+ * A sample scores by what the detector says it is worth, for the classical ones
+ * how far the map exceeds the threshold; going on to the
  * next line costs more the steeper the step, leaving for any other depth costs
  * a jump, entering and leaving "no bone" costs a little, staying there
  * nothing. So a short bright speck does not pay for its entry, a gap in a long
@@ -79,17 +80,16 @@ static void enter(float jump, float none, size_t count, float *score, int8_t *fr
     }
 }
 
-/* What a sample of the map is worth; outside the picture and near the face
- * nothing can be bone. */
-static void add_worth(const struct beams *beams, const float *map, size_t line,
-                      const es_bone_options *options, float *score) {
-    float per_line = (float)beams->line_step_mm, threshold = (float)options->threshold;
-    size_t nearest = (size_t)fmin(ceil(options->min_depth_mm / beams->depth_step_mm), 1e6);
+/* Outside the picture and near the face nothing can be bone. */
+static void add_worth(const struct beams *beams, const float *worth, size_t line,
+                      double min_depth_mm, float *score) {
+    float per_line = (float)beams->line_step_mm;
+    size_t nearest = (size_t)fmin(ceil(min_depth_mm / beams->depth_step_mm), 1e6);
     if (nearest < beams->first[line]) nearest = beams->first[line];
     for (size_t z = 0; z < beams->samples; z++)
         score[z] += z < nearest || z >= beams->last[line]
                         ? -1e6f
-                        : per_line * (map[line * beams->samples + z] - threshold);
+                        : per_line * worth[line * beams->samples + z];
 }
 
 static void walk_back(struct path *path, const struct beams *beams, const float *score,
@@ -111,8 +111,8 @@ static void walk_back(struct path *path, const struct beams *beams, const float 
     }
 }
 
-bool path_find(struct path *path, const struct beams *beams, const float *map,
-               const es_bone_options *options, es_error *err) {
+bool path_find(struct path *path, const struct beams *beams, const float *worth,
+               double min_depth_mm, es_error *err) {
     if (!make_room(path, beams, err)) return false;
     path->lines = beams->lines;
     size_t n = beams->samples;
@@ -123,14 +123,14 @@ bool path_find(struct path *path, const struct beams *beams, const float *map,
         cost[k] = (float)(STEEPNESS_COST * pow(k * slope, 1.5) * beams->line_step_mm);
     float *before = path->score[0], *score = path->score[1], none = 0;
     memset(before, 0, n * sizeof *before);
-    add_worth(beams, map, 0, options, before);
+    add_worth(beams, worth, 0, min_depth_mm, before);
     for (size_t line = 1; line < beams->lines; line++) {
         int8_t *from = path->from + line * n;
         size_t best = best_of(before, n);
         path->best[line - 1] = (int32_t)best;
         step_on(before, n, cost, steps, score, from);
         enter(before[best] - (float)JUMP_COST, none - (float)BORDER_COST, n, score, from);
-        add_worth(beams, map, line, options, score);
+        add_worth(beams, worth, line, min_depth_mm, score);
         path->none_from_bone[line] = before[best] - (float)BORDER_COST > none;
         none = path->none_from_bone[line] ? before[best] - (float)BORDER_COST : none;
         float *swap = before;

@@ -30,38 +30,59 @@ static void features_of(es_mat4 middle_inverse, es_mat4 pose, double f[FEATURES]
     f[3] = sign * q.x, f[4] = sign * q.y, f[5] = sign * q.z;
 }
 
-/* Rates of the features in place of them, each between its neighbours. */
-static void differentiate(const double *times, double *features, size_t count) {
-    double before[FEATURES], here[FEATURES];
-    memcpy(before, features, sizeof before);
+/* How the probe goes between two poses, in its own axes, by the second: what a
+ * picture sees of it is linear in that however the probe is held. */
+static void rates_of(es_mat4 before, es_mat4 after, double span_s, bool speeds,
+                     double f[FEATURES]) {
+    es_mat4 back, step = es_mat4_identity();
+    if (es_mat4_invert(before, &back, NULL)) step = es_mat4_multiply(back, after);
+    es_vec3 move = es_vec3_scale(es_mat4_column(step, 3), 1 / span_s);
+    es_vec3 turn = es_vec3_scale(es_mat4_turn(step), 1 / span_s);
+    memset(f, 0, FEATURES * sizeof *f);
+    if (speeds) {
+        f[0] = es_vec3_length(move), f[3] = es_vec3_length(turn);
+    } else {
+        f[0] = move.x, f[1] = move.y, f[2] = move.z;
+        f[3] = turn.x, f[4] = turn.y, f[5] = turn.z;
+    }
+}
+
+static void fill_features(lag_data *d, const es_mat4 *poses) {
+    const double *times = d->pose_times;
+    size_t count = d->pose_count, last = count - 1;
+    es_mat4 inverse = es_mat4_identity();
+    (void)es_mat4_invert(poses[count / 2], &inverse, NULL); /* a pose can be inverted */
     for (size_t i = 0; i < count; i++) {
-        double *now = features + FEATURES * i;
-        const double *next = i + 1 < count ? now + FEATURES : now;
-        double span = times[i + 1 < count ? i + 1 : i] - times[i > 0 ? i - 1 : 0];
-        memcpy(here, now, sizeof here);
-        for (int k = 0; k < FEATURES; k++) now[k] = (next[k] - before[k]) / span;
-        memcpy(before, here, sizeof before);
+        size_t a = i > 0 ? i - 1 : 0, b = i < last ? i + 1 : last;
+        if (d->options->rates)
+            rates_of(poses[a], poses[b], times[b] - times[a], d->options->speeds,
+                     d->features + FEATURES * i);
+        else
+            features_of(inverse, poses[i], d->features + FEATURES * i);
     }
 }
 
 static bool make_features(lag_data *d, const es_mat4 *poses, const double *times, double *kept,
                           size_t count, es_error *err) {
-    size_t middle = count / 2;
-    es_mat4 inverse;
-    while (middle + 1 < count && !es_mat4_finite(poses[middle])) middle++;
+    es_mat4 *valid = es_alloc(2 * count, sizeof *valid, err), *smooth = valid + count;
+    if (!valid) return false;
+    d->pose_times = kept;
     d->pose_count = 0;
-    if (!es_mat4_invert(poses[middle], &inverse, err)) return false;
     for (size_t i = 0; i < count; i++) {
         if (!es_mat4_finite(poses[i])) continue;
         if (d->pose_count > 0 && !(times[i] > kept[d->pose_count - 1])) continue; /* repeated */
         kept[d->pose_count] = times[i];
-        features_of(inverse, poses[i], d->features + FEATURES * d->pose_count++);
+        valid[d->pose_count++] = poses[i];
     }
-    d->pose_times = kept;
-    if (d->options->rates && d->pose_count > 1) differentiate(kept, d->features, d->pose_count);
-    return d->pose_count > 1 ||
-           es_fail(err, ES_GEOMETRY, "%zu of %zu poses are valid: a lag takes many", d->pose_count,
-                   count);
+    bool ok = d->pose_count > 1 ||
+              es_fail(err, ES_GEOMETRY, "%zu of %zu poses are valid: a lag takes many",
+                      d->pose_count, count);
+    if (ok) {
+        calib_smooth_track(kept, valid, d->pose_count, d->options->max_gap_s, smooth);
+        fill_features(d, smooth);
+    }
+    es_free(valid);
+    return ok;
 }
 
 /* Features at a time, between the neighbours; false in a gap or outside. */
@@ -274,9 +295,9 @@ static bool check_motion(const lag_data *d, es_lag_result *r, es_error *err) {
     r->turn_rad = sqrt(turn);
     if (r->motion_mm < 0.5 && turn < 1e-4)
         return es_fail(err, ES_GEOMETRY,
-                       "the probe moved by %.2f mm only: move it up and down by centimetres, "
+                       "the probe moved by %.2f mm%s only: move it up and down by centimetres, "
                        "with changing speed",
-                       r->motion_mm);
+                       r->motion_mm, d->options->rates ? " a second" : "");
     if (!(spread_of(d->signal, d->count, 1) > 1e-6))
         return es_fail(err, ES_GEOMETRY, "the signal of the pictures does not change");
     return true;
@@ -294,9 +315,23 @@ static bool check_turning(const es_lag_result *r, es_error *err) {
                    r->turn_rad * 57.29578, r->lag_s, 100 * r->share, 100 * needed);
 }
 
-static bool judge(const lag_data *d, es_lag_result *r, double step, es_error *err) {
+/* A recording whose halves fit by themselves, each with a lag of its own, has
+ * two: what looks like a bad or a double fit of the whole is named so. */
+static bool check_halves(lag_data *d, es_lag_result *r, double step, es_error *err) {
+    look_at_halves(d, step, r);
+    if (!r->drifts) return true;
+    return es_fail(err, ES_GEOMETRY,
+                   "two lags in one recording: %+.3f s in its first half, %+.3f s in its second. "
+                   "Settings changed or a computer stalled: take each part by itself",
+                   r->half_lag_s[0], r->half_lag_s[1]);
+}
+
+static bool judge(lag_data *d, es_lag_result *r, double step, es_error *err) {
     const es_lag_options *o = d->options;
-    if (r->share >= o->least_share && !check_turning(r, err)) return false;
+    double other = rival(d, r->lag_s, o->range_s, step);
+    bool alike = 1 - other < 1.3 * (1 - r->share);
+    if ((r->share < o->least_share || alike) && !check_halves(d, r, step, err)) return false;
+    if (r->share >= o->least_share && !o->rates && !check_turning(r, err)) return false;
     if (r->share < o->least_share)
         return es_fail(err, ES_GEOMETRY,
                        "the poses explain %.0f %% of what the pictures show, at the best lag of "
@@ -308,8 +343,7 @@ static bool judge(const lag_data *d, es_lag_result *r, double step, es_error *er
                        "the best lag lies at the end of the range, %+.2f s: look further with a "
                        "wider range",
                        r->lag_s);
-    double other = rival(d, r->lag_s, o->range_s, step);
-    if (1 - other < 1.3 * (1 - r->share))
+    if (alike)
         return es_fail(err, ES_GEOMETRY,
                        "several lags fit alike (the best is %+.3f s): the motion repeats itself; "
                        "move with changing speed and stops",

@@ -78,34 +78,41 @@ static double off_line(const echo *e, double slope, double height) {
     return e->v - (height + slope * e->u);
 }
 
-static size_t count_near(const echoes *all, double slope, double height) {
+/* Columns with an echo on the line; *bright gets the sum of their greys. */
+static size_t count_near(const echoes *all, double slope, double height, double *bright) {
     size_t n = 0;
     float last = -1; /* one echo a column */
+    *bright = 0;
     for (size_t i = 0; i < all->count; i++) {
         const echo *e = &all->items[i];
         if (e->u == last || fabs(off_line(e, slope, height)) > NEAR_PX) continue;
         last = e->u;
         n++;
+        *bright += e->weight;
     }
     return n;
 }
 
+/* Between lines as long the brighter one wins: sound that goes to and fro once
+ * more draws the floor again at twice the depth, as straight and paler. */
 static size_t draw_lines(const echoes *all, double *slope, double *height) {
     es_random random = es_random_new(7, 0);
-    size_t best = 0;
+    size_t columns = 0;
+    double best = 0, bright;
     for (int draw = 0; draw < DRAWS; draw++) {
         const echo *a = &all->items[(size_t)(es_random_uniform(&random) * (double)all->count)];
         const echo *b = &all->items[(size_t)(es_random_uniform(&random) * (double)all->count)];
         if (fabsf(a->u - b->u) < 8) continue;
         double s = (b->v - a->v) / (b->u - a->u), h = a->v - s * a->u;
         if (fabs(s) > STEEPEST) continue;
-        size_t n = count_near(all, s, h);
-        if (n <= best) continue;
-        best = n;
+        size_t n = count_near(all, s, h, &bright);
+        if (bright <= best) continue;
+        best = bright;
+        columns = n;
         *slope = s;
         *height = h;
     }
-    return best;
+    return columns;
 }
 
 /* Least squares over the near echoes. Returns how many they were. */
@@ -138,7 +145,7 @@ static bool refuse(es_line_found *line, const char *why) {
 }
 
 static bool find(const es_image *grey, const es_image *ignore, echoes *all, es_line_found *line) {
-    double slope = 0, height = 0, rms = 0, middle = 0;
+    double slope = 0, height = 0, rms = 0, middle = 0, bright;
     float top = brightest(grey, ignore);
     if (top < 12) return refuse(line, "the picture is dark");
     for (uint32_t u = 0; u < grey->width; u++)
@@ -158,7 +165,7 @@ static bool find(const es_image *grey, const es_image *ignore, echoes *all, es_l
                             .du = 1 / length,
                             .dv = slope / length,
                             .rms_px = rms,
-                            .columns = count_near(all, slope, height)};
+                            .columns = count_near(all, slope, height, &bright)};
     return true;
 }
 

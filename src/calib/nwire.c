@@ -507,27 +507,63 @@ static void find_meat(const wire_fit *fit, int n, const wire_spread *s, double *
     }
 }
 
-static void take_intervals(const wire_fit *fit, int n, const wire_spread *s, es_wire_result *r) {
-    double meat[PARAMETERS * PARAMETERS], ci[PARAMETERS] = {0};
+/* Of the parameters, scaled so that the root of its diagonal is an interval. */
+static void find_covariance(const wire_fit *fit, int n, const wire_spread *s, double *covariance) {
+    double meat[PARAMETERS * PARAMETERS];
     find_meat(fit, n, s, meat);
     /* with this share of the frames as memory 1.96 becomes more: Kiefer and
      * Vogelsang, "A new asymptotic theory for heteroskedasticity-autocorrelation
      * robust tests", 2005 (Bartlett's kernel) */
     double frames = (double)s->frames, memory = fmin(MEMORY / fmax(frames, 1), 1);
     double quantile = 1.96 + memory * (2.9694 + memory * (0.416 - 0.5324 * memory));
-    double factor = quantile * sqrt(frames / fmax(frames - n, 1));
+    double factor = quantile * quantile * frames / fmax(frames - n, 1);
+    for (int p = 0; p < n; p++)
+        for (int q = 0; q < n; q++) {
+            double sum = 0;
+            for (int a = 0; a < n; a++)
+                for (int b = 0; b < n; b++)
+                    sum += s->inverse[p * n + a] * meat[a * n + b] * s->inverse[b * n + q];
+            covariance[p * n + q] = factor * sum;
+        }
+}
+
+/* The worst direction's interval of a picture point, through the derivatives
+ * of its place. */
+static double point_interval(const wire_fit *fit, const double *x, int n, es_vec3 pixel,
+                             const double *covariance) {
+    double full[PARAMETERS], moved[PARAMETERS], square[9] = {0}, values[3], vectors[9];
+    es_vec3 slope[PARAMETERS],
+        here = es_mat4_point(matrix_of(spread_parameters(fit, x, full)), pixel);
     for (int p = 0; p < n; p++) {
-        double variance = 0;
-        for (int a = 0; a < n; a++)
-            for (int b = 0; b < n; b++)
-                variance += s->inverse[p * n + a] * meat[a * n + b] * s->inverse[b * n + p];
-        ci[p] = factor * sqrt(fmax(variance, 0));
+        double step = 1e-6 * fmax(fabs(x[p]), 1e-2);
+        memcpy(moved, x, (size_t)n * sizeof *moved);
+        moved[p] += step;
+        es_vec3 there = es_mat4_point(matrix_of(spread_parameters(fit, moved, full)), pixel);
+        slope[p] = es_vec3_scale(es_vec3_sub(there, here), 1 / step);
     }
+    for (int p = 0; p < n; p++)
+        for (int q = 0; q < n; q++) {
+            const double a[3] = {slope[p].x, slope[p].y, slope[p].z},
+                         b[3] = {slope[q].x, slope[q].y, slope[q].z};
+            for (int i = 0; i < 9; i++) square[i] += a[i / 3] * covariance[p * n + q] * b[i % 3];
+        }
+    es_eigen_symmetric(square, 3, values, vectors);
+    return sqrt(fmax(values[0], 0));
+}
+
+static void take_intervals(const wire_fit *fit, const double *x, int n, const wire_spread *s,
+                           es_wire_result *r) {
+    double covariance[PARAMETERS * PARAMETERS], ci[PARAMETERS] = {0};
+    find_covariance(fit, n, s, covariance);
+    for (int p = 0; p < n; p++) ci[p] = sqrt(fmax(covariance[p * n + p], 0));
     memcpy(r->rotation_ci95_rad, ci, sizeof r->rotation_ci95_rad);
     memcpy(r->translation_ci95_mm, ci + SHIFT, sizeof r->translation_ci95_mm);
     r->spacing_ci95_mm[0] = ci[SCALE_U];
     r->spacing_ci95_mm[1] = fit->options->isotropic ? ci[SCALE_U] : ci[SCALE_V];
     if (fit->options->lag_free) r->lag_ci95_s = LAG_UNIT_S * ci[n - 1];
+    es_vec3 target = middle_of_dots(fit);
+    target.y *= 2;
+    r->target_ci95_mm = point_interval(fit, x, n, target, covariance);
 }
 
 /* One step of Newton without the frame, seen at the middle of the dots. */
@@ -581,7 +617,7 @@ static bool find_spread(wire_fit *fit, double *x, double *r, double *work, es_wi
         ok = look(fit, x, r, work, &s, err);
     }
     if (ok) {
-        take_intervals(fit, n, &s, result);
+        take_intervals(fit, x, n, &s, result);
         if (details && details->influence_mm) take_influence(fit, x, n, &s, details->influence_mm);
     }
     es_free(s.columns);

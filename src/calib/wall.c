@@ -17,9 +17,12 @@
 
 #include "calib_internal.h"
 
-enum { LEAST_LINES = 20, ROUNDS = 3, STARTS = 8, QUICK_LINES = 80 };
+enum { LEAST_LINES = 20, ROUNDS = 5, STARTS = 8, QUICK_LINES = 80, QUICK_ROUNDS = 10 };
 /* Beyond this the lines are no plane at all. */
 static const double MOST_RMS_MM = 4;
+/* Of a result as vague as that only the missing motions are of use, and they
+ * are best told from the start, which stays near what was recorded. */
+static const double OPEN_MM = 20;
 
 /* ---- the model --------------------------------------------------------------------------- */
 
@@ -86,6 +89,12 @@ double wall_miss(const wall_state *s, es_mat4 pose, const double px[2]) {
     return in_image.x * s->scale[0] * px[0] + in_image.y * s->scale[1] * px[1] + height;
 }
 
+void wall_parts(const wall_fit *fit, const double miss[2], double parts[2]) {
+    const double half = 0.7071067811865476; /* a turn: equal weights change nothing */
+    parts[0] = half * (miss[0] + miss[1]);
+    parts[1] = fit->slope * half * (miss[0] - miss[1]);
+}
+
 bool wall_pose(const wall_fit *fit, const es_wall_line *line, double lag, es_mat4 *pose) {
     return es_pose_track_at(fit->poses, line->time_s + lag, fit->options->max_gap_s, pose, NULL);
 }
@@ -95,7 +104,7 @@ bool wall_pose(const wall_fit *fit, const es_wall_line *line, double lag, es_mat
 /* The fit's numbers are 1 + change / UNIT: forward differences, which step by
  * a share of the number, then move everything by some micrometres. */
 static const double UNIT[WALL_PARAMETERS] = {1, 1, 1, 100, 100, 100, 1, 1, 100, 1, 1, 10};
-/* A weak pull to the start keeps what the motion does not determine where it
+/* A weak pull to the anchor keeps what the motion does not determine where it
  * was: 0.1 mm of residual for so much change. */
 static const double PULL[WALL_PARAMETERS] = {1, 1, 1, 300, 300, 300, 1, 1, 1000, 1, 1, 1};
 
@@ -104,54 +113,92 @@ static void changes(const wall_fit *fit, const double *x, double change[WALL_PAR
         change[k] = (x[k] - 1) * UNIT[wall_kind(fit->options, k)];
 }
 
+static double mean_scale(const wall_state *s) { return sqrt(s->scale[0] * s->scale[1]); }
+
+/* The misses of a line's ends; false: not placed. */
+static bool line_misses(const wall_fit *fit, const wall_state *s, size_t i, double miss[2]) {
+    es_mat4 pose;
+    if (!wall_pose(fit, &fit->lines[i], s->lag, &pose)) return false;
+    double unit = fit->far ? sqrt(mean_scale(s)) : 1;
+    for (int e = 0; e < 2; e++) miss[e] = wall_miss(s, pose, fit->lines[i].ends[e]) / unit;
+    return isfinite(miss[0]) && isfinite(miss[1]);
+}
+
+/* How far the base has gone from the anchor: what nothing determines would
+ * else go a little further in every round. */
+static double gone(const wall_fit *fit, int kind) {
+    const wall_state *a = &fit->anchor, *b = &fit->base;
+    const double shift[3] = {b->shift.x - a->shift.x, b->shift.y - a->shift.y,
+                             b->shift.z - a->shift.z};
+    if (kind >= WALL_SHIFT && kind < WALL_NORMAL) return shift[kind - WALL_SHIFT];
+    if (kind == WALL_DISTANCE) return b->distance - a->distance;
+    if (kind == WALL_SCALE_U) return log(b->scale[0] / a->scale[0]);
+    return kind == WALL_SCALE_V ? log(b->scale[1] / a->scale[1]) : 0;
+}
+
 static bool wall_residuals(void *context, const double *x, double *r, es_error *err) {
     const wall_fit *fit = context;
     (void)err;
     double change[WALL_PARAMETERS];
     changes(fit, x, change);
     wall_state s = wall_moved(fit, change);
-    for (size_t i = 0; i < fit->count; i += fit->stride) {
-        es_mat4 pose;
-        bool placed = fit->weights[i] > 0 && wall_pose(fit, &fit->lines[i], s.lag, &pose);
-        for (int e = 0; e < 2; e++, r++) {
-            double miss = placed ? wall_miss(&s, pose, fit->lines[i].ends[e]) : 0;
-            *r = isfinite(miss) ? fit->weights[i] * miss : 0;
-        }
+    for (size_t i = 0; i < fit->count; i += fit->stride, r += 2) {
+        double miss[2];
+        bool used = fit->weights[i] > 0 && line_misses(fit, &s, i, miss);
+        if (used) wall_parts(fit, miss, r);
+        for (int k = 0; k < 2; k++) r[k] = used ? fit->weights[i] * r[k] : 0;
     }
-    for (int k = 0; k < wall_parameter_count(fit->options); k++)
-        *r++ = 0.1 * change[k] / PULL[wall_kind(fit->options, k)];
+    for (int k = 0; k < wall_parameter_count(fit->options); k++) {
+        int kind = wall_kind(fit->options, k);
+        *r++ = 0.1 * (change[k] + gone(fit, kind)) / PULL[kind];
+    }
     return true;
 }
 
-/* The larger miss of a line's ends; NaN: not placed, or parallel. */
-static double line_miss(const wall_fit *fit, const wall_state *s, size_t i) {
-    es_mat4 pose;
-    if (!wall_pose(fit, &fit->lines[i], s->lag, &pose)) return NAN;
-    double a = fabs(wall_miss(s, pose, fit->lines[i].ends[0]));
-    double b = fabs(wall_miss(s, pose, fit->lines[i].ends[1]));
-    return isfinite(a) && isfinite(b) ? fmax(a, b) : NAN;
+/* Robust deviations of the heights and the slopes, mm, as weighted now.
+ * `misses` has room for all. */
+static void find_deviations(const wall_fit *fit, double *misses, double deviations[2]) {
+    for (int k = 0; k < 2; k++) {
+        size_t n = 0;
+        for (size_t i = 0; i < fit->count; i += fit->stride) {
+            double miss[2], parts[2];
+            if (!line_misses(fit, &fit->base, i, miss)) continue;
+            wall_parts(fit, miss, parts);
+            misses[n++] = fabs(parts[k]);
+        }
+        deviations[k] = 1.4826 * calib_median(misses, n) + 1e-6;
+    }
 }
 
 /* Factors of the residuals: Huber's weights, or, once near, Tukey's biweight,
- * under which another echo counts nothing. `misses` has room for all. Returns
- * the median miss, NaN when nothing is placed. */
+ * under which another echo counts nothing. Returns the lines' deviation from
+ * the floor, NaN when nothing is placed. */
 static double weigh(wall_fit *fit, bool near, double *misses) {
-    size_t n = 0;
+    double deviations[2];
+    find_deviations(fit, misses, deviations);
     for (size_t i = 0; i < fit->count; i += fit->stride) {
-        double miss = line_miss(fit, &fit->base, i);
-        if (isfinite(miss)) misses[n++] = miss;
+        double miss[2], parts[2];
+        fit->weights[i] = 0;
+        if (!line_misses(fit, &fit->base, i, miss)) continue;
+        wall_parts(fit, miss, parts);
+        double far = fmax(fabs(parts[0]) / deviations[0], fabs(parts[1]) / deviations[1]);
+        fit->weights[i] = near ? fmax(1 - far * far / 36, 0) : far > 3 ? sqrt(3 / far) : 1;
     }
-    double middle = calib_median(misses, n), deviation = 1.4826 * middle + 1e-6;
-    for (size_t i = 0; i < fit->count; i += fit->stride) {
-        double miss = line_miss(fit, &fit->base, i) / deviation;
-        double weight = near ? fmax(1 - miss * miss / 36, 0) : miss > 3 ? sqrt(3 / miss) : 1;
-        fit->weights[i] = isfinite(miss) ? weight : 0;
-    }
-    return middle;
+    return hypot(deviations[0], deviations[1]);
 }
 
-/* `rounds` with Huber's weights, then as many with Tukey's. */
-static bool refine(wall_fit *fit, int rounds, double *misses, double *middle, es_error *err) {
+/* Slopes count by how much less they scatter than heights, within reason. */
+static void balance(wall_fit *fit, double *misses) {
+    const double least_mm = 0.05, most = 8;
+    double deviations[2];
+    fit->slope = 1;
+    find_deviations(fit, misses, deviations);
+    double ratio = hypot(deviations[0], least_mm) / hypot(deviations[1], least_mm);
+    fit->slope = fmin(fmax(ratio, 1 / most), most);
+}
+
+/* One fit with the weights as they are. */
+static bool fit_once(wall_fit *fit, es_error *err) {
     size_t rows = (fit->count + fit->stride - 1) / fit->stride;
     int n = wall_parameter_count(fit->options);
     es_fit how = {.residuals = wall_residuals,
@@ -161,22 +208,29 @@ static bool refine(wall_fit *fit, int rounds, double *misses, double *middle, es
                   .max_evaluations = 40 * (n + 1),
                   .tolerance = 1e-8,
                   .step = 1e-6};
-    for (int round = 0; round < 2 * rounds; round++) {
-        double x[WALL_PARAMETERS], change[WALL_PARAMETERS];
-        es_fit_result info;
-        for (int k = 0; k < n; k++) x[k] = 1;
-        weigh(fit, round >= rounds, misses);
-        if (!es_fit_run(&how, x, NULL, &info, err)) return false;
-        changes(fit, x, change);
-        fit->base = wall_moved(fit, change);
+    double x[WALL_PARAMETERS], change[WALL_PARAMETERS];
+    es_fit_result info;
+    for (int k = 0; k < n; k++) x[k] = 1;
+    if (!es_fit_run(&how, x, NULL, &info, err)) return false;
+    changes(fit, x, change);
+    fit->base = wall_moved(fit, change);
+    return true;
+}
+
+/* From a state near the solution: Tukey's weights, and slopes count as they
+ * deserve. */
+static bool refine(wall_fit *fit, double *misses, es_error *err) {
+    fit->anchor = fit->base;
+    for (int round = 0; round < ROUNDS; round++) {
+        balance(fit, misses);
+        weigh(fit, true, misses);
+        if (!fit_once(fit, err)) return false;
     }
-    *middle = weigh(fit, true, misses);
+    weigh(fit, true, misses);
     return true;
 }
 
 /* ---- from several starts --------------------------------------------------------------------- */
-
-static double mean_scale(const wall_state *s) { return sqrt(s->scale[0] * s->scale[1]); }
 
 /* Distance between where two states put the lines' middles, RMS. */
 static double apart(const wall_fit *fit, const wall_state *a, const wall_state *b) {
@@ -192,18 +246,42 @@ static double apart(const wall_fit *fit, const wall_state *a, const wall_state *
     return n ? sqrt(sum / (double)n) : 0;
 }
 
-/* The start that leaves least, in pixels: a scale that shrinks to nothing
- * makes all distances small. *rival gets the best state elsewhere. */
+/* A marker is no two metres away from the picture, nor a pixel a centimetre. */
+static bool is_probe(const wall_state *s) {
+    return es_vec3_length(s->shift) < 2000 && s->scale[0] < 10 && s->scale[1] < 10;
+}
+
+/* From a start that may be far off. In mm a scale that shrinks to nothing makes
+ * all misses small, in pixels one that grows: other echoes, which lie far away,
+ * drive a fit into either. Between the two, over the root of the scale, there
+ * is no such way out. *score gets the miss in pixels; NaN: none. */
+static bool approach(wall_fit *fit, double *misses, double *score, es_error *err) {
+    fit->far = true;
+    fit->anchor = fit->base;
+    for (int round = 0; round < QUICK_ROUNDS; round++) {
+        wall_state before = fit->base;
+        weigh(fit, 2 * round >= QUICK_ROUNDS, misses);
+        if (!fit_once(fit, err)) return false;
+        if (is_probe(&fit->base)) continue;
+        fit->base = before; /* what the motion leaves open has run away */
+        break;
+    }
+    *score = weigh(fit, true, misses) / sqrt(mean_scale(&fit->base));
+    fit->far = false;
+    if (!(mean_scale(&fit->base) > 1e-3)) *score = NAN;
+    return true;
+}
+
+/* The start that leaves least. *rival gets the best state elsewhere. */
 static bool try_starts(wall_fit *fit, const wall_state *starts, size_t count, double *misses,
                        wall_state *rival, double score[2], es_error *err) {
     wall_state best = {.lag = 0};
     score[0] = score[1] = INFINITY;
     for (size_t k = 0; k < count; k++) {
-        double middle;
+        double px;
         fit->base = starts[k];
-        if (!refine(fit, 1, misses, &middle, err)) return false;
-        double px = middle / mean_scale(&fit->base);
-        if (!isfinite(px) || !(mean_scale(&fit->base) > 1e-3)) continue;
+        if (!approach(fit, misses, &px, err)) return false;
+        if (!isfinite(px)) continue;
         bool elsewhere = !isfinite(score[0]) || apart(fit, &fit->base, &best) > 5;
         if (px < score[0]) {
             if (elsewhere && isfinite(score[0])) *rival = best, score[1] = score[0];
@@ -276,8 +354,8 @@ static void reject(es_wall_reject *rejects, size_t *count, int64_t index, const 
 static void sum_up(const wall_fit *fit, es_wall_result *r, es_wall_reject *rejects, size_t *count) {
     double square = 0;
     for (size_t i = 0; i < fit->count; i++) {
-        double miss = line_miss(fit, &fit->base, i);
-        if (!isfinite(miss))
+        double miss[2];
+        if (!line_misses(fit, &fit->base, i, miss))
             reject(rejects, count, fit->lines[i].index, "pose",
                    "no valid pose within the allowed gap at its time, or the picture lies along "
                    "the floor");
@@ -285,7 +363,7 @@ static void sum_up(const wall_fit *fit, es_wall_result *r, es_wall_reject *rejec
             reject(rejects, count, fit->lines[i].index, "fit",
                    "the line is far from where the floor should be: another echo, or a wrong pose");
         else
-            r->frames_used++, square += miss * miss;
+            r->frames_used++, square += 0.5 * (miss[0] * miss[0] + miss[1] * miss[1]);
     }
     const wall_state *s = &fit->base;
     r->frames_rejected = *count;
@@ -310,10 +388,11 @@ static bool judge(const wall_fit *fit, const es_wall_result *r, es_error *err) {
     char missing[500], vague[200] = "";
     if (r->frames_used < LEAST_LINES || r->rms_mm > MOST_RMS_MM)
         return es_fail(err, ES_GEOMETRY,
-                       "the lines do not describe one flat floor: %.2g mm off it over %zu of %zu "
-                       "pictures. Is this the pose of this probe, did the floor or the reference "
-                       "move, is the lag right?",
-                       r->rms_mm, r->frames_used, fit->count);
+                       "no ImageToProbe was found that makes the lines one flat floor: the best of "
+                       "%zu starts leaves %.2g mm over %zu of %zu pictures. Is this the pose of "
+                       "this probe, did the floor or the reference move, is the lag right? If all "
+                       "of it is, the fit did not converge: record again, with fewer other echoes",
+                       fit->starts, r->rms_mm, r->frames_used, fit->count);
     if (!(r->target_ci95_mm > fit->options->limit_mm)) return true;
     size_t length = 0;
     for (int k = 0; k < r->parameter_count && length < sizeof vague; k++)
@@ -328,19 +407,49 @@ static bool judge(const wall_fit *fit, const es_wall_result *r, es_error *err) {
                    fit->options->limit_mm, missing[0] ? missing : "take more pictures");
 }
 
+/* With Huber's weights in mm, which lead less far. */
+static bool stay_near(wall_fit *fit, const wall_state *start, double *misses, es_error *err) {
+    fit->base = fit->anchor = *start;
+    fit->slope = 1;
+    for (int round = 0; round < 3; round++) {
+        weigh(fit, false, misses);
+        if (!fit_once(fit, err)) return false;
+    }
+    return true;
+}
+
+/* The fit to all lines, and what it is worth. */
+static bool settle(wall_fit *fit, double *misses, es_wall_result *result, es_wall_reject *rejects,
+                   size_t *reject_count, es_error *err) {
+    *reject_count = 0;
+    memset(result, 0, sizeof *result);
+    if (!refine(fit, misses, err)) return false;
+    face_probe(&fit->base, fit);
+    sum_up(fit, result, rejects, reject_count);
+    return wall_observe(fit, result, err);
+}
+
 static bool solve(wall_fit *fit, double *misses, es_wall_result *result, es_wall_reject *rejects,
                   size_t *reject_count, es_error *err) {
     wall_state starts[STARTS], rival;
-    double score[2], middle;
+    double score[2];
     fit->stride = fit->count > QUICK_LINES ? fit->count / QUICK_LINES : 1;
     size_t found = wall_find_starts(fit, starts, STARTS, err);
+    fit->starts = found;
     if (found == 0 || !try_starts(fit, starts, found, misses, &rival, score, err)) return false;
     wall_state best = fit->base;
     fit->stride = 1;
-    if (!refine(fit, ROUNDS, misses, &middle, err)) return false;
-    face_probe(&fit->base, fit);
-    sum_up(fit, result, rejects, reject_count);
-    if (!wall_observe(fit, result, err)) return false;
+    if (!settle(fit, misses, result, rejects, reject_count, err)) return false;
+    if (result->target_ci95_mm > OPEN_MM) {
+        double rms = result->rms_mm;
+        if (!stay_near(fit, &starts[0], misses, err) ||
+            !settle(fit, misses, result, rejects, reject_count, err))
+            return false;
+        if (!(result->rms_mm < 2 * rms)) {
+            fit->base = best;
+            if (!settle(fit, misses, result, rejects, reject_count, err)) return false;
+        }
+    }
     if (!judge(fit, result, err)) return false;
     if (score[1] < 1.1 * score[0] + 0.02 && isfinite(fit->options->limit_mm))
         return es_fail(err, ES_GEOMETRY,
@@ -357,8 +466,12 @@ bool es_wall_solve(const es_wall_line *lines, size_t count, const es_pose_track 
     if (!reject_count) reject_count = &ignored;
     *reject_count = 0;
     memset(result, 0, sizeof *result);
-    wall_fit fit = {
-        .lines = lines, .count = count, .poses = poses, .options = options, .stride = 1};
+    wall_fit fit = {.lines = lines,
+                    .count = count,
+                    .poses = poses,
+                    .options = options,
+                    .slope = 1,
+                    .stride = 1};
     if (!check_lines(&fit, err)) return false;
     fit.weights = es_alloc_zero(count, sizeof *fit.weights, err);
     double *misses = es_alloc(count, sizeof *misses, err);

@@ -31,9 +31,12 @@ typedef struct wall_fit {
     size_t count;
     const es_pose_track *poses;
     const es_wall_options *options;
-    wall_state base;
-    double *weights; /* of each line, factors of its residuals; 0: not used */
-    size_t stride;   /* every n-th line, for quick looks */
+    wall_state base, anchor; /* anchor: where the base began */
+    double *weights;         /* of each line, factors of its residuals; 0: not used */
+    double slope;            /* factor of the slopes' residuals besides, see wall_parts */
+    bool far;                /* from the solution: misses are over the root of the scale */
+    size_t stride;           /* every n-th line, for quick looks */
+    size_t starts;           /* that were tried */
 } wall_fit;
 
 bool wall_spacing_given(const es_wall_options *options);
@@ -46,6 +49,10 @@ es_mat4 wall_image_to_probe(const wall_state *state);
  * picture: that is larger by a factor which depends on the unknowns, and a fit
  * would make it small by bending them. */
 double wall_miss(const wall_state *state, es_mat4 probe_to_reference, const double px[2]);
+/* A line's residuals from the misses of its ends: its height and its slope.
+ * The noise of a pose shifts the whole line, so heights are uncertain where
+ * slopes are sharp; fit->slope makes both count by what they know. */
+void wall_parts(const wall_fit *fit, const double miss[2], double parts[2]);
 bool wall_pose(const wall_fit *fit, const es_wall_line *line, double lag, es_mat4 *pose);
 
 /* States that may be near the solution, best first: `starts` has room for

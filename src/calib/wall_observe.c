@@ -2,8 +2,8 @@
  *
  * J holds the derivatives of all residuals by the parameters. Its normal
  * matrix J'J says how much the recording knows of every combination of them,
- * so no rule of thumb is needed for "enough tilt". Two ends of a line share
- * the errors of their pose, hence the sandwich (J'J)^-1 (sum of s s') (J'J)^-1
+ * so no rule of thumb is needed for "enough tilt". A line's height and slope
+ * share the errors of their pose, hence the sandwich (J'J)^-1 (sum of s s') (J'J)^-1
  * with one s = J'r a picture. A very wide prior stands for common sense (a
  * marker is not a metre away from the probe) and keeps everything finite.
  *
@@ -73,10 +73,24 @@ static void add_outer(double *matrix, const double *v, int n, double weight) {
         for (int c = 0; c < n; c++) matrix[r * n + c] += weight * v[r] * v[c];
 }
 
-/* Weighted residuals of a used line with their derivatives. */
+/* Residuals of a line, height and slope, with their derivatives. */
 typedef struct line_view {
     double miss[2], j[2][N];
 } line_view;
+
+/* From misses of the ends to parts, in place. */
+static void take_parts(const view *v, line_view *line) {
+    double ends[2] = {line->miss[0], line->miss[1]};
+    wall_parts(v->fit, ends, line->miss);
+    for (int k = 0; k < v->n; k++) {
+        double parts[2];
+        ends[0] = line->j[0][k], ends[1] = line->j[1][k];
+        wall_parts(v->fit, ends, parts);
+        line->j[0][k] = parts[0], line->j[1][k] = parts[1];
+    }
+}
+
+/* Weighted residuals of a used line. */
 static bool view_line(const view *v, size_t i, line_view *line) {
     const wall_fit *fit = v->fit;
     const es_wall_line *at = &fit->lines[i];
@@ -88,6 +102,7 @@ static bool view_line(const view *v, size_t i, line_view *line) {
         for (int k = 0; k < v->n; k++) line->j[e][k] *= w;
         line->miss[e] = w * wall_miss(&fit->base, pose, at->ends[e]);
     }
+    take_parts(v, line);
     return true;
 }
 
@@ -104,6 +119,19 @@ static void add_normal(view *v) {
     v->variance = square / fmax(v->ends - v->n, 1) + LEAST_MM * LEAST_MM;
 }
 
+/* Tukey's weights give way when a residual grows, so the fit is held less than
+ * they say: the mean of psi' over that of psi / r, of which one of a line's two
+ * residuals, the worse, sets the weight (Huber 1981, section 7.6). */
+static double give_way(const view *v) {
+    double held = 0, weights = 0;
+    for (size_t i = 0; i < v->fit->count; i++) {
+        double w = v->fit->weights[i]; /* 1 - u u, its square is psi / r */
+        held += w * (0.5 * (5 * w - 4) + 0.5 * w);
+        weights += w * w;
+    }
+    return fmin(fmax(held / weights, 0.5), 1);
+}
+
 static double form(const double *matrix, const double *v, int n) {
     double sum = 0;
     for (int r = 0; r < n; r++)
@@ -115,6 +143,7 @@ static double form(const double *matrix, const double *v, int n) {
  * leverage: it is given back (MacKinnon and White's HC3, 1985). */
 static void add_spread(view *v, const double *inverse) {
     line_view line;
+    double held = give_way(v);
     for (size_t i = 0; i < v->fit->count; i++) {
         double s[N] = {0};
         if (!view_line(v, i, &line)) continue;
@@ -122,7 +151,7 @@ static void add_spread(view *v, const double *inverse) {
         double back = 1 / (1 - fmin(lever, 0.9));
         for (int e = 0; e < 2; e++)
             for (int k = 0; k < v->n; k++) s[k] += back * line.j[e][k] * line.miss[e];
-        add_outer(v->spread, s, v->n, 1);
+        add_outer(v->spread, s, v->n, 1 / (held * held));
     }
     for (int k = 0; k < v->n * v->n; k++) v->spread[k] += LEAST_MM * LEAST_MM * v->normal[k];
 }
@@ -278,12 +307,16 @@ static void add_acted(view *v, size_t i, es_wall_motion motion, double weight) {
                                           0.5 * (line->ends[0][1] + line->ends[1][1]), 0));
     for (double part = -1; part <= 1; part += 0.5) {
         es_mat4 moved = act(s, pose, middle, motion, part);
-        double ends[2][2], j[N];
+        double ends[2][2];
+        line_view seen = {.miss = {0}};
         if (!see(s, moved, line, ends)) continue;
+        if (!derive(fit, line->time_s, ends[0], &moved, seen.j[0]) ||
+            !derive(fit, line->time_s, ends[1], &moved, seen.j[1]))
+            continue;
+        take_parts(v, &seen);
         for (int e = 0; e < 2; e++) {
-            if (!derive(fit, line->time_s, ends[e], &moved, j)) continue;
-            add_outer(v->normal, j, v->n, weight);
-            add_outer(v->spread, j, v->n, weight * v->variance);
+            add_outer(v->normal, seen.j[e], v->n, weight);
+            add_outer(v->spread, seen.j[e], v->n, weight * v->variance);
         }
     }
 }
@@ -418,7 +451,8 @@ static bool widen_lag(const view *v, es_wall_result *r, es_error *err) {
     for (size_t i = 0; i < count; i++)
         gaps[i] = v->fit->lines[i + 1].time_s - v->fit->lines[i].time_s;
     double period = calib_median(gaps, count);
-    r->lag_ci95_s = hypot(r->parameters[v->n - 1].ci95, lag_pull_s(v, period));
+    double chord = 0.02 * period; /* poses between two samples are taken on a line */
+    r->lag_ci95_s = hypot(hypot(r->parameters[v->n - 1].ci95, chord), lag_pull_s(v, period));
     r->parameters[v->n - 1].ci95 = r->lag_ci95_s;
     es_free(gaps);
     return true;

@@ -11,7 +11,7 @@
 #include "calib_internal.h"
 #include "wall.h"
 
-enum { UNKNOWNS = 10, DIRECTIONS = 160, TRIMS = 3 };
+enum { UNKNOWNS = 10, DIRECTIONS = 160, TRIMS = 3, STEPS = 4 };
 static const double LAG_STEP_S = 0.1, PX_UNIT = 100;
 
 typedef struct placed_end {
@@ -122,17 +122,19 @@ static void keep(search *s, const wall_state *state, double score) {
     if (at < s->room) s->starts[at] = *state, s->scores[at] = score;
 }
 
-static void try_normal(search *s, es_vec3 n, double lag) {
+/* The best state with this normal, for the poses that were placed at `lag`, and
+ * its median miss in pixels; INFINITY: there is none. */
+static double try_normal(search *s, es_vec3 n, double lag, wall_state *state) {
     double x[UNKNOWNS], limit = INFINITY, middle = 0;
     memset(s->misses, 0, s->count * sizeof *s->misses);
     for (int round = 0; round < TRIMS; round++) {
         middle = solve_linear(s, n, limit, x);
         limit = 3 * 1.4826 * middle + 1e-6;
     }
-    wall_state state = state_of(x, n, s->fit, lag);
-    double scale = sqrt(state.scale[0] * state.scale[1]);
-    if (scale > 1e-3 && scale < 10 && es_mat4_rigid_defect(state.turn) < 1e-6)
-        keep(s, &state, middle / scale);
+    *state = state_of(x, n, s->fit, lag);
+    double scale = sqrt(state->scale[0] * state->scale[1]);
+    bool sound = scale > 1e-3 && scale < 10 && es_mat4_rigid_defect(state->turn) < 1e-6;
+    return sound ? middle / scale : INFINITY;
 }
 
 static void place(search *s, double lag) {
@@ -156,8 +158,47 @@ static void search_lags(search *s) {
         double lag = o->lag_free ? step * LAG_STEP_S : o->lag_s;
         place(s, lag);
         if (s->count < 3 * UNKNOWNS) continue;
-        for (int k = 0; k < DIRECTIONS; k++) try_normal(s, direction(k), lag);
+        for (int k = 0; k < DIRECTIONS; k++) {
+            wall_state state;
+            double score = try_normal(s, direction(k), lag, &state);
+            if (isfinite(score)) keep(s, &state, score);
+        }
     }
+}
+
+/* One step of a search: to the best of the neighbours, normals `lean` away on
+ * four sides and lags `late` away on both. False: none is better. */
+static bool step_from(search *s, wall_state *at, double *score, double lean, double late) {
+    es_vec3 n = at->normal,
+            a = es_vec3_unit(
+                es_vec3_cross(n, fabs(n.x) < 0.6 ? es_vec3_make(1, 0, 0) : es_vec3_make(0, 1, 0))),
+            b = es_vec3_cross(n, a);
+    double lag = at->lag;
+    bool better = false;
+    for (int k = s->fit->options->lag_free ? -2 : 0; k < 4; k++) {
+        double side = k & 1 ? -1 : 1, there = k < 0 ? lag + side * late : lag;
+        wall_state state;
+        es_vec3 to = k < 0 ? n : es_vec3_add(n, es_vec3_scale(k < 2 ? a : b, side * lean));
+        if (k <= 0) place(s, there); /* the rest share the lag */
+        double now =
+            s->count < 3 * UNKNOWNS ? INFINITY : try_normal(s, es_vec3_unit(to), there, &state);
+        if (!(now < *score)) continue;
+        *at = state, *score = now;
+        better = true;
+    }
+    return better;
+}
+
+/* The grid of normals is coarse: each start goes down to its own valley's
+ * floor, where lines of other echoes stand out. */
+static void polish(search *s) {
+    const double first_rad = 0.1, last_rad = 0.008;
+    for (size_t i = 0; i < s->found; i++)
+        for (double lean = first_rad; lean > last_rad; lean *= 0.5)
+            for (int k = 0; k < STEPS; k++)
+                if (!step_from(s, &s->starts[i], &s->scores[i], lean,
+                               LAG_STEP_S * lean / first_rad))
+                    break;
 }
 
 size_t wall_find_starts(const wall_fit *fit, wall_state *starts, size_t room, es_error *err) {
@@ -169,6 +210,7 @@ size_t wall_find_starts(const wall_fit *fit, wall_state *starts, size_t room, es
     s.scores = es_alloc(room, sizeof *s.scores, err);
     bool ok = s.ends && s.misses && s.sorted && s.scores;
     if (ok) search_lags(&s);
+    if (ok) polish(&s);
     if (ok && s.found == 0)
         es_fail(err, ES_GEOMETRY,
                 "too little in the motion to tell where the floor lies: move the probe up and "

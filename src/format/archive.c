@@ -86,6 +86,21 @@ es_scratch *es_archive_unpack(zip_t *zip, size_t index, es_error *err) {
     return NULL;
 }
 
+es_scratch *es_archive_peek(zip_t *zip, size_t index, size_t limit, es_error *err) {
+    uint64_t size = 0;
+    zip_file_t *file = open_entry(zip, index, &size, err);
+    es_scratch *scratch = file ? es_scratch_temporary(err) : NULL;
+    char *block = scratch ? es_alloc(limit, 1, err) : NULL;
+    zip_int64_t n = block ? zip_fread(file, block, limit) : 0;
+    bool ok = block && (n >= 0 || fail_entry(file, err)) &&
+              es_scratch_write(scratch, block, (size_t)n, err);
+    if (file) zip_fclose(file);
+    es_free(block);
+    if (ok) return scratch;
+    es_scratch_close(scratch);
+    return NULL;
+}
+
 char *es_archive_text(zip_t *zip, size_t index, size_t limit, size_t *length, es_error *err) {
     uint64_t size = 0;
     zip_file_t *file = open_entry(zip, index, &size, err);
@@ -141,23 +156,12 @@ static bool open_array(void *self, size_t index, es_array_reader *reader, es_err
 static bool look_at(zip_t *zip, size_t index, es_array *array, const char **refused,
                     es_error *err) {
     enum { FIRST = 66000 };
-    uint64_t size;
     es_array_reader reader = {0};
     char path[ES_SCRATCH_NAME];
-    zip_file_t *file = open_entry(zip, index, &size, err);
-    es_scratch *scratch = file ? es_scratch_temporary(err) : NULL;
-    char *block = scratch ? es_alloc(FIRST, 1, err) : NULL;
-    zip_int64_t n = block ? zip_fread(file, block, FIRST) : 0;
-    bool ok = block && (n >= 0 || fail_entry(file, err)) &&
-              es_scratch_write(scratch, block, (size_t)n, err);
-    if (file) zip_fclose(file);
-    es_free(block);
-    if (!ok) {
-        es_scratch_close(scratch);
-        return false;
-    }
+    es_scratch *scratch = es_archive_peek(zip, index, FIRST, err);
+    if (!scratch) return false;
     es_scratch_name(scratch, path);
-    ok = es_npy_read(path, NULL, array, &reader, refused, err);
+    bool ok = es_npy_read(path, NULL, array, &reader, refused, err);
     es_array_reader_clear(&reader);
     es_scratch_close(scratch);
     return ok;
@@ -178,7 +182,7 @@ static bool add_entry(es_array_file *file, npz *z, size_t index, es_error *err) 
     return true;
 }
 
-static es_source *open_npz(const es_container_name *name, zip_t *zip, es_error *err) {
+static es_source *open_npz(const es_input *name, zip_t *zip, es_error *err) {
     npz z = {.zip = zip};
     es_array_file file = {
         .given = name->path, .format = "npz", .advice = "NHW", .open = open_array, .self = &z};
@@ -197,7 +201,7 @@ static es_source *open_npz(const es_container_name *name, zip_t *zip, es_error *
     return source;
 }
 
-es_source *es_zip_open(const es_container_name *name, es_error *err) {
+static es_source *zip_open_frames(const es_input *name, es_error *err) {
     zip_t *zip = es_archive_open(name->path, err);
     if (!zip) return NULL;
     bool scene = false;
@@ -208,3 +212,15 @@ es_source *es_zip_open(const es_container_name *name, es_error *err) {
     }
     return scene ? es_slicer_open(name, zip, err) : open_npz(name, zip, err);
 }
+
+/* The second: an empty archive. */
+static const es_mark marks[] = {{0, 4, "PK\x03\x04"}, {0, 4, "PK\x05\x06"}, {0}};
+const es_format es_format_zip = {
+    .name = "archive",
+    .reads = ".npz .mrb",
+    .recordings = ".npz",
+    .keeps = ES_KEEPS_POSES | ES_KEEPS_TIMES,
+    .marks = marks,
+    .open = zip_open_frames,
+    .create = es_npy_create,
+};

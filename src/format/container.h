@@ -1,41 +1,25 @@
 /* Containers of frames: files that are no header with pixels behind it (those
- * are es_layouts), each opened as a frame source by a reader of its own. */
+ * are es_layouts), each opened as a frame source by a reader of its own. What they
+ * share; their rows of the table of formats stand beside their readers. */
 #ifndef ES_FORMAT_CONTAINER_H
 #define ES_FORMAT_CONTAINER_H
 
 #include "format_internal.h"
 #include "media_module.h"
 
-/* What is to be opened: FILE or FILE#NAME, where NAME chooses among what the
- * file holds. */
-typedef struct es_container_name {
-    const char *given; /* for messages */
-    char *path;
-    char *choice; /* "" when there is none */
-} es_container_name;
-
-/* Whether `path` is a container: a folder, a pattern of names, or a file with
- * the mark of one. NULL and *mine = true: it is, but it cannot be opened. */
-es_source *es_container_open(const char *path, bool *mine, es_error *err);
-bool es_container_is(const char *path, bool *is, es_error *err);
-
-/* Writers of .npy, .npz, .h5 and folders of PNG (frames_out.c). */
-bool es_container_can_write(const char *path);
-es_sink *es_container_create(const char *path, const es_stream_info *info,
-                             const es_sequence_options *options, es_error *err);
-
-/* The readers. */
-es_source *es_stills_open(const es_container_name *name, es_error *err); /* folder, pattern, file */
-es_source *es_video_open(const es_container_name *name, es_error *err);
-es_source *es_npy_open(const es_container_name *name, es_error *err);
-es_source *es_zip_open(const es_container_name *name, es_error *err);  /* .npz, .mrb */
-es_source *es_hdf5_open(const es_container_name *name, es_error *err); /* and .mat 7.3 */
-es_source *es_matlab_open(const es_container_name *name, es_error *err);
+/* Writers (frames_out.c). A folder is meant by a / at the end of a name, or is there. */
+es_sink *es_npy_create(const char *path, const es_stream_info *info,
+                       const es_sequence_options *options, es_error *err); /* .npy, .npz */
+es_sink *es_hdf5_create(const char *path, const es_stream_info *info,
+                        const es_sequence_options *options, es_error *err);
+es_sink *es_folder_create(const char *path, const es_stream_info *info,
+                          const es_sequence_options *options, es_error *err);
+bool es_folder_is_meant(const char *path);
 
 /* The module with FFmpeg (video.c); NULL when it is not installed. It stays. */
 const es_media_module *es_media_module_get(es_error *err);
 /* The choice #grey or #rgb; anything else is ES_USAGE. */
-bool es_media_colours(const es_container_name *name, int *colours, es_error *err);
+bool es_media_colours(const es_input *name, int *colours, es_error *err);
 es_type es_media_type(const es_media_info *info);
 int es_media_stopped(void);
 enum { ES_MEDIA_SIDE = 16384 }; /* pixels */

@@ -123,13 +123,13 @@ static bool describe(const cine *c, es_stream_info *info, es_error *err) {
            (!timing || es_fields_set(&info->fields, "DicomFrameTiming", timing, err));
 }
 
-es_source *es_dicom_source(const char *path, es_error *err) {
+es_source *es_dicom_source(const es_input *input, es_error *err) {
     static const es_source_ops ops = {cine_next, cine_rewind, cine_free};
     cine *c = es_alloc_zero(1, sizeof *c, err);
     if (!c) return NULL;
     es_stream_info info = {0};
     es_source *source = NULL;
-    bool ok = es_dicom_series_open(&c->series, path, err);
+    bool ok = es_dicom_series_open(&c->series, input->given, err);
     c->files_timed = ok && files_are_timed(&c->series);
     ok = ok && open_file(c, 0, err);
     c->type = c->reader.type;
@@ -142,12 +142,17 @@ es_source *es_dicom_source(const char *path, es_error *err) {
     return source;
 }
 
-static const struct es_codec codec = {es_dicom_claims,  es_dicom_source, es_dicom_grid,
-                                      es_dicom_is_grid, es_dicom_create, es_dicom_grid_write};
 const es_format es_format_dicom = {
     .name = "DICOM",
-    .recording_extensions = ".dcm",
-    .grid_extensions = ".dcm",
+    .reads = ".dcm",
+    .recordings = ".dcm",
+    .volumes = ".dcm",
+    .keeps = ES_KEEPS_TIMES | ES_KEEPS_SPACING,
     .probe = es_dicom_probe,
-    .codec = &codec,
+    .claims = es_dicom_claims,
+    .open = es_dicom_source,
+    .open_grid = es_dicom_grid,
+    .is_grid = es_dicom_is_grid,
+    .create = es_dicom_create,
+    .write_grid = es_dicom_grid_write,
 };

@@ -62,7 +62,8 @@ static bool frame_plane(const es_dicom *dicom, int64_t frame, double position[3]
             group_value(dicom, frame, "0020,930F[0]/0020,9302", orientation, 6));
 }
 
-static const char unplaced[] = "has no place in space";
+static const char unplaced[] = "has no place in space: a recording of frames, not a volume; "
+                               "reconstruct a volume from it first";
 
 /* The place of slice i, wherever it is written. */
 static bool find_plane(grid *g, size_t i, double orientation[6], es_error *err) {

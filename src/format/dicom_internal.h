@@ -114,7 +114,7 @@ int64_t es_dicom_series_frames(const es_dicom_series *series);
 
 /* ---- opening and writing (dicom.c, dicom_grid.c, dicom_write_*.c) ---------- */
 
-es_source *es_dicom_source(const char *path, es_error *err);
+es_source *es_dicom_source(const es_input *input, es_error *err);
 es_grid_file *es_dicom_grid(const char *path, es_error *err);
 bool es_dicom_is_grid(const char *path, bool *is_grid, es_error *err);
 es_sink *es_dicom_create(const char *path, const es_stream_info *info,

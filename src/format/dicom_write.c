@@ -101,6 +101,7 @@ static void put_identity(es_elements *to, const es_dicom_document *d) {
     es_put_text(to, 0x00080090, "PN", "");
     es_put_text(to, 0x00081090, "LO", "echosolid");
     es_put_text(to, 0x00082111, "ST", d->derivation);
+    if (volume) es_dicom_us_put_anatomy(to);
     es_put_text(to, 0x00100010, "PN", "");
     es_put_text(to, 0x00100020, "LO", "");
     es_put_text(to, 0x00100030, "DA", "");
@@ -114,6 +115,15 @@ static void put_acquisition(es_elements *to, const es_dicom_document *d) {
     es_put_text(to, 0x00181020, "LO", es_version());
     if (d->acquisition) d->acquisition(to, d->context);
     es_put_text(to, 0x00189004, "CS", "RESEARCH");
+    if (d->kind == ES_DICOM_US_VOLUME) es_dicom_us_put_technique(to);
+}
+
+static void put_comment(es_elements *to, const es_dicom_document *d) {
+    char comment[300];
+    bool volume = d->kind == ES_DICOM_US_VOLUME;
+    snprintf(comment, sizeof comment, "Research software: not for diagnosis or planning.%s%s",
+             volume ? " " : "", volume ? es_dicom_us_comment : "");
+    es_put_text(to, 0x00204000, "LT", comment);
 }
 
 static void put_relation(es_elements *to, const es_dicom_document *d) {
@@ -123,11 +133,10 @@ static void put_relation(es_elements *to, const es_dicom_document *d) {
     es_put_text(to, 0x00200011, "IS", "1");
     es_put_text(to, 0x00200013, "IS", "1");
     es_put_text(to, 0x00200020, "CS", "");
-    if (d->groups) {
-        es_put_uid(to, 0x00200052, ES_SALT_SPACE);
-        es_put_text(to, 0x00201040, "LO", "");
-    }
-    es_put_text(to, 0x00204000, "LT", "Research software: not for diagnosis or planning.");
+    if (d->groups) es_put_uid(to, 0x00200052, ES_SALT_SPACE);
+    if (d->kind == ES_DICOM_US_VOLUME) es_put_uid(to, 0x00200200, ES_SALT_TIME);
+    if (d->groups) es_put_text(to, 0x00201040, "LO", "");
+    put_comment(to, d);
     if (d->relation) d->relation(to, d->context);
 }
 
@@ -144,6 +153,7 @@ static void put_samples(es_elements *to, const es_dicom_document *d) {
     es_put_word(to, 0x00280010, (uint16_t)f->height);
     es_put_word(to, 0x00280011, (uint16_t)f->width);
     if (d->kind == ES_DICOM_CINE) es_put_word(to, 0x00280014, f->channels == 3);
+    if (d->row_column_mm) es_put_decimals(to, 0x00280030, d->row_column_mm, 2);
     es_put_word(to, 0x00280100, bits);
     es_put_word(to, 0x00280101, bits);
     es_put_word(to, 0x00280102, (uint16_t)(bits - 1));
@@ -155,6 +165,7 @@ static void put_samples(es_elements *to, const es_dicom_document *d) {
         es_put_text(to, 0x00281054, "LO", "US");
     }
     es_put_text(to, 0x00282110, "CS", "00");
+    if (d->kind == ES_DICOM_US_VOLUME) es_dicom_us_put_view(to);
     if (f->channels == 1) es_put_text(to, 0x20500020, "CS", "IDENTITY");
 }
 

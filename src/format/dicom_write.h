@@ -32,7 +32,7 @@ typedef enum es_dicom_kind {
     ES_DICOM_US_VOLUME, /* Enhanced US Volume */
 } es_dicom_kind;
 
-enum { ES_SALT_SPACE = 2, ES_SALT_DIMENSIONS = 3 }; /* of es_put_uid */
+enum { ES_SALT_SPACE = 2, ES_SALT_DIMENSIONS = 3, ES_SALT_TIME = 4 }; /* of es_put_uid */
 
 /* The rows of a data set that differ; each is called where its tags come.
  * With functional groups the frames have places in space. */
@@ -41,7 +41,8 @@ typedef struct es_dicom_document {
     const es_dicom_frames *frames;
     bool implicit, burned_in;
     const char *derivation;
-    uint32_t increment; /* tag that Frame Increment Pointer names */
+    uint32_t increment;          /* tag that Frame Increment Pointer names */
+    const double *row_column_mm; /* pixel spacing outside of functional groups, or NULL */
     void (*acquisition)(es_elements *to, const void *context); /* 0018,1030 to 9000 */
     void (*relation)(es_elements *to, const void *context);    /* 0020,9000 on */
     void (*groups)(es_elements *to, const void *context);      /* 5200,9229 and 9230 */
@@ -50,5 +51,14 @@ typedef struct es_dicom_document {
 /* Header and frames to `path`, not yet under its name. */
 es_output *es_dicom_document_write(const es_dicom_document *document, const char *path,
                                    es_error *err);
+
+/* What an Enhanced US Volume has and the others have not (dicom_write_us.c), each
+ * at its place in the order of tags. */
+extern const char *const es_dicom_us_comment;
+void es_dicom_us_put_anatomy(es_elements *to);
+void es_dicom_us_put_acquisition(es_elements *to, const void *context); /* unused */
+void es_dicom_us_put_technique(es_elements *to);
+void es_dicom_us_put_space(es_elements *to);
+void es_dicom_us_put_view(es_elements *to);
 
 #endif

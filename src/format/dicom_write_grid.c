@@ -34,14 +34,17 @@ static void put_measures(es_elements *to, const es_grid_info *info) {
     end_group(to);
 }
 
+/* In the patient's directions, and for an Enhanced US Volume also in its own,
+ * which are the same (PATIENT, see es_dicom_us_put_space). */
 static void put_orientation(es_elements *to, const volume *v) {
     const double *d = v->info->direction;
     double axes[6] = {d[0], d[3], d[6], d[1], d[4], d[7]};
-    begin_group(to, v->kind == ES_DICOM_US_VOLUME ? 0x0020930f : 0x00209116);
-    if (v->kind == ES_DICOM_US_VOLUME)
-        es_put_doubles(to, 0x00209302, axes, 6);
-    else
-        es_put_decimals(to, 0x00200037, axes, 6);
+    begin_group(to, 0x00209116);
+    es_put_decimals(to, 0x00200037, axes, 6);
+    end_group(to);
+    if (v->kind != ES_DICOM_US_VOLUME) return;
+    begin_group(to, 0x0020930f);
+    es_put_doubles(to, 0x00209302, axes, 6);
     end_group(to);
 }
 
@@ -50,11 +53,12 @@ static void put_position(es_elements *to, const volume *v, uint64_t z) {
     for (int k = 0; k < 3; k++)
         position[k] = v->info->origin_mm[k] +
                       (double)z * v->info->spacing_mm[2] * v->info->direction[3 * k + 2];
-    begin_group(to, v->kind == ES_DICOM_US_VOLUME ? 0x0020930e : 0x00209113);
-    if (v->kind == ES_DICOM_US_VOLUME)
-        es_put_doubles(to, 0x00209301, position, 3);
-    else
-        es_put_decimals(to, 0x00200032, position, 3);
+    begin_group(to, 0x00209113);
+    es_put_decimals(to, 0x00200032, position, 3);
+    end_group(to);
+    if (v->kind != ES_DICOM_US_VOLUME) return;
+    begin_group(to, 0x0020930e);
+    es_put_doubles(to, 0x00209301, position, 3);
     end_group(to);
 }
 
@@ -78,6 +82,14 @@ static void put_us_shared(es_elements *to) {
     end_group(to);
 }
 
+/* 0 to 255 as they are: PS3.3 C.11.2.1.2. */
+static void put_window(es_elements *to) {
+    begin_group(to, 0x00289132);
+    es_put_text(to, 0x00281050, "DS", "128");
+    es_put_text(to, 0x00281051, "DS", "256");
+    end_group(to);
+}
+
 static void put_groups(es_elements *to, const void *context) {
     const volume *v = context;
     bool us = v->kind == ES_DICOM_US_VOLUME;
@@ -85,6 +97,7 @@ static void put_groups(es_elements *to, const void *context) {
     if (us) put_us_shared(to);
     put_orientation(to, v);
     put_measures(to, v->info);
+    if (us) put_window(to);
     end_group(to);
     es_put_sequence(to, 0x52009230);
     for (uint64_t z = 0; z < v->info->size[2] && !to->bytes.failed; z++) {
@@ -111,9 +124,7 @@ static void put_dimensions(es_elements *to, const void *context) {
     es_put_tag(to, 0x00209165, us ? 0x00209301 : 0x00200032);
     es_put_tag(to, 0x00209167, us ? 0x0020930e : 0x00209113);
     end_group(to);
-    if (!us) return;
-    es_put_text(to, 0x00209311, "CS", "3D");
-    es_put_uid(to, 0x00209312, ES_SALT_SPACE);
+    if (us) es_dicom_us_put_space(to);
 }
 
 /* ---- files ------------------------------------------------------------------------------ */
@@ -146,11 +157,15 @@ static bool take_frames(const es_grid_job *job, es_dicom_frames *frames, es_erro
 static es_output *write_kind(const es_grid_job *job, const es_dicom_frames *frames,
                              es_dicom_kind kind, const char *path, es_error *err) {
     volume v = {job->info, kind};
+    double row_column_mm[2] = {job->info->spacing_mm[1], job->info->spacing_mm[0]};
+    bool us = kind == ES_DICOM_US_VOLUME;
     es_dicom_document document = {
         .kind = kind,
         .frames = frames,
         .derivation = "Volume made by echosolid",
         .increment = 0x52009230,
+        .row_column_mm = us ? row_column_mm : NULL,
+        .acquisition = us ? es_dicom_us_put_acquisition : NULL,
         .relation = put_dimensions,
         .groups = put_groups,
         .context = &v,

@@ -155,6 +155,7 @@ typedef struct es_layout {
     bool interleaved; /* and lies first in the file: see es_frames_sort */
     bool told_kinds;  /* kinds were given */
     bool told_frames; /* an orientation mark or fields of frames were found */
+    bool told_space;  /* the header names the space or the kinds of its axes */
     bool poses_only;
     double spacing[3], origin[3], direction[9]; /* LPS; columns are the axes */
     char orientation[8], image_kind[32];
@@ -177,7 +178,11 @@ bool es_layout_finish(es_layout *layout, es_error *err);
 /* The rest of the header: names of data files, one a line. */
 bool es_layout_take_names(es_layout *layout, es_error *err);
 bool es_layout_is_grid(const es_layout *layout);
+/* Whether its slices lie somewhere: a volume, not frames one after another. */
+bool es_layout_is_placed(const es_layout *layout);
 bool es_layout_to_grid(const es_layout *layout, es_grid_info *info, es_error *err);
+/* Pixel (u, v, 0) to the place Slicer shows it at; row-major 4x4. */
+void es_layout_pixel_to_ras(const es_layout *layout, double pixel_to_ras[16]);
 /* Columns of `m` (row-major 3x3, voxel -> mm) as spacing and unit direction. */
 bool es_layout_set_axes(es_layout *layout, const double m[9], es_error *err);
 bool es_layout_add_field(es_layout *layout, const char *key, const char *value, es_error *err);
@@ -324,27 +329,44 @@ bool es_grid_job_run(const es_grid_job *job, const es_dialect *dialect, es_error
 
 /* ---- the formats ----------------------------------------------------------- */
 
+/* What is to be opened: FILE or FILE#NAME, where NAME chooses among what the
+ * file holds. */
+typedef struct es_input {
+    const char *given; /* for messages */
+    char *path;
+    char *choice; /* "" when there is none */
+} es_input;
+
+/* Bytes that tell a format, at a place among the first of a file. */
+typedef struct es_mark {
+    int at, length; /* length 0 ends a list */
+    const char *bytes;
+} es_mark;
+
+/* One row of the table of formats (registry.c). A format is either a header with
+ * pixels behind it (read, dialect), or opens its files itself (the rest). */
 typedef struct es_format {
     const char *name;
-    const char *recording_extensions; /* ".a .b"; "" when it has no recordings */
-    const char *grid_extensions;
-    /* Whether the first bytes of a file look like it. */
-    bool (*probe)(const unsigned char *head, size_t length);
+    /* Extensions, ".a .b" or NULL: of what is read where the first bytes say
+     * nothing, of recordings and of volumes that are written. */
+    const char *reads, *recordings, *volumes;
+    unsigned keeps; /* ES_KEEPS_... of a recording */
+    const es_mark *marks;
+    bool (*probe)(const unsigned char *head, size_t length); /* where marks say too little */
+    /* Names that are no plain file: folders, patterns. */
+    bool (*claims)(const char *path), (*claims_output)(const char *path);
     /* On failure es_layout_clear is still the caller's to call. */
     bool (*read)(const char *path, es_layout *layout, es_error *err);
     const es_dialect *dialect;
-    /* Instead of read and dialect, where pixels are no plain bytes behind a
-     * header. claims: whether a name that is no plain file is meant. */
-    const struct es_codec {
-        bool (*claims)(const char *path);
-        es_source *(*open)(const char *path, es_error *err);
-        es_grid_file *(*open_grid)(const char *path, es_error *err);
-        bool (*is_grid)(const char *path, bool *is_grid, es_error *err);
-        es_sink *(*create)(const char *path, const es_stream_info *info,
-                           const es_sequence_options *options, es_error *err);
-        bool (*write_grid)(const es_grid_job *job, es_error *err);
-    } * codec;
+    es_source *(*open)(const es_input *input, es_error *err);
+    es_grid_file *(*open_grid)(const char *path, es_error *err);
+    bool (*is_grid)(const char *path, bool *is_grid, es_error *err);
+    es_sink *(*create)(const char *path, const es_stream_info *info,
+                       const es_sequence_options *options, es_error *err);
+    bool (*write_grid)(const es_grid_job *job, es_error *err);
 } es_format;
-extern const es_format es_format_mha, es_format_nrrd, es_format_nifti, es_format_dicom;
+extern const es_format es_format_mha, es_format_nrrd, es_format_nifti, es_format_dicom,
+    es_format_npy, es_format_zip, es_format_hdf5, es_format_matlab, es_format_stills,
+    es_format_video;
 
 #endif

@@ -289,7 +289,9 @@ static bool npy_out_finish(void *self, es_error *err) {
     return es_output_commit(file, err);
 }
 
-static es_sink *create_npy(const char *path, const es_stream_info *info, es_error *err) {
+es_sink *es_npy_create(const char *path, const es_stream_info *info,
+                       const es_sequence_options *options, es_error *err) {
+    (void)options; /* nothing is compressed */
     static const es_sink_ops ops = {npy_out_put, npy_out_finish, npy_out_free};
     npy_out *n = es_alloc_zero(1, sizeof *n, err);
     if (!n) return NULL;
@@ -420,8 +422,8 @@ static bool hdf5_out_finish(void *self, es_error *err) {
     return es_output_commit(part, err);
 }
 
-static es_sink *create_hdf5(const char *path, const es_stream_info *info,
-                            const es_sequence_options *options, es_error *err) {
+es_sink *es_hdf5_create(const char *path, const es_stream_info *info,
+                        const es_sequence_options *options, es_error *err) {
     static const es_sink_ops ops = {hdf5_out_put, hdf5_out_finish, hdf5_out_free};
     hdf5_out *h = es_alloc_zero(1, sizeof *h, err);
     if (!h) return NULL;
@@ -509,7 +511,9 @@ static bool make_folder(folder_out *f, es_error *err) {
     return f->made || es_fail_errno(err, "%s: cannot be made", f->part);
 }
 
-static es_sink *create_folder(const char *path, const es_stream_info *info, es_error *err) {
+es_sink *es_folder_create(const char *path, const es_stream_info *info,
+                          const es_sequence_options *options, es_error *err) {
+    (void)options; /* PNG is always compressed */
     static const es_sink_ops ops = {folder_out_put, folder_out_finish, folder_out_free};
     folder_out *f = es_alloc_zero(1, sizeof *f, err);
     if (!f) return NULL;
@@ -523,34 +527,9 @@ static es_sink *create_folder(const char *path, const es_stream_info *info, es_e
     return NULL;
 }
 
-/* ---- by name ------------------------------------------------------------------------- */
-
-static bool is_folder(const char *path) {
+bool es_folder_is_meant(const char *path) {
     struct stat status;
     size_t length = strlen(path);
     return (length && path[length - 1] == '/') ||
            (stat(path, &status) == 0 && S_ISDIR(status.st_mode));
-}
-
-static bool is_hdf5(const char *path) {
-    return es_has_suffix(path, ".h5") || es_has_suffix(path, ".hdf5");
-}
-
-bool es_container_can_write(const char *path) {
-    return is_folder(path) || is_hdf5(path) || es_has_suffix(path, ".npy") ||
-           es_has_suffix(path, ".npz");
-}
-
-es_sink *es_container_create(const char *path, const es_stream_info *info,
-                             const es_sequence_options *options, es_error *err) {
-    if (is_folder(path)) return create_folder(path, info, err);
-    if (is_hdf5(path)) return create_hdf5(path, info, options, err);
-    return create_npy(path, info, err);
-}
-
-unsigned es_sequence_keeps(const char *path) {
-    if (es_has_suffix(path, ".dcm")) return ES_KEEPS_TIMES | ES_KEEPS_SPACING;
-    if (!es_container_can_write(path)) return ES_KEEPS_ALL;
-    if (is_folder(path) || es_has_suffix(path, ".npy")) return 0;
-    return ES_KEEPS_POSES | ES_KEEPS_TIMES;
 }

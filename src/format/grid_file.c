@@ -34,7 +34,7 @@ static es_type scaled_type(es_type type) {
 static bool check_layout(const es_layout *layout, es_error *err) {
     if (layout->poses_only)
         return es_fail(err, ES_FORMAT, "holds poses without pixels; expected a volume");
-    if (layout->list_last)
+    if (layout->list_last || (layout->told_frames && !layout->told_kinds))
         return es_fail(
             err, ES_FORMAT,
             "is a recording of frames, not a volume; reconstruct a volume from it first");

@@ -192,7 +192,7 @@ static bool is_matlab(const char *path) {
     return is;
 }
 
-es_source *es_hdf5_open(const es_container_name *name, es_error *err) {
+static es_source *hdf5_open(const es_input *name, es_error *err) {
     bool matlab = is_matlab(name->path);
     es_error reason = {0};
     hdf5_file file = {.err = &reason, .left = 100000};
@@ -219,3 +219,15 @@ es_source *es_hdf5_open(const es_container_name *name, es_error *err) {
     H5Fclose(file.id);
     return source;
 }
+
+/* The second: MATLAB 7.3, and other user blocks. */
+static const es_mark marks[] = {{0, 8, "\x89HDF\r\n\x1a\n"}, {512, 8, "\x89HDF\r\n\x1a\n"}, {0}};
+const es_format es_format_hdf5 = {
+    .name = "HDF5",
+    .reads = ".h5 .hdf5",
+    .recordings = ".h5 .hdf5",
+    .keeps = ES_KEEPS_POSES | ES_KEEPS_TIMES,
+    .marks = marks,
+    .open = hdf5_open,
+    .create = es_hdf5_create,
+};

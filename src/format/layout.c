@@ -119,6 +119,17 @@ bool es_layout_finish(es_layout *layout, es_error *err) {
     return true;
 }
 
+/* Not what a writer puts there when it knows nothing: steps of 1 from 0 on along the
+ * axes (of NIfTI, against x and y). */
+bool es_layout_is_placed(const es_layout *layout) {
+    bool placed = layout->told_space || layout->spacing[2] != 1;
+    for (int i = 0; i < 9; i++) {
+        double size = fabs(layout->direction[i]);
+        placed = placed || size != (i % 4 == 0) || (i < 3 && layout->origin[i] != 0);
+    }
+    return placed;
+}
+
 bool es_layout_is_grid(const es_layout *layout) {
     bool three_axes = layout->dims == 3 || (layout->dims == 4 && layout->size[3] == 1);
     return three_axes && !layout->list_last && !layout->poses_only &&

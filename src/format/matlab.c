@@ -83,21 +83,77 @@ static bool open_variable(void *self, size_t index, es_array_reader *reader, es_
     return es_fail(err, ES_FORMAT, "cannot be read; the file was cut off or is damaged");
 }
 
-/* Whether the pieces of a file of version 5 reach to its end: matio fills what
- * was cut off with nothing and does not tell. */
+/* The tag in front of a piece: its kind and the bytes that follow. Pieces of at
+ * most four bytes lie within their tag, beside a length of 16 bits. */
+typedef struct piece {
+    uint32_t kind, length;
+    bool small;
+} piece;
+
+static piece piece_at(const unsigned char *bytes, bool swap) {
+    unsigned char tag[8];
+    uint32_t numbers[2];
+    memcpy(tag, bytes, sizeof tag);
+    if (swap) es_swap_bytes(tag, 4, 2);
+    memcpy(numbers, tag, sizeof tag);
+    if (numbers[0] >> 16) return (piece){numbers[0] & 0xffff, numbers[0] >> 16, true};
+    return (piece){numbers[0], numbers[1], false};
+}
+
+enum { ARRAY = 14, PACKED = 15, HEAD = 512, AXES_BYTES = 4 * 32, NAME_BYTES = 4096 };
+
+/* Whether an array begins as one should: flags, sizes, name. matio takes memory for
+ * as many sizes and letters as a file announces. */
+static bool begins_well(const unsigned char *bytes, size_t length, bool swap) {
+    static const uint32_t most[] = {8, AXES_BYTES, NAME_BYTES};
+    size_t at = 0;
+    for (int part = 0; part < 3; part++) {
+        if (at + 8 > length) return false;
+        piece p = piece_at(bytes + at, swap);
+        if (p.length > most[part] || (part == 0 && p.length != 8)) return false;
+        at += p.small ? 8 : 8 + ((size_t)p.length + 7) / 8 * 8;
+    }
+    return true;
+}
+
+/* The first bytes of a piece at the file's position, unpacked where it is packed. */
+static size_t first_bytes(FILE *file, piece p, unsigned char out[HEAD]) {
+    unsigned char in[HEAD];
+    size_t length = fread(in, 1, p.length < HEAD ? p.length : HEAD, file);
+    if (p.kind == ARRAY) {
+        memcpy(out, in, length);
+        return length;
+    }
+    z_stream stream = {
+        .next_in = in, .avail_in = (unsigned)length, .next_out = out, .avail_out = HEAD};
+    if (inflateInit(&stream) != Z_OK) return 0;
+    inflate(&stream, Z_SYNC_FLUSH);
+    inflateEnd(&stream);
+    return HEAD - stream.avail_out;
+}
+
+static bool check_piece(FILE *file, piece p, bool swap) {
+    unsigned char bytes[HEAD];
+    if (p.kind != ARRAY && p.kind != PACKED) return true;
+    size_t length = first_bytes(file, p, bytes), skip = p.kind == PACKED ? 8 : 0;
+    if (length < skip || (skip && piece_at(bytes, swap).kind != ARRAY)) return false;
+    return begins_well(bytes + skip, length - skip, swap);
+}
+
+/* Whether the pieces of a file of version 5 reach to its end and begin as they
+ * should: matio fills what was cut off with nothing and does not tell. */
 static bool is_whole(const char *path, uint64_t size) {
     unsigned char head[128], tag[8];
     FILE *file = fopen(path, "rb");
     bool ok = file && fread(head, 1, sizeof head, file) == sizeof head;
     bool version5 = ok && (memcmp(head + 126, "IM", 2) == 0 || memcmp(head + 126, "MI", 2) == 0);
+    bool swap = ok && head[126] == 'M';
     uint64_t at = sizeof head;
     while (version5 && ok && at < size) {
         ok = fseeko(file, (off_t)at, SEEK_SET) == 0 && fread(tag, 1, 8, file) == 8;
-        if (ok && head[126] == 'M') es_swap_bytes(tag, 4, 2);
-        uint32_t numbers[2] = {0};
-        memcpy(numbers, tag, sizeof tag);
-        at += 8 + (uint64_t)numbers[1];
-        ok = ok && at <= size;
+        piece p = ok ? piece_at(tag, swap) : (piece){0};
+        at += p.small ? 8 : 8 + (uint64_t)p.length;
+        ok = ok && at <= size && check_piece(file, p, swap);
     }
     if (file) fclose(file);
     return ok;
@@ -108,7 +164,7 @@ static void say_nothing(int level, char *message) {
     (void)message;
 }
 
-es_source *es_matlab_open(const es_container_name *name, es_error *err) {
+static es_source *matlab_open(const es_input *name, es_error *err) {
     struct stat status;
     mat_names names = {0};
     es_array_file file = {.given = name->path,
@@ -117,7 +173,7 @@ es_source *es_matlab_open(const es_container_name *name, es_error *err) {
                           .open = open_variable,
                           .self = &names};
     if (stat(name->path, &status) != 0 || !is_whole(name->path, (uint64_t)status.st_size)) {
-        es_fail(err, ES_FORMAT, "%s: is no MATLAB file, or was cut off", name->path);
+        es_fail(err, ES_FORMAT, "%s: is no MATLAB file, or was cut off or damaged", name->path);
         return NULL;
     }
     Mat_LogInitFunc("echosolid", say_nothing);
@@ -137,3 +193,11 @@ es_source *es_matlab_open(const es_container_name *name, es_error *err) {
     Mat_Close(names.mat);
     return source;
 }
+
+static const es_mark marks[] = {{0, 10, "MATLAB 5.0"}, {0}};
+const es_format es_format_matlab = {
+    .name = "MATLAB",
+    .reads = ".mat",
+    .marks = marks,
+    .open = matlab_open,
+};

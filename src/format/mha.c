@@ -161,7 +161,7 @@ static bool take_kinds(es_layout *layout, const mha *m, es_error *err) {
     const char *at = m->value[KINDS];
     if (!at) return true;
     int count = 0;
-    layout->told_kinds = true;
+    layout->told_kinds = layout->told_space = true;
     while (*(at += strspn(at, " \t"))) {
         size_t length = strcspn(at, " \t");
         bool list = (length == 4 && strncasecmp(at, "list", 4) == 0) ||
@@ -433,8 +433,10 @@ static const es_dialect dialect = {
 
 const es_format es_format_mha = {
     .name = "MetaImage",
-    .recording_extensions = ".mha .mhd",
-    .grid_extensions = ".mha .mhd",
+    .reads = ".mha .mhd",
+    .recordings = ".mha .mhd",
+    .volumes = ".mha .mhd",
+    .keeps = ES_KEEPS_ALL,
     .probe = mha_probe,
     .read = mha_read,
     .dialect = &dialect,

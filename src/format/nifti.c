@@ -202,7 +202,7 @@ static bool take_geometry(es_layout *layout, const nifti_2_header *head, es_erro
     for (int row = 0; row < 3; row++) {
         double sign = row < 2 ? -mm : mm; /* RAS to LPS */
         for (int i = 0; i < 3; i++) axes[3 * row + i] = sign * m.m[row][i];
-        layout->origin[row] = sign * m.m[row][3];
+        layout->origin[row] = sign * m.m[row][3] + 0.0; /* no -0 */
         if (!isfinite(layout->origin[row]))
             return es_fail(err, ES_FORMAT, "the position of the volume is not finite");
     }
@@ -213,8 +213,10 @@ static bool nifti_read(const char *path, es_layout *layout, es_error *err) {
     nifti_2_header head;
     if (!es_layout_start(layout, "nifti", path, err)) return false;
     layout->told_kinds = true;
-    bool ok = read_head(layout, &head, err) && take_sizes(layout, &head, err) &&
-              take_type(layout, &head, err) && take_geometry(layout, &head, err);
+    bool ok = read_head(layout, &head, err);
+    layout->told_space = ok && (head.sform_code > 0 || head.qform_code > 0);
+    ok = ok && take_sizes(layout, &head, err) && take_type(layout, &head, err) &&
+         take_geometry(layout, &head, err);
     if (ok) take_rate(layout, &head);
     int64_t offset = ok ? head.vox_offset : 0;
     if (ok && (offset < HEAD_1 || offset > INT64_MAX / 4))
@@ -341,8 +343,9 @@ static const es_dialect dialect = {
 
 const es_format es_format_nifti = {
     .name = "NIfTI",
-    .recording_extensions = "",
-    .grid_extensions = ".nii .nii.gz",
+    .reads = ".nii .nii.gz",
+    .volumes = ".nii .nii.gz",
+    .keeps = ES_KEEPS_ALL,
     .probe = nifti_probe,
     .read = nifti_read,
     .dialect = &dialect,

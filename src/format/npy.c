@@ -236,7 +236,7 @@ static bool hand_over(void *self, size_t index, es_array_reader *reader, es_erro
     return true;
 }
 
-es_source *es_npy_open(const es_container_name *name, es_error *err) {
+static es_source *npy_open(const es_input *name, es_error *err) {
     es_array array;
     es_array_reader reader = {0};
     const char *refused = NULL;
@@ -264,3 +264,13 @@ es_source *es_npy_open(const es_container_name *name, es_error *err) {
     es_array_reader_clear(&reader);
     return source;
 }
+
+static const es_mark marks[] = {{0, 6, "\x93NUMPY"}, {0}};
+const es_format es_format_npy = {
+    .name = "NumPy array",
+    .reads = ".npy",
+    .recordings = ".npy",
+    .marks = marks,
+    .open = npy_open,
+    .create = es_npy_create,
+};

@@ -239,6 +239,7 @@ static axis_role role_of(const char *word, size_t length) {
 static bool take_kinds(es_layout *layout, nrrd *n, es_error *err) {
     const char *at = n->value[KINDS];
     layout->told_kinds = at != NULL;
+    layout->told_space = at || n->value[SPACE];
     if (!at) return true;
     int count = 0;
     while (*(at += strspn(at, " \t"))) {
@@ -635,8 +636,10 @@ static const es_dialect dialect = {
 
 const es_format es_format_nrrd = {
     .name = "NRRD",
-    .recording_extensions = ".nrrd .nhdr",
-    .grid_extensions = ".nrrd .nhdr",
+    .reads = ".nrrd .nhdr",
+    .recordings = ".nrrd .nhdr",
+    .volumes = ".nrrd .nhdr",
+    .keeps = ES_KEEPS_ALL,
     .probe = nrrd_probe,
     .read = nrrd_read,
     .dialect = &dialect,

@@ -219,8 +219,7 @@ es_source *es_recording_open(es_layout *layout, es_error *err) {
     return open_recording(layout, NULL, err);
 }
 
-/* Pixel (u, v, 0) to the place Slicer shows it at. */
-static void place(const es_layout *layout, double pixel_to_ras[16]) {
+void es_layout_pixel_to_ras(const es_layout *layout, double pixel_to_ras[16]) {
     for (int row = 0; row < 4; row++) {
         double sign = row < 2 ? -1 : 1; /* LPS to RAS */
         for (int i = 0; i < 3; i++)
@@ -245,6 +244,6 @@ es_source *es_recording_open_scratch(const char *path, const char *shown, es_scr
     }
     es_free(layout.path);
     layout.path = name;
-    place(&layout, pixel_to_ras);
+    es_layout_pixel_to_ras(&layout, pixel_to_ras);
     return open_recording(&layout, scratch, err);
 }

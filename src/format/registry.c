@@ -1,20 +1,24 @@
 /* The table of formats, and what can be asked of any file.
  *
  * A file is recognised by its first bytes; only where these say nothing does
- * its name decide, so that the reader can say what is wrong with it. */
+ * its name decide, so that the reader can say what is wrong with it. Folders and
+ * patterns of names are claimed by the format whose files they hold. */
 #include <string.h>
 #include <sys/stat.h>
 
-#include "container.h"
+#include "format_internal.h"
 
-static const es_format *const formats[] = {&es_format_mha, &es_format_nrrd, &es_format_nifti,
-                                           &es_format_dicom};
+/* Rows of the same bytes or names: the first wins. DICOM without its preamble is
+ * told by little, so it comes last; but a folder with DICOM files is DICOM. */
+static const es_format *const formats[] = {
+    &es_format_mha,  &es_format_nrrd,   &es_format_nifti, &es_format_npy,    &es_format_zip,
+    &es_format_hdf5, &es_format_matlab, &es_format_video, &es_format_stills, &es_format_dicom};
 enum { FORMATS = sizeof formats / sizeof *formats, HEAD = 4096 };
 
-/* Whether the name ends in one of ".a .b.c". */
+/* Whether the name ends in one of ".a .b.c"; not for NULL. */
 static bool has_extension(const char *path, const char *extensions) {
     char one[16];
-    for (const char *at = extensions; *(at += strspn(at, " "));) {
+    for (const char *at = extensions; at && *(at += strspn(at, " "));) {
         size_t length = strcspn(at, " ");
         memcpy(one, at, length);
         one[length] = '\0';
@@ -24,39 +28,39 @@ static bool has_extension(const char *path, const char *extensions) {
     return false;
 }
 
-/* "a, b, c" of all formats' extensions. */
+static const char *written(const es_format *format, bool grid) {
+    return grid ? format->volumes : format->recordings;
+}
+
+/* "a, b, c" of all that is written. */
 static void list_extensions(char *text, size_t size, bool grids) {
     size_t used = 0;
     text[0] = '\0';
-    for (int f = 0; f < FORMATS; f++) {
-        const char *at = grids ? formats[f]->grid_extensions : formats[f]->recording_extensions;
-        while (*(at += strspn(at, " ")) && used < size) {
+    for (int f = 0; f < FORMATS; f++)
+        for (const char *at = written(formats[f], grids); at && *(at += strspn(at, " "));) {
             int length = (int)strcspn(at, " ");
-            used +=
-                (size_t)snprintf(text + used, size - used, "%s%.*s", used ? ", " : "", length, at);
+            if (used < size)
+                used += (size_t)snprintf(text + used, size - used, "%s%.*s", used ? ", " : "",
+                                         length, at);
             at += length;
         }
-    }
 }
 
 static const es_format *find_writer(const char *path, bool grid, es_error *err) {
+    for (int f = 0; f < FORMATS && !grid; f++)
+        if (formats[f]->claims_output && formats[f]->claims_output(path)) return formats[f];
     for (int f = 0; f < FORMATS; f++)
-        if (has_extension(path,
-                          grid ? formats[f]->grid_extensions : formats[f]->recording_extensions))
-            return formats[f];
+        if (has_extension(path, written(formats[f], grid))) return formats[f];
     char known[200];
     list_extensions(known, sizeof known, grid);
     es_fail(err, ES_USAGE, "%s: cannot write a %s of this name; expected one that ends in %s%s",
-            path, grid ? "volume" : "recording", known,
-            grid ? "" : ", .npy, .npz, .h5, or / for a folder of PNG");
+            path, grid ? "volume" : "recording", known, grid ? "" : ", or / for a folder of PNG");
     return NULL;
 }
 
 static bool read_head(const char *path, unsigned char head[HEAD], size_t *length, es_error *err) {
     struct stat status;
     if (stat(path, &status) != 0) return es_fail_errno(err, "%s: cannot be opened", path);
-    if (S_ISDIR(status.st_mode))
-        return es_fail(err, ES_FORMAT, "%s: is a folder without DICOM files", path);
     if (!S_ISREG(status.st_mode))
         return es_fail(err, ES_IO,
                        "%s: is not a plain file; give the name of a recording or a volume", path);
@@ -69,25 +73,22 @@ static bool read_head(const char *path, unsigned char head[HEAD], size_t *length
     return *length > 0 || es_fail(err, ES_FORMAT, "%s: is empty", path);
 }
 
-/* The format that a folder or a name of its own making belongs to, or NULL. */
-static const es_format *find_claimed(const char *path) {
-    for (int f = 0; f < FORMATS; f++)
-        if (formats[f]->codec && formats[f]->codec->claims(path)) return formats[f];
-    return NULL;
+static bool has_mark(const es_format *format, const unsigned char *head, size_t length) {
+    for (const es_mark *m = format->marks; m && m->length; m++)
+        if (length >= (size_t)(m->at + m->length) &&
+            memcmp(head + m->at, m->bytes, (size_t)m->length) == 0)
+            return true;
+    return format->probe && format->probe(head, length);
 }
 
-static const es_format *find_reader(const char *path, es_error *err) {
+static const es_format *find_file_reader(const char *path, es_error *err) {
     unsigned char head[HEAD];
     size_t length = 0;
-    const es_format *claimed = find_claimed(path);
-    if (claimed) return claimed;
     if (!read_head(path, head, &length, err)) return NULL;
     for (int f = 0; f < FORMATS; f++)
-        if (formats[f]->probe(head, length)) return formats[f];
+        if (has_mark(formats[f], head, length)) return formats[f];
     for (int f = 0; f < FORMATS; f++)
-        if (has_extension(path, formats[f]->recording_extensions) ||
-            has_extension(path, formats[f]->grid_extensions))
-            return formats[f];
+        if (has_extension(path, formats[f]->reads)) return formats[f];
     char known[200];
     list_extensions(known, sizeof known, true);
     es_fail(err, ES_UNSUPPORTED,
@@ -95,6 +96,32 @@ static const es_format *find_reader(const char *path, es_error *err) {
             ".mat, .h5, .mrb)",
             path, known);
     return NULL;
+}
+
+/* DICOM's own # (FOLDER#3, FILE#whole) is asked for before the name is split. */
+static const es_format *find_reader(const char *given, const char *path, es_error *err) {
+    if (es_format_dicom.claims(given)) return &es_format_dicom;
+    for (int f = 0; f < FORMATS; f++)
+        if (formats[f]->claims && formats[f]->claims(path)) return formats[f];
+    return find_file_reader(path, err);
+}
+
+/* Splits at the last # when there is no file of the whole name. */
+static bool input_set(es_input *input, const char *given, es_error *err) {
+    struct stat status;
+    const char *hash = strrchr(given, '#');
+    bool whole = !hash || hash == given || stat(given, &status) == 0;
+    input->given = given;
+    input->path = es_copy_text(given, err);
+    input->choice = es_copy_text(whole ? "" : hash + 1, err);
+    if (!input->path || !input->choice) return false;
+    if (!whole) input->path[hash - given] = '\0';
+    return true;
+}
+
+static void input_clear(es_input *input) {
+    es_free(input->path);
+    es_free(input->choice);
 }
 
 static bool read_layout(const es_format *format, const char *path, es_layout *layout,
@@ -109,23 +136,57 @@ static bool read_layout(const es_format *format, const char *path, es_layout *la
 /* ---- recordings ----------------------------------------------------------------- */
 
 bool es_layout_read(const char *path, es_layout *layout, es_error *err) {
-    const es_format *format = find_reader(path, err);
+    const es_format *format = find_file_reader(path, err);
     if (!format) return false;
-    if (!format->codec) return read_layout(format, path, layout, err);
+    if (format->read) return read_layout(format, path, layout, err);
     return es_fail(err, ES_UNSUPPORTED, "%s: pixels behind a header are expected here", path);
 }
 
-es_source *es_sequence_open(const char *path, es_error *err) {
-    bool container = false;
-    if (!find_claimed(path)) {
-        es_source *source = es_container_open(path, &container, err);
-        if (container) return source;
-    }
-    const es_format *format = find_reader(path, err);
-    if (!format) return NULL;
-    if (format->codec) return format->codec->open(path, err);
+/* "FILE#frames": whatever the header says, the last axis counts frames. */
+static bool asks_for_frames(const es_input *input) { return strcmp(input->choice, "frames") == 0; }
+
+static bool check_choice(const es_input *input, es_error *err) {
+    return !*input->choice || asks_for_frames(input) ||
+           es_fail(err, ES_USAGE,
+                   "%s: holds one thing, and nothing called \"%s\"; #frames takes "
+                   "its slices as frames",
+                   input->path, input->choice);
+}
+
+/* Whether three axes may count frames: a volume that says where its slices lie
+ * may not, unless it is asked for. */
+static bool check_stack(const es_input *input, const es_layout *layout, es_error *err) {
+    unsigned long long count = layout->size[2];
+    if (!es_layout_is_grid(layout) || asks_for_frames(input)) return true;
+    if (es_layout_is_placed(layout))
+        return es_fail(err, ES_USAGE,
+                       "%s: is a volume of %llu slices, not a recording of frames; echosolid "
+                       "surface makes a mesh of it. If its slices are frames, name it %s#frames",
+                       input->path, count, input->path);
+    es_log(ES_NOTE,
+           "%s: a stack of %llu slices that says nothing of where they lie; they are taken as "
+           "frames",
+           input->path, count);
+    return true;
+}
+
+static es_source *open_layout(const es_format *format, const es_input *input, es_error *err) {
     es_layout layout;
-    return read_layout(format, path, &layout, err) ? es_recording_open(&layout, err) : NULL;
+    if (!check_choice(input, err) || !read_layout(format, input->path, &layout, err)) return NULL;
+    if (check_stack(input, &layout, err)) return es_recording_open(&layout, err);
+    es_layout_clear(&layout);
+    return NULL;
+}
+
+es_source *es_sequence_open(const char *path, es_error *err) {
+    es_input input = {0};
+    es_source *source = NULL;
+    const es_format *format =
+        input_set(&input, path, err) ? find_reader(path, input.path, err) : NULL;
+    if (format)
+        source = format->read ? open_layout(format, &input, err) : format->open(&input, err);
+    input_clear(&input);
+    return source;
 }
 
 static bool check_level(const char *path, int level, es_error *err) {
@@ -137,26 +198,42 @@ es_sink *es_sequence_create(const char *path, const es_stream_info *info,
                             const es_sequence_options *options, es_error *err) {
     static const es_sequence_options defaults = ES_SEQUENCE_DEFAULTS;
     if (!options) options = &defaults;
-    if (!check_level(path, options->level, err)) return NULL;
-    if (es_container_can_write(path)) return es_container_create(path, info, options, err);
     const es_format *format = find_writer(path, false, err);
-    if (!format) return NULL;
-    if (format->codec) return format->codec->create(path, info, options, err);
-    return es_recorder_open(path, info, options, format->dialect, err);
+    if (!format || !check_level(path, options->level, err)) return NULL;
+    return format->create ? format->create(path, info, options, err)
+                          : es_recorder_open(path, info, options, format->dialect, err);
 }
 
 bool es_sequence_can_write(const char *path, es_error *err) {
-    return es_container_can_write(path) || find_writer(path, false, err) != NULL;
+    return find_writer(path, false, err) != NULL;
+}
+
+unsigned es_sequence_keeps(const char *path) {
+    const es_format *format = find_writer(path, false, NULL);
+    return format ? format->keeps : ES_KEEPS_ALL;
 }
 
 /* ---- volumes ---------------------------------------------------------------------- */
 
-es_grid_file *es_grid_open(const char *path, es_error *err) {
-    const es_format *format = find_reader(path, err);
-    if (!format) return NULL;
-    if (format->codec) return format->codec->open_grid(path, err);
+static es_grid_file *open_grid(const es_format *format, const char *path, es_error *err) {
     es_layout layout;
-    return read_layout(format, path, &layout, err) ? es_grid_file_new(&layout, err) : NULL;
+    if (format->read)
+        return read_layout(format, path, &layout, err) ? es_grid_file_new(&layout, err) : NULL;
+    if (format->open_grid) return format->open_grid(path, err);
+    es_fail(err, ES_USAGE,
+            "%s: is a recording of frames (%s), not a volume; reconstruct a volume from it first",
+            path, format->name);
+    return NULL;
+}
+
+/* Volumes are files or DICOM's folders: nothing is chosen from them by #. */
+static const es_format *find_grid_reader(const char *path, es_error *err) {
+    return find_reader(path, path, err);
+}
+
+es_grid_file *es_grid_open(const char *path, es_error *err) {
+    const es_format *format = find_grid_reader(path, err);
+    return format ? open_grid(format, path, err) : NULL;
 }
 
 static bool copy_info(const es_grid_file *file, es_grid_info *info, es_error *err) {
@@ -190,11 +267,11 @@ static bool plain_info(const es_format *format, const char *path, es_grid_info *
 
 bool es_grid_read_info(const char *path, es_grid_info *info, es_error *err) {
     memset(info, 0, sizeof *info);
-    const es_format *format = find_reader(path, err);
+    const es_format *format = find_grid_reader(path, err);
     if (!format) return false;
-    es_grid_file *file = format->codec ? format->codec->open_grid(path, err) : NULL;
+    es_grid_file *file = format->read ? NULL : open_grid(format, path, err);
     bool ok =
-        format->codec ? file && copy_info(file, info, err) : plain_info(format, path, info, err);
+        format->read ? plain_info(format, path, info, err) : file && copy_info(file, info, err);
     es_grid_close(file);
     if (!ok) es_grid_info_clear(info);
     return ok;
@@ -206,25 +283,32 @@ bool es_grid_write(const char *path, const es_grid_info *info, es_slab_fn *slab,
     es_grid_job job = {path, info, slab, context, options ? *options : defaults};
     const es_format *format = find_writer(path, true, err);
     if (!format || !check_level(path, job.options.level, err)) return false;
-    return format->codec ? format->codec->write_grid(&job, err)
-                         : es_grid_job_run(&job, format->dialect, err);
+    return format->write_grid ? format->write_grid(&job, err)
+                              : es_grid_job_run(&job, format->dialect, err);
 }
 
 bool es_grid_can_write(const char *path, es_error *err) {
     return find_writer(path, true, err) != NULL;
 }
 
-bool es_file_is_grid(const char *path, bool *is_grid, es_error *err) {
-    bool container = false;
-    *is_grid = false;
-    if (!find_claimed(path) && !es_container_is(path, &container, err)) return false;
-    if (container) return true;
-    const es_format *format = find_reader(path, err);
-    if (!format) return false;
-    if (format->codec) return format->codec->is_grid(path, is_grid, err);
+static bool layout_is_grid(const es_format *format, const char *path, bool *is_grid,
+                           es_error *err) {
     es_layout layout;
     if (!read_layout(format, path, &layout, err)) return false;
     *is_grid = es_layout_is_grid(&layout);
     es_layout_clear(&layout);
     return true;
+}
+
+bool es_file_is_grid(const char *path, bool *is_grid, es_error *err) {
+    es_input input = {0};
+    *is_grid = false;
+    const es_format *format =
+        input_set(&input, path, err) ? find_reader(path, input.path, err) : NULL;
+    bool ok = format != NULL;
+    if (ok && format->read && !asks_for_frames(&input))
+        ok = check_choice(&input, err) && layout_is_grid(format, input.path, is_grid, err);
+    if (ok && format->is_grid) ok = format->is_grid(path, is_grid, err);
+    input_clear(&input);
+    return ok;
 }

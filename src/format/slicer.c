@@ -2,25 +2,24 @@
  *
  * A scene is a zip archive with one .mrml (XML) and a folder Data/. Sequences
  * are nodes of the scene; each names a storage node, and that a file: frames as
- * .seq.nrrd or .seq.mha, poses as .seq.mha (fields of frames) or .seq.mrb (a
- * scene of its own, with one LinearTransform a pose). Frames and poses belong
- * together where their index values (times) are equal.
+ * .seq.nrrd or .seq.mha, poses as .seq.mha (fields of frames), either as
+ * .seq.mrb (a scene of its own, with one volume or LinearTransform an item, as
+ * it may also be opened alone). Frames and poses belong together where their
+ * index values (times) are equal.
  *
  * Slicer's world is RAS, ours LPS. The world's side of a transform is turned
  * once, here: x and y change their sign, F * M with F = diag(-1, -1, 1, 1).
  * A tool's own side (Probe) is no anatomical direction and stays as it is, so
  * that an ImageToProbe from a calibration fits. Transforms from Image start at
- * the picture as Slicer places it and are brought to pixels. */
+ * the picture as Slicer places it and are brought to pixels. Pictures that each
+ * have a place of their own get the transform ImageToWorld from it. */
 #include <ctype.h>
-#include <libxml/hash.h>
-#include <libxml/parser.h>
-#include <libxml/tree.h>
 #include <math.h>
 #include <string.h>
 
-#include "archive.h"
+#include "slicer_internal.h"
 
-enum { MRML_LIMIT = 1 << 25, SEQUENCES = 64, POSES_LIMIT = 1 << 24 };
+enum { SEQUENCES = 64, POSES_LIMIT = 1 << 24 };
 /* vtkMRMLSequenceNode's own tolerance of index values. */
 static const double SAME_TIME_S = 1e-3;
 
@@ -41,7 +40,7 @@ typedef struct pose_list {
 typedef struct scene {
     es_source *frames;
     char *given;
-    es_mat4 pixel_to_ras;
+    es_placements placements;
     pose_list poses[SEQUENCES];
     int pose_count;
 } scene;
@@ -50,113 +49,62 @@ static void scene_free(void *self) {
     scene *s = self;
     es_source_free(s->frames);
     for (int i = 0; i < s->pose_count; i++) es_free(s->poses[i].items);
+    es_free(s->placements.pixel_to_ras);
     es_free(s->given);
     es_free(s);
 }
 
-/* ---- XML ------------------------------------------------------------------------- */
+/* ---- scenes within a scene --------------------------------------------------------- */
 
-/* A stranger's XML: bounded, without document types, network or entities. */
-static xmlDoc *read_mrml(zip_t *zip, es_error *err) {
-    zip_int64_t count = zip_get_num_entries(zip, 0), found = -1;
-    for (zip_int64_t i = 0; i < count && found < 0; i++) {
-        const char *name = es_archive_entry(zip, (size_t)i);
-        if (name && es_has_suffix(name, ".mrml")) found = i;
-    }
-    size_t length = 0;
-    if (found < 0) {
-        es_fail(err, ES_FORMAT, "an archive without a scene (.mrml)");
-        return NULL;
-    }
-    char *text = es_archive_text(zip, (size_t)found, MRML_LIMIT, &length, err);
-    if (!text) return NULL;
-    xmlDoc *doc = NULL;
-    if (!strstr(text, "<!DOCTYPE") && !memchr(text, 0, length))
-        doc = xmlReadMemory(text, (int)length, NULL, NULL,
-                            XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-    es_free(text);
-    if (doc && xmlDocGetRootElement(doc)) return doc;
-    xmlFreeDoc(doc);
-    es_fail(err, ES_FORMAT, "its scene (.mrml) is no sound XML without document types");
-    return NULL;
+/* An entry of a scene, unpacked. */
+static es_scratch *unpack(const es_mrml *mrml, const char *file, char path[ES_SCRATCH_NAME],
+                          es_error *err) {
+    zip_int64_t entry = es_mrml_entry(mrml, file, true);
+    es_scratch *scratch = NULL;
+    if (entry < 0)
+        es_fail(err, ES_FORMAT, "%s: is named in the scene but not there", file);
+    else if (!(scratch = es_archive_unpack(mrml->zip, (size_t)entry, err)))
+        es_prefix(err, "%s", file);
+    else
+        es_scratch_name(scratch, path);
+    return scratch;
 }
 
-static xmlNode *first_node(const xmlDoc *doc) {
-    return xmlFirstElementChild(xmlDocGetRootElement(doc));
+/* The scene in which the items of a sequence lie: a file of its own (.seq.mrb), or
+ * the same as that of the sequence. */
+typedef struct item_scene {
+    es_mrml mrml;
+    es_scratch *scratch; /* NULL: the same */
+    zip_t *zip;
+    char path[ES_SCRATCH_NAME];
+    xmlChar *values; /* "id:value;id:value" */
+} item_scene;
+
+static xmlChar *index_values(const xmlNode *node) {
+    return es_mrml_is(node, "Sequence") ? xmlGetProp(node, BAD_CAST "indexValues") : NULL;
 }
 
-static bool is_node(const xmlNode *node, const char *name) {
-    return strcmp((const char *)node->name, name) == 0;
+static void close_items(item_scene *items) {
+    xmlFree(items->values);
+    if (!items->scratch) return;
+    es_mrml_close(&items->mrml);
+    if (items->zip) zip_discard(items->zip);
+    es_scratch_close(items->scratch);
 }
 
-/* The value of an attribute up to `size` bytes; "" when absent or longer. */
-static const char *get(const xmlNode *node, const char *name, char *text, size_t size) {
-    xmlChar *value = xmlGetProp(node, BAD_CAST name);
-    bool fits = value && strlen((const char *)value) < size;
-    snprintf(text, size, "%s", fits ? (const char *)value : "");
-    xmlFree(value);
-    return text;
-}
-
-/* "a:x;b:y" -> the value of `key`. */
-static const char *get_part(const xmlNode *node, const char *name, const char *key, char *text,
-                            size_t size) {
-    char all[4000];
-    get(node, name, all, sizeof all);
-    text[0] = '\0';
-    for (char *at = all; at && *at;) {
-        char *stop = strchr(at, ';');
-        if (stop) *stop++ = '\0';
-        size_t length = strlen(key);
-        if (strncmp(at, key, length) == 0 && at[length] == ':')
-            snprintf(text, size, "%.*s", (int)size - 1, at + length + 1);
-        at = stop;
-    }
-    return text;
-}
-
-static xmlNode *find_id(const xmlDoc *doc, const char *id) {
-    char text[200];
-    for (xmlNode *node = first_node(doc); node; node = xmlNextElementSibling(node))
-        if (*id && strcmp(get(node, "id", text, sizeof text), id) == 0) return node;
-    return NULL;
-}
-
-/* The name of the file behind a node, %20 and so on decoded. */
-static void file_of(const xmlDoc *doc, const xmlNode *node, char *file, size_t size) {
-    char id[200];
-    file[0] = '\0';
-    if (!*get(node, "storageNodeRef", id, sizeof id))
-        get_part(node, "references", "storage", id, sizeof id);
-    xmlNode *storage = find_id(doc, id);
-    if (!storage) return;
-    get(storage, "fileName", file, size);
-    char *to = file;
-    for (const char *from = file; *from; from++) {
-        unsigned value;
-        if (*from == '%' && isxdigit((unsigned char)from[1]) && isxdigit((unsigned char)from[2]) &&
-            sscanf(from + 1, "%2x", &value) == 1 && value) {
-            *to++ = (char)value;
-            from += 2;
-        } else {
-            *to++ = *from;
-        }
-    }
-    *to = '\0';
-}
-
-/* The entry of that name, in whatever folder the archive has on top; -1. */
-static zip_int64_t find_entry(zip_t *zip, const char *file) {
-    zip_int64_t count = zip_get_num_entries(zip, 0);
-    size_t length = strlen(file);
-    for (zip_int64_t i = 0; length && i < count; i++) {
-        const char *name = es_archive_entry(zip, (size_t)i);
-        size_t n = name ? strlen(name) : 0;
-        if (n >= length && strcmp(name + n - length, file) == 0 &&
-            (n == length || name[n - length - 1] == '/'))
-            return i;
-    }
-    return -1;
+static bool open_items(item_scene *items, const es_mrml *mrml, const char *file, es_error *err) {
+    memset(items, 0, sizeof *items);
+    items->scratch = unpack(mrml, file, items->path, err);
+    bool ok = items->scratch && (items->zip = es_archive_open(items->path, err)) &&
+              es_mrml_open(&items->mrml, items->zip, err);
+    for (xmlNode *node = ok ? es_mrml_first(&items->mrml) : NULL; node && !items->values;
+         node = xmlNextElementSibling(node))
+        items->values = index_values(node);
+    if (ok && !items->values) ok = es_fail(err, ES_FORMAT, "a scene without a sequence");
+    if (ok) return true;
+    if (items->scratch) es_blame(err, items->path, file);
+    close_items(items);
+    return false;
 }
 
 /* ---- poses ------------------------------------------------------------------------- */
@@ -205,57 +153,18 @@ static bool parse_matrix(const char *text, es_mat4 *matrix) {
     return es_parse_doubles(text, matrix->m, 16) == 16 && es_mat4_finite(*matrix);
 }
 
-/* All nodes by their id. */
-static xmlHashTable *index_nodes(const xmlDoc *doc) {
-    xmlHashTable *table = xmlHashCreate(1024);
-    for (xmlNode *node = first_node(doc); table && node; node = xmlNextElementSibling(node)) {
-        xmlChar *id = xmlGetProp(node, BAD_CAST "id");
-        if (id) xmlHashAddEntry(table, id, node);
-        xmlFree(id);
+static bool add_items(pose_list *list, const es_mrml *mrml, const char *values, es_error *err) {
+    char text[1000];
+    es_mrml_item item;
+    while (es_mrml_next_item(mrml, &values, &item)) {
+        es_mat4 matrix = es_mat4_identity();
+        bool valid =
+            item.node && es_mrml_is(item.node, "LinearTransform") &&
+            parse_matrix(es_mrml_get(item.node, "matrixTransformToParent", text, sizeof text),
+                         &matrix);
+        if (!add_pose(list, item.value, matrix, valid, err)) return false;
     }
-    return table;
-}
-
-/* "id:value;id:value" in the order of the file. */
-static bool add_indexed(pose_list *list, xmlHashTable *nodes, const char *values, es_error *err) {
-    char id[200], text[1000];
-    bool ok = true;
-    for (const char *at = values; ok && *at;) {
-        size_t length = strcspn(at, ";"), colon = strcspn(at, ":;");
-        if (colon < length && colon < sizeof id) {
-            double time_s = NAN;
-            es_mat4 matrix = es_mat4_identity();
-            snprintf(id, sizeof id, "%.*s", (int)colon, at);
-            snprintf(text, sizeof text, "%.*s",
-                     (int)(length - colon - 1 < 60 ? length - colon - 1 : 60), at + colon + 1);
-            if (!es_parse_double(text, &time_s)) time_s = NAN;
-            xmlNode *node = xmlHashLookup(nodes, BAD_CAST id);
-            bool valid =
-                node && is_node(node, "LinearTransform") &&
-                parse_matrix(get(node, "matrixTransformToParent", text, sizeof text), &matrix);
-            ok = add_pose(list, time_s, matrix, valid, err);
-        }
-        at += length + (at[length] == ';');
-    }
-    return ok;
-}
-
-/* A scene of transforms alone: .seq.mrb. */
-static bool read_transform_scene(scene *s, zip_t *zip, const char *name, es_error *err) {
-    xmlDoc *doc = read_mrml(zip, err);
-    if (!doc) return false;
-    xmlHashTable *nodes = index_nodes(doc);
-    bool ok = nodes || es_fail(err, ES_MEMORY, "out of memory");
-    for (xmlNode *node = first_node(doc); ok && node; node = xmlNextElementSibling(node)) {
-        xmlChar *values =
-            is_node(node, "Sequence") ? xmlGetProp(node, BAD_CAST "indexValues") : NULL;
-        pose_list *list = values ? list_of(s, name) : NULL;
-        if (list) ok = add_indexed(list, nodes, (const char *)values, err);
-        xmlFree(values);
-    }
-    xmlHashFree(nodes, NULL);
-    xmlFreeDoc(doc);
-    return ok;
+    return true;
 }
 
 static bool read_transform_frames(scene *s, const char *path, es_error *err) {
@@ -275,55 +184,61 @@ static bool read_transform_frames(scene *s, const char *path, es_error *err) {
     return ok;
 }
 
-static bool read_transforms(scene *s, zip_t *zip, const char *file, const char *name,
-                            es_error *err) {
-    char path[ES_SCRATCH_NAME];
-    zip_int64_t entry = find_entry(zip, file);
-    if (entry < 0) return es_fail(err, ES_FORMAT, "%s: is named in the scene but not there", file);
-    es_scratch *scratch = es_archive_unpack(zip, (size_t)entry, err);
-    if (!scratch) return es_prefix(err, "%s", file);
-    es_scratch_name(scratch, path);
-    bool ok;
-    if (es_has_suffix(file, ".mrb")) {
-        zip_t *inner = es_archive_open(path, err);
-        ok = inner && read_transform_scene(s, inner, name, err);
-        if (inner) zip_discard(inner);
-    } else {
-        ok = read_transform_frames(s, path, err);
-    }
-    es_scratch_close(scratch);
-    return ok || es_blame(err, path, file);
-}
-
 /* ---- the sequences of a scene ------------------------------------------------------- */
 
 typedef struct sequence {
     xmlNode *node;
     char name[200], file[1000], class[100];
+    bool poses, pictures;
 } sequence;
 
-static void describe(const xmlDoc *doc, xmlNode *node, sequence *q) {
-    q->node = node;
-    file_of(doc, node, q->file, sizeof q->file);
-    get_part(node, "attributes", "DataNodeClassName", q->class, sizeof q->class);
-    if (!*get_part(node, "attributes", "Sequences.Source", q->name, sizeof q->name))
-        get(node, "name", q->name, sizeof q->name);
+/* What the items of a sequence in the same scene are, by the first of them. */
+static void judge_items(const es_mrml *mrml, const char *values, sequence *q) {
+    char file[1000] = "";
+    es_mrml_item first;
+    if (!es_mrml_next_item(mrml, &values, &first) || !first.node) return;
+    q->poses = es_mrml_is(first.node, "LinearTransform");
+    if (!q->poses) es_mrml_file(mrml, first.node, file, sizeof file);
+    q->pictures = *file != '\0';
 }
 
-static bool holds_poses(const sequence *q) {
-    return strstr(q->class, "Transform") || es_has_suffix(q->file, ".mrb") ||
-           (!*q->class && es_has_suffix(q->file, ".mha"));
+/* A .seq.mrb whose class is not told: by its contents. */
+static bool judge_inside(const es_mrml *mrml, sequence *q, es_error *err) {
+    item_scene items;
+    if (!open_items(&items, mrml, q->file, err)) return false;
+    judge_items(&items.mrml, (const char *)items.values, q);
+    close_items(&items);
+    return true;
+}
+
+static bool describe(const es_mrml *mrml, xmlNode *node, sequence *q, es_error *err) {
+    q->node = node;
+    es_mrml_file(mrml, node, q->file, sizeof q->file);
+    es_mrml_get_part(node, "attributes", "DataNodeClassName", q->class, sizeof q->class);
+    if (!*es_mrml_get_part(node, "attributes", "Sequences.Source", q->name, sizeof q->name))
+        es_mrml_get(node, "name", q->name, sizeof q->name);
+    if (!*q->file) {
+        xmlChar *values = index_values(node);
+        if (values) judge_items(mrml, (const char *)values, q);
+        xmlFree(values);
+        return true;
+    }
+    bool told = *q->class != '\0', nested = es_has_suffix(q->file, ".mrb");
+    if (nested && !told) return judge_inside(mrml, q, err);
+    q->poses = strstr(q->class, "Transform") || (!told && es_has_suffix(q->file, ".mha"));
+    q->pictures = !q->poses && (!nested || strstr(q->class, "Volume"));
+    return true;
 }
 
 /* The sequence of pictures: the chosen one or the only one. */
-static bool choose_frames(const es_container_name *name, const sequence *all, int count, int *found,
+static bool choose_frames(const es_input *name, const sequence *all, int count, int *found,
                           es_error *err) {
     char names[500] = "";
     size_t used = 0;
     int fitting = 0;
     *found = -1;
     for (int i = 0; i < count; i++) {
-        if (holds_poses(&all[i]) || !*all[i].file) continue;
+        if (!all[i].pictures) continue;
         bool chosen = !*name->choice || strcmp(name->choice, all[i].name) == 0;
         if (chosen) *found = i;
         fitting += chosen;
@@ -332,58 +247,90 @@ static bool choose_frames(const es_container_name *name, const sequence *all, in
                                      all[i].name);
     }
     if (fitting == 1) return true;
-    if (!used)
-        return es_fail(err, ES_FORMAT, "%s: its scene has no sequence of pictures stored as a file",
-                       name->path);
-    return es_fail(err, ES_USAGE, "%s: %s sequence of pictures; it has: %s; choose one: FILE#NAME",
-                   name->path, fitting ? "has more than one" : "has no such", names);
+    if (!used) return es_fail(err, ES_FORMAT, "its scene has no sequence of pictures in a file");
+    return es_fail(err, ES_USAGE, "%s sequence of pictures; it has: %s; choose one: FILE#NAME",
+                   fitting ? "has more than one" : "has no such", names);
 }
 
-/* The frames' file, with pixel_to_ras of the picture. */
-static bool open_frames(scene *s, zip_t *zip, const char *file, es_error *err) {
+/* All pictures in one file. */
+static bool open_file(scene *s, const es_mrml *mrml, const char *file, es_error *err) {
     char path[ES_SCRATCH_NAME];
-    zip_int64_t entry = find_entry(zip, file);
-    if (entry < 0) return es_fail(err, ES_FORMAT, "%s: is named in the scene but not there", file);
-    es_scratch *scratch = es_archive_unpack(zip, (size_t)entry, err);
-    if (!scratch) return es_prefix(err, "%s", file);
-    es_scratch_name(scratch, path);
-    s->frames = es_recording_open_scratch(path, file, scratch, s->pixel_to_ras.m, err);
-    return s->frames || es_blame(err, path, file);
+    es_mat4 place;
+    es_scratch *scratch = unpack(mrml, file, path, err);
+    if (!scratch) return false;
+    s->frames = es_recording_open_scratch(path, file, scratch, place.m, err);
+    if (!s->frames) return es_blame(err, path, file);
+    s->placements.pixel_to_ras = es_alloc(1, sizeof place, err);
+    if (!s->placements.pixel_to_ras) return false;
+    s->placements.pixel_to_ras[0] = place;
+    s->placements.count = 1;
+    return true;
 }
 
-static bool open_sequences(scene *s, const es_container_name *name, zip_t *zip, const xmlDoc *doc,
-                           es_error *err) {
-    sequence *all = es_alloc_zero(SEQUENCES, sizeof *all, err);
-    if (!all) return false;
-    int count = 0, frames = -1;
-    for (xmlNode *node = first_node(doc); node && count < SEQUENCES;
-         node = xmlNextElementSibling(node))
-        if (is_node(node, "Sequence")) describe(doc, node, &all[count++]);
-    bool ok = choose_frames(name, all, count, &frames, err);
-    if (ok && !open_frames(s, zip, all[frames].file, err)) ok = es_prefix(err, "%s", name->path);
-    for (int i = 0; ok && i < count; i++) {
-        char transform[ES_NAME_SIZE];
-        if (!holds_poses(&all[i]) || !*all[i].file) continue;
-        transform_name(s, all[i].name, transform);
-        if (!read_transforms(s, zip, all[i].file, transform, err))
-            ok = es_prefix(err, "%s", name->path);
+static bool open_frames(scene *s, const char *path, const es_mrml *mrml, const sequence *q,
+                        es_error *err) {
+    if (!*q->file) {
+        xmlChar *values = index_values(q->node);
+        s->frames =
+            es_pictures_open(path, q->name, mrml, (const char *)values, &s->placements, err);
+        xmlFree(values);
+        return s->frames != NULL;
     }
+    if (!es_has_suffix(q->file, ".mrb")) return open_file(s, mrml, q->file, err);
+    item_scene items;
+    if (!open_items(&items, mrml, q->file, err)) return false;
+    s->frames = es_pictures_open(items.path, q->file, &items.mrml, (const char *)items.values,
+                                 &s->placements, err);
+    close_items(&items);
+    return s->frames != NULL;
+}
+
+static bool read_transforms(scene *s, const es_mrml *mrml, const sequence *q, es_error *err) {
+    char name[ES_NAME_SIZE], path[ES_SCRATCH_NAME];
+    transform_name(s, q->name, name);
+    if (!*q->file || es_has_suffix(q->file, ".mrb")) {
+        item_scene items = {.mrml = *mrml};
+        if (*q->file && !open_items(&items, mrml, q->file, err)) return false;
+        if (!*q->file) items.values = index_values(q->node);
+        pose_list *list = list_of(s, name);
+        bool ok = !list || add_items(list, &items.mrml, (const char *)items.values, err);
+        close_items(&items);
+        return ok;
+    }
+    es_scratch *scratch = unpack(mrml, q->file, path, err);
+    if (!scratch) return false;
+    bool ok = read_transform_frames(s, path, err) || es_blame(err, path, q->file);
+    es_scratch_close(scratch);
+    return ok;
+}
+
+static bool open_sequences(scene *s, const es_input *name, const es_mrml *mrml, es_error *err) {
+    sequence *all = es_alloc_zero(SEQUENCES, sizeof *all, err);
+    int count = 0, frames = -1;
+    bool ok = all != NULL;
+    for (xmlNode *node = es_mrml_first(mrml); ok && node && count < SEQUENCES;
+         node = xmlNextElementSibling(node))
+        if (es_mrml_is(node, "Sequence")) ok = describe(mrml, node, &all[count++], err);
+    ok = ok && choose_frames(name, all, count, &frames, err) &&
+         open_frames(s, name->path, mrml, &all[frames], err);
+    for (int i = 0; ok && i < count; i++)
+        if (all[i].poses) ok = read_transforms(s, mrml, &all[i], err);
     es_free(all);
     return ok;
 }
 
 /* Transforms that stand still, as nodes of their own (a calibration). */
-static bool add_still(scene *s, const xmlDoc *doc, es_error *err) {
+static bool add_still(scene *s, const es_mrml *mrml, es_error *err) {
     char name[200], text[1000], from[ES_NAME_SIZE], to[ES_NAME_SIZE];
     bool ok = true;
-    for (xmlNode *node = first_node(doc); ok && node; node = xmlNextElementSibling(node)) {
+    for (xmlNode *node = es_mrml_first(mrml); ok && node; node = xmlNextElementSibling(node)) {
         es_mat4 matrix;
-        if (!is_node(node, "LinearTransform")) continue;
-        get(node, "name", name, sizeof name);
+        if (!es_mrml_is(node, "LinearTransform")) continue;
+        es_mrml_get(node, "name", name, sizeof name);
         if (es_has_suffix(name, "Transform")) name[strlen(name) - strlen("Transform")] = '\0';
         if (strlen(name) >= ES_NAME_SIZE || !es_transform_name_split(name, from, to, NULL))
             continue;
-        if (!parse_matrix(get(node, "matrixTransformToParent", text, sizeof text), &matrix))
+        if (!parse_matrix(es_mrml_get(node, "matrixTransformToParent", text, sizeof text), &matrix))
             continue;
         pose_list *list = list_of(s, name);
         if (list && list->count == 0) { /* a sequence's current item is no calibration */
@@ -392,6 +339,21 @@ static bool add_still(scene *s, const xmlDoc *doc, es_error *err) {
         }
     }
     return ok;
+}
+
+/* Pictures with places of their own, where no transform of the picture is told. */
+static bool add_places(scene *s, es_error *err) {
+    if (s->placements.count <= 1) return true;
+    for (int i = 0; i < s->pose_count; i++)
+        if (strncmp(s->poses[i].name, "ImageTo", 7) == 0) return true;
+    pose_list *list = list_of(s, "ImageToWorld");
+    for (size_t i = 0; list && i < s->placements.count; i++)
+        if (!add_pose(list, NAN, es_mat4_identity(), true, err)) return false;
+    es_log(ES_NOTE,
+           "%s: its pictures lie at places of their own, which are taken as the transform "
+           "ImageToWorld",
+           s->given);
+    return true;
 }
 
 /* ---- the source --------------------------------------------------------------------- */
@@ -425,8 +387,9 @@ static bool settle(scene *s, es_error *err) {
     return true;
 }
 
-static es_mat4 settle_matrix(const scene *s, const pose_list *list, es_mat4 matrix) {
-    if (list->from_image) matrix = es_mat4_multiply(matrix, s->pixel_to_ras);
+static es_mat4 settle_matrix(const scene *s, const pose_list *list, int64_t frame, es_mat4 matrix) {
+    size_t place = s->placements.count > 1 ? (size_t)frame : 0;
+    if (list->from_image) matrix = es_mat4_multiply(matrix, s->placements.pixel_to_ras[place]);
     if (list->to_world) matrix = es_mat4_multiply(es_mat4_scaling(-1, -1, 1), matrix);
     return matrix;
 }
@@ -455,7 +418,8 @@ static bool scene_next(void *self, es_frame *frame, unsigned flags, bool *end, e
         pose_list *list = &s->poses[i];
         const timed_pose *pose = pose_at(list, frame);
         bool valid = pose && pose->valid;
-        es_mat4 matrix = valid ? settle_matrix(s, list, pose->matrix) : es_mat4_identity();
+        es_mat4 matrix =
+            valid ? settle_matrix(s, list, frame->index, pose->matrix) : es_mat4_identity();
         if (!es_frame_set_transform(frame, list->name, matrix, valid, err)) return false;
     }
     return true;
@@ -480,13 +444,14 @@ static es_source *source_of(scene *s, es_error *err) {
     return source;
 }
 
-es_source *es_slicer_open(const es_container_name *name, zip_t *zip, es_error *err) {
+es_source *es_slicer_open(const es_input *name, zip_t *zip, es_error *err) {
     scene *s = es_alloc_zero(1, sizeof *s, err);
-    xmlDoc *doc = NULL;
+    es_mrml mrml = {0};
     bool ok = s && (s->given = es_copy_text(name->path, err));
-    if (ok && !(doc = read_mrml(zip, err))) ok = es_prefix(err, "%s", name->path);
-    ok = ok && open_sequences(s, name, zip, doc, err) && add_still(s, doc, err) && settle(s, err);
-    xmlFreeDoc(doc);
+    ok = ok && ((es_mrml_open(&mrml, zip, err) && open_sequences(s, name, &mrml, err)) ||
+                es_prefix(err, "%s", name->path));
+    ok = ok && add_still(s, &mrml, err) && add_places(s, err) && settle(s, err);
+    es_mrml_close(&mrml);
     zip_discard(zip);
     if (ok) return source_of(s, err);
     if (s) scene_free(s);

@@ -231,7 +231,7 @@ static es_source *source_of(stills *s, const char *path, es_error *err) {
     return es_source_new(&ops, s, &info, err);
 }
 
-es_source *es_stills_open(const es_container_name *name, es_error *err) {
+static es_source *stills_open(const es_input *name, es_error *err) {
     stills *s = es_alloc_zero(1, sizeof *s, err);
     if (!s) return NULL;
     bool ok = es_media_colours(name, &s->colours, err) && list_paths(s, name->path, err);
@@ -240,3 +240,32 @@ es_source *es_stills_open(const es_container_name *name, es_error *err) {
     stills_free(s);
     return NULL;
 }
+
+/* A folder, or a pattern of names. */
+static bool claims(const char *path) {
+    struct stat status;
+    if (stat(path, &status) == 0) return S_ISDIR(status.st_mode);
+    return strpbrk(es_path_name(path), "*?[%") != NULL;
+}
+
+/* BM alone is too little: the size of the next header must be a known one. */
+static bool is_bmp(const unsigned char *head, size_t length) {
+    return length >= 26 && head[0] == 'B' && head[1] == 'M' && head[15] == 0 && head[16] == 0 &&
+           (head[14] == 12 || head[14] == 40 || head[14] == 108 || head[14] == 124);
+}
+
+static const es_mark marks[] = {{0, 8, "\x89PNG\r\n\x1a\n"},
+                                {0, 3, "\xff\xd8\xff"}, /* JPEG */
+                                {0, 4, "II*\0"},        /* TIFF */
+                                {0, 4, "MM\0*"},
+                                {0}};
+const es_format es_format_stills = {
+    .name = "pictures",
+    .reads = ".png .jpg .jpeg .tif .tiff .bmp",
+    .marks = marks,
+    .probe = is_bmp,
+    .claims = claims,
+    .claims_output = es_folder_is_meant,
+    .open = stills_open,
+    .create = es_folder_create,
+};

@@ -64,7 +64,7 @@ const es_media_module *es_media_module_get(es_error *err) {
     return NULL;
 }
 
-bool es_media_colours(const es_container_name *name, int *colours, es_error *err) {
+bool es_media_colours(const es_input *name, int *colours, es_error *err) {
     *colours = strcmp(name->choice, "grey") == 0  ? ES_MEDIA_GREY
                : strcmp(name->choice, "rgb") == 0 ? ES_MEDIA_RGB
                                                   : ES_MEDIA_AUTO;
@@ -176,7 +176,7 @@ static es_source *source_of(video *v, es_error *err) {
     return es_source_new(&ops, v, &info, err);
 }
 
-es_source *es_video_open(const es_container_name *name, es_error *err) {
+static es_source *video_open(const es_input *name, es_error *err) {
     char message[ES_MEDIA_MESSAGE];
     es_media_request request = {
         .path = name->path, .stopped = es_media_stopped, .side_limit = ES_MEDIA_SIDE};
@@ -200,3 +200,25 @@ es_source *es_video_open(const es_container_name *name, es_error *err) {
     tell(v);
     return source_of(v, err);
 }
+
+static const es_mark marks[] = {
+    {0, 4, "GIF8"},
+    {8, 4, "AVI "},
+    {4, 4, "ftyp"}, /* MP4, MOV */
+    {4, 4, "moov"},
+    {4, 4, "wide"},
+    {0, 4, "\x1a\x45\xdf\xa3"},                 /* Matroska, WebM */
+    {0, 8, "\x30\x26\xb2\x75\x8e\x66\xcf\x11"}, /* ASF: .wmv */
+    {0, 4, "\x00\x00\x01\xba"},                 /* MPEG */
+    {0, 4, "\x00\x00\x01\xb3"},
+    {0, 4, "FLV\x01"},
+    {0, 4, "OggS"},
+    {0, 8, "YUV4MPEG"},
+    {0},
+};
+const es_format es_format_video = {
+    .name = "video",
+    .reads = ".mp4 .m4v .mov .avi .mkv .webm .wmv .asf .mpg .mpeg .ts .flv .gif .mxf .y4m .h264",
+    .marks = marks,
+    .open = video_open,
+};

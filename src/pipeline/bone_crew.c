@@ -2,10 +2,14 @@
  * that the result is that of the frames alone. */
 #include "echosolid/bone_flow.h"
 
-const char *const es_bone_method_names[] = {"shadow", "foroughi", NULL};
+const char *const es_bone_method_names[] = {"shadow", "foroughi", "network", NULL};
+
+es_bone_method es_bone_method_default(void) {
+    return es_network_is_built_in() ? ES_BONE_NETWORK : ES_BONE_SHADOW;
+}
 
 es_bone_method es_bone_second(es_bone_method method) {
-    return method == ES_BONE_FOROUGHI ? ES_BONE_SHADOW : ES_BONE_FOROUGHI;
+    return method == ES_BONE_SHADOW ? ES_BONE_FOROUGHI : ES_BONE_SHADOW;
 }
 
 struct es_bone_crew {
@@ -34,6 +38,10 @@ void es_bone_crew_free(es_bone_crew *crew) {
         es_bone_free(crew->detectors[i]);
     es_free(crew->detectors);
     es_free(crew);
+}
+
+double es_bone_crew_threshold(const es_bone_crew *crew) {
+    return es_bone_threshold(crew->detectors[0]);
 }
 
 typedef struct task {

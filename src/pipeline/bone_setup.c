@@ -11,6 +11,7 @@
 es_bone_options es_setup_bone_options(const es_setup *setup) {
     es_bone_options b = ES_BONE_DEFAULTS;
     const double *pixel = setup->survey.pixel_mm;
+    b.method = es_bone_method_default();
     b.fan = setup->fan;
     /* The scan is round in millimetres, and those come from the calibration. */
     if (b.fan.kind == ES_FAN_CURVED) b.fan.aspect = pixel[0] / pixel[1];

@@ -8,7 +8,7 @@
 
 #include "echosolid/calibration.h"
 
-enum { DOT_PICTURES = 24, LEAST_DOTS = 3, MOST_DOTS = 30 };
+enum { DOT_PICTURES = 24, LEAST_DOTS = 3, MOST_DOTS = 30, LEAST_SIDE = 32 };
 
 typedef struct survey_run {
     const es_survey_request *request;
@@ -35,72 +35,31 @@ static bool is_answer(const es_error *err) {
 
 /* ---- dots ---------------------------------------------------------------------------------- */
 
-/* Grows from a bright pixel through its bright neighbours, which are cleared;
- * returns how many they were. `stack` has room for all pixels. */
-static size_t take_blob(uint8_t *bright, uint32_t width, uint32_t height, size_t start,
-                        size_t *stack) {
-    size_t size = 0, depth = 0;
-    stack[depth++] = start;
-    bright[start] = 0;
-    while (depth > 0) {
-        size_t at = stack[--depth], u = at % width, v = at / width;
-        size++;
-        const size_t next[4] = {at - 1, at + 1, at - width, at + width};
-        const bool inside[4] = {u > 0, u + 1 < width, v > 0, v + 1 < height};
-        for (int k = 0; k < 4; k++) {
-            if (!inside[k] || !bright[next[k]]) continue;
-            bright[next[k]] = 0;
-            stack[depth++] = next[k];
-        }
-    }
-    return size;
-}
-
-/* A few small bright spots and little else: wires in water. */
-static bool shows_dots(const es_image *grey, uint8_t *bright, size_t *stack) {
-    const float *p = grey->data;
-    size_t count = (size_t)grey->width * grey->height, dots = 0, in_dots = 0, all = 0;
-    size_t largest = count / 400, least = count / 100000 + 2;
-    float top = 0;
-    for (size_t i = 0; i < count; i++) top = fmaxf(top, p[i]);
-    for (size_t i = 0; i < count; i++) bright[i] = p[i] > 0.6F * top && p[i] > 30;
-    for (size_t i = 0; i < count; i++) {
-        if (!bright[i]) continue;
-        size_t size = take_blob(bright, grey->width, grey->height, i, stack);
-        bool dot = size <= largest && size >= least;
-        all += size;
-        dots += dot;
-        in_dots += dot ? size : 0;
-    }
-    return dots >= LEAST_DOTS && dots <= MOST_DOTS && 2 * in_dots > all && 20 * all < count;
-}
-
-static bool look_for_dots(const es_image *picture, size_t *found, es_error *err) {
-    es_image grey = {0};
-    if (!es_image_to_f32(picture, &grey, err)) return false;
-    size_t count = (size_t)grey.width * grey.height;
-    uint8_t *bright = es_alloc(count, 1, err);
-    size_t *stack = es_alloc(count, sizeof *stack, err);
-    bool ok = bright && stack;
-    if (ok) *found += shows_dots(&grey, bright, stack);
-    es_free(stack);
-    es_free(bright);
-    es_image_clear(&grey);
-    return ok;
+/* A few small bright spots, as wires in water are. */
+static bool look_for_dots(es_dot_finder *finder, const es_image *picture, size_t *found,
+                          es_error *err) {
+    es_dot dots[ES_DOTS_MAX];
+    int count;
+    if (picture->width < LEAST_SIDE || picture->height < LEAST_SIDE) return true;
+    if (!es_dots_find(finder, picture, NULL, dots, &count, err)) return false;
+    *found += count >= LEAST_DOTS && count <= MOST_DOTS;
+    return true;
 }
 
 static bool count_dots(survey_run *r, es_error *err) {
     es_source *source = r->request->pictures;
     es_frame frame = {0};
-    bool end = false, ok = es_source_rewind(source, err);
+    es_dot_finder *finder = es_dot_finder_new(err);
+    bool end = false, ok = finder && es_source_rewind(source, err);
     size_t step = r->s->pictures / DOT_PICTURES + 1;
     for (size_t i = 0; ok && !end; i++) {
         ok = es_source_next(source, &frame, i % step ? 0 : ES_READ_PIXELS, &end, err);
         if (!ok || end || i % step || !frame.has_image) continue;
         r->s->looked_at++;
-        ok = look_for_dots(&frame.image, &r->s->with_dots, err) && !es_cancelled(err);
+        ok = look_for_dots(finder, &frame.image, &r->s->with_dots, err) && !es_cancelled(err);
     }
     es_frame_clear(&frame);
+    es_dot_finder_free(finder);
     return ok && es_source_rewind(source, err);
 }
 
@@ -225,6 +184,30 @@ static bool try_wall(survey_run *r, es_wall_result *result, es_error *err) {
     return v->possible || is_answer(&why) || es_fail(err, why.code, "%s", why.message);
 }
 
+/* The fit takes too long for a survey; here are its needs. */
+static void ask_self(survey_run *r) {
+    const es_calibration_survey *s = r->s;
+    const double least_rad = 0.052; /* as es_self_solve: about two axes */
+    es_method_verdict *v = add_method(r->s, "self");
+    if (s->pictures == 0)
+        refuse(v, "the recording has no pictures");
+    else if (!s->transform[0])
+        refuse(v, NO_PROBE);
+    else if (2 * s->with_dots > s->looked_at || 2 * s->with_line > s->pictures)
+        refuse(v, "the pictures show wires or a floor, for which nwire and wall are made: pass "
+                  "over a rigid object with more to see");
+    else if (s->turned_rad[1] < least_rad)
+        snprintf(v->missing, sizeof v->missing, "the probe %s: %s; and %s",
+                 s->turned_rad[0] < least_rad ? "was hardly turned" : "was turned about one axis",
+                 es_self_motion_text(ES_SELF_TILT), es_self_motion_text(ES_SELF_TURN));
+    else
+        v->possible = true;
+    if (v->possible)
+        snprintf(v->found, sizeof v->found,
+                 "ImageToProbe and the spacing, about a millimetre, if several passes show the "
+                 "same rigid object (not tried here: it takes a minute); best with --start");
+}
+
 /* Wires are found and told apart by calibrate nwire; here are its needs. */
 static void ask_nwire(survey_run *r) {
     es_calibration_survey *s = r->s;
@@ -234,8 +217,8 @@ static void ask_nwire(survey_run *r) {
     else if (!s->transform[0])
         refuse(v, NO_PROBE);
     else if (2 * s->with_dots < s->looked_at || 2 * s->with_line > s->pictures)
-        refuse(v,
-               "few pictures show wires as small bright dots: record an N-wire phantom in water");
+        refuse(v, "few pictures show wires as small bright dots: record an N-wire phantom in water "
+                  "(echosolid phantom makes one to print)");
     else if (s->wires == 0)
         refuse(v, "pictures show dots, but no --config says where the wires of the phantom are");
     else
@@ -327,6 +310,7 @@ bool es_calibration_survey_read(const es_survey_request *request, es_calibration
     memset(survey, 0, sizeof *survey);
     bool ok = read_config(&r, err) && read_pictures(&r, err) && read_probe(&r, err);
     if (ok) ask_nwire(&r);
+    if (ok) ask_self(&r);
     es_wall_result wall;
     ok = ok && try_wall(&r, &wall, err) && try_lag(&r, &wall, err) && try_tools(&r, err);
     if (ok) ask_landmarks(&r);

@@ -107,6 +107,7 @@ static void take_stream(const es_stream_info *info, es_doctor_about *about) {
     memcpy(about->spacing_mm, info->spacing_mm, sizeof about->spacing_mm);
     strcpy(about->orientation, info->orientation);
     strcpy(about->image_kind, info->image_kind);
+    es_picture_modes(info, about->modes);
 }
 
 static bool tell(es_doctor *doctor, const es_checkup *c, const es_spacing_verdict *verdict,

@@ -33,6 +33,10 @@ bool judge_conclude(const es_stream_info *info, const es_judge_request *request,
 bool judge_is_pixel_transform(const char *from, const char *to);
 /* Evidence, and depth and probe where the request has none, of a configuration. */
 bool judge_configuration(const es_judge_request *request, es_judgement *judgement, es_error *err);
+/* Evidence of what moved in the pictures against the poses, where the source
+ * can be read again, frames have a place, and the motion determines it. */
+bool judge_motion(es_source *source, const es_plus *plus, es_evidence_list *evidence,
+                  es_error *err);
 /* Adds the columns unless an equal matrix is there already. */
 bool judge_add_matrix(const char *where, es_mat4 matrix, es_judgement *judgement, es_error *err);
 

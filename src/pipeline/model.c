@@ -74,9 +74,9 @@ static bool make_detectors(es_model *m, const es_setup *setup, es_decisions *dec
     b.method = m->options.method;
     if (!isnan(m->options.bone_threshold)) b.threshold = m->options.bone_threshold;
     m->crew = es_bone_crew_new(&b, m->pool, err);
-    return m->crew &&
-           es_decisions_add(decisions, err, "bone detector", "the option --detector",
-                            "%s, threshold %g", es_bone_method_names[b.method], b.threshold);
+    return m->crew && es_decisions_add(decisions, err, "bone detector", "the option --detector",
+                                       "%s, threshold %g", es_bone_method_names[b.method],
+                                       es_bone_crew_threshold(m->crew));
 }
 
 es_model *es_model_new(const es_setup *setup, const es_model_options *options, es_pool *pool,
@@ -180,7 +180,7 @@ static bool refuse_empty(const es_model *m, es_error *err) {
                    "--detector %s, a lower --bone-threshold, or look at the frames with "
                    "--report",
                    (long long)m->counts.frames_with_bone, (long long)m->counts.frames,
-                   m->options.method == ES_BONE_SHADOW ? "foroughi" : "shadow");
+                   es_bone_method_names[es_bone_second(m->options.method)]);
 }
 
 /* The extracted surface to a sheet: smoothed between two cleanings, the first

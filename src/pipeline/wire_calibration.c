@@ -112,8 +112,8 @@ static bool fail_unmatched(const work *w, size_t good, es_error *err) {
         if (same > most) most = same, reason = &r->whys[k];
     }
     return es_fail(err, ES_GEOMETRY,
-                   "the wires were found in %zu of %zu pictures; a calibration takes %d or more. "
-                   "Most often (%zu times): step %s, %s",
+                   "the wires were found in %zu of %zu pictures, too few for a calibration (%d or "
+                   "more that agree). Most often (%zu times): step %s, %s",
                    good, r->count, LEAST, most, reason ? reason->step : "none",
                    reason ? reason->reason : "no reason");
 }
@@ -501,8 +501,13 @@ static void choose_next(work *w) {
     else if (o->motion_rad < 0.35)
         say(o,
             "Turn and tilt the probe more: %.0f degrees were seen, 30 or more in all directions "
-            "make the result sure.",
-            o->motion_rad * 57.29578);
+            "make the result sure (a deep point is to +-%.1f mm).",
+            o->motion_rad * 57.29578, o->result.target_ci95_mm);
+    else if (o->result.target_ci95_mm > 1)
+        say(o,
+            "Record more pictures with more tilt, and with the wires at several depths: a deep "
+            "point is sure to +-%.1f mm only.",
+            o->result.target_ci95_mm);
     else if (widest(o->result.translation_ci95_mm) > 1)
         say(o, "Record more pictures with more tilt: the interval is still %.1f mm wide.",
             widest(o->result.translation_ci95_mm));
@@ -517,6 +522,21 @@ static void choose_next(work *w) {
 
 static bool too_vague(const es_wire_result *r) {
     return widest(r->translation_ci95_mm) > 5 || widest(r->rotation_ci95_rad) > 0.1;
+}
+
+/* Large errors make wide intervals too: then it is no question of motion. */
+static bool fail_vague(work *w, es_error *err) {
+    es_wire_outcome *o = w->out;
+    o->validation = o->result.calibration;
+    choose_next(w);
+    if (o->validation.m95_mm > 2)
+        return es_fail(err, ES_GEOMETRY, "dots and poses are %.1f mm apart at best. %s",
+                       o->validation.m95_mm, o->next);
+    return es_fail(err, ES_GEOMETRY,
+                   "dots and poses do not determine ImageToProbe: it is sure to +-%.1f mm and "
+                   "+-%.1f degrees only. %s",
+                   widest(o->result.translation_ci95_mm),
+                   widest(o->result.rotation_ci95_rad) * 57.29578, o->next);
 }
 
 /* ---- the whole
@@ -534,7 +554,11 @@ static bool find_wires(work *w, es_error *err) {
             "the pose stream is frozen: in %zu of %zu frames the pose stands still while "
             "the wires move in the picture",
             frozen, w->calibration->count);
-    if (!check_motion(w, err) || !first_solution(w, &first, err)) return false;
+    if (!check_motion(w, err)) return false;
+    if (!first_solution(w, &first, err)) /* of a few pictures, that were matched by chance */
+        return 3 * good < w->calibration->count && !(err && err->code == ES_MEMORY)
+                   ? fail_unmatched(w, good, err)
+                   : false;
     if (w->calibration->spots && first.calibration.m95_mm < LOST_MM) look_again(w, &first);
     return true;
 }
@@ -554,14 +578,7 @@ bool es_wire_calibrate(const es_wire_phantom *phantom, es_wire_recording *calibr
     w.dropped = es_alloc_zero(calibration->count, sizeof *w.dropped, err);
     bool ok = w.dropped && es_wire_match_check(phantom, err) && find_wires(&w, err) &&
               solve_final(&w, err);
-    if (ok && too_vague(&outcome->result)) {
-        choose_next(&w);
-        ok = es_fail(err, ES_GEOMETRY,
-                     "dots and poses do not determine ImageToProbe: it is sure to +-%.1f mm and "
-                     "+-%.1f degrees only. %s",
-                     widest(outcome->result.translation_ci95_mm),
-                     widest(outcome->result.rotation_ci95_rad) * 57.29578, outcome->next);
-    }
+    if (ok && too_vague(&outcome->result)) ok = fail_vague(&w, err);
     ok = ok && (validation ? validate(&w, err) : cross_validate(&w, err));
     if (ok) {
         qsort(outcome->rejects, outcome->reject_count, sizeof *outcome->rejects, by_index);

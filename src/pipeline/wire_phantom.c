@@ -42,8 +42,11 @@ static const known_phantom known[] = {
 };
 enum { KNOWN = sizeof known / sizeof *known };
 
+/* In the order of es_phantom_probe behind the known ones. */
 const char *const *es_wire_phantom_names(void) {
-    static const char *const names[KNOWN + 1] = {"fcal-1.0", "fcal-1.2", "fcal-2.0", NULL};
+    static const char *const names[KNOWN + ES_PHANTOM_PROBES + 1] = {
+        "fcal-1.0",       "fcal-1.2",       "fcal-2.0",
+        "printed-linear", "printed-curved", "printed-endocavity"};
     return names;
 }
 
@@ -54,25 +57,57 @@ static void set_wire(es_wire *wire, const char *name, double front, double back,
     wire->back = es_vec3_make(back, length, height);
 }
 
+static void take_known(const known_phantom *known_one, es_wire_phantom *phantom) {
+    phantom->patterns = known_one->rows;
+    for (int p = 0; p < known_one->rows; p++) {
+        const known_row *r = &known_one->row[p];
+        double length = known_one->length;
+        es_wire *w = &phantom->wires[3 * p];
+        set_wire(&w[0], r->names[0], r->left, r->left, length, r->height);
+        set_wire(&w[1], r->names[1], r->middle_front, r->middle_back, length, r->height);
+        set_wire(&w[2], r->names[2], r->right, r->right, length, r->height);
+    }
+}
+
+static bool take_printed(es_phantom_probe probe, es_wire_phantom *phantom, es_error *err) {
+    es_phantom_options options = es_phantom_preset(probe);
+    es_phantom_design design;
+    if (!es_phantom_make(&options, &design, err)) return false;
+    *phantom = design.wires;
+    return true;
+}
+
+static bool fail_unknown(const char *name, es_error *err) {
+    char list[160] = "";
+    size_t n = 0;
+    for (const char *const *one = es_wire_phantom_names(); *one; one++)
+        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", *one);
+    return es_fail(err, ES_USAGE,
+                   "no phantom is called %s; there are %s, and any other as PhantomDefinition of "
+                   "a configuration",
+                   name, list);
+}
+
 bool es_wire_phantom_named(const char *name, es_wire_phantom *phantom, es_error *err) {
+    const char *const *names = es_wire_phantom_names();
     memset(phantom, 0, sizeof *phantom);
-    for (int k = 0; k < KNOWN; k++) {
-        if (strcmp(known[k].name, name) != 0) continue;
-        phantom->patterns = known[k].rows;
-        for (int p = 0; p < known[k].rows; p++) {
-            const known_row *r = &known[k].row[p];
-            es_wire *w = &phantom->wires[3 * p];
-            set_wire(&w[0], r->names[0], r->left, r->left, known[k].length, r->height);
-            set_wire(&w[1], r->names[1], r->middle_front, r->middle_back, known[k].length,
-                     r->height);
-            set_wire(&w[2], r->names[2], r->right, r->right, known[k].length, r->height);
-        }
+    for (int k = 0; names[k]; k++) {
+        if (strcmp(names[k], name) != 0) continue;
+        if (k >= KNOWN) return take_printed((es_phantom_probe)(k - KNOWN), phantom, err);
+        take_known(&known[k], phantom);
         return true;
     }
-    return es_fail(err, ES_USAGE,
-                   "no phantom is called %s; there are fcal-1.0, fcal-1.2 and fcal-2.0, and any "
-                   "other as PhantomDefinition of a configuration",
-                   name);
+    return fail_unknown(name, err);
+}
+
+void es_wire_phantom_bath(const es_wire_phantom *phantom, es_bath *bath) {
+    *bath = (es_bath)ES_BATH_DEFAULTS;
+    bath->wire_count = 3 * phantom->patterns;
+    for (int w = 0; w < bath->wire_count; w++) {
+        bath->wires[w][0] = phantom->wires[w].front;
+        bath->wires[w][1] = phantom->wires[w].back;
+    }
+    es_bath_fit(bath);
 }
 
 /* ---- from a configuration ------------------------------------------------------------------ */
@@ -126,4 +161,39 @@ bool es_wire_phantom_read(const es_plus *plus, es_wire_phantom *phantom, es_erro
     for (size_t i = 0; i < wires; i++)
         if (!read_wire(plus, path, i, &phantom->wires[i], err)) return false;
     return es_wire_match_check(phantom, err);
+}
+
+/* ---- to a configuration -------------------------------------------------------------------- */
+
+static void add_wire(es_text *xml, const es_wire *w) {
+    es_text_add(xml,
+                "<Wire Name=\"%s\" EndPointFront=\"%.7g %.7g %.7g\" EndPointBack=\"%.7g %.7g "
+                "%.7g\"/>\n",
+                w->name, w->front.x, w->front.y, w->front.z, w->back.x, w->back.y, w->back.z);
+}
+
+es_plus *es_wire_phantom_plus(const es_wire_phantom *phantom, const es_points *landmarks,
+                              es_error *err) {
+    es_text xml = {0};
+    es_plus *plus = NULL;
+    es_text_add(&xml, "<PlusConfiguration version=\"2.1\">\n<PhantomDefinition><Geometry>\n");
+    for (int w = 0; w < 3 * phantom->patterns; w++) {
+        if (w % 3 == 0) es_text_add(&xml, "<Pattern Type=\"NWire\">\n");
+        add_wire(&xml, &phantom->wires[w]);
+        if (w % 3 == 2) es_text_add(&xml, "</Pattern>\n");
+    }
+    if (landmarks->count > 0) es_text_add(&xml, "<Landmarks>\n");
+    for (size_t k = 0; k < landmarks->count; k++) {
+        es_vec3 p = landmarks->items[k].at_mm;
+        es_text_add(&xml, "<Landmark Name=\"%s\" Position=\"%.7g %.7g %.7g\"/>\n",
+                    landmarks->items[k].name, p.x, p.y, p.z);
+    }
+    if (landmarks->count > 0) es_text_add(&xml, "</Landmarks>\n");
+    es_text_add(&xml, "</Geometry></PhantomDefinition>\n</PlusConfiguration>\n");
+    if (xml.failed)
+        es_fail(err, ES_MEMORY, "out of memory for the configuration");
+    else
+        plus = es_plus_parse(xml.bytes, xml.length, "phantom", err);
+    es_text_free(&xml);
+    return plus;
 }

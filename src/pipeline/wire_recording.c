@@ -4,7 +4,7 @@
 
 #include "echosolid/calibration.h"
 
-enum { SAMPLES = 64, LEAST_SAMPLES = 20, GROW_PX = 2 };
+enum { SAMPLES = 64, LEAST_SAMPLES = 20, GROW_PX = 2, CHANGING_SHARE = 2000 };
 /* Text keeps its grey but for the noise of a grabber; echoes do not. */
 static const int STILL_LEVEL = 30, STILL_CHANGE = 12;
 
@@ -48,10 +48,11 @@ static void mark(uint8_t *mask, const es_image *size, int u, int v) {
                 mask[(size_t)y * size->width + (size_t)x] = 1;
 }
 
-/* Nothing is ignored when all that is bright stands still: then the probe
- * does, and the poses will say so. */
+/* Nothing is ignored when hardly anything changes: then the probe stands still,
+ * and the poses will say so. (What is bright is no measure: at a low gain that
+ * is the text alone.) */
 static bool make_mask(still_search *s, es_image *mask, size_t *still, es_error *err) {
-    size_t bright = 0;
+    size_t changing = 0;
     const uint8_t *low = s->low.data, *high = s->high.data;
     if (!es_image_resize(mask, ES_U8, 1, s->low.width, s->low.height, err)) return false;
     uint8_t *m = mask->data;
@@ -61,12 +62,12 @@ static bool make_mask(still_search *s, es_image *mask, size_t *still, es_error *
     for (int v = 0; v < (int)mask->height; v++)
         for (int u = 0; u < (int)mask->width; u++) {
             size_t i = (size_t)v * mask->width + (size_t)u;
-            bright += high[i] > 100;
+            changing += high[i] - low[i] > STILL_CHANGE;
             if (low[i] <= STILL_LEVEL || high[i] - low[i] > STILL_CHANGE) continue;
             (*still)++;
             mark(m, mask, u, v);
         }
-    if (*still < bright) return true;
+    if (changing > (size_t)mask->width * mask->height / CHANGING_SHARE) return true;
     memset(m, 0, es_image_bytes(mask));
     *still = 0;
     return true;

@@ -5,16 +5,8 @@
 
 #include "echosolid/calibration.h"
 
-enum {
-    SHOWN = 6,
-    THUMB = 360,
-    WIDTH = 520,
-    HEIGHT = 240,
-    LEFT = 56,
-    RIGHT = 16,
-    TOP = 12,
-    BOTTOM = 48
-};
+enum { SHOWN = 6, THUMB = 360 };
+enum { WIDTH = 520, HEIGHT = 240, LEFT = 56, RIGHT = 16, TOP = 12, BOTTOM = 48 }; /* of a plot */
 static const double DEGREES = 57.29577951308232;
 
 /* ---- pictures of dots --------------------------------------------------------------------- */
@@ -95,7 +87,8 @@ static bool add_shown(es_report *p, const es_wire_about *a, const es_frame *fram
         snprintf(caption, sizeof caption, "Frame %lld, rejected at step %s: %s",
                  (long long)f->index, why->step, why->reason);
     else
-        snprintf(caption, sizeof caption, "Frame %lld, used", (long long)f->index);
+        snprintf(caption, sizeof caption, "Frame %lld, %s", (long long)f->index,
+                 a->outcome->result.frames_used > 0 ? "used" : "wires found");
     es_report_picture(p, caption, &picture);
     es_image_clear(&picture);
     return true;
@@ -281,6 +274,8 @@ static void add_result(es_report *p, const es_wire_about *a) {
         snprintf(label, sizeof label, "Rotation about %s, half width of the interval", axes[k]);
         es_report_number(p, key, label, DEGREES * r->rotation_ci95_rad[k], "deg", NAN);
     }
+    es_report_number(p, "target_ci", "Half width of a deep point's interval, worst direction",
+                     r->target_ci95_mm, "mm", NAN);
     for (int k = 0; k < 16; k++)
         n += snprintf(text + n, sizeof text - (size_t)n, "%s%.6g", k ? " " : "",
                       r->image_to_probe.m[k]);
@@ -295,12 +290,8 @@ static void add_result(es_report *p, const es_wire_about *a) {
                        "turn. A separate validation recording is stricter.");
 }
 
-static void add_frames(es_report *p, const es_wire_about *a) {
-    const es_wire_outcome *o = a->outcome;
-    char text[160];
-    es_report_section(p, "Frames");
-    snprintf(text, sizeof text, "%zu of %zu", o->result.frames_used, a->calibration->count);
-    es_report_row(p, "used", "Frames used", text);
+/* How many frames each step turned away, and the first one's reason. */
+static void add_rejects(es_report *p, const es_wire_outcome *o) {
     static const char *const steps[] = {"image", "dots", "match", "pose", "fit"};
     for (size_t s = 0; s < sizeof steps / sizeof *steps; s++) {
         size_t count = 0;
@@ -315,11 +306,24 @@ static void add_frames(es_report *p, const es_wire_about *a) {
         snprintf(why, sizeof why, "%zu; first: %s", count, reason);
         es_report_row(p, key, label, why);
     }
-    if (a->calibration->still_pixels > 0) {
-        snprintf(text, sizeof text, "%zu pixels that never change (text, marks) were left out",
-                 a->calibration->still_pixels);
-        es_report_note(p, ES_NOTE, text);
-    }
+}
+
+static void add_still(es_report *p, const es_wire_recording *r) {
+    char text[120];
+    if (r->still_pixels == 0) return;
+    snprintf(text, sizeof text, "%zu pixels that never change (text, marks) were left out",
+             r->still_pixels);
+    es_report_note(p, ES_NOTE, text);
+}
+
+static void add_frames(es_report *p, const es_wire_about *a) {
+    const es_wire_outcome *o = a->outcome;
+    char text[60];
+    es_report_section(p, "Frames");
+    snprintf(text, sizeof text, "%zu of %zu", o->result.frames_used, a->calibration->count);
+    es_report_row(p, "used", "Frames used", text);
+    add_rejects(p, o);
+    add_still(p, a->calibration);
     if (o->view_by_fit)
         es_report_note(p, ES_WARNING,
                        "This phantom looks alike from front and back or upside down: the poses "
@@ -391,4 +395,93 @@ bool es_wire_report(es_report *report, const es_wire_about *about, es_error *err
     add_sound(report, about);
     add_earlier(report, about);
     return true;
+}
+
+/* ---- when there is no result ------------------------------------------------------------------
+ */
+
+/* What to do about the step that most pictures failed at. */
+static const char *advice(const char *step) {
+    if (strcmp(step, "image") == 0)
+        return "Most frames have no picture or no time: check the grabber and how it is recorded.";
+    if (strcmp(step, "dots") == 0)
+        return "The wires are not seen: more gain, the focus at their depth, the probe lower and "
+               "across the wires, no bubbles; all of them have to be in the picture.";
+    if (strcmp(step, "match") == 0)
+        return "Spots are seen, but not as this phantom's wires stand: compare the pictures with "
+               "the phantom's definition (rows, distances, version), and see that whole rows are "
+               "in "
+               "the picture.";
+    if (strcmp(step, "pose") == 0)
+        return "The tracker's poses cannot be used: keep both markers in its view, and see that it "
+               "sends poses while the probe moves.";
+    return "Wires and poses were found and do not fit together: check that the tool is the probe "
+           "(--tool), where the phantom lies (calibrate landmarks), and its definition.";
+}
+
+static int by_count(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+
+static bool add_spots(es_report *p, const es_wire_about *a, es_error *err) {
+    const es_wire_recording *r = a->calibration;
+    if (!r->spots || r->count == 0) return true;
+    int *counts = es_alloc(r->count, sizeof *counts, err);
+    char text[120];
+    if (!counts) return false;
+    for (size_t k = 0; k < r->count; k++) counts[k] = r->spots[k].count;
+    qsort(counts, r->count, sizeof *counts, by_count);
+    snprintf(text, sizeof text, "%d in the median picture (%d to %d); the phantom has %d wires",
+             counts[r->count / 2], counts[0], counts[r->count - 1], 3 * a->phantom->patterns);
+    es_report_row(p, "spots", "Bright spots", text);
+    es_free(counts);
+    return true;
+}
+
+/* What the recording says by itself: frames with wires, and the others' reasons. */
+static bool take_reasons(const es_wire_recording *r, es_wire_outcome *o, es_error *err) {
+    o->frames = es_alloc(r->count + 1, sizeof *o->frames, err);
+    o->rejects = es_alloc(r->count + 1, sizeof *o->rejects, err);
+    if (!o->frames || !o->rejects) return false;
+    for (size_t k = 0; k < r->count; k++)
+        if (r->whys[k].step[0] == '\0')
+            o->frames[o->frame_count++] = r->frames[k];
+        else
+            o->rejects[o->reject_count++] = r->whys[k];
+    return true;
+}
+
+/* The step that turned most frames away; "fit" when most have their wires. */
+static const char *worst_step(const es_wire_outcome *o) {
+    const char *worst = "fit";
+    size_t most = o->frame_count;
+    for (size_t k = 0; k < o->reject_count; k++) {
+        size_t same = 0;
+        for (size_t j = 0; j < o->reject_count; j++)
+            same += strcmp(o->rejects[j].step, o->rejects[k].step) == 0;
+        if (same > most) most = same, worst = o->rejects[k].step;
+    }
+    return worst;
+}
+
+bool es_wire_report_failure(es_report *report, const es_wire_about *about, const char *why,
+                            es_error *err) {
+    es_wire_outcome seen = {0};
+    es_wire_about a = *about;
+    const es_wire_recording *r = a.calibration;
+    char text[60];
+    a.outcome = &seen;
+    bool ok = take_reasons(r, &seen, err);
+    if (ok) {
+        es_report_section(report, "Result");
+        es_report_row(report, "refused", "No result", why);
+        if (r->count > 0)
+            es_report_row(report, "next", "What to do next", advice(worst_step(&seen)));
+        es_report_section(report, "Frames");
+        snprintf(text, sizeof text, "%zu of %zu", seen.frame_count, r->count);
+        es_report_row(report, "found", "Frames with found wires", text);
+        add_rejects(report, &seen);
+        add_still(report, r);
+        ok = add_spots(report, &a, err) && add_pictures(report, &a, err);
+    }
+    es_wire_outcome_clear(&seen);
+    return ok;
 }

@@ -34,10 +34,11 @@ static inline bool follows_x(const tile *t) {
 typedef struct row_planes {
     __m256i mask;             /* x keeps its whole voxels */
     __m256d offset, inverse;  /* pixels * 2^20 = (offset - position) * inverse */
-    __m256i x[2], y, z;       /* from the first plane to those after it */
+    __m256i x[2];             /* from the first plane to where each voxel is entered */
+    __m256i y, z;             /* from the first plane to those after it */
     ptrdiff_t y_step, z_step; /* from voxel to voxel, where y and z change */
-    __m256i x_step;           /* from one plane of x to the next */
-    __m256i falls;            /* all bits set where x falls along the row */
+    __m256i order;            /* of eight voxels, for add_sums */
+    size_t half[2];           /* the first voxel of each eight, as the row meets them */
 } row_planes;
 
 static inline __m256i plane_steps(double pixels) {
@@ -55,13 +56,18 @@ static inline row_planes make_planes(const tile *t) {
         if (a > 0) way[a] = fmin(fabs(way[a]), FARTHEST);
     }
     row_planes p = {.y = plane_steps(way[1]), .z = plane_steps(way[2])};
-    p.x[0] = plane_steps(way[0]);
-    p.x_step = _mm256_set1_epi32((int)lrint(way[0] * ONE_PIXEL));
-    p.x[1] = _mm256_add_epi32(p.x[0], _mm256_slli_epi32(p.x_step, 3));
-    p.falls = _mm256_set1_epi32(way[0] > 0 ? 0 : -1);
+    const bool falls = way[0] < 0;
+    const int one = (int)lrint(fabs(way[0]) * ONE_PIXEL);
+    for (int h = 0; h < 2; h++) {
+        const int before = (falls ? ES_BRICK - 1 : 1) - ES_BRICK / 2 * h; /* planes */
+        p.x[h] = _mm256_sub_epi32(plane_steps(fabs(way[0])), _mm256_set1_epi32(before * one));
+        p.half[h] = (size_t)(ES_BRICK / 2 * (falls ? 1 - h : h));
+    }
+    p.order = falls ? _mm256_setr_epi32(7, 6, 3, 2, 5, 4, 1, 0)
+                    : _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7);
     p.mask = _mm256_setr_epi64x(-1, ONE_VOXEL - 1, ONE_VOXEL - 1, 0);
-    p.offset = _mm256_setr_pd(offset[0], offset[1], offset[2], 0);
-    p.inverse = _mm256_setr_pd(inverse[0], inverse[1], inverse[2], 0);
+    p.offset = _mm256_setr_pd(offset[0], offset[1], offset[2], offset[2]);
+    p.inverse = _mm256_setr_pd(inverse[0], inverse[1], inverse[2], inverse[2]);
     p.y_step = offset[1] > 0 ? ES_BRICK : -ES_BRICK;
     p.z_step = offset[2] > 0 ? ES_BRICK * ES_BRICK : -ES_BRICK * ES_BRICK;
     return p;
@@ -78,9 +84,10 @@ static inline __m128i first_planes(const row_planes *p, __m256i at) {
     return _mm256_cvtpd_epi32(_mm256_min_pd(pixels, _mm256_set1_pd(FAR * ONE_PIXEL)));
 }
 
-/* What is known of a row before its pixels are looked at. */
+/* What is known of a row before its pixels are looked at. Voxels stand in the
+ * order in which the row meets them. */
 typedef struct row_cuts {
-    __m256i from[2], to[2]; /* pixels before each of 16 voxels, and behind */
+    __m256i from[2], to[2]; /* pixels before each of 16 voxels, and up to its last */
     _Alignas(32) uint32_t y[CROSSINGS], z[CROSSINGS]; /* where they change, then `count`s */
 } row_cuts;
 
@@ -97,23 +104,19 @@ static inline bool cut_at_planes(const row_planes *p, __m256i at, uint32_t count
     const __m256i most = _mm256_set1_epi32((int)count);
     const __m128i first = first_planes(p, at);
     const __m256i first_x = _mm256_broadcastd_epi32(first);
+    const __m256i next = _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, 0);
     const __m256i x0 = _mm256_add_epi32(first_x, p->x[0]);
     const __m256i x1 = _mm256_add_epi32(first_x, p->x[1]);
     const __m256i y =
         _mm256_add_epi32(_mm256_broadcastd_epi32(_mm_shuffle_epi32(first, 0x55)), p->y);
     const __m256i z =
         _mm256_add_epi32(_mm256_broadcastd_epi32(_mm_shuffle_epi32(first, 0xaa)), p->z);
-    __m256i above[2] = {x0, x1}, below[2]; /* the planes above and below each voxel */
-    for (int h = 0; h < 2; h++) {
-        below[h] = pixels_before(_mm256_sub_epi32(above[h], p->x_step), most);
-        above[h] = pixels_before(above[h], most);
-    }
-    const __m256i end = _mm256_and_si256(most, p->falls);
-    below[0] = _mm256_blend_epi32(below[0], end, 1); /* the row does not leave the brick */
-    for (int h = 0; h < 2; h++) {
-        cuts->from[h] = _mm256_blendv_epi8(below[h], above[h], p->falls);
-        cuts->to[h] = _mm256_blendv_epi8(above[h], below[h], p->falls);
-    }
+    cuts->from[0] = pixels_before(x0, most);
+    cuts->from[1] = pixels_before(x1, most);
+    const __m256i after0 = _mm256_permutevar8x32_epi32(cuts->from[0], next);
+    const __m256i after1 = _mm256_permutevar8x32_epi32(cuts->from[1], next);
+    cuts->to[0] = _mm256_blend_epi32(after0, after1, 0x80);
+    cuts->to[1] = _mm256_blend_epi32(after1, most, 0x80);
     _mm256_store_si256((__m256i *)cuts->y, whole_pixels(y, most));
     _mm256_store_si256((__m256i *)cuts->z, whole_pixels(z, most));
     const int up = 32 - PIXEL_BITS;
@@ -128,18 +131,15 @@ static inline bool cut_at_planes(const row_planes *p, __m256i at, uint32_t count
 enum { LOADED = 16 };
 
 /* Eight voxels of a row: their up to four pixels, and eight times the numbers
- * of pixels before and behind each. In the order 0 1 4 5 2 3 6 7, in which
- * halves are interleaved to states in their order. */
+ * of pixels before each and up to its last. In the order 0 1 4 5 2 3 6 7 of the
+ * volume, in which halves are interleaved to states in their order. */
 typedef struct row_eight {
     __m256i pixels, from, to;
 } row_eight;
 
-static inline __m256i interleaving_order(__m256i eight) {
-    return _mm256_permute4x64_epi64(eight, 0xd8);
-}
-
 /* The pixels of four voxels lie within 16 bytes. */
-static inline row_eight load_eight(const uint8_t *pixels, __m256i from, __m256i to) {
+static inline row_eight load_eight(const uint8_t *pixels, __m256i from, __m256i to, __m256i order,
+                                   uint8_t flip) {
     const __m256i repeated = _mm256_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12, 0,
                                               0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12);
     const __m256i four = _mm256_set1_epi32(0x03020100);
@@ -150,9 +150,10 @@ static inline row_eight load_eight(const uint8_t *pixels, __m256i from, __m256i 
     __m256i bytes = _mm256_inserti128_si256(
         _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(pixels + low))),
         _mm_loadu_si128((const __m128i *)(pixels + high)), 1);
-    return (row_eight){interleaving_order(_mm256_shuffle_epi8(bytes, places)),
-                       interleaving_order(_mm256_slli_epi32(from, 3)),
-                       interleaving_order(_mm256_slli_epi32(to, 3))};
+    bytes = _mm256_xor_si256(bytes, _mm256_set1_epi8((char)flip));
+    return (row_eight){_mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(bytes, places), order),
+                       _mm256_permutevar8x32_epi32(_mm256_slli_epi32(from, 3), order),
+                       _mm256_permutevar8x32_epi32(_mm256_slli_epi32(to, 3), order)};
 }
 
 /* Sums and eight times the counts of voxels. */
@@ -179,22 +180,25 @@ static inline void add_sums(uint64_t *voxels, __m256i sum, __m256i count) {
         at + 1, _mm256_add_epi64(_mm256_loadu_si256(at + 1), _mm256_unpackhi_epi32(sum, hits)));
 }
 
-static inline void add_pieces(uint64_t *row, const row_planes *p, const row_cuts *cuts,
-                              const row_eight eights[2], uint32_t count) {
+static inline __attribute__((always_inline)) void add_pieces(uint64_t *row, const row_planes *p,
+                                                             const row_cuts *cuts,
+                                                             const row_eight eights[2],
+                                                             uint32_t count) {
     const uint32_t *y = cuts->y, *z = cuts->z;
     const __m256i none = _mm256_setzero_si256();
     row_sums done[2] = {{none, none}, {none, none}};
-    for (uint32_t to = 0; to < count;) {
-        to = *y < *z ? *y : *z;
+    for (;;) {
+        const uint32_t to = *y < *z ? *y : *z;
         const __m256i end = _mm256_set1_epi32((int)(8 * to));
         for (int h = 0; h < 2; h++) {
             const row_sums now = sum_before(&eights[h], end);
-            add_sums(row + 8 * h, _mm256_sub_epi32(now.sum, done[h].sum),
+            add_sums(row + p->half[h], _mm256_sub_epi32(now.sum, done[h].sum),
                      _mm256_sub_epi32(now.count, done[h].count));
             done[h] = now;
         }
+        if (to >= count) return;
         const bool by_y = *y == to, by_z = *z == to;
-        row += (p->y_step & -(ptrdiff_t)by_y) + (p->z_step & -(ptrdiff_t)by_z);
+        row += (by_y ? p->y_step : 0) + (by_z ? p->z_step : 0);
         y += by_y;
         z += by_z;
     }
@@ -216,19 +220,14 @@ static inline __attribute__((always_inline)) void insert_rows(uint64_t *voxels, 
         uint8_t copy[CHUNK + LOADED];
         row_cuts cuts;
         if (span->count > CHUNK || !cut_at_planes(&p, at, span->count, &cuts)) {
-            for (uint32_t first = 0; first < span->count; first += CHUNK) {
-                const chunk c = make_chunk(t, span, first, 1);
-                mean_bytes(voxels, &c, axes, t->end, flip);
-            }
+            insert_chunks(voxels, t, span, axes, flip);
             continue;
         }
         const uint8_t *pixels = reachable(span, t->end, copy);
         fetch_ahead(t, span->pixels, CHUNK - 1);
         row_eight eights[2];
-        for (int h = 0; h < 2; h++) {
-            eights[h] = load_eight(pixels, cuts.from[h], cuts.to[h]);
-            eights[h].pixels = _mm256_xor_si256(eights[h].pixels, _mm256_set1_epi8((char)flip));
-        }
+        for (int h = 0; h < 2; h++)
+            eights[h] = load_eight(pixels, cuts.from[h], cuts.to[h], p.order, flip);
         uint64_t *row = voxels + (span->at[1] >> FRACTION << 4 | span->at[2] >> FRACTION << 8);
         add_pieces(row, &p, &cuts, eights, span->count);
     }

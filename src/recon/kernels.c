@@ -164,6 +164,7 @@ kernel kernel_find(const es_recon_options *options, es_cpu level) {
     const int kind = options->spread + 2 * (options->mask != NULL);
     kernel found = plain[options->type][options->interpolation][options->compounding][kind];
     found.insert = found.insert_kept;
+    found.estimate = find_estimate(level);
     if (level >= ES_CPU_AVX2) use_avx2(options, &found);
     return found;
 }

@@ -170,6 +170,16 @@ static inline bool has_short_runs(const tile *t) {
     return planes >= 0.2;
 }
 
+/* A span that the kernels for rows cannot take. */
+static __attribute__((noinline)) void insert_chunks(uint64_t *voxels, const tile *t,
+                                                    const row_span *span, const axis axes[3],
+                                                    uint8_t flip) {
+    for (uint32_t first = 0; first < span->count; first += CHUNK) {
+        const chunk c = make_chunk(t, span, first, 1);
+        mean_bytes(voxels, &c, axes, t->end, flip);
+    }
+}
+
 #include "kernel_rows_avx2.h"
 
 static inline __attribute__((always_inline)) void insert_bytes(void *state, const tile *t,

@@ -7,10 +7,9 @@
  * row is cut by the exact integer test. */
 #include <math.h>
 
-#include "recon_internal.h"
+#include "place_rows.h"
 
 static const double LATTICE_REACH = 8589934592.; /* 2^33 voxels: brick coordinates fit int32 */
-static const double ESTIMATE_MARGIN = 0x1p-16;   /* pixels; the estimate errs by less than 2^-30 */
 static const double ROW_MARGIN = 0x1p-8;         /* pixels; rounding of the duals is far less */
 static const int BASE_MARGIN = 4 * ES_BRICK;     /* keeps neighbours' coordinates positive */
 
@@ -78,6 +77,7 @@ bool place_frame(const es_mat4 *image_to_reference, const double origin_mm[3],
                  const double spacing_mm[3], double shift, pixel_box pixels, placed *frame,
                  es_error *err) {
     if (!check_matrix(image_to_reference, err)) return false;
+    frame->estimate = estimate_rows;
     const double *m = image_to_reference->m;
     for (int a = 0; a < 3; a++) {
         double start = (m[4 * a + 3] - origin_mm[a]) / spacing_mm[a] + shift;
@@ -136,12 +136,6 @@ static bool cut_row(const placed *frame, const fixed_box *box, const int64_t gap
     return first < end;
 }
 
-/* Where row `first` + r enters and leaves the box along each axis: a line in r. */
-typedef struct row_lines {
-    double enter[3], leave[3], step[3];
-    bool good; /* an axis along which a row hardly moves gives no good lines */
-} row_lines;
-
 static row_lines make_lines(const placed *frame, const int64_t gap[3], const fixed_box *box,
                             uint32_t rows) {
     row_lines lines = {.good = true};
@@ -157,42 +151,6 @@ static row_lines make_lines(const placed *frame, const int64_t gap[3], const fix
             lines.good = false;
     }
     return lines;
-}
-
-/* The pixels of some rows in the box, [from, to). `sure` is 0 for a row where
- * an end lies so close to a whole pixel that only integers can tell. */
-typedef struct row_ends {
-    int32_t from[CUTS], to[CUTS], sure[CUTS];
-} row_ends;
-
-/* Where the rows enter and leave, at least -0.5. No branches: compilers vectorise it. */
-static void meet_rows(const row_lines *lines, uint32_t rows, double low[CUTS], double high[CUTS]) {
-    const row_lines l = *lines;
-    for (int32_t r = 0; r < (int32_t)rows; r++) {
-        const double at = r;
-        double x0 = l.enter[0] + at * l.step[0], x1 = l.leave[0] + at * l.step[0];
-        double y0 = l.enter[1] + at * l.step[1], y1 = l.leave[1] + at * l.step[1];
-        double z0 = l.enter[2] + at * l.step[2], z1 = l.leave[2] + at * l.step[2];
-        double enter = x0 > y0 ? x0 : y0, leave = x1 < y1 ? x1 : y1;
-        enter = enter > z0 ? enter : z0;
-        leave = leave < z1 ? leave : z1;
-        low[r] = enter > -0.5 ? enter : -0.5;
-        high[r] = leave > -0.5 ? leave : -0.5;
-    }
-}
-
-static void estimate_rows(const row_lines *lines, uint32_t rows, row_ends *out) {
-    double low[CUTS], high[CUTS];
-    meet_rows(lines, rows, low, high);
-    for (uint32_t r = 0; r < rows; r++) {
-        /* The first whole number not below t is floor(t) + 1 for all t but whole ones. */
-        int32_t from = (int32_t)(low[r] + (1 + ESTIMATE_MARGIN));
-        int32_t to = (int32_t)(high[r] + (1 + ESTIMATE_MARGIN));
-        out->from[r] = from;
-        out->to[r] = to;
-        out->sure[r] = (from == (int32_t)(low[r] + (1 - ESTIMATE_MARGIN))) &
-                       (to == (int32_t)(high[r] + (1 - ESTIMATE_MARGIN)));
-    }
 }
 
 /* The range of dual . (point - start) over the points of the plane in the box.
@@ -242,16 +200,9 @@ static void row_gap(const placed *frame, const fixed_box *box, uint32_t v, int64
     for (int a = 0; a < 3; a++) gap[a] = box->low[a] - frame->start[a] - (int64_t)v * frame->dv[a];
 }
 
-/* The run `pixels` of a row that was estimated as `from` to `to`. */
-static inline bool clip_run(run pixels, int32_t from, int32_t to, run *cut) {
-    cut->from = pixels.from > (uint32_t)from ? pixels.from : (uint32_t)from;
-    cut->to = pixels.to < (uint32_t)to ? pixels.to : (uint32_t)to;
-    return cut->from < cut->to;
-}
-
 /* The runs of one row; returns how many. */
-static size_t cut_runs(const placed *frame, const fixed_box *box, const support *s, uint32_t v,
-                       row_cut *cuts) {
+static __attribute__((noinline)) size_t cut_runs(const placed *frame, const fixed_box *box,
+                                                 const support *s, uint32_t v, row_cut *cuts) {
     size_t count = 0;
     int64_t gap[3];
     row_gap(frame, box, v, gap);
@@ -272,16 +223,19 @@ size_t cut_rows(const placed *frame, const fixed_box *box, const support *s, uin
     row_ends ends;
     row_gap(frame, box, first, gap);
     const row_lines lines = make_lines(frame, gap, box, rows);
-    if (lines.good) estimate_rows(&lines, rows, &ends);
+    if (lines.good) frame->estimate(&lines, rows, &ends);
     uint32_t r = 0;
     for (; r < rows && count + most_runs <= CUTS; r++) {
-        if (!lines.good || !ends.sure[r]) {
+        if (!lines.good || ends.from[r] == UNSURE_ROW) {
             count += cut_runs(frame, box, s, first + r, cuts + count);
             continue;
         }
+        const uint32_t from = (uint32_t)ends.from[r], to = (uint32_t)ends.to[r];
         for (size_t i = row_first[r]; i < row_first[r + 1]; i++) {
-            cuts[count].v = first + r;
-            count += clip_run(runs[i], ends.from[r], ends.to[r], &cuts[count].pixels);
+            const uint32_t a = runs[i].from > from ? runs[i].from : from;
+            const uint32_t b = runs[i].to < to ? runs[i].to : to;
+            cuts[count] = (row_cut){first + r, {a, b}};
+            count += a < b;
         }
     }
     *v = first + r;

@@ -22,6 +22,7 @@ typedef struct slab_list {
     size_t states; /* in all the blocks */
     char *next;    /* the first state that nobody has, and how many there are */
     size_t left;
+    char *cold; /* the memory of the last block from here on was not touched yet */
 } slab_list;
 
 /* A hash map of cells by brick coordinates, in order of age. */
@@ -46,6 +47,9 @@ bool store_hopeless(const store *s);
 /* Gives every new cell a cleared state or, past the limit, removes the new cells
  * and fails with the size and a spacing that would fit. */
 bool store_settle(store *s, const double spacing_mm[3], es_error *err);
+/* Touches the memory of new states, each huge page by one thread: two threads that
+ * meet in a page both clear one, and the slower one's is thrown away. */
+void store_warm(store *s, es_pool *pool);
 /* Forgets bricks whose every frame mark was cleared since they were touched. */
 void store_drop_idle(store *s);
 const cell *store_find(const store *s, const int32_t at[3]); /* or NULL */
@@ -65,8 +69,14 @@ enum { FRACTION = 40 };
 #define ONE_VOXEL ((int64_t)1 << FRACTION)
 #define FRAME_SPAN (1 << 20) /* voxels that one frame may reach */
 
+struct row_lines;
+struct row_ends;
+/* Where rows, at most CUTS, enter and leave a box: see place_rows.h. */
+typedef void estimate_rows_fn(const struct row_lines *lines, uint32_t rows, struct row_ends *out);
+
 typedef struct placed {
-    int64_t base[3]; /* a multiple of ES_BRICK */
+    estimate_rows_fn *estimate; /* the plain one, unless the processor has a faster one */
+    int64_t base[3];            /* a multiple of ES_BRICK */
     int64_t start[3], du[3], dv[3];
     double inverse_du[3]; /* 1 / du, 0 when du is 0 */
     es_vec3 column, row;  /* column . (position - start) is a pixel's u, row its v */
@@ -125,6 +135,21 @@ bool rows_of_box(const placed *frame, const fixed_box *box, pixel_box pixels, ui
                  uint32_t *last);
 
 enum { CUTS = 64 };
+/* Where row `first` + r enters and leaves the box along each axis: a line in r. */
+typedef struct row_lines {
+    double enter[3], leave[3], step[3];
+    bool good; /* an axis along which a row hardly moves gives no good lines */
+} row_lines;
+
+/* The pixels of some rows in the box, [from, to). `from` is UNSURE_ROW for a row
+ * where an end lies so close to a whole pixel that only integers can tell. */
+enum { UNSURE_ROW = -1 };
+typedef struct row_ends {
+    int32_t from[CUTS], to[CUTS];
+} row_ends;
+/* NULL, or what the processor level has in place of the plain estimate. */
+estimate_rows_fn *find_estimate(es_cpu level);
+
 typedef struct row_cut {
     uint32_t v;
     run pixels;
@@ -182,6 +207,7 @@ typedef struct kernel {
     /* NULL, or scales down the state of a brick when `most` more hits per voxel
      * could pass what it can count. */
     void (*make_room)(void *state);
+    estimate_rows_fn *estimate; /* NULL: the plain one */
 } kernel;
 
 /* The kernel for valid options at a processor level. */

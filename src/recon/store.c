@@ -12,7 +12,13 @@
 
 #include "recon_internal.h"
 
-enum { FIRST_CAPACITY = 256, LARGEST_BLOCK = 32 << 20, HUGE_PAGE = 2 << 20, CACHE_LINE = 64 };
+enum {
+    FIRST_CAPACITY = 256,
+    LARGEST_BLOCK = 32 << 20,
+    HUGE_PAGE = 2 << 20,
+    SMALL_PAGE = 4096,
+    CACHE_LINE = 64
+};
 
 /* SplitMix64's finaliser (Steele, Lea and Flood 2014) over the coordinates. */
 static size_t hash_of(const int32_t at[3]) {
@@ -169,6 +175,7 @@ static bool add_block(store *s, size_t needed, es_error *err) {
     ask_for_huge_pages(block, bytes + CACHE_LINE);
     slabs->blocks[slabs->count++] = block;
     slabs->next = block + (CACHE_LINE - (uintptr_t)block % CACHE_LINE) % CACHE_LINE;
+    slabs->cold = slabs->next;
     slabs->left = states;
     slabs->states += states;
     return true;
@@ -183,6 +190,29 @@ bool store_settle(store *s, const double spacing_mm[3], es_error *err) {
         s->slabs.left--;
     }
     return true;
+}
+
+/* Bytes from `at` to the next huge page. */
+static size_t rest_of_page(const char *at) { return HUGE_PAGE - (uintptr_t)at % HUGE_PAGE; }
+
+/* The part of huge page `index` that new states lie in, from the first cold one on. */
+static void touch_page(void *context, size_t index, int worker) {
+    const slab_list *slabs = context;
+    const size_t bytes = (size_t)(slabs->next - slabs->cold), first = rest_of_page(slabs->cold);
+    const size_t from = index == 0 ? 0 : first + (index - 1) * HUGE_PAGE;
+    const size_t end = first + index * HUGE_PAGE, to = end < bytes ? end : bytes;
+    (void)worker;
+    for (size_t at = from; at < to; at += SMALL_PAGE) *(volatile char *)(slabs->cold + at) = 0;
+}
+
+void store_warm(store *s, es_pool *pool) {
+    slab_list *slabs = &s->slabs;
+    if (es_pool_threads(pool) == 1 || slabs->next <= slabs->cold) return;
+    const size_t bytes = (size_t)(slabs->next - slabs->cold), first = rest_of_page(slabs->cold);
+    const size_t pages = bytes <= first ? 1 : 1 + (bytes - first + HUGE_PAGE - 1) / HUGE_PAGE;
+    es_pool_run(pool, pages, touch_page, slabs);
+    const size_t room = slabs->left * state_stride(s), rest = rest_of_page(slabs->next);
+    slabs->cold = slabs->next + (rest < room ? rest : room);
 }
 
 bool store_hopeless(const store *s) { return s->count / 4 > s->limit / s->state_bytes; }

@@ -389,14 +389,19 @@ static bool place_batch(batch *b, const es_mat4 *matrices, es_error *err) {
     es_volume *volume = b->volume;
     const es_recon_options *o = &volume->options;
     double shift = o->interpolation == ES_NEAREST ? 0.5 : 0;
-    for (size_t f = 0; f < b->count; f++)
+    for (size_t f = 0; f < b->count; f++) {
+        placed *frame = &b->frames[f];
         if (!place_frame(&matrices[f], o->origin_mm, o->spacing_mm, shift, volume->support.box,
-                         &b->frames[f], err) ||
-            !touch_bricks(volume, &b->frames[f], (int)f, err))
+                         frame, err) ||
+            !touch_bricks(volume, frame, (int)f, err))
             return es_prefix(err, "frame %llu", (unsigned long long)(b->first_frame + f));
+        if (volume->kernel.estimate) frame->estimate = volume->kernel.estimate;
+    }
     es_pool_run(volume->pool, volume->store.touched_count, verify_brick, b);
     store_drop_idle(&volume->store);
-    return store_settle(&volume->store, o->spacing_mm, err);
+    if (!store_settle(&volume->store, o->spacing_mm, err)) return false;
+    store_warm(&volume->store, volume->pool);
+    return true;
 }
 
 /* Frames of one size, at most BATCH of them. */

@@ -21,6 +21,7 @@
 
 #include "floor.h"
 #include "shapes.h"
+#include "speckle.h"
 #include "tissue.h"
 
 enum { MOST_TAPS = 25 };
@@ -33,11 +34,6 @@ typedef struct pixel {
     int32_t sample; /* upper left of the four samples; -1: outside the fan */
     float right, down;
 } pixel;
-
-typedef struct kernel {
-    int half;
-    float weight[MOST_TAPS];
-} kernel;
 
 struct bmode {
     const scene_model *model;
@@ -63,19 +59,6 @@ struct bmode_scratch {
 };
 
 /* ---- tables -------------------------------------------------------------- */
-
-/* A Gaussian whose squares sum to 1: white noise keeps its variance. */
-static kernel gaussian(double sigma, int most_half) {
-    kernel k = {.half = (int)fmin(ceil(2.5 * sigma), most_half)};
-    double sum = 0;
-    for (int i = -k.half; i <= k.half; i++) {
-        double w = exp(-0.5 * i * i / (sigma * sigma));
-        k.weight[i + k.half] = (float)w;
-        sum += w * w;
-    }
-    for (int i = 0; i <= 2 * k.half; i++) k.weight[i] /= (float)sqrt(sum);
-    return k;
-}
 
 /* Beams are narrowest at the focus, in the middle of the depth. */
 static void fill_row_tables(bmode *b) {
@@ -176,42 +159,17 @@ void bmode_scratch_free(bmode_scratch *s) {
 
 /* ---- 1. speckle ---------------------------------------------------------- */
 
-/* Uniform numbers of variance 1/2: the blur makes them normal. Four from
- * each draw of 64 bits. */
-static void fill_noise(const bmode *b, int64_t index, float *noise, size_t count) {
-    const float scale = 3.7374e-5f; /* sqrt(6) / 65536 */
-    es_random random = es_random_new(b->seed, STREAM_SPECKLE + (uint64_t)index);
-    for (size_t i = 0; i < count; i += 4) {
-        uint64_t bits = es_random_bits(&random);
-        for (size_t j = i; j < i + 4 && j < count; j++, bits >>= 16)
-            noise[j] = ((float)(bits & 0xffff) - 32767.5f) * scale;
-    }
-}
-
-static void add_scaled(float *restrict to, const float *restrict from, float weight, size_t count) {
-    for (size_t i = 0; i < count; i++) to[i] += weight * from[i];
-}
-
 static void make_speckle(const bmode *b, bmode_scratch *s, int64_t index) {
     size_t lines = (size_t)b->geometry.lines, margin = (size_t)b->margin;
     size_t wide = 2 * (lines + 2 * margin), rows = (size_t)b->geometry.rows;
-    fill_noise(b, index, s->noise, wide * (rows + 2 * (size_t)b->axial.half));
-    for (size_t r = 0; r < rows; r++) {
-        float *out = s->speckle + 2 * lines * r;
-        const kernel *lateral = &b->lateral[r];
-        memset(s->row, 0, wide * sizeof *s->row);
-        memset(out, 0, 2 * lines * sizeof *out);
-        for (size_t k = 0; k <= 2 * (size_t)b->axial.half; k++)
-            add_scaled(s->row, s->noise + wide * (r + k), b->axial.weight[k], wide);
-        const float *first = s->row + 2 * (margin - (size_t)lateral->half);
-        for (size_t k = 0; k <= 2 * (size_t)lateral->half; k++)
-            add_scaled(out, first + 2 * k, lateral->weight[k], 2 * lines);
-    }
+    fill_noise(es_random_new(b->seed, STREAM_SPECKLE + (uint64_t)index), s->noise,
+               wide * (rows + 2 * (size_t)b->axial.half));
+    for (size_t r = 0; r < rows; r++)
+        blur_row(s->noise + wide * r, wide, &b->axial, &b->lateral[r], b->margin, lines, s->row,
+                 s->speckle + 2 * lines * r);
 }
 
 /* ---- 2. level ------------------------------------------------------------ */
-
-static float from_db(double db) { return (float)pow(10, db / 20); }
 
 /* Rows [from, to) of a line, in mm. */
 static void fill_depths(const bmode *b, float *plane, int line, double from_mm, double to_mm,
@@ -418,20 +376,6 @@ static void add_bone(const bmode *b, bmode_scratch *s, int i) {
 }
 
 /* ---- 4. envelope and picture --------------------------------------------- */
-
-/* log2 by its series in (m - 1) / (m + 1): wrong by 2e-5 at most, the same on
- * every machine. */
-static float fast_log2(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    int exponent = (int)(bits >> 23) - 127;
-    bits = (bits & 0x7fffff) | 0x3f800000;
-    float m;
-    memcpy(&m, &bits, sizeof m);
-    float t = (m - 1) / (m + 1), t2 = t * t;
-    return (float)exponent +
-           2.8853901f * t * (1 + t2 * (0.33333333f + t2 * (0.2f + t2 * 0.14285714f)));
-}
 
 /* 0 dB is white, -RANGE_DB is black. */
 static void compress(const bmode *b, bmode_scratch *s) {

@@ -24,19 +24,33 @@ enum { STREAM_HAND = 1, STREAM_NOISE = 1 << 20 };
 /* ---- the path ------------------------------------------------------------ */
 
 typedef struct corner {
-    double azimuth_rad, z_mm;
+    double azimuth_rad, z_mm, sweep;
 } corner;
 
+/* Sweeps asked for lie evenly over the scene's own range of azimuths, and over
+ * 40 degrees at least. */
+static double sweep_azimuth(const motion *m, const scene_hand *hand, int sweep) {
+    if (m->options.sweeps == 0) return hand->azimuth_rad[sweep];
+    double low = fmin(hand->azimuth_rad[0], -0.35);
+    double high = fmax(hand->azimuth_rad[hand->sweeps - 1], 0.35);
+    return m->options.sweeps == 1 ? 0.5 * (low + high)
+                                  : low + (high - low) * sweep / (m->options.sweeps - 1);
+}
+
+static int sweep_count(const motion *m, const scene_hand *hand) {
+    return m->options.sweeps ? m->options.sweeps : hand->sweeps;
+}
+
 /* Up one side, round, down the next. */
-static int list_corners(const scene_hand *hand, corner corners[2 * SCENE_SWEEPS]) {
-    for (int sweep = 0; sweep < hand->sweeps; sweep++) {
+static int list_corners(const motion *m, const scene_hand *hand, corner *corners) {
+    int sweeps = sweep_count(m, hand);
+    for (int sweep = 0; sweep < sweeps; sweep++) {
         bool up = sweep % 2 == 0;
-        corner first = {hand->azimuth_rad[sweep], up ? hand->z_low_mm : hand->z_high_mm};
-        corner last = {hand->azimuth_rad[sweep], up ? hand->z_high_mm : hand->z_low_mm};
-        corners[2 * sweep] = first;
-        corners[2 * sweep + 1] = last;
+        double azimuth = sweep_azimuth(m, hand, sweep);
+        corners[2 * sweep] = (corner){azimuth, up ? hand->z_low_mm : hand->z_high_mm, sweep};
+        corners[2 * sweep + 1] = (corner){azimuth, up ? hand->z_high_mm : hand->z_low_mm, sweep};
     }
-    return 2 * hand->sweeps;
+    return 2 * sweeps;
 }
 
 static double corner_distance(corner a, corner b) {
@@ -63,6 +77,7 @@ static void spread_knots(motion *m, const corner *corners, int count) {
         double t = shape_clamp((at - before) / corner_distance(a, b), 0, 1);
         m->azimuth_rad[k] = a.azimuth_rad + t * (b.azimuth_rad - a.azimuth_rad);
         m->z_mm[k] = a.z_mm + t * (b.z_mm - a.z_mm);
+        m->sweep[k] = a.sweep + t * (b.sweep - a.sweep);
     }
 }
 
@@ -148,20 +163,22 @@ static double wobble(const motion *m, int freedom, double at_mm) {
 
 bool motion_make(const es_simulation *simulation, const scene_model *model,
                  const probe_geometry *geometry, motion *m, es_error *err) {
-    corner corners[2 * SCENE_SWEEPS];
-    int count = list_corners(&model->hand, corners);
+    corner corners[2 * ES_SWEEPS_MAX];
     *m = (motion){.options = *simulation, .model = model, .geometry = *geometry};
+    int count = list_corners(m, &model->hand, corners);
     m->options.scene = model->name; /* ours, not the caller's */
     m->knots = count_knots(corners, count);
     m->azimuth_rad = es_alloc(m->knots, sizeof *m->azimuth_rad, err);
     m->z_mm = es_alloc(m->knots, sizeof *m->z_mm, err);
     m->reach_mm = es_alloc(m->knots, sizeof *m->reach_mm, err);
+    m->sweep = es_alloc(m->knots, sizeof *m->sweep, err);
     double *scratch = es_alloc(m->knots, sizeof *scratch, err);
-    bool ok = m->azimuth_rad && m->z_mm && m->reach_mm && scratch;
+    bool ok = m->azimuth_rad && m->z_mm && m->reach_mm && m->sweep && scratch;
     if (ok) {
         spread_knots(m, corners, count);
         smooth_knots(m->azimuth_rad, scratch, m->knots, CORNER_KNOTS);
         smooth_knots(m->z_mm, scratch, m->knots, CORNER_KNOTS);
+        smooth_knots(m->sweep, scratch, m->knots, CORNER_KNOTS);
         for (size_t k = 0; k < m->knots; k++)
             m->reach_mm[k] = face_reach(m, m->azimuth_rad[k], m->z_mm[k]);
         smooth_knots(m->reach_mm, scratch, m->knots, REACH_KNOTS);
@@ -176,6 +193,7 @@ void motion_clear(motion *m) {
     es_free(m->azimuth_rad);
     es_free(m->z_mm);
     es_free(m->reach_mm);
+    es_free(m->sweep);
     *m = (motion){0};
 }
 
@@ -207,6 +225,26 @@ static double spline(const double *values, size_t count, double at) {
                     t * (3 * rest - 2 * slope_b - slope_c + t * (slope_b + slope_c - 2 * rest)));
 }
 
+/* How the sweeps that were asked for are held, as shares of the angles. */
+static double share_of_sweep(const double shares[4], double sweep) {
+    int below = (int)sweep;
+    double t = sweep - below;
+    return shares[below % 4] + t * (shares[(below + 1) % 4] - shares[below % 4]);
+}
+
+static es_mat4 hold_of_sweep(const motion *m, double at) {
+    static const double tilt[4] = {1, -1, -1, 1}, turn[4] = {0, 1, -1, 0.3};
+    static const double rock[4] = {0.5, 0.5, -0.5, -0.5};
+    if (m->options.sweeps == 0) return es_mat4_identity();
+    double sweep = shape_clamp(spline(m->sweep, m->knots, at), 0, ES_SWEEPS_MAX);
+    double lean = m->options.lean_rad;
+    es_mat4 yaw =
+        es_mat4_rotation(es_vec3_make(0, 1, 0), m->options.turn_rad * share_of_sweep(turn, sweep));
+    es_mat4 out = es_mat4_rotation(es_vec3_make(1, 0, 0), lean * share_of_sweep(tilt, sweep));
+    es_mat4 in = es_mat4_rotation(es_vec3_make(0, 0, 1), lean * share_of_sweep(rock, sweep));
+    return es_mat4_multiply(yaw, es_mat4_multiply(out, in));
+}
+
 es_mat4 motion_face_to_scene(const motion *m, double time_s) {
     if (m->model->water) return floor_face_to_scene(&m->options, progress(m, time_s));
     double at = progress(m, time_s) * (double)(m->knots - 1);
@@ -221,7 +259,8 @@ es_mat4 motion_face_to_scene(const motion *m, double time_s) {
     es_mat4 tilt = es_mat4_rotation(es_vec3_make(1, 0, 0), 0.10 * wobble(m, 2, at));
     es_mat4 yaw = es_mat4_rotation(es_vec3_make(0, 1, 0), 0.06 * wobble(m, 3, at));
     es_mat4 roll = es_mat4_rotation(es_vec3_make(0, 0, 1), 0.06 * wobble(m, 4, at));
-    return es_mat4_multiply(base, es_mat4_multiply(tilt, es_mat4_multiply(yaw, roll)));
+    es_mat4 wobbled = es_mat4_multiply(tilt, es_mat4_multiply(yaw, roll));
+    return es_mat4_multiply(es_mat4_multiply(base, hold_of_sweep(m, at)), wobbled);
 }
 
 es_mat4 motion_scene_to_reference(void) {

@@ -18,6 +18,7 @@ typedef struct motion {
     probe_geometry geometry;
     size_t knots;
     double *azimuth_rad, *z_mm, *reach_mm; /* reach: of the face from the hand's axis */
+    double *sweep;                         /* number of the sweep, between two while it changes */
     motion_wave wobble[MOTION_FREEDOMS][MOTION_WAVES];
     motion_wave pace[MOTION_WAVES];
     motion_wave drift[MOTION_DRIFTS]; /* of the patient */

@@ -9,23 +9,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "dice.h"
+
 enum { FRAMES = 8 };
 static const double DEGREE = 0.017453292519943295;
 
-typedef struct dice {
-    es_random random;
-} dice;
-
-static dice dice_of(uint64_t seed, uint64_t group) {
-    return (dice){es_random_new(seed, 0x5c4ee000 + group)};
-}
-static double between(dice *d, double low, double high) {
-    return low + (high - low) * es_random_uniform(&d->random);
-}
-static int whole(dice *d, int low, int high) { /* both included */
-    return low + (int)((high - low + 1) * es_random_uniform(&d->random));
-}
-static bool chance(dice *d, double share) { return es_random_uniform(&d->random) < share; }
+/* Group of this file's streams. */
+static dice screen_dice(uint64_t seed, uint64_t group) { return dice_of(seed, 0x5c4ee000 + group); }
 
 /* ---- picture and array ---------------------------------------------------------- */
 
@@ -223,9 +213,9 @@ static void draw_furniture(es_screen *s, dice *d) {
 }
 
 void es_screen_random(uint64_t seed, es_screen *screen) {
-    dice picture = dice_of(seed, 0), array = dice_of(seed, 1), layout = dice_of(seed, 2),
-         echoes = dice_of(seed, 3), grabber = dice_of(seed, 4), ruler = dice_of(seed, 5),
-         words = dice_of(seed, 6);
+    dice picture = screen_dice(seed, 0), array = screen_dice(seed, 1),
+         layout = screen_dice(seed, 2), echoes = screen_dice(seed, 3),
+         grabber = screen_dice(seed, 4), ruler = screen_dice(seed, 5), words = screen_dice(seed, 6);
     memset(screen, 0, sizeof *screen);
     screen->frames = FRAMES;
     screen->seed = seed;

@@ -29,7 +29,10 @@ static bool check_options(const es_simulation *s, es_error *err) {
            check_number("pose noise in mm", s->pose_noise_mm, 0, 100, err) &&
            check_number("pose noise in rad", s->pose_noise_rad, 0, 1, err) &&
            check_number("lag in s", s->lag_s, -10, 10, err) &&
-           check_number("speckle", s->speckle, 0, 1, err);
+           check_number("speckle", s->speckle, 0, 1, err) &&
+           check_number("sweeps", s->sweeps, 0, ES_SWEEPS_MAX, err) &&
+           check_number("lean of the sweeps in rad", s->lean_rad, 0, 1, err) &&
+           check_number("turn of the sweeps in rad", s->turn_rad, 0, 1.6, err);
 }
 
 /* The motion holds the checked simulation with all that follows from it. */
@@ -40,6 +43,8 @@ static bool lay_out(const es_simulation *simulation, motion *m, es_error *err) {
     if (simulation->hold && !model->water)
         return es_fail(err, ES_USAGE, "motions can be held over the floor only, not over the %s",
                        model->name);
+    if (simulation->sweeps && model->water)
+        return es_fail(err, ES_USAGE, "sweeps side by side are for all scenes but the floor");
     if (!probe_geometry_make(&simulation->probe, &geometry, err)) return false;
     return motion_make(simulation, model, &geometry, m, err);
 }

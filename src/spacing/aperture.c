@@ -8,9 +8,13 @@
 #include <string.h>
 
 #define WHOLE_FACE .9 /* share of the columns that begin in the first row */
-#define UNEVEN .01    /* of a trapezoid's width: its beams meet this near its middle */
+#define FILLED .5
+#define STRAIGHT .5 /* share of the columns that begin, or end, in one row */
+#define UNEVEN .01  /* of a trapezoid's width: its beams meet this near its middle */
 #define SHARP_SIGMA_PX .6
 #define BOUND_SIGMA .02 /* of the width, when an edge is not sharp */
+
+enum { FACE_ROWS = 8, LEAST_FACE = 16 }; /* pixels */
 
 static void refuse(es_aperture_found *found, const char *why) {
     found->found = false;
@@ -69,23 +73,51 @@ static void take_trapezoid(const es_fan_found *fan, const shape_box *box,
                         : ", far from its middle: the right end is dark or cut off");
 }
 
+/* A few reflectors in a dark field can have ends above one another: a field of
+ * echoes is filled, or begins or ends in a straight row. */
+static bool is_field(const shape_box *box) {
+    const shape_edge *top = &box->edge[SHAPE_TOP], *bottom = &box->edge[SHAPE_BOTTOM];
+    return box->filled >= FILLED || top->border || top->together >= STRAIGHT ||
+           bottom->together >= STRAIGHT;
+}
+
+/* How far the first rows are lit, where an end is no edge: sides that slant
+ * outwards, of a trapezoid that was not recognised, are wider than the array
+ * further down. */
+static void bound_by_face(const shape_box *box, es_aperture_found *found) {
+    const shape_mask *m = &box->mask;
+    uint32_t left = m->width, right = 0;
+    for (uint32_t v = box->first[1]; v < box->first[1] + FACE_ROWS && v <= box->last[1]; v++)
+        for (uint32_t u = box->first[0]; u <= box->last[0]; u++) {
+            if (!shape_lit(m, u, v, SHAPE_LARGE)) continue;
+            if (u < left) left = u;
+            if (u > right) right = u;
+        }
+    if (right < left + LEAST_FACE) return;
+    if (!found->left_sharp) found->left = fmax(found->left, left - .5);
+    if (!found->right_sharp) found->right = fmin(found->right, right + .5);
+}
+
 static void take_rectangle(const shape_box *box, es_aperture_found *found) {
     const shape_edge *l = &box->edge[SHAPE_LEFT], *r = &box->edge[SHAPE_RIGHT];
-    double width = r->at - l->at;
+    bool field = is_field(box);
     found->found = true;
     found->left = l->at;
     found->right = r->at;
-    found->left_sharp = l->sharp;
-    found->right_sharp = r->sharp;
-    bool both = l->sharp && r->sharp;
+    found->left_sharp = l->sharp && field;
+    found->right_sharp = r->sharp && field;
+    bool both = l->sharp && r->sharp && field;
+    if (field) bound_by_face(box, found);
+    double width = found->right - found->left;
     found->sigma = both ? SHARP_SIGMA_PX : fmax(BOUND_SIGMA * width, 2);
     snprintf(found->why, sizeof found->why, "%.1f px between the side edges%s%s%s", width,
              both ? "" : ", at least: ",
              both       ? ""
+             : !field   ? "these are a few echoes and no field"
              : l->sharp ? "the right"
              : r->sharp ? "the left"
                         : "each",
-             both ? "" : " one is dark, ragged or cut off");
+             both || !field ? "" : " one is dark, ragged or cut off");
 }
 
 static bool is_rectangle(const shape_box *box) {

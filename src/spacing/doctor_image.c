@@ -36,6 +36,17 @@ static bool raw_data(es_doctor *d, es_error *err) {
     return true;
 }
 
+static bool several_views(es_doctor *d, es_error *err) {
+    if (!d->about.modes[0]) return true;
+    es_finding *f = finding_add(d, "several-views", ES_SEVERITY_WARNING, "", err);
+    if (!f) return false;
+    SAY(f->evidence, "the pictures hold %s", d->about.modes);
+    SAY(f->cause, "the scanner was in a dual, M-mode or Doppler display while it recorded");
+    SAY(f->fix, "record a single B-mode picture; or keep one view: echosolid convert --crop "
+                "U,V,WIDTH,HEIGHT");
+    return true;
+}
+
 /* ---- the face -------------------------------------------------------------------------- */
 
 #define LIT_GREY 8.0F
@@ -440,7 +451,7 @@ static bool depth(es_doctor *d, es_error *err) {
 }
 
 bool doctor_check_image(es_doctor *d, es_error *err) {
-    if (!raw_data(d, err)) return false;
+    if (!raw_data(d, err) || !several_views(d, err)) return false;
     if (!d->pictures) return true;
     return face_side(d, err) && frozen(d, err) && writing(d, err) && depth(d, err);
 }

@@ -20,7 +20,9 @@
 #define ASPECT_DOUBT .012
 #define RING_ABOVE 12 /* grey, over the level of the mask */
 
-enum { LEAST_WIDTH = 25, RAYS = 121, LEAST_POINTS = 20, TRIES = 150 };
+#define ABOVE .93 /* of the radius: nearer than that to the centre */
+
+enum { MOST_ABOVE = 40, LEAST_WIDTH = 25, RAYS = 121, LEAST_POINTS = 20, TRIES = 150 };
 
 /* ---- with known side edges ------------------------------------------------------ */
 
@@ -194,6 +196,20 @@ static bool is_ring(const arc *a) {
            fabs(a->from + a->to) / 2 < MOST_LEAN;
 }
 
+/* Are there echoes between the arc and its centre? Then it is a reflector: what
+ * lies above a transducer's face is the transducer. */
+static bool echoes_above(const shape_mask *mask, const arc *a) {
+    double most = ABOVE * a->circle[2];
+    size_t lit = 0;
+    for (uint32_t v = 0; v < mask->height; v++)
+        for (uint32_t u = 0; u < mask->width; u++) {
+            double x = u - a->circle[0], y = v - a->circle[1], angle = atan2(x, y);
+            lit += angle > a->from && angle < a->to && x * x + y * y < most * most &&
+                   shape_lit(mask, u, v, SHAPE_LARGE);
+        }
+    return lit > MOST_ABOVE;
+}
+
 /* Whether the part in `f` is a ring, and which. */
 static bool try_part(const es_still *still, const shape_mask *mask, const shape_flood *f, arc *a,
                      bool *yes, es_error *err) {
@@ -204,7 +220,7 @@ static bool try_part(const es_still *still, const shape_mask *mask, const shape_
     refine_points(&still->low, mask->dark, a);
     if (a->count < LEAST_POINTS) return true;
     if (!fit_circle(a, err)) return false;
-    *yes = is_ring(a);
+    *yes = is_ring(a) && !echoes_above(mask, a);
     return true;
 }
 

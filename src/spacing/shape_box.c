@@ -22,12 +22,15 @@ enum {
     LEAST_FILLED = 35,  /* percent of the rectangle, of a single picture */
     MANY = 4,           /* frames: what moves is told from overlay */
     STRIP = 3,          /* columns of echoes beside the rectangle */
+    LEAST_STAND = 5,    /* columns beyond a shadow that make it one */
     LEAST_MOVING = 4    /* of a recording, whose overlay was taken out */
 };
 #define MOVES 3        /* deviation, grey, of what is no overlay */
 #define LEAST_LEVEL .5 /* just inside of an edge, of the level further in */
 #define LEAST_BRIGHT 2 /* grey over the surround */
 #define LEAST_TOGETHER .3
+#define ALIKE 1.5 /* the two ends' rises; compression alone makes 1.65 of .38 and .62 pixels */
+#define ALIKE_PX .15
 #define REACH 12 /* pixels that the grey inside an edge is taken from */
 
 /* Lit pixels of each column (axis 0) or row within the range of the other axis. */
@@ -128,13 +131,15 @@ static bool full_at_once(const shape_box *b, const es_still *still, double at, i
 }
 
 /* The edge by half maximum, from `outer` (outermost lit line) inwards by `step`;
- * NaN when it takes more than two pixels from a fifth to four fifths. */
+ * NaN when it takes more than two pixels from a fifth to four fifths, which is
+ * left in *rise_px. */
 static double half_maximum(const shape_box *b, const es_still *still, int axis, uint32_t outer,
-                           int step) {
+                           int step, double *rise_px) {
     double inside = 0, values[REACH + 7], low = NAN, half = NAN, high = NAN;
     for (int k = -3; k <= REACH; k++)
         values[k + 3] = line_grey(b, still, axis, (int64_t)outer + (int64_t)step * k);
     for (int k = 4; k < REACH; k++) inside += values[k + 3] / (REACH - 4);
+    inside = fmax(inside, (values[4] + values[5] + values[6] + values[7]) / 4); /* a sliver */
     for (int k = -2; k <= REACH; k++) {
         double before = values[k + 2], here = values[k + 3], rise = here - before;
         if (rise <= 0) continue;
@@ -142,6 +147,7 @@ static double half_maximum(const shape_box *b, const es_still *still, int axis, 
         if (isnan(half) && here > .5 * inside) half = k - (here - .5 * inside) / rise;
         if (isnan(high) && here > .8 * inside) high = k - (here - .8 * inside) / rise;
     }
+    *rise_px = high - low;
     return high - low <= 2 ? outer + step * half : NAN;
 }
 
@@ -191,6 +197,83 @@ static bool goes_on(const shape_box *b, const es_still *still, bool left) {
     return columns >= STRIP;
 }
 
+/* ---- past a black sector --------------------------------------------------------- */
+
+/* Columns beyond the rectangle that are lit and moving from its first row on. */
+static bool is_echo_column(const shape_box *b, const es_still *still, uint32_t u) {
+    const float *high = still->high.data, *deviation = still->deviation.data;
+    uint32_t rows = b->last[1] - b->first[1] + 1, lit = 0, moving = 0;
+    for (uint32_t v = b->first[1]; v <= b->last[1]; v++) {
+        size_t i = (size_t)v * b->mask.width + u;
+        lit += high[i] > b->mask.floor;
+        moving += high[i] > b->mask.floor && deviation[i] > MOVES;
+    }
+    return lit * 10 > rows * 6 && moving * 10 > rows * 4;
+}
+
+/* The outermost of the columns beyond that stand together; the rectangle's own
+ * edge when there are none. */
+static uint32_t farthest_column(const shape_box *b, const es_still *still, bool left) {
+    uint32_t edge = left ? b->first[0] : b->last[0], end = left ? 0 : b->mask.width - 1;
+    uint32_t run = 0, found = edge;
+    while (edge != end) {
+        edge = left ? edge - 1 : edge + 1;
+        run = is_echo_column(b, still, edge) ? run + 1 : 0;
+        if (run >= LEAST_STAND) found = edge;
+    }
+    return found;
+}
+
+/* Two fields of one width with a gap between them are two pictures. */
+static bool is_pair(uint32_t first, uint32_t inner, uint32_t outer, uint32_t last) {
+    double one = (double)inner - first + 1, other = (double)last - outer + 1;
+    return fabs(one - other) < .04 * (one + other) + 2;
+}
+
+/* A black shadow from the face to the last row splits the field: the part
+ * beyond it belongs to it, too. Only a recording tells echoes by their motion. */
+static void join_beyond(shape_box *b, const es_still *still) {
+    if (still->frames < MANY) return;
+    for (int side = 0; side < 2; side++) {
+        bool left = side == 0;
+        uint32_t far = farthest_column(b, still, left), near = left ? b->first[0] : b->last[0];
+        if (far == near) continue;
+        uint32_t inner = near; /* of the part beyond, its column next to the gap */
+        do inner = left ? inner - 1 : inner + 1;
+        while (!is_echo_column(b, still, inner));
+        bool pair =
+            left ? is_pair(far, inner, near, b->last[0]) : is_pair(b->first[0], near, inner, far);
+        if (pair) continue;
+        if (left)
+            b->first[0] = far;
+        else
+            b->last[0] = far;
+    }
+}
+
+/* Share of what is lit in the columns from..to that moves. */
+static double moving_share(const shape_box *b, const es_still *still, uint32_t from, uint32_t to) {
+    const float *high = still->high.data, *deviation = still->deviation.data;
+    size_t lit = 0, moving = 0;
+    for (uint32_t v = b->first[1]; v <= b->last[1]; v++)
+        for (uint32_t u = from; u <= to; u++) {
+            size_t i = (size_t)v * b->mask.width + u;
+            lit += high[i] > b->mask.floor;
+            moving += high[i] > b->mask.floor && deviation[i] > MOVES;
+        }
+    return lit ? (double)moving / (double)lit : 0;
+}
+
+/* Does what begins at this edge stand still while the rest moves? Then it is a
+ * grey bar or a ruler that touches the echoes. */
+static bool stands_still(const shape_box *b, const es_still *still, double at, bool left) {
+    uint32_t wide = b->last[0] - b->first[0] + 1;
+    uint32_t from = (uint32_t)lrint(left ? at + 1.5 : at - .5 - STRIP);
+    if (still->frames < MANY) return false;
+    return moving_share(b, still, from, from + STRIP - 1) <
+           .4 * moving_share(b, still, b->first[0] + wide / 4, b->last[0] - wide / 4);
+}
+
 static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
     int axis = side == SHAPE_LEFT || side == SHAPE_RIGHT ? 0 : 1;
     bool low = side == SHAPE_LEFT || side == SHAPE_TOP;
@@ -199,7 +282,7 @@ static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
     shape_edge *e = &b->edge[side];
     double lit = low ? outer - .5 : outer + .5;
     e->border = low ? outer == 0 : outer + 1 == lines;
-    double at = half_maximum(b, still, axis, outer, low ? 1 : -1);
+    double at = half_maximum(b, still, axis, outer, low ? 1 : -1, &e->rise_px);
     uint32_t from = b->first[!axis], to = b->last[!axis];
     double edge = isnan(at) ? lit : at;
     e->together = together(b, still, side, edge, from, to);
@@ -207,8 +290,19 @@ static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
     /* a fan or a trapezoid that was cut at the sides reaches its cut only below */
     if (axis == 0 && e->sharp)
         e->sharp = full_at_once(b, still, at, low ? 1 : -1) && !goes_on(b, still, low) &&
+                   !stands_still(b, still, at, low) &&
                    together(b, still, side, edge, from, from + (to - from) / TOP_PART) >= .5;
     e->at = e->sharp ? at : lit;
+}
+
+/* The scanner cuts both ends of its field alike. A shadow over one end is drawn
+ * from scan line to scan line, so that its edge rises more slowly than the
+ * field's own at the other end: that edge is only how far the probe sees. */
+static void compare_ends(shape_box *b) {
+    shape_edge *l = &b->edge[SHAPE_LEFT], *r = &b->edge[SHAPE_RIGHT];
+    if (!l->sharp || !r->sharp) return;
+    shape_edge *soft = l->rise_px > r->rise_px ? l : r, *hard = soft == l ? r : l;
+    soft->sharp = soft->rise_px <= ALIKE * hard->rise_px + ALIKE_PX;
 }
 
 /* The rectangle in one mask; false when there is none. */
@@ -255,8 +349,10 @@ bool shape_box_make(const es_still *still, shape_box *b, es_error *err) {
         b->found = ok && find_rectangle(b, still, counts);
     }
     es_free(counts);
+    if (ok && b->found) join_beyond(b, still);
     if (ok && b->found) ok = shape_contour_make(&b->mask, SHAPE_LARGE, false, &b->contour, err);
     for (int side = 0; ok && b->found && side < 4; side++) measure_edge(b, still, side);
+    if (ok && b->found) compare_ends(b);
     if (!ok) shape_box_clear(b);
     return ok;
 }

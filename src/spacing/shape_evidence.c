@@ -43,9 +43,8 @@ static bool add_radius(const adder *a, const es_fan_found *found) {
     const es_probe_entry *p = a->hints->probe;
     double r = found->fan.radius_start;
     if (!p || !p->curved || !(p->radius_mm > 0) || !found->start_seen || !(r > 0)) return true;
-    double sigma =
-        hypot(p->radius_sigma > 0 ? p->radius_sigma : .01,
-              hypot(found->radius_start_sigma, found->blank_samples ? 2 : blank_start) / r);
+    double sigma = hypot(p->radius_sigma > 0 ? p->radius_sigma : .01,
+                         hypot(found->radius_start_sigma, blank_start) / r);
     char note[ES_EVIDENCE_NOTE];
     snprintf(note, sizeof note, "radius of %.60s, %g mm (%.100s), over %.2f px of the face's arc",
              p->name, p->radius_mm, p->source, r);
@@ -56,8 +55,7 @@ static bool add_depth(const adder *a, const es_fan_found *found) {
     double length = found->fan.radius_stop - found->fan.radius_start;
     double depth = a->hints->depth_mm;
     if (isnan(depth) || !found->start_seen || !found->stop_seen || !(length > 0)) return true;
-    double px = hypot(hypot(found->radius_start_sigma, found->radius_stop_sigma),
-                      found->blank_samples ? 2 : blank_length);
+    double px = hypot(hypot(found->radius_start_sigma, found->radius_stop_sigma), blank_length);
     double sigma = hypot(hypot(depth_floor, depth_sigma(a->hints)), px / length);
     char note[ES_EVIDENCE_NOTE];
     snprintf(note, sizeof note, "depth of %g mm, from the middle of the face, over %.2f px", depth,

@@ -15,7 +15,8 @@
 
 #include <lapacke.h>
 
-#define SOFT_PX .5     /* scale of the soft-L1 loss */
+#define SOFT_PX .5 /* scale of the soft-L1 loss */
+#define LEAST_SCALE_PX .25
 #define AGREE_PX 1.    /* an edge point within this supports its edge */
 #define CORNER_PX 5.   /* edges are not sampled this close to a corner */
 #define STEP_PX .25    /* of the samples across an edge */
@@ -24,7 +25,9 @@
 #define RAY_STEP .0025 /* radians */
 #define MOST_EXTENSION .8
 #define THINNEST .82       /* r_in / r_out: thinner is a reflector */
-#define LEAST_STRETCH .008 /* grabbers stretch by more, or not at all */
+#define LEAST_STRETCH .002 /* less is no grabber's doing */
+#define MOST_RISE_PX 2.    /* of a trapezoid's side, from a fifth to four fifths */
+#define CREST_SHARE .92    /* of a crest: speckle makes crests of its own */
 #define CORRELATED 2       /* neighbouring edge points share speckle: sigma times this */
 
 enum {
@@ -55,10 +58,12 @@ typedef struct edge_point {
     double u, v;
     int edge;
     double residual;
+    double rise_px; /* from a fifth to four fifths of the level inside */
 } edge_point;
 
 typedef struct refiner {
     const es_still *still;
+    const es_image *grey;
     const shape_mask *mask;
     bool flipped;
     es_fan fan;
@@ -70,6 +75,7 @@ typedef struct refiner {
     int agree[EDGES];
     double covariance[PARAMETERS * PARAMETERS];
     double spread; /* robust deviation of the edge points, px */
+    bool near;     /* the fan is as good as fitted: outliers are told by the spread */
 } refiner;
 
 float shape_sample(const es_image *grey, bool flipped, double u, double v) {
@@ -109,44 +115,83 @@ static void place(const es_fan *fan, const piece *p, double at, double d, double
     *v = fan->apex_v + y;
 }
 
-/* Mean profile across the piece, values capped; false when it leaves the picture. */
-static bool profile(const refiner *r, const piece *p, float cap, double out[ACROSS]) {
-    int rays = 0;
-    memset(out, 0, ACROSS * sizeof *out);
-    for (int i = 0; i < p->along; i++) {
-        double at = p->from + (p->to - p->from) * (i + .5) / p->along;
-        float values[ACROSS];
-        bool inside = true;
-        for (int k = 0; k < p->across && inside; k++) {
-            double u, v;
-            place(&r->fan, p, at, -p->reach + k * 2 * p->reach / (p->across - 1), &u, &v);
-            values[k] = shape_sample(&r->still->high, r->flipped, u, v) - r->mask->dark;
-            inside = !isnan(values[k]);
-        }
-        if (!inside) continue;
-        rays++;
-        for (int k = 0; k < p->across; k++) out[k] += fminf(fmaxf(values[k], 0), cap);
-    }
-    for (int k = 0; k < p->across && rays; k++) out[k] /= rays;
-    return rays * 3 >= p->along * 2;
-}
-
 static double mean_of(const double *values, int from, int to) {
     double sum = 0;
     for (int k = from; k < to; k++) sum += values[k];
     return to > from ? sum / (to - from) : 0;
 }
 
-/* Where the profile rises through half the inside's level, next to its
- * steepest two-pixel step; NaN without a clear step. */
+/* Grey over the surround along one ray across the edge; false when it leaves
+ * the picture. */
+static bool sample_ray(const refiner *r, const piece *p, double at, double values[ACROSS]) {
+    for (int k = 0; k < p->across; k++) {
+        double u, v;
+        place(&r->fan, p, at, -p->reach + k * 2 * p->reach / (p->across - 1), &u, &v);
+        values[k] = shape_sample(r->grey, r->flipped, u, v) - r->mask->dark;
+        if (isnan(values[k])) return false;
+    }
+    return true;
+}
+
+/* Mean profile across the piece; false when it leaves the picture. Each ray is
+ * scaled by its own level just inside, so that a reflector at the edge counts
+ * as one ray and the half of each stays where it is: cut off at a common level
+ * bright rays would rise too early. Faint rays count by how bright they are. */
+static bool profile(const refiner *r, const piece *p, float faint, double out[ACROSS]) {
+    int rays = 0, middle = p->across / 2, near = (int)lrint(4 / STEP_PX);
+    double values[ACROSS];
+    memset(out, 0, ACROSS * sizeof *out);
+    for (int i = 0; i < p->along; i++) {
+        double at = p->from + (p->to - p->from) * (i + .5) / p->along;
+        if (!sample_ray(r, p, at, values)) continue;
+        double level =
+            mean_of(values, middle + 1, middle + near < p->across ? middle + near : p->across);
+        double scale = 1 / fmax(level, faint);
+        rays++;
+        for (int k = 0; k < p->across; k++) out[k] += values[k] * scale;
+    }
+    for (int k = 0; k < p->across && rays; k++) out[k] *= faint / rays;
+    return rays * 3 >= p->along * 2;
+}
+
+/* The highest level, over a pixel and a half, in values[from .. to). */
+static double crest(const double *values, int from, int to) {
+    int window = (int)lrint(1.5 / STEP_PX);
+    double best = -INFINITY;
+    for (int k = from; k + window <= to; k++) best = fmax(best, mean_of(values, k, k + window));
+    return best;
+}
+
+/* The level that an edge at `at` rises to: the mean of what follows. A
+ * bright ring along the face is thinner than that, there it is the crest. */
+static double level_inside(const double *values, const piece *p, int at) {
+    int px = (int)lrint(1 / STEP_PX);
+    double mean = mean_of(values, at, at + 4 * px);
+    return p->edge == START_EDGE ? fmax(mean, CREST_SHARE * crest(values, at, at + 4 * px)) : mean;
+}
+
+/* Where the profile, followed outwards and inwards from sample `at`, is at
+ * `share` of the level, in samples. */
+static double pass(const double *values, const piece *p, int at, double level, double share) {
+    int k = at;
+    double want = share * level;
+    while (k > 0 && values[k] > want) k--;
+    while (k + 1 < p->across && values[k + 1] <= want) k++;
+    return k + 1 < p->across ? k + (want - values[k]) / (values[k + 1] - values[k]) : k;
+}
+
+/* Where the profile rises through half the level just inside, next to its
+ * steepest two-pixel step; NaN without a clear step. The level is that of the
+ * crest: a bright ring along the face is thinner than the step is wide. */
 static double rise(const double *values, const piece *p, float least) {
     double step = 2 * p->reach / (p->across - 1), best = 0, half = 0;
     int width = (int)lrint(2 / step), at = -1;
     for (int k = width; k + 2 * width < p->across; k++) {
         double before = mean_of(values, k - width, k), after = mean_of(values, k, k + 2 * width);
-        if (after - before > best) best = after - before, at = k, half = (after + before) / 2;
+        if (after - before > best) best = after - before, at = k, half = before / 2;
     }
     if (at < 0 || best < least) return NAN;
+    half += level_inside(values, p, at) / 2;
     double outside = mean_of(values, 0, at - width / 2),
            inside = mean_of(values, at + 1, p->across);
     if (outside > .5 * inside) return NAN;
@@ -162,17 +207,17 @@ static double rise(const double *values, const piece *p, float least) {
 
 static void measure_piece(refiner *r, const piece *p) {
     double values[ACROSS];
-    if (!profile(r, p, INFINITY, values)) return;
-    r->pieces[p->edge]++;
-    int middle = p->across / 2;
-    float inside = (float)mean_of(values, middle + 1, p->across);
-    if (!profile(r, p, inside, values)) return;
     float least = .5F * (r->mask->floor - r->mask->dark);
+    if (!profile(r, p, 2 * least, values)) return;
+    r->pieces[p->edge]++;
     double d = rise(values, p, least);
     if (isnan(d)) return;
     edge_point *e = &r->points[r->count++];
     place(&r->fan, p, (p->from + p->to) / 2, d, &e->u, &e->v);
     e->edge = p->edge;
+    int at = (int)lrint((d + p->reach) / STEP_PX);
+    double level = mean_of(values, p->across - p->across / 4, p->across);
+    e->rise_px = STEP_PX * (pass(values, p, at, level, .8) - pass(values, p, at, level, .2));
 }
 
 /* The stretch of an edge that is sampled, and how many px one unit of it is. */
@@ -254,14 +299,25 @@ static void measure_spread(refiner *r) {
     r->spread = r->count ? 1.4826 * all[r->count / 2] : INFINITY;
 }
 
+/* Far off the shape the first rounds pull softly (soft-L1); once it is near,
+ * points that scatter by more than the others are of something else, such as a
+ * corner or a cut, and hardly count (Geman and McClure). */
+static double weight_of(const refiner *r, double e) {
+    if (!r->near) {
+        double w = 1 / sqrt(1 + (e / SOFT_PX) * (e / SOFT_PX));
+        return fabs(e) > 8 * SOFT_PX ? .05 * w : w;
+    }
+    double scale = fmax(3 * r->spread, LEAST_SCALE_PX), z = 1 + (e / scale) * (e / scale);
+    return 1 / (z * z);
+}
+
 /* One step of reweighted Gauss-Newton over the free parameters; leaves the
  * inverse of the normal matrix in r->covariance. False when it is singular. */
 static bool fit_step(refiner *r, const bool free_parameters[PARAMETERS], double *change) {
     double normal[PARAMETERS * PARAMETERS] = {0}, right[PARAMETERS] = {0}, j[PARAMETERS];
     for (int i = 0; i < r->count; i++) {
         double e = edge_residual(&r->fan, &r->points[i], j);
-        double w = 1 / sqrt(1 + (e / SOFT_PX) * (e / SOFT_PX));
-        if (fabs(e) > 8 * SOFT_PX) w *= .05;
+        double w = weight_of(r, e);
         for (int a = 0; a < PARAMETERS; a++) {
             if (!free_parameters[a]) j[a] = 0;
             right[a] -= w * j[a] * e;
@@ -394,16 +450,18 @@ static bool extend(refiner *r) {
     return true;
 }
 
-/* Frees the aspect; keeps it where it is clearly not one. */
+/* The last fit. Frees the aspect; keeps it where it is clearly not one. */
 static double settle_aspect(refiner *r) {
-    refiner square = *r;
     bool can = r->use[LEFT_EDGE] && r->use[RIGHT_EDGE] && r->use[STOP_EDGE];
     double sigma = .02;
+    r->near = true;
+    refiner square = *r;
     if (can && fit(r, true)) {
         sigma = sigma_of(r, ASPECT);
         if (fabs(r->fan.aspect - 1) > fmax(4 * sigma, LEAST_STRETCH)) return sigma;
     }
     *r = square;
+    if (!fit(r, false)) *r = square;
     return fmin(fmax(sigma, .001), .02);
 }
 
@@ -462,6 +520,17 @@ static bool flat_face(const refiner *r) {
     return flat < curved;
 }
 
+/* A side as sharp as scanners cut their fields? Where contact ends, the grey
+ * grows over many pixels. */
+static bool is_sharp(const refiner *r, int edge) {
+    double rises[PIECES];
+    int n = 0;
+    for (int i = 0; i < r->count; i++)
+        if (r->points[i].edge == edge) rises[n++] = r->points[i].rise_px;
+    qsort(rises, (size_t)n, sizeof *rises, compare_doubles);
+    return n > 0 && rises[n / 2] <= MOST_RISE_PX;
+}
+
 /* Refuses what looks like a fan by chance. */
 static void judge(const refiner *r, const shape_fan *coarse, int parts, es_fan_found *f) {
     double outside = share_outside(r, parts);
@@ -472,6 +541,8 @@ static void judge(const refiner *r, const shape_fan *coarse, int parts, es_fan_f
         why = "it is as thin as a reflector";
     else if (!(r->use[LEFT_EDGE] || coarse->cut_left) || !(r->use[RIGHT_EDGE] || coarse->cut_right))
         why = "a side edge is neither seen nor cut off by the picture";
+    else if (r->wedge && !(is_sharp(r, LEFT_EDGE) && is_sharp(r, RIGHT_EDGE)))
+        why = "its sides are not sharp";
     else if (f->start_seen && !f->stop_seen && flat_face(r))
         why = "its face is flat";
     else if (sigma_of(r, f->stop_seen ? R_STOP : R_START) > .02 * r->fan.radius_stop)
@@ -487,6 +558,7 @@ bool shape_fan_refine(const es_still *still, const shape_mask *mask, int parts,
     refiner *r = es_alloc_zero(1, sizeof *r, err);
     if (!r) return false;
     r->still = still;
+    r->grey = &still->high;
     r->mask = mask;
     r->flipped = coarse->flipped;
     r->fan = coarse->fan;

@@ -92,6 +92,7 @@ bool shape_ring_find(const es_still *still, const shape_mask *mask, int parts, e
 typedef struct shape_edge {
     double at;
     bool sharp, border; /* border: the echoes run into the edge of the picture */
+    double rise_px;     /* from a fifth to four fifths of the level inside */
     double together;    /* share of the rows (or columns) that begin there */
 } shape_edge;
 typedef struct shape_box {

@@ -116,19 +116,63 @@ static bool note_broken(const char *source, const char *problem, es_evidence_lis
     return es_evidence_add(list, &e, err);
 }
 
+/* Regions out of the field's text; false when it is broken. */
+static bool read_regions(const char *text, region regions[REGIONS], size_t *count) {
+    size_t length = strlen(text);
+    json_t *root = length <= JSON_LIMIT ? json_loadb(text, length, 0, NULL) : NULL;
+    *count = json_array_size(root);
+    bool good = root && json_is_array(root) && *count <= REGIONS;
+    for (size_t i = 0; good && i < *count; i++)
+        good = read_region(json_array_get(root, i), &regions[i]);
+    json_decref(root);
+    return good;
+}
+
+static void read_crop(const es_stream_info *info, double crop[2]) {
+    const char *text = es_fields_get(&info->fields, "DicomCropOrigin");
+    if (!text || es_parse_doubles(text, crop, 2) != 2) crop[0] = crop[1] = 0;
+}
+
+static bool apart(const region *a, const region *b) {
+    return a->box[0] > b->box[2] || b->box[0] > a->box[2] || a->box[1] > b->box[3] ||
+           b->box[1] > a->box[3];
+}
+
+void es_picture_modes(const es_stream_info *info, char text[ES_MODES_TEXT]) {
+    /* PS3.3 C.8.5.5.1.1, Region Spatial Format */
+    static const char *const formats[] = {"", "", "M-mode", "a Doppler spectrum", "a waveform"};
+    const char *field = es_fields_get(&info->fields, "DicomRegions");
+    region regions[REGIONS];
+    const region *views[REGIONS];
+    size_t count, used = 0, seen = 0;
+    double crop[2];
+    text[0] = '\0';
+    read_crop(info, crop);
+    if (!field || !read_regions(field, regions, &count)) return;
+    for (size_t i = 0; i < count; i++) {
+        const region *r = &regions[i];
+        if (!region_shows(r, info, crop)) continue;
+        if (r->format >= 2 && r->format <= 4 && used < ES_MODES_TEXT)
+            used += (size_t)snprintf(
+                text + used, ES_MODES_TEXT - used, "%s%s (%.0f,%.0f to %.0f,%.0f)",
+                used ? ", " : "", formats[r->format], r->box[0], r->box[1], r->box[2], r->box[3]);
+        bool view = r->format == 1 && r->type == 1;
+        for (size_t k = 0; k < seen && view; k++) view = apart(r, views[k]);
+        if (view) views[seen++] = r;
+    }
+    if (seen > 1 && used < ES_MODES_TEXT)
+        snprintf(text + used, ES_MODES_TEXT - used, "%s%zu pictures of tissue beside one another",
+                 used ? ", " : "", seen);
+}
+
 static bool region_evidence(const es_stream_info *info, const double crop[2],
                             es_evidence_list *list, es_error *err) {
     const char *text = es_fields_get(&info->fields, "DicomRegions");
-    if (!text) return true;
-    size_t length = strlen(text);
-    json_t *root = length <= JSON_LIMIT ? json_loadb(text, length, 0, NULL) : NULL;
-    size_t count = json_array_size(root);
     region regions[REGIONS];
-    bool good = root && json_is_array(root) && count <= REGIONS;
-    for (size_t i = 0; good && i < count; i++)
-        good = read_region(json_array_get(root, i), &regions[i]);
-    json_decref(root);
-    if (!good) return note_broken("dicom-regions", "the ultrasound regions are broken", list, err);
+    size_t count;
+    if (!text) return true;
+    if (!read_regions(text, regions, &count))
+        return note_broken("dicom-regions", "the ultrasound regions are broken", list, err);
     return use_regions(regions, count, info, crop, list, err);
 }
 
@@ -185,9 +229,8 @@ static bool dicom_evidence(const es_stream_info *info, es_evidence_list *list, e
         {"DicomNominalScannedPixelSpacing", "dicom-nominal",
          "Nominal Scanned Pixel Spacing is about scanned film: not used", INFINITY, 2},
     };
-    double crop[2] = {0, 0};
-    const char *text = es_fields_get(&info->fields, "DicomCropOrigin");
-    if (text && es_parse_doubles(text, crop, 2) != 2) crop[0] = crop[1] = 0;
+    double crop[2];
+    read_crop(info, crop);
     if (!region_evidence(info, crop, list, err)) return false;
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if (!tag_evidence(&info->fields, &rules[i], list, err)) return false;

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -54,6 +55,37 @@ static int fuzz_file(const uint8_t *bytes, size_t length) {
     read_slices(path);
     close(fd);
     return 0;
+}
+
+/* A sound recording as echosolid writes it under that name's extension, for a
+ * fuzzer to start from: two frames of 4 x 3 pixels with a pose and a time. Returns
+ * its length, 0 when it does not fit. */
+static inline size_t fuzz_recording(const char *extension, uint8_t *out, size_t limit) {
+    char path[64] = "/tmp/fuzzXXXXXX", name[80];
+    es_error err = {0};
+    es_stream_info info = {.frame_count = 2, .width = 4, .height = 3, .type = ES_U8, .channels = 1};
+    es_frame frame = {.has_image = true, .has_time = true};
+    int fd = mkstemp(path);
+    snprintf(name, sizeof name, "%s%s", path, extension);
+    es_sink *sink = es_sequence_create(name, &info, NULL, &err);
+    bool ok = fd >= 0 && sink && es_image_resize(&frame.image, ES_U8, 1, 4, 3, &err);
+    if (ok) memset(frame.image.data, 77, 12);
+    for (int f = 0; ok && f < 2; f++) {
+        frame.time_s = f;
+        ok = es_frame_set_transform(&frame, "ProbeToTracker", es_mat4_identity(), true, &err) &&
+             es_sink_put(sink, &frame, &err);
+    }
+    if (!ok || !es_sink_finish(sink, &err)) abort();
+    es_sink_free(sink);
+    es_frame_clear(&frame);
+    FILE *file = fopen(name, "rb");
+    size_t length = file ? fread(out, 1, limit, file) : 0;
+    bool whole = file && fgetc(file) == EOF;
+    if (file) fclose(file);
+    close(fd);
+    unlink(path);
+    unlink(name);
+    return whole ? length : 0;
 }
 
 #endif

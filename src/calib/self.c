@@ -1,0 +1,472 @@
+/* ImageToProbe from pictures of one rigid object that overlap.
+ *
+ * With the right ImageToProbe every place of the object shows the same in all
+ * the passes over it; with a wrong one it shows something else in each, as
+ * soon as the passes are held differently. No phantom is needed, nor what the
+ * object is. The pictures are compared at several degrees of blur, the widest
+ * first: a blur of some millimetres sees a solution from as far away, the
+ * narrow ones place it. */
+#include "self.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LEAST_PICTURES = 30, LEVELS = 5, RESTARTS = 8, MOST_SAMPLES = 40000 };
+
+/* From the widest blur (cells) to the narrowest: how many of the best states
+ * go on, and how carefully. */
+static const struct {
+    double blur, soft;
+    size_t samples, keep;
+    int rounds;
+    bool hold_scale;
+} levels[LEVELS] = {{5, 4, 8000, 6, 10, true},
+                    {5, 4, 15000, 2, 10, true},
+                    {2.5, 2, 12000, 2 + RESTARTS, 18, false},
+                    {1.2, 1, 16000, 2 + RESTARTS, 16, false},
+                    {1.2, 1, MOST_SAMPLES, 1, 20, false}};
+/* Before this level the best state is also begun from again, a little off in
+ * RESTARTS directions: the misfit is rough, and what these ends differ by is
+ * part of the interval. */
+enum { RESTART_LEVEL = 2, LAST_LEVEL = LEVELS - 1 };
+
+/* ---- the model --------------------------------------------------------------------------- */
+
+static int scale_count(const self_fit *fit) {
+    const es_self_options *o = fit->options;
+    return o->spacing_mm[0] > 0 || fit->hold_scale ? 0 : o->isotropic ? 1 : 2;
+}
+
+int self_parameter_count(const self_fit *fit) {
+    return SELF_SCALE_U + scale_count(fit) + fit->options->lag_free;
+}
+
+int self_kind(const self_fit *fit, int k) {
+    return k - SELF_SCALE_U < scale_count(fit) ? k : SELF_LAG;
+}
+
+self_state self_moved(const self_fit *fit, const self_state *from, const double *x) {
+    self_state s = *from;
+    int scales = scale_count(fit);
+    es_vec3 turn = es_vec3_make(x[0], x[1], x[2]);
+    double angle = es_vec3_length(turn);
+    s.shift = es_vec3_add(s.shift, es_mat4_vector(s.turn, es_vec3_make(x[3], x[4], x[5])));
+    if (angle > 1e-14) s.turn = es_mat4_multiply(s.turn, es_mat4_rotation(turn, angle));
+    if (scales > 0) s.scale[0] *= exp(x[SELF_SCALE_U]);
+    if (scales > 0) s.scale[1] *= exp(x[scales > 1 ? SELF_SCALE_V : SELF_SCALE_U]);
+    if (fit->options->lag_free) s.lag += x[SELF_SCALE_U + scales];
+    return s;
+}
+
+void self_difference(const self_fit *fit, const self_state *from, const self_state *to, double *x) {
+    es_mat4 a = self_pose(from), back;
+    double all[SELF_PARAMETERS] = {0};
+    if (es_mat4_invert(a, &back, NULL)) {
+        es_mat4 d = es_mat4_multiply(back, self_pose(to));
+        es_vec3 turn = es_mat4_turn(d), shift = es_mat4_column(d, 3);
+        all[0] = turn.x, all[1] = turn.y, all[2] = turn.z;
+        all[3] = shift.x, all[4] = shift.y, all[5] = shift.z;
+    }
+    all[SELF_SCALE_U] = log(to->scale[0] / from->scale[0]);
+    all[SELF_SCALE_V] = log(to->scale[1] / from->scale[1]);
+    all[SELF_LAG] = to->lag - from->lag;
+    for (int k = 0; k < self_parameter_count(fit); k++) x[k] = all[self_kind(fit, k)];
+}
+
+es_mat4 self_pose(const self_state *s) {
+    es_mat4 m = s->turn;
+    m.m[3] = s->shift.x, m.m[7] = s->shift.y, m.m[11] = s->shift.z;
+    return m;
+}
+
+es_mat4 self_image_to_probe(const self_state *s) {
+    es_mat4 scale = es_mat4_scaling(s->scale[0], s->scale[1], 0.5 * (s->scale[0] + s->scale[1]));
+    return es_mat4_multiply(self_pose(s), scale);
+}
+
+void es_self_pictures_clear(es_self_pictures *pictures) {
+    es_free(pictures->grey);
+    es_free(pictures->times_s);
+    es_free(pictures->index);
+    memset(pictures, 0, sizeof *pictures);
+}
+
+/* ---- steps ------------------------------------------------------------------------------- */
+
+/* (N + damping of its diagonal) x = -slope, by eigenvectors: what has no slope
+ * at all does not move. */
+void self_step(const self_fit *fit, const self_sums *sums, double damping, double *x) {
+    int n = self_parameter_count(fit);
+    double a[SELF_PARAMETERS * SELF_PARAMETERS], scale[SELF_PARAMETERS];
+    double values[SELF_PARAMETERS], v[SELF_PARAMETERS * SELF_PARAMETERS];
+    for (int k = 0; k < n; k++) scale[k] = sqrt(fmax(sums->normal[k * n + k], 1e-12));
+    for (int r = 0; r < n; r++)
+        for (int c = 0; c <= r; c++)
+            a[r * n + c] = a[c * n + r] = sums->normal[r * n + c] / (scale[r] * scale[c]);
+    es_eigen_symmetric(a, n, values, v);
+    for (int r = 0; r < n; r++) x[r] = 0;
+    for (int k = 0; k < n; k++) {
+        double along = 0;
+        for (int r = 0; r < n; r++) along -= v[r * n + k] * sums->slope[r] / scale[r];
+        along /= fmax(values[k], 0) + damping;
+        for (int r = 0; r < n; r++) x[r] += v[r * n + k] * along / scale[r];
+    }
+}
+
+/* Steps past these are cut: the derivatives say nothing that far away. */
+static void cut_step(const self_fit *fit, double *x) {
+    static const double most[SELF_PARAMETERS] = {0.1, 0.1, 0.1, 8, 8, 8, 0.1, 0.1, 0.1};
+    double share = 1;
+    int n = self_parameter_count(fit);
+    for (int k = 0; k < n; k++) share = fmin(share, most[self_kind(fit, k)] / (fabs(x[k]) + 1e-12));
+    for (int k = 0; k < n; k++) x[k] *= share;
+}
+
+static bool is_small(const self_fit *fit, const double *x) {
+    static const double least[SELF_PARAMETERS] = {1e-5, 1e-5, 1e-5, 1e-3, 1e-3,
+                                                  1e-3, 1e-5, 1e-5, 1e-5};
+    for (int k = 0; k < self_parameter_count(fit); k++)
+        if (fabs(x[k]) > least[self_kind(fit, k)]) return false;
+    return true;
+}
+
+/* Lookups that were lost count as misses: less overlap is no agreement. */
+static double misfit_of(const self_sums *s, double expected) {
+    double kept = fmin(s->n / expected, 1);
+    return 1 - kept * (1 - self_misfit(s));
+}
+
+/* Steps are taken even where they raise the misfit for a while: which lookups
+ * there are changes with every step, so that it is rough, and the best state on
+ * the way is kept. */
+double self_refine(self_fit *fit, self_view *view, int rounds) {
+    double x[SELF_PARAMETERS], expected = 1, least = INFINITY;
+    self_state now = fit->base;
+    int idle = 0;
+    for (int round = 0; round <= rounds; round++) {
+        self_sums sums;
+        self_look(fit, &now, round < rounds, view);
+        self_total(view, -1, &sums);
+        expected = fmax(expected, sums.n);
+        double misfit = misfit_of(&sums, expected);
+        if (!isfinite(misfit)) break;
+        idle = misfit < 0.9995 * least ? 0 : idle + 1;
+        if (misfit < least) least = misfit, fit->base = now;
+        if (round == rounds || idle > 3) break;
+        self_step(fit, &sums, 1e-3, x);
+        cut_step(fit, x);
+        if (is_small(fit, x)) break;
+        now = self_moved(fit, &now, x);
+    }
+    return least;
+}
+
+/* ---- from several starts -------------------------------------------------------------------- */
+
+bool self_scale_allowed(const self_state *s) {
+    return s->scale[0] > 1e-3 && s->scale[1] > 1e-3 && s->scale[0] < 10 && s->scale[1] < 10;
+}
+
+double self_apart(const self_fit *fit, const self_state *a, const self_state *b) {
+    const es_self_pictures *p = fit->pictures;
+    es_mat4 first = self_image_to_probe(a), second = self_image_to_probe(b);
+    double sum = 0;
+    for (int k = 0; k < 4; k++) {
+        es_vec3 px = es_vec3_make((k % 2 ? 0.75 : 0.25) * p->width * p->cell_px,
+                                  (k / 2 ? 0.75 : 0.25) * p->height * p->cell_px, 0);
+        es_vec3 d = es_vec3_sub(es_mat4_point(first, px), es_mat4_point(second, px));
+        sum += es_vec3_dot(d, d) / 4;
+    }
+    return sqrt(sum);
+}
+
+static void sort_starts(self_start *list, size_t count) {
+    for (size_t i = 1; i < count; i++)
+        for (size_t k = i; k > 0 && list[k].cost < list[k - 1].cost; k--) {
+            self_start other = list[k];
+            list[k] = list[k - 1];
+            list[k - 1] = other;
+        }
+}
+
+/* Places that nothing else shows count as misses, so that a state without
+ * overlap is no match for one with. */
+static double cost_of(const self_fit *fit, double misfit) {
+    double share = (double)fit->view->found / (double)fit->sample_count;
+    return isfinite(misfit) ? 1 - share * (1 - misfit) : 1;
+}
+
+static bool run_level(self_fit *fit, int level, self_start *list, size_t *count, es_error *err) {
+    static const char *const words[LEVELS] = {"comparing, 1 of 5", "comparing, 2 of 5",
+                                              "comparing, 3 of 5", "comparing, 4 of 5",
+                                              "comparing, 5 of 5"};
+    size_t samples = (size_t)((double)levels[level].samples * fit->options->effort);
+    if (!self_level_make(fit, levels[level].blur, samples, err)) return false;
+    fit->soft = levels[level].soft;
+    fit->hold_scale = levels[level].hold_scale;
+    for (size_t k = 0; k < *count; k++) {
+        fit->base = list[k].state;
+        double misfit = self_refine(fit, fit->view, levels[level].rounds);
+        list[k].state = fit->base;
+        list[k].cost = self_scale_allowed(&fit->base) ? cost_of(fit, misfit) : 1;
+        es_progress_step(fit->options->progress, words[level], (double)k, (double)*count);
+        if (es_cancelled(err)) return false;
+    }
+    sort_starts(list, *count);
+    return true;
+}
+
+/* Those that ended in the same place are one. */
+static void drop_twins(const self_fit *fit, self_start *list, size_t *count, size_t keep) {
+    size_t kept = 0;
+    for (size_t k = 0; k < *count && kept < keep; k++) {
+        bool twin = false;
+        for (size_t other = 0; other < kept && !twin; other++)
+            twin = self_apart(fit, &list[k].state, &list[other].state) < 2;
+        if (!twin) list[kept++] = list[k];
+    }
+    *count = kept;
+}
+
+/* A direction a start, the same for every recording. */
+static void add_restarts(const self_fit *fit, self_start *list, size_t *count) {
+    static const double off[SELF_PARAMETERS] = {0.03, 0.03, 0.03, 2, 2, 2, 0.01, 0.01, 0.02};
+    for (uint64_t k = 0; k < RESTARTS && *count < ES_SELF_STARTS; k++) {
+        double x[SELF_PARAMETERS];
+        es_random random = es_random_new(20, k);
+        for (int i = 0; i < self_parameter_count(fit); i++)
+            x[i] = off[self_kind(fit, i)] * es_random_normal(&random);
+        list[*count] = list[0];
+        list[(*count)++].state = self_moved(fit, &list[0].state, x);
+    }
+}
+
+/* What the ends of the restarts differ by from the result; those that agree
+ * clearly less do not count. */
+static void find_scatter(self_fit *fit, const self_start *list, size_t count) {
+    int n = self_parameter_count(fit), used = 0;
+    double *sum = fit->scatter;
+    memset(fit->scatter, 0, sizeof fit->scatter);
+    for (size_t i = 0; i < count; i++) {
+        double x[SELF_PARAMETERS];
+        bool near = self_apart(fit, &list[i].state, &fit->base) < 8;
+        if (!near || 1 - list[i].cost < 0.97 * (1 - list[0].cost)) continue;
+        self_difference(fit, &fit->base, &list[i].state, x);
+        for (int k = 0; k < n * n; k++) sum[k] += x[k / n] * x[k % n];
+        used++;
+    }
+    for (int k = 0; k < n * n && used > 0; k++) sum[k] /= used;
+}
+
+static bool is_given(const es_self_options *o) { return es_mat4_finite(o->start); }
+
+/* A given ImageToProbe as a state; its columns need not be quite orthogonal. */
+static bool given_state(const self_fit *fit, self_start *start, es_error *err) {
+    const es_self_options *o = fit->options;
+    self_state *s = &start->state;
+    es_vec3 u = es_mat4_column(o->start, 0), v = es_mat4_column(o->start, 1);
+    s->scale[0] = es_vec3_length(u), s->scale[1] = es_vec3_length(v);
+    if (!self_scale_allowed(s))
+        return es_fail(err, ES_GEOMETRY,
+                       "the ImageToProbe to start from has pixels of %g x %g mm: expected .001 to "
+                       "10 mm",
+                       s->scale[0], s->scale[1]);
+    es_vec3 x = es_vec3_unit(u), n = es_vec3_unit(es_vec3_cross(x, v)), y = es_vec3_cross(n, x);
+    s->turn = (es_mat4){{x.x, y.x, n.x, 0, x.y, y.y, n.y, 0, x.z, y.z, n.z, 0, 0, 0, 0, 1}};
+    s->shift = es_mat4_column(o->start, 3);
+    s->lag = o->lag_s;
+    if (o->spacing_mm[0] > 0) memcpy(s->scale, o->spacing_mm, sizeof s->scale);
+    if (o->isotropic && o->spacing_mm[0] <= 0)
+        s->scale[0] = s->scale[1] = sqrt(s->scale[0] * s->scale[1]);
+    snprintf(start->name, sizeof start->name, "given");
+    return true;
+}
+
+static bool find_starts(self_fit *fit, self_start *list, size_t *count, es_error *err) {
+    if (is_given(fit->options)) {
+        *count = 1;
+        return given_state(fit, &list[0], err);
+    }
+    if (!self_level_make(fit, 1.2, MOST_SAMPLES, err)) return false;
+    *count = self_find_starts(fit, list, ES_SELF_STARTS, err);
+    return *count > 0;
+}
+
+static void note_starts(const self_start *list, size_t count, es_self_result *r) {
+    r->start_count = (int)count;
+    for (size_t k = 0; k < count; k++) {
+        memcpy(r->starts[k].name, list[k].name, sizeof r->starts[k].name);
+        r->starts[k].misfit = list[k].cost;
+    }
+}
+
+/* ---- the result ------------------------------------------------------------------------------ */
+
+static const double DEGREE = 0.017453292519943295;
+
+/* Turns of the probe, whatever ImageToProbe is: deviations along main axes. */
+static void find_turns(const self_fit *fit, double deviations[3], size_t *placed) {
+    double sum[3] = {0}, square[9] = {0}, values[3], vectors[9], n = 0;
+    es_mat4 back = {{0}}, pose;
+    for (size_t f = 0; f < fit->pictures->count; f++) {
+        if (!es_pose_track_at(fit->poses, fit->pictures->times_s[f] + fit->options->lag_s,
+                              fit->options->max_gap_s, &pose, NULL) ||
+            (n == 0 && !es_mat4_invert(pose, &back, NULL)))
+            continue;
+        es_vec3 t = es_mat4_turn(es_mat4_multiply(back, pose));
+        const double v[3] = {t.x, t.y, t.z};
+        for (int k = 0; k < 9; k++) square[k] += v[k / 3] * v[k % 3];
+        for (int k = 0; k < 3; k++) sum[k] += v[k];
+        n++;
+    }
+    *placed = (size_t)n;
+    for (int k = 0; k < 9; k++) square[k] = square[k] / n - sum[k / 3] / n * (sum[k % 3] / n);
+    es_eigen_symmetric(square, 3, values, vectors);
+    for (int k = 0; k < 3; k++) deviations[k] = sqrt(fmax(values[k], 0));
+}
+
+static bool check_motion(const self_fit *fit, es_self_result *r, es_error *err) {
+    double turns[3];
+    size_t placed, count = fit->pictures->count;
+    if (count < LEAST_PICTURES)
+        return es_fail(err, ES_GEOMETRY, "%zu pictures: %d or more are needed", count,
+                       LEAST_PICTURES);
+    find_turns(fit, turns, &placed);
+    if (placed < LEAST_PICTURES)
+        return es_fail(err, ES_GEOMETRY, "%zu of %zu pictures have a pose: %d or more are needed",
+                       placed, count, LEAST_PICTURES);
+    /* two axes of turning are what a shift and a turn of the picture need */
+    if (turns[1] > 3 * DEGREE) return true;
+    r->missing[r->missing_count++] = ES_SELF_TILT;
+    r->missing[r->missing_count++] = turns[0] > 10 * DEGREE ? ES_SELF_ROCK : ES_SELF_TURN;
+    if (!isfinite(fit->options->limit_mm)) return true;
+    return es_fail(err, ES_GEOMETRY,
+                   "the probe %s (%.1f, %.1f, %.1f degrees about its main axes, standard "
+                   "deviations), so its pictures do not determine ImageToProbe. Record again, and "
+                   "%s; and %s",
+                   turns[0] > 3 * DEGREE ? "was turned about one axis only" : "was hardly turned",
+                   turns[0] / DEGREE, turns[1] / DEGREE, turns[2] / DEGREE,
+                   es_self_motion_text(r->missing[0]), es_self_motion_text(r->missing[1]));
+}
+
+static void sum_up(const self_fit *fit, es_self_result *r) {
+    const self_state *s = &fit->base;
+    r->image_to_probe = self_image_to_probe(s);
+    memcpy(r->spacing_mm, s->scale, sizeof r->spacing_mm);
+    r->lag_s = s->lag;
+}
+
+static bool judge_overlap(const es_self_result *r, es_error *err) {
+    const double least_overlap = 0.05, least_agreement = 0.2;
+    if (!(r->overlap >= least_overlap))
+        return es_fail(err, ES_GEOMETRY,
+                       "%.0f %% of what the pictures show is seen in another pass as well: record "
+                       "several passes over the same place, held differently",
+                       100 * r->overlap);
+    if (!(r->agreement >= least_agreement && r->held_out >= 0.5 * least_agreement))
+        return es_fail(err, ES_GEOMETRY,
+                       "where passes overlap they do not show the same (correlation %.2f, %.2f in "
+                       "what was not fitted to; %.1f is expected). Did the object or the reference "
+                       "move, are these the poses of this probe, is the lag right? Or the search "
+                       "ended in a wrong place: give an ImageToProbe to start from with --start",
+                       r->agreement, r->held_out, least_agreement);
+    return true;
+}
+
+static bool judge_interval(const self_fit *fit, const es_self_result *r, es_error *err) {
+    char missing[500] = "", vague[300] = "";
+    if (r->target_ci95_mm <= fit->options->limit_mm) return true;
+    size_t length = 0;
+    for (int k = 0; k < r->parameter_count && length < sizeof vague; k++)
+        if (!r->parameters[k].determined)
+            length += (size_t)snprintf(vague + length, sizeof vague - length, "%s%s",
+                                       length ? ", " : "", r->parameters[k].name);
+    length = 0;
+    for (int k = 0; k < r->missing_count && length < sizeof missing; k++)
+        length += (size_t)snprintf(missing + length, sizeof missing - length, "%s%s",
+                                   length ? "; and " : "", es_self_motion_text(r->missing[k]));
+    return es_fail(err, ES_GEOMETRY,
+                   "the motion does not determine %s: a point of the picture is known within %.2g "
+                   "mm only, %g is allowed. Record again, and %s",
+                   vague[0] ? vague : "ImageToProbe well enough", r->target_ci95_mm,
+                   fit->options->limit_mm, missing[0] ? missing : "take more pictures");
+}
+
+static bool judge(const self_fit *fit, const self_start *list, size_t count, es_self_result *r,
+                  es_error *err) {
+    r->rival_mm = count > 1 ? self_apart(fit, &list[0].state, &list[1].state) : NAN;
+    if (!isfinite(fit->options->limit_mm)) return true;
+    if (!judge_overlap(r, err) || !judge_interval(fit, r, err)) return false;
+    /* the gain of the best over the rival, against what it has over nothing */
+    bool rival = count > 1 && list[1].cost - list[0].cost < 0.05 * (1 - list[0].cost) &&
+                 r->rival_mm > r->target_ci95_mm + 3;
+    return !rival || es_fail(err, ES_GEOMETRY,
+                             "two ImageToProbe, %.0f mm apart, go equally well with this "
+                             "recording. Record again, and %s; or give --start",
+                             r->rival_mm, es_self_motion_text(ES_SELF_TILT));
+}
+
+/* Keeps all in `ends`, and the best with the best elsewhere in the list. */
+static size_t keep_rival(const self_fit *fit, self_start *list, size_t count, self_start *ends) {
+    memcpy(ends, list, count * sizeof *list);
+    for (size_t k = 1; k < count; k++) {
+        if (self_apart(fit, &list[k].state, &list[0].state) < 4) continue;
+        list[1] = list[k];
+        return 2;
+    }
+    return 1;
+}
+
+static bool solve(self_fit *fit, es_self_result *r, es_error *err) {
+    self_start list[ES_SELF_STARTS], ends[ES_SELF_STARTS];
+    size_t end_count = 0;
+    size_t count = 0;
+    self_channel channel = self_choose_channel(fit);
+    r->surface = channel == SELF_SURFACE;
+    if (!self_source_make(fit, channel, err) || !find_starts(fit, list, &count, err)) return false;
+    for (int level = 0; level < LEVELS; level++) {
+        fit->hold_scale = levels[level].hold_scale;
+        if (level == RESTART_LEVEL) add_restarts(fit, list, &count);
+        if (level == LAST_LEVEL) count = keep_rival(fit, list, end_count = count, ends);
+        if (!run_level(fit, level, list, &count, err)) return false;
+        if (level == 0) note_starts(list, count, r);
+        if (level < RESTART_LEVEL) drop_twins(fit, list, &count, levels[level].keep);
+    }
+    fit->base = list[0].state;
+    find_scatter(fit, ends, end_count);
+    sum_up(fit, r);
+    self_observe(fit, r);
+    return judge(fit, list, count, r, err);
+}
+
+static bool make_room(self_fit *fit, es_error *err) {
+    const es_self_pictures *p = fit->pictures;
+    size_t cells = (size_t)p->width * p->height, all;
+    if (!es_multiply(cells, p->count, &all))
+        return es_fail(err, ES_MEMORY, "%zu pictures are too many", p->count);
+    fit->sample_room = MOST_SAMPLES;
+    return (fit->lit = es_alloc(cells, 1, err)) &&
+           (fit->source = es_alloc(all, sizeof *fit->source, err)) &&
+           (fit->level = es_alloc(all, sizeof *fit->level, err)) &&
+           (fit->places = es_alloc(p->count, sizeof *fit->places, err)) &&
+           (fit->planes = es_alloc(p->count, sizeof *fit->planes, err)) &&
+           (fit->samples = es_alloc(fit->sample_room, sizeof *fit->samples, err)) &&
+           (fit->view = es_alloc(1, sizeof *fit->view, err));
+}
+
+bool es_self_solve(const es_self_pictures *pictures, const es_pose_track *poses,
+                   const es_self_options *options, es_self_result *result, es_error *err) {
+    memset(result, 0, sizeof *result);
+    self_fit fit = {.pictures = pictures, .poses = poses, .options = options, .gap_mm = 5};
+    if (!check_motion(&fit, result, err)) return false;
+    result->missing_count = 0; /* said again from the fit */
+    bool ok = make_room(&fit, err) && solve(&fit, result, err);
+    es_free(fit.lit);
+    es_free(fit.source);
+    es_free(fit.level);
+    es_free(fit.places);
+    es_free(fit.planes);
+    es_free(fit.samples);
+    es_free(fit.view);
+    return ok;
+}
