@@ -18,7 +18,7 @@
 #include "nearest.h"
 #include "untangle.h"
 
-enum { MEASURED_TRIES = 5, HOLD_ROUNDS = 6 };
+enum { MEASURED_TRIES = 5, HOLD_ROUNDS = 4 };
 static const double RIM_WEIGHT = 1e2, TURN_LEAST = 0.2; /* cosine; 78 degrees at one collapse */
 static const double SAFETY = 0.85, SAMPLES = 50000;
 
