@@ -200,10 +200,10 @@ train() {
     data=${ES_TEST_DATA:-../shared/data}/plus/sequences
     mkdir -p models "$lessons"
     echo "drawing frames"
-    build/training/make_lessons 6000 1 "$lessons/train"
+    build/training/make_lessons 10000 1 "$lessons/train" --bone-free 0.4
     build/training/make_lessons 300 2 "$lessons/calibrate" --unlike
     build/training/make_lessons 300 3 "$lessons/judge" --unlike
-    /usr/bin/python3 training/train.py "$lessons/train" -o build/bone.pt --steps 2600 --log build/train.log
+    /usr/bin/python3 training/train.py "$lessons/train" -o build/bone.pt --steps 8000 --log build/train.log
     /usr/bin/python3 training/export.py build/bone.pt --frames "$lessons/calibrate" \
         -o models/bone.esnn --onnx build/bone.onnx --reference tests/data/bone_net_reference.bin
     set --

@@ -20,6 +20,8 @@ BELOW["pipeline"] = {"base", "geom", "image", "picture", "patches", "solid", "re
                      "calibration"} | SIBLINGS
 BELOW["calibration"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["live"] = BELOW["pipeline"] | {"pipeline", "igtl", "natnet"}
+BELOW["live"].add("trackers")
+BELOW["trackers"] = BELOW["live"] | {"live"}
 BELOW["igtl"] = BELOW["natnet"] = {"base", "geom", "image"}  # headers of the live room
 BELOW["judge"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["bone_flow"] = BELOW["judge"]  # a third one
@@ -37,7 +39,7 @@ BELOW["report"] = {"base", "geom", "image", "picture"}  # a header of the pipeli
 
 # What only one room may touch: the library beside its door.
 LIBRARIES = {"libxml/": {"format"}, "nifti": {"format"}, "zlib.h": {"format"}, "png.h": {"picture"},
-             "xxhash.h": {"base", "format"}, "jansson.h": {"bone", "pipeline", "spacing", "format", "calib"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
+             "xxhash.h": {"base", "format"}, "jansson.h": {"bone", "pipeline", "spacing", "format", "calib", "live"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
              "cminpack.h": {"geom", "calib", "spacing", "cad"}, "dcmtk/": {"format"},
              "kiss_fft": {"image"}, "hdf5.h": {"format"}, "matio.h": {"format"}, "zip.h": {"format", "cad"}, "libav": {"format"}}
 

@@ -6,11 +6,13 @@ import json
 import math
 import os
 import pathlib
+import random
 import re
 import resource
 import shlex
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -86,10 +88,10 @@ class Cli(unittest.TestCase):
     def path(self, name):
         return self.folder / name
 
-    def refused(self, *arguments, says=(), status=1, leaves_no=None):
+    def refused(self, *arguments, says=(), status=1, leaves_no=None, **keywords):
         """One line that starts with the program's name, the right status,
         nothing written."""
-        done = run(*arguments, status=status, cwd=self.folder)
+        done = run(*arguments, status=status, cwd=self.folder, **keywords)
         self.assertNotEqual(done.returncode, 0)
         lines = done.stderr.strip().splitlines()
         self.assertTrue(lines[-1].startswith("echosolid: "), done.stderr)
@@ -747,6 +749,97 @@ class Cli(unittest.TestCase):
         self.assertGreater(coarse["share"], fine["share"])
         self.assertGreater(len(fine["gaps"]), 0)
         self.assertIn("would close it", run(*scan, 1).stdout)
+
+    # ---- poses of a tracker
+
+    def test_a_trackers_poses_are_told_and_their_table_is_read_again(self):
+        truth = {n: transforms(self.path("scan.igs.mha"), n + "ToTracker")
+                 for n in ("Probe", "Reference")}
+        lines = ["# a remark", "rubbish"]
+        for k in range(120):
+            for name, matrices in truth.items():
+                numbers = ",".join(repr(x) for x in matrices[k])
+                lines.append(f"{1.7e9 + 0.04 * k},{name},{numbers},{int(k != 7)},0.25")
+        j = run_json("track", "stdin://?clock=sent", "--output", self.path("track.csv"), "--seconds", "20s",
+                     input="\n".join(lines))
+        self.assertEqual([(t["name"], t["poses"], t["valid"]) for t in j["tools"]],
+                         [("ProbeToTracker", 120, 119), ("ReferenceToTracker", 120, 119)])
+        self.assertEqual((j["rows"], j["refused"], j["dropped"]), (240, 1, 0))
+        self.assertAlmostEqual(j["tools"][0]["error_mm"], 0.25)
+        # Nothing about how it is to be read is left to the pictures.
+        bare = self.path("bare.igs.mha")
+        bare.write_bytes(re.sub(rb"Seq_Frame\d+_\w+Transform\w* = .*\n", b"",
+                                self.path("scan.igs.mha").read_bytes()))
+        run("convert", bare, self.path("tracked.igs.mha"), "--poses", self.path("track.csv"))
+        for name, matrices in truth.items():
+            found = transforms(self.path("tracked.igs.mha"), name + "ToTracker")
+            self.assertEqual(len(found), 120)
+            for k, (a, b) in enumerate(zip(matrices, found)):
+                if k != 7:  # it was not seen; the recording's text has six digits
+                    self.assertLess(max(abs(x - y) for x, y in zip(a, b)), 2e-3)
+        status = re.findall(r"Seq_Frame0007_ProbeToTrackerTransformStatus = (\w+)",
+                            self.path("tracked.igs.mha").read_bytes().decode("latin1"))
+        self.assertEqual(status, ["INVALID"])
+
+    def test_the_bridge_of_the_docs_reaches_track(self):
+        docs = pathlib.Path(os.environ["ES_TEST_SOURCE"]) / "docs" / "trackers.md"
+        code = re.search(r"```python\n(.*?)```", docs.read_text(), re.S).group(1)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        track = subprocess.Popen([BINARY, "track", f"udp://:{port}", "--json"],
+                                 stdout=subprocess.PIPE, text=True)
+        time.sleep(0.5)  # until it listens; what is sent before is lost, as with any UDP
+        subprocess.run([sys.executable, "-c", code.replace("5005", str(port))], check=True,
+                       timeout=60)
+        time.sleep(0.3)
+        track.send_signal(signal.SIGINT)
+        tool = json.loads(track.communicate(timeout=20)[0])["tools"][0]
+        self.assertEqual(track.returncode, 0)
+        self.assertEqual(tool["name"], "ProbeToTracker")
+        self.assertGreater(tool["valid"], 100)
+        self.assertLess(tool["jitter_mm"], 1e-6)  # it glides evenly
+
+    def test_a_natnet_server_of_another_hand_is_followed(self):
+        fake = pathlib.Path(os.environ["ES_TEST_SOURCE"]) / "tests" / "fake_motive.py"
+        server = subprocess.Popen([sys.executable, fake, "--port", "0", "--seconds", "30",
+                                   "--noise", "0.05"], stdout=subprocess.PIPE, text=True)
+        try:
+            address = server.stdout.readline().split()[-1]
+            j = run_json("track", address, "--seconds", "3s", "-o", self.path("motive.csv"))
+        finally:
+            server.kill()
+            server.communicate()
+        self.assertIn("NatNet 3.0, unicast", j["peer"])
+        self.assertEqual([t["name"] for t in j["tools"]], ["ProbeToTracker", "ReferenceToTracker"])
+        self.assertEqual((j["clock"], j["refused"], j["foreign"]), ("echo", 0, 0))
+        rest = j["tools"][1]
+        self.assertEqual(rest["valid"], rest["poses"])
+        # 0.05 mm on three axes, from a hundred and more poses: 10 % is three standard errors
+        self.assertAlmostEqual(rest["jitter_mm"], 0.05 * 3 ** 0.5, delta=0.02)
+        self.assertGreater(rest["latency_ms"], 5.5 - j["clock_error_ms"] - 0.1)  # as exposed
+        rows = self.path("motive.csv").read_text().splitlines()
+        self.assertEqual(len(rows), 2 + j["rows"])
+
+    def test_jitter_is_the_noise_of_a_tool_that_glides(self):
+        noise = random.Random(5)
+        lines = [f"{k / 100},Probe,{k * 0.5 + noise.gauss(0, 0.1)},{noise.gauss(0, 0.1)},"
+                 f"{noise.gauss(0, 0.1)},1,0,0,0" for k in range(1000)]
+        j = run_json("track", "-", input="\n".join(lines))
+        # 0.1 mm on each of three axes; the estimate of 1000 scatters by about 3 %
+        self.assertAlmostEqual(j["tools"][0]["jitter_mm"], 0.1 * 3 ** 0.5, delta=0.02)
+        text = run("track", "-", input="\n".join(lines)).stdout
+        self.assertRegex(text, r"ProbeToTracker +[\d.]+ /s +100 % valid")
+
+    def test_a_tracker_that_is_silent_or_unknown_is_told_and_nothing_written(self):
+        self.refused("track", "-", "-o", "no.csv", leaves_no="no.csv", says="no pose came",
+                     input="")
+        self.refused("track", "-", "-o", "no.csv", leaves_no="no.csv", says="expected time,name",
+                     input="1,2,3\n")
+        self.refused("track", "natnet://127.0.0.1:9", "--seconds", "0.3", says="no pose came")
+        self.refused("track", "vrpn://127.0.0.1:9", "--seconds", "0.5", says="refused")
+        self.refused("track", "serial:/dev/ttyUSB0", status=2, says="expected natnet://HOST")
+        self.refused("track", "-", "-o", "nowhere/no.csv", says="nowhere/no.csv", input="")
 
     # ---- poses of a table
 

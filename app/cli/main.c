@@ -25,6 +25,7 @@ const command *const commands[] = {
     &command_model,
     &command_surface,
     &command_simulate,
+    &command_track,
     &command_compare,
     &command_convert,
     &command_bench,

@@ -106,6 +106,7 @@ extern const command command_bone;
 extern const command command_model;
 extern const command command_surface;
 extern const command command_simulate;
+extern const command command_track;
 extern const command command_compare;
 extern const command command_convert;
 extern const command command_bench;

@@ -222,29 +222,27 @@ static bool find_columns(es_pose_table *t, const layout *l, es_error *err) {
     return found || (check_header(cells, err) && pose_columns_by_number(cells, columns, err));
 }
 
+static void know_frame(pose_columns *c, const char *format, int unit, const char *why) {
+    snprintf(c->format, sizeof c->format, "%s", format);
+    pose_doubt_settle(&c->doubt, ES_POSE_UNIT, unit, why);
+    pose_doubt_settle(&c->doubt, ES_POSE_DIRECTION, 0, why);
+    pose_doubt_settle(&c->doubt, ES_POSE_SENSE, 0, why);
+    pose_doubt_settle(&c->doubt, ES_POSE_HANDEDNESS, 0, why);
+}
+
 /* NDI names its quaternion Q0 Qx Qy Qz and its tools by port: millimetres, the
- * tool in the tracker. TUM says so in its comment. */
+ * tool in the tracker. TUM says so in its comment, and so do tables of our own. */
 static void know_makers(es_pose_table *t) {
     pose_columns *c = &t->columns;
     const char *comment = t->cells.comment.text;
     const char *header = t->cells.first ? t->cells.lines[t->cells.first - 1].text : "";
-    if (strncasecmp(header, "Tools", 5) == 0 && strcasestr(header, "Q0")) {
-        strcpy(c->format, "NDI");
-        static const char why[] = "NDI's logs have it so";
-        pose_doubt_settle(&c->doubt, ES_POSE_UNIT, 0, why);
-        pose_doubt_settle(&c->doubt, ES_POSE_DIRECTION, 0, why);
-        pose_doubt_settle(&c->doubt, ES_POSE_SENSE, 0, why);
-        pose_doubt_settle(&c->doubt, ES_POSE_HANDEDNESS, 0, why);
-    }
-    if (comment && strcasestr(comment, "timestamp tx ty tz qx qy qz qw")) {
-        strcpy(c->format, "TUM");
-        static const char why[] = "the comment is that of a TUM trajectory";
-        pose_doubt_settle(&c->doubt, ES_POSE_UNIT, 2, why);
-        pose_doubt_settle(&c->doubt, ES_POSE_DIRECTION, 0, why);
-        pose_doubt_settle(&c->doubt, ES_POSE_SENSE, 0, why);
-        pose_doubt_settle(&c->doubt, ES_POSE_HANDEDNESS, 0, why);
-        c->time_s = 1;
-    }
+    if (strncasecmp(header, "Tools", 5) == 0 && strcasestr(header, "Q0"))
+        know_frame(c, "NDI", 0, "NDI's logs have it so");
+    bool tum = comment && strcasestr(comment, "timestamp tx ty tz qx qy qz qw");
+    if (tum) know_frame(c, "TUM", 2, "the comment is that of a TUM trajectory");
+    bool ours = comment && strstr(comment, "echosolid track: tool to tracker, mm, right-handed");
+    if (ours) know_frame(c, "echosolid track", 0, "the comment is that of echosolid track");
+    if (tum || ours) c->time_s = 1;
 }
 
 /* Words in a column of numbers are a broken table, not a gap. */
