@@ -9,7 +9,7 @@ usage() {
 usage: ./do WORD
   demo [FILE [--config XML]]  build, simulate a knee (or take FILE) and make out/: model, volume, report
   test [--long]               build and run every test; --long fuzzes for a minute each
-  bench [NAME]                measure speed (reconstruct, fill) or truth (accuracy, spacing, bone)
+  bench [NAME]                measure speed (reconstruct, fill), truth (accuracy, spacing, bone) or the surface (model)
   build                       leave the program at build/echosolid
   viewer                      bundle the 3-D view of reports again
   onnx                        install ONNX Runtime (46 MB, from npm) for bone --model FILE.onnx

@@ -1131,6 +1131,55 @@ class Cli(unittest.TestCase):
         j = run_json("surface", volume, "--open", "-o", self.path("s2.ply"))
         self.assertIn("Otsu", j["level_why"])
 
+    def test_holes_are_closed_by_size_and_a_sheet_is_capped_both_marked_as_not_measured(self):
+        # Half a ball of 20 mm with a hole of 6 mm in its top: what lies below is not known.
+        write_distance_sphere(self.path("half.mha"), 20, 1.0, lambda x, y, z: z > 2 and
+                              math.hypot(x, y) > 3)
+        half = ["surface", self.path("half.mha"), "--quiet"]
+        j = run_json(*half, "-o", self.path("open.ply"), "--open")
+        self.assertEqual((j["shape"], j["closed_holes"], j["cap"]), ("open", None, None))
+        rims = j["check"]["boundary_loops"]
+        self.assertGreaterEqual(rims, 2)
+        j = run_json(*half, "-o", self.path("hole.ply"), "--open", "--close-holes", "10mm")
+        self.assertEqual(j["check"]["boundary_loops"], 1)
+        self.assertEqual(j["closed_holes"]["closed"], rims - 1)
+        # A hole of 6 mm, cut along voxels of 1 mm.
+        self.assertTrue(math.pi * 2 ** 2 < j["closed_holes"]["area_mm2"] < math.pi * 5 ** 2)
+        self.assertEqual(j["closed_holes"]["note"], "closed, not measured")
+        j = run_json(*half, "-o", self.path("cap.ply"), "-o", self.path("cap.stl"), "-o",
+                     self.path("cap.step"), "--cap", "--close-holes", "1mm")
+        self.assertEqual((j["shape"], j["check"]["closed"]), ("capped", True))
+        self.assertEqual(j["cap"]["closed"], rims)
+        self.assertGreater(j["step"]["solids"], 0)
+        self.assertIn(b"cap not measured", self.path("cap.stl").read_bytes()[:80])
+        self.assertIn("cap not measured", self.path("cap.step").read_text())
+        # A cap of height 18 of the ball, less the lid over the hole.
+        self.assertLess(abs(j["check"]["volume_mm3"] / (math.pi * 18 ** 2 * 14) - 1), 0.15)
+        self.assertGreater(confidences(self.path("cap.ply")).count(0), 50)
+        self.assertEqual(j["self_intersections"], 0)
+        self.assertEqual(run_json("info", self.path("cap.ply"))["self_intersections"], 0)
+        self.refused(*half, "-o", self.path("no.stl"), "--open", "--cap", status=2, says="--cap")
+        self.refused(*half, "-o", self.path("no.stl"), "--close-holes", "0", status=2)
+        scan = ["model", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--quiet"]
+        j = run_json(*scan, "-o", self.path("c.ply"), "--cap", "--close-holes", "4mm", "--report",
+                     self.path("c.html"))
+        self.assertTrue(j["solid"]["closed"])
+        self.assertGreater(confidences(self.path("c.ply")).count(0), 50)
+        self.assertIn("closed, not measured", self.path("c.html").read_text())
+        self.refused(*scan, "-o", self.path("no.stl"), "--open", "--cap", status=2, says="--cap")
+
+    def test_a_point_chooses_a_piece(self):
+        # Two half balls with an unknown layer between them.
+        write_distance_sphere(self.path("two.mha"), 12, 1.0, lambda x, y, z: abs(x) > 2)
+        for x in (-12, 12):
+            j = run_json("surface", self.path("two.mha"), "-o", self.path("two.stl"), "--open",
+                         "--seed", f"{x},0,0")
+            self.assertEqual((j["pieces_kept"], j["pieces_dropped"]), (1, 1))
+            box = run_json("info", self.path("two.stl"))
+            self.assertGreater(x * (box["min_mm"][0] + box["max_mm"][0]), 0)
+        self.refused("surface", self.path("two.mha"), "-o", self.path("no.stl"), "--seed", "1,2",
+                     status=2)
+
     def test_surface_writes_step_beside_the_mesh_with_its_deviation(self):
         write_distance_sphere(self.path("ball.mha"), 20, 1.0)
         j = run_json("surface", self.path("ball.mha"), "-o", self.path("ball.stl"), "-o",
@@ -1357,6 +1406,16 @@ class Cli(unittest.TestCase):
                          self.path("real.html"))
             self.assertEqual(j["frames_inserted"], 21)
             self.assertTrue(j["solid"]["closed"])
+            self.assertEqual(j["self_intersections"], 0)
+            for word in ("--cap", "--open"):
+                j = run_json("model", plus / f"sequences/{scan}.igs.mha", "--config",
+                             plus / "config" / config, "-o", self.path("real2.stl"), word,
+                             "--close-holes", "5mm", "--unchecked")
+                self.assertEqual(j["self_intersections"], 0)
+            if shutil.which("prusa-slicer"):
+                text = subprocess.run(["prusa-slicer", "--info", self.path("real.stl")], text=True,
+                                      capture_output=True, timeout=120, check=True).stdout
+                self.assertIn("manifold = yes", text)
 
     def test_the_reference_volume_of_the_spine_phantom(self):
         plus = DATA / "plus"
@@ -1500,8 +1559,8 @@ def write_ndi_log(recording, path):
     path.write_text("\n".join(rows) + "\n")
 
 
-def write_distance_sphere(path, radius, spacing):
-    """Exact signed distances to a sphere at the origin, MET_FLOAT."""
+def write_distance_sphere(path, radius, spacing, known=lambda x, y, z: True):
+    """Exact signed distances to a sphere at the origin, MET_FLOAT; NaN where not known."""
     half = int((radius + 4) / spacing) + 1
     n = 2 * half + 1
     axis = [(i - half) * spacing + 0.137 for i in range(n)]  # not on the lattice
@@ -1509,7 +1568,8 @@ def write_distance_sphere(path, radius, spacing):
     for z in axis:
         for y in axis:
             zy = z * z + y * y
-            values += struct.pack(f"<{n}f", *[(zy + x * x) ** 0.5 - radius for x in axis])
+            values += struct.pack(f"<{n}f", *[(zy + x * x) ** 0.5 - radius if known(x, y, z)
+                                               else math.nan for x in axis])
     start = axis[0]
     path.write_bytes(
         f"ObjectType = Image\nNDims = 3\nDimSize = {n} {n} {n}\nElementType = MET_FLOAT\n"
@@ -1517,15 +1577,24 @@ def write_distance_sphere(path, radius, spacing):
         f"BinaryDataByteOrderMSB = False\nElementDataFile = LOCAL\n".encode() + bytes(values))
 
 
-def read_ply_vertices(path):
-    """Binary little-endian PLY, vertex properties that are all floats."""
+def read_ply_rows(path):
+    """Binary little-endian PLY, vertex properties that are all floats: names, rows."""
     header, body = path.read_bytes().split(b"end_header\n", 1)
     text = header.decode()
     count = int(re.search(r"element vertex (\d+)", text).group(1))
     vertex = text.split("element vertex")[1].split("element face")[0]
-    width = len(re.findall(r"property float", vertex))
-    numbers = struct.unpack_from(f"<{count * width}f", body)
-    return [numbers[i:i + 3] for i in range(0, count * width, width)]
+    names = re.findall(r"property float (\w+)", vertex)
+    rows = struct.iter_unpack(f"<{len(names)}f", body[:4 * count * len(names)])
+    return names, list(rows)
+
+
+def read_ply_vertices(path):
+    return [list(row[:3]) for row in read_ply_rows(path)[1]]
+
+
+def confidences(path):
+    names, rows = read_ply_rows(path)
+    return [row[names.index("confidence")] for row in rows]
 
 
 if __name__ == "__main__":

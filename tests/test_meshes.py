@@ -168,6 +168,34 @@ class Meshes(unittest.TestCase):
             self.assertAlmostEqual(float(info["size_x"]), 52, delta=1e-4)
             self.assertAlmostEqual(float(info["volume"]) / self.volume, 1, delta=1e-5)  # 6 digits
 
+    @unittest.skipUnless(shutil.which("prusa-slicer"), "prusa-slicer is not installed")
+    def test_a_slicer_finds_thickened_and_capped_sheets_printable(self):
+        # Half of a torus' distances: what lies on one side is not known.
+        n = 60
+        axis = (np.arange(n) - n / 2 + 0.137).astype(float)
+        z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
+        d = np.sqrt((np.hypot(x, y) - 18) ** 2 + z ** 2) - 7
+        d[z < -1.5] = np.nan
+        half = self.folder / "half.mha"
+        half.write_bytes(
+            (f"ObjectType = Image\nNDims = 3\nDimSize = {n} {n} {n}\nElementType = MET_FLOAT\n"
+             f"ElementSpacing = 1 1 1\nOffset = {axis[0]} {axis[0]} {axis[0]}\n"
+             "BinaryDataByteOrderMSB = False\nElementDataFile = LOCAL\n").encode()
+            + d.astype("<f4").tobytes())
+        for words in ([], ["--cap"]):
+            for name in ("half.stl", "half.3mf"):
+                model = self.folder / name
+                answer = json.loads(subprocess.run(
+                    [BINARY, "surface", half, "-o", model, "--json", "--smooth", "20", *words],
+                    capture_output=True, timeout=120, check=True).stdout)
+                self.assertEqual(answer["self_intersections"], 0)
+                text = subprocess.run(["prusa-slicer", "--info", model], text=True,
+                                      capture_output=True, timeout=120, check=True).stdout
+                info = dict(line.split(" = ") for line in text.splitlines() if " = " in line)
+                self.assertEqual(info["manifold"], "yes", (name, words))
+                self.assertAlmostEqual(float(info["volume"]) / answer["check"]["volume_mm3"], 1,
+                                       delta=1e-4)  # 6 digits of float32 coordinates
+
     def test_what_cannot_be_is_refused_in_words(self):
         for name, words in (("a.3mf", "written, not read"), ("a.fbx", "")):
             path = self.folder / name

@@ -77,14 +77,14 @@ static void check_scene(const char *scene) {
     if (!es_model_finish(model, &result, &err)) fail_msg("%s", err.message);
     assert_true(result.sheet.triangle_count > 1000);
     assert_true(result.sheet_check.boundary_edges > 0); /* one side is seen: thickened */
-    es_mesh_check solid = through_a_file(&result.solid, "solid.stl");
+    es_mesh_check solid = through_a_file(&result.shape.mesh, "solid.stl");
     es_mesh_check sheet = through_a_file(&result.sheet, "sheet.stl");
     assert_true(solid.closed);
     assert_int_equal(solid.degenerate, 0);
     assert_int_equal(sheet.bad_edges + sheet.bad_vertices, 0);
     /* What the model says of itself is what the file holds. */
-    assert_true(result.solid_check.closed);
-    assert_int_equal(solid.components, result.solid_check.components);
+    assert_true(result.shape.check.closed);
+    assert_int_equal(solid.components, result.shape.check.components);
     assert_int_equal(sheet.boundary_loops, result.sheet_check.boundary_loops);
     assert_int_equal(solid.components, result.pieces_kept);
     es_model_result_clear(&result);

@@ -240,18 +240,20 @@ static int about_mesh(const info_options *o, const char *file) {
     es_error err = {0};
     es_mesh mesh = {0};
     es_mesh_check c;
-    if (!es_mesh_read(file, &mesh, &err) || !es_mesh_inspect(&mesh, &c, &err)) {
+    size_t crossings;
+    if (!es_mesh_read(file, &mesh, &err) || !es_mesh_inspect(&mesh, &c, &err) ||
+        !es_mesh_find_crossings(&mesh, NULL, NULL, &crossings, &err)) {
         es_mesh_clear(&mesh);
         return app_fail(&err);
     }
     es_box3 box = es_mesh_box(&mesh);
     int status = 0;
     if (o->common.json) {
-        status = app_print_json(
-            json_pack("{s:s, s:s, s:I, s:I, s:[f,f,f], s:[f,f,f], s:o}", "kind", "mesh", "file",
-                      file, "vertices", (json_int_t)mesh.vertex_count, "triangles",
-                      (json_int_t)mesh.triangle_count, "min_mm", box.min.x, box.min.y, box.min.z,
-                      "max_mm", box.max.x, box.max.y, box.max.z, "check", app_json_check(&c)));
+        status = app_print_json(json_pack(
+            "{s:s, s:s, s:I, s:I, s:[f,f,f], s:[f,f,f], s:o, s:I}", "kind", "mesh", "file", file,
+            "vertices", (json_int_t)mesh.vertex_count, "triangles", (json_int_t)mesh.triangle_count,
+            "min_mm", box.min.x, box.min.y, box.min.z, "max_mm", box.max.x, box.max.y, box.max.z,
+            "check", app_json_check(&c), "self_intersections", (json_int_t)crossings));
     } else {
         printf("%s: mesh of %zu triangles, %zu vertices, %zu piece%s\n", file, mesh.triangle_count,
                mesh.vertex_count, c.components, c.components == 1 ? "" : "s");
@@ -263,6 +265,7 @@ static int about_mesh(const info_options *o, const char *file) {
             printf("closed        no: %zu boundary edges in %zu loops, %zu bad edges, %zu bad "
                    "vertices\n",
                    c.boundary_edges, c.boundary_loops, c.bad_edges, c.bad_vertices);
+        printf("crossings     %zu pairs of facets that run through one another\n", crossings);
         printf("area          %.1f mm2\n", c.area_mm2);
     }
     es_mesh_clear(&mesh);

@@ -31,18 +31,7 @@ static const opt table[] = {
      .value = "MESH",
      .offset = offsetof(model_options, truth),
      .help = "the true surface: the error against it is measured and printed"},
-    {.name = "open",
-     .type = OPT_FLAG,
-     .offset = offsetof(model_options, open),
-     .help = "write the seen sheet as the model, do not thicken"},
-    {.name = "thickness",
-     .type = OPT_NUMBER,
-     .unit = UNIT_MM,
-     .low = 0.05,
-     .high = 100,
-     .fallback = "2",
-     .offset = offsetof(model_options, thickness),
-     .help = "of the solid behind the seen sheet"},
+    SHAPE_OPTIONS(model_options),
     {.name = "detector",
      .type = OPT_WORD,
      .words = es_bone_method_names,
@@ -134,7 +123,7 @@ static es_model_options make_options(const model_options *o) {
     m.components = o->components;
     m.min_area_mm2 = o->min_area;
     m.smooth_iterations = o->smooth;
-    m.thickness_mm = o->thickness;
+    m.shape = shape_choose(&o->shape);
     m.with_grey = o->volume || o->report;
     return m;
 }
@@ -164,21 +153,22 @@ static bool judge(model_run *r, es_error *err) {
 
 static bool write_meshes(model_run *r, es_error *err) {
     const model_options *o = r->o;
+    const es_shape *shape = &r->result.shape;
+    es_shape_options options = shape_choose(&o->shape);
     char what[64], title[80];
-    es_mesh_write_options write = {.title = title, .open = o->open};
-    snprintf(what, sizeof what, o->open ? "seen sheet" : "seen sheet thickened %g mm",
-             o->thickness);
+    es_mesh_write_options write = {.title = title, .open = !shape->check.closed};
+    es_shape_words(shape, &options, what);
     app_origin_title(&r->origin, what, title);
-    step_source source = {.sheet = &r->result.sheet,
-                          .open = o->open,
-                          .thickness_mm = o->thickness,
+    step_source source = {.sheet = es_shape_source(shape),
+                          .open = o->shape.open,
+                          .thickness_mm = o->shape.thickness,
+                          .seen = what,
                           .origin = title,
                           .pool = r->s.pool};
     if (!step_write_outputs(&o->step, &source, &r->step, err)) return false;
     for (int i = 0; i < OUTPUTS_MAX && o->step.outputs[i]; i++)
         if (!es_step_is_path(o->step.outputs[i]) &&
-            !es_mesh_write(o->step.outputs[i], o->open ? &r->result.sheet : &r->result.solid,
-                           &write, err))
+            !es_mesh_write(o->step.outputs[i], &shape->mesh, &write, err))
             return false;
     app_origin_title(&r->origin, "seen sheet", title);
     write.open = true;
@@ -208,6 +198,7 @@ static bool write_field(model_run *r, es_error *err) {
 /* ---- the run --------------------------------------------------------------------- */
 
 static bool check_outputs(const model_options *o, es_error *err) {
+    if (!shape_check(&o->shape, err)) return false;
     if ((o->step.outputs[0] || !o->dry_run) && !step_check_outputs(&o->step, "model", err))
         return false;
     if (o->sheet && !es_mesh_can_write(o->sheet, err)) return false;
@@ -303,7 +294,8 @@ const command command_model = {
         "Finds the bone in each frame along the scan lines, fuses the signed distances to it in a "
         "sparse volume, and meshes its surface. Ultrasound sees one side of a bone; what lies "
         "behind is unknown. The model is therefore the seen sheet, thickened by --thickness away "
-        "from the probe, or with --open the sheet itself. With --truth the error is measured in "
+        "from the probe, with --open the sheet itself, or with --cap closed by a membrane that is "
+        "marked as not measured. With --truth the error is measured in "
         "millimetres; without, the report says that it is not known.",
     .examples = examples,
     .options = table,

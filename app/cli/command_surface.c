@@ -2,15 +2,17 @@
 #include <math.h>
 #include <string.h>
 
+#include "shape_output.h"
 #include "step_output.h"
 
 typedef struct surface_options {
     common_options common;
     step_options step;
-    double level, min_area, thickness;
+    shape_options shape;
+    double level, min_area, seed[3];
     int inside;
     int64_t components, smooth, threads;
-    bool open, ascii;
+    bool ascii;
 } surface_options;
 
 static const char *const inside_words[] = {"above", "below", NULL};
@@ -43,6 +45,12 @@ static const opt table[] = {
      .value = "MM2",
      .offset = offsetof(surface_options, min_area),
      .help = "drop pieces smaller than this, square millimetres"},
+    {.name = "seed",
+     .type = OPT_NUMBERS,
+     .count = 3,
+     .value = "X,Y,Z",
+     .offset = offsetof(surface_options, seed),
+     .help = "of what is kept, only the piece nearest to this point, mm"},
     {.name = "smooth",
      .type = OPT_INT,
      .low = 0,
@@ -50,18 +58,7 @@ static const opt table[] = {
      .fallback = "0",
      .offset = offsetof(surface_options, smooth),
      .help = "passes of Taubin smoothing (20 takes away voxel steps)"},
-    {.name = "thickness",
-     .type = OPT_NUMBER,
-     .unit = UNIT_MM,
-     .low = 0.05,
-     .high = 100,
-     .fallback = "2",
-     .offset = offsetof(surface_options, thickness),
-     .help = "an open sheet becomes a solid of this thickness"},
-    {.name = "open",
-     .type = OPT_FLAG,
-     .offset = offsetof(surface_options, open),
-     .help = "write the sheet itself, do not thicken"},
+    SHAPE_OPTIONS(surface_options),
     {.name = "ascii",
      .type = OPT_FLAG,
      .offset = offsetof(surface_options, ascii),
@@ -72,7 +69,8 @@ static const opt table[] = {
 static const char *const examples[] = {
     "echosolid surface volume.mha --level 100 -o surface.stl",
     "echosolid surface distance.mha -o bone.ply --open --smooth 20",
-    "echosolid surface distance.mha -o bone.step --smooth 20", NULL};
+    "echosolid surface distance.mha -o bone.step --smooth 20",
+    "echosolid surface distance.mha -o bone.ply --close-holes 5mm --cap", NULL};
 
 /* NaN voxels are unknown. */
 static bool known_mask(const es_grid *grid, uint8_t **mask, size_t *known, es_error *err) {
@@ -160,11 +158,9 @@ static bool choose(const surface_options *o, const es_grid *grid, const uint8_t 
 }
 
 typedef struct outcome {
-    es_mesh mesh;
-    es_mesh_check check;
+    es_mesh mesh; /* as extracted and smoothed */
     size_t kept, dropped;
-    bool thickened;
-    es_mesh sheet; /* as it was before thickening; empty otherwise */
+    es_shape shape; /* what is written */
     es_solid_report step;
 } outcome;
 
@@ -176,13 +172,20 @@ static bool refine(const surface_options *o, const es_bricks *bricks, outcome *o
         !es_mesh_keep_components(&out->mesh, (size_t)o->components, o->min_area, &out->kept,
                                  &out->dropped, err))
         return false;
+    if (!isnan(o->seed[0]) && out->mesh.triangle_count > 0) {
+        size_t dropped;
+        es_vec3 seed = es_vec3_make(o->seed[0], o->seed[1], o->seed[2]);
+        if (!es_mesh_keep_nearest(&out->mesh, seed, &dropped, err)) return false;
+        out->kept -= dropped;
+        out->dropped += dropped;
+    }
     return o->smooth == 0 || (es_mesh_smooth(&out->mesh, (int)o->smooth, 0.5, -0.53, err) &&
                               es_mesh_clean(&out->mesh, shortest, NULL, err));
 }
 
 static bool make_mesh(const surface_options *o, es_bricks *bricks, const choice *c, es_pool *pool,
                       outcome *out, es_error *err) {
-    es_mesh solid = {0};
+    es_shape_options shape = shape_choose(&o->shape);
     bool ok =
         es_surface_extract(bricks, &c->iso, pool, &out->mesh, err) && refine(o, bricks, out, err);
     if (ok && out->mesh.triangle_count == 0)
@@ -190,69 +193,71 @@ static bool make_mesh(const surface_options *o, es_bricks *bricks, const choice 
                      "no surface at level %g; try another --level or a smaller "
                      "--min-area",
                      c->iso.level);
-    ok = ok && es_mesh_inspect_welded(&out->mesh, &out->check, err);
-    if (ok && !out->check.closed && !o->open) {
-        out->thickened = true;
-        ok = es_mesh_thicken(&out->mesh, o->thickness, &solid, err) &&
-             es_mesh_inspect_welded(&solid, &out->check, err);
-        out->sheet = out->mesh;
-        out->mesh = solid;
-    }
-    return ok;
+    return ok && es_shape_make(&out->mesh, &shape, pool, &out->shape, err);
 }
 
 static bool write_all(const surface_options *o, const char *file, const outcome *out, es_pool *pool,
                       es_solid_report *step, es_error *err) {
     app_origin origin;
-    char what[40], title[80];
-    if (out->thickened)
-        snprintf(what, sizeof what, "thickened %g mm", o->thickness);
-    else
-        snprintf(what, sizeof what, "%s", out->check.closed ? "closed" : "open sheet");
+    char what[64], title[80];
+    const es_shape *shape = &out->shape;
+    es_shape_options options = shape_choose(&o->shape);
+    es_shape_words(shape, &options, what);
     if (!app_origin_make(&origin, &command_surface, o, &file, 1, err)) return false;
     app_origin_title(&origin, what, title);
-    es_mesh_write_options write = {.title = title, .ascii = o->ascii, .open = !out->check.closed};
-    step_source source = {.sheet = out->thickened ? &out->sheet : &out->mesh,
-                          .open = o->open,
-                          .thickness_mm = o->thickness,
+    es_mesh_write_options write = {.title = title, .ascii = o->ascii, .open = !shape->check.closed};
+    step_source source = {.sheet = es_shape_source(shape),
+                          .open = o->shape.open,
+                          .thickness_mm = o->shape.thickness,
+                          .seen = what,
                           .origin = title,
                           .pool = pool};
     bool ok = step_write_outputs(&o->step, &source, step, err);
     for (int i = 0; ok && i < OUTPUTS_MAX && o->step.outputs[i]; i++)
         ok = es_step_is_path(o->step.outputs[i]) ||
-             es_mesh_write(o->step.outputs[i], &out->mesh, &write, err);
+             es_mesh_write(o->step.outputs[i], &shape->mesh, &write, err);
     app_origin_clear(&origin);
     return ok;
 }
 
+static int print_json(const surface_options *o, const choice *c, const outcome *out) {
+    const es_shape *shape = &out->shape;
+    bool thickened = shape->kind == ES_SHAPE_THICKENED;
+    json_t *root =
+        json_pack("{s:s, s:o, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "output",
+                  o->step.outputs[0], "level", app_json_number(c->iso.level), "level_why",
+                  c->level_why, "inside_below", c->iso.inside_below, "inside_why", c->inside_why,
+                  "triangles", (json_int_t)shape->mesh.triangle_count, "vertices",
+                  (json_int_t)shape->mesh.vertex_count, "pieces_kept", (json_int_t)out->kept,
+                  "pieces_dropped", (json_int_t)out->dropped, "thickened", thickened,
+                  "thickness_mm", thickened ? json_real(o->shape.thickness) : json_null(), "check",
+                  app_json_check(&shape->check));
+    shape_add_json(&o->shape, shape, root);
+    json_object_set_new(root, "outputs", step_outputs_json(&o->step));
+    step_add_json(&o->step, &out->step, root);
+    return app_print_json(root);
+}
+
 static int print_result(const surface_options *o, const choice *c, const outcome *out) {
-    const es_mesh_check *k = &out->check;
-    if (o->common.json) {
-        json_t *root = json_pack(
-            "{s:s, s:o, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o}", "output",
-            o->step.outputs[0], "level", app_json_number(c->iso.level), "level_why", c->level_why,
-            "inside_below", c->iso.inside_below, "inside_why", c->inside_why, "triangles",
-            (json_int_t)out->mesh.triangle_count, "vertices", (json_int_t)out->mesh.vertex_count,
-            "pieces_kept", (json_int_t)out->kept, "pieces_dropped", (json_int_t)out->dropped,
-            "thickened", out->thickened, "thickness_mm",
-            out->thickened ? json_real(o->thickness) : json_null(), "check", app_json_check(k));
-        json_object_set_new(root, "outputs", step_outputs_json(&o->step));
-        step_add_json(&o->step, &out->step, root);
-        return app_print_json(root);
-    }
-    printf("%s: %zu triangles, %zu piece%s%s\n", o->step.outputs[0], out->mesh.triangle_count,
+    const es_shape *shape = &out->shape;
+    const es_mesh_check *k = &shape->check;
+    bool thickened = shape->kind == ES_SHAPE_THICKENED;
+    if (o->common.json) return print_json(o, c, out);
+    printf("%s: %zu triangles, %zu piece%s%s\n", o->step.outputs[0], shape->mesh.triangle_count,
            k->components, k->components == 1 ? "" : "s",
-           out->thickened ? ", an open sheet thickened" : "");
+           thickened ? ", an open sheet thickened" : "");
     printf("level         %g (%s)\n", c->iso.level, c->level_why);
     printf("solid         %s the level (%s)\n", c->iso.inside_below ? "below" : "above",
            c->inside_why);
-    if (out->thickened)
+    if (thickened)
         printf("thickness     %g mm behind the seen side: the scan does not show what lies there\n",
-               o->thickness);
+               o->shape.thickness);
+    shape_print_closed(shape);
     if (k->closed)
         printf("closed        yes, volume %.1f mm3\n", k->volume_mm3);
     else
         printf("closed        no, %zu boundary loops\n", k->boundary_loops);
+    printf("crossings     %zu pairs of facets that run through one another\n", shape->crossings);
     printf("area          %.1f mm2\n", k->area_mm2);
     step_print(&o->step, &out->step);
     return 0;
@@ -273,7 +278,7 @@ static bool run_all(const surface_options *o, const char *file, int *status, es_
          write_all(o, file, &out, pool, &out.step, err);
     if (ok) *status = print_result(o, &c, &out);
     es_mesh_clear(&out.mesh);
-    es_mesh_clear(&out.sheet);
+    es_shape_clear(&out.shape);
     es_bricks_free(bricks);
     es_free(mask);
     es_grid_clear(&grid);
@@ -286,7 +291,8 @@ static int run(const void *options, const char *const *files, int count) {
     const surface_options *o = options;
     es_error err = {0};
     int status = 1;
-    if (step_check_outputs(&o->step, "surface", &err) && run_all(o, files[0], &status, &err))
+    if (step_check_outputs(&o->step, "surface", &err) && shape_check(&o->shape, &err) &&
+        run_all(o, files[0], &status, &err))
         return status;
     return app_fail(&err);
 }
@@ -299,8 +305,9 @@ const command command_surface = {
         "Finds the surface at a level of the values, two-manifold by construction. A volume of "
         "real numbers of both signs is taken as distances (level 0, negative inside), NaN as not "
         "known. Where the surface closes by itself it is written as it is; an open sheet, as a "
-        "one-sided scan gives, becomes a solid of --thickness behind the seen side, or with "
-        "--open stays the sheet.",
+        "one-sided scan gives, becomes a solid of --thickness behind the seen side, with --open "
+        "stays the sheet, with --cap is closed by a membrane. What is closed is not measured, "
+        "and marked so.",
     .examples = examples,
     .options = table,
     .options_size = sizeof(surface_options),

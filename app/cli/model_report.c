@@ -8,6 +8,45 @@
 #include "model_run.h"
 #include "report_pictures.h"
 
+static void add_closed(es_report *p, const es_shape *shape) {
+    char text[160];
+    if (shape->holes.closed > 0) {
+        snprintf(text, sizeof text, "%zu holes of %.1f mm2: closed, not measured",
+                 shape->holes.closed, shape->holes.area_mm2);
+        es_report_row(p, "closed_holes", "Holes closed", text);
+    }
+    if (shape->kind == ES_SHAPE_CAPPED) {
+        snprintf(text, sizeof text, "%.1f mm2 over %zu rims: closed, not measured",
+                 shape->cap.area_mm2, shape->cap.closed);
+        es_report_row(p, "cap", "Cap", text);
+    }
+}
+
+/* What the model is made of besides what was seen. */
+static void add_shape(es_report *p, const model_run *r) {
+    static const char *const notes[] = {
+        NULL, NULL, "The back of the model is an offset of its front, not a measurement.",
+        "The cap of the model is a membrane in the rims of what was seen, not a measurement."};
+    const es_shape *shape = &r->result.shape;
+    es_shape_options options = shape_choose(&r->o->shape);
+    char words[64], text[160];
+    es_shape_words(shape, &options, words);
+    snprintf(text, sizeof text, "the seen sheet, %s; %s", words,
+             shape->check.closed            ? "closed"
+             : shape->kind == ES_SHAPE_OPEN ? "it has no volume"
+                                            : "NOT CLOSED");
+    es_report_row(p, "model", "Model", text);
+    add_closed(p, shape);
+    if (shape->check.closed)
+        es_report_number(p, "solid_volume", "Its volume", shape->check.volume_mm3, "mm3", NAN);
+    es_report_number(p, "self_intersections", "Pairs of facets that cross",
+                     (double)shape->crossings, "", NAN);
+    if (notes[shape->kind]) {
+        snprintf(text, sizeof text, "Ultrasound sees one side of a bone. %s", notes[shape->kind]);
+        es_report_note(p, ES_WARNING, text);
+    }
+}
+
 static void add_result(es_report *p, const model_run *r) {
     const es_model_result *m = &r->result;
     char text[160];
@@ -22,18 +61,7 @@ static void add_result(es_report *p, const model_run *r) {
     snprintf(text, sizeof text, "%lld of %lld", (long long)m->frames_with_bone,
              (long long)m->frames);
     es_report_row(p, "frames_with_bone", "Frames with bone", text);
-    if (r->o->open) {
-        es_report_row(p, "model", "Model", "the seen sheet, open: it has no volume");
-        return;
-    }
-    snprintf(text, sizeof text, "the seen sheet thickened by %g mm away from the probe; %s",
-             r->o->thickness, m->solid_check.closed ? "closed" : "NOT CLOSED");
-    es_report_row(p, "model", "Model", text);
-    es_report_number(p, "solid_volume", "Volume of the thickened sheet", m->solid_check.volume_mm3,
-                     "mm3", NAN);
-    es_report_note(p, ES_WARNING,
-                   "Ultrasound sees one side of a bone. The back of the model is an offset of its "
-                   "front, not a measurement.");
+    add_shape(p, r);
 }
 
 static void add_step(es_report *p, const model_run *r) {

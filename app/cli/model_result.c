@@ -31,8 +31,15 @@ static void warn(json_t *list, const char *what, const char *text) {
 /* Everything that a person should know before using the model. */
 static json_t *warnings_json(const model_run *r) {
     json_t *list = json_array();
-    if (!r->o->open)
+    const es_shape *shape = &r->result.shape;
+    if (shape->kind == ES_SHAPE_THICKENED)
         warn(list, "one-sided", "the back of the model is an offset of its front, not measured");
+    if (shape->kind == ES_SHAPE_CAPPED)
+        warn(list, "one-sided", "the back of the model is a membrane in its rims, not measured");
+    if (shape->holes.closed > 0)
+        warn(list, "holes-closed", "holes of the sheet were closed, not measured");
+    if (shape->crossings > 0)
+        warn(list, "self-intersections", "facets of the model run through one another");
     if (!r->has_truth)
         warn(list, "error-unknown", "no truth was given: the whole error is not known");
     if (!r->check.looked)
@@ -79,8 +86,10 @@ json_t *model_result_json(const model_run *r) {
     json_object_set_new(root, "pieces_dropped", json_integer((json_int_t)m->pieces_dropped));
     json_object_set_new(root, "triangles", json_integer((json_int_t)m->sheet.triangle_count));
     json_object_set_new(root, "sheet", app_json_check(&m->sheet_check));
-    json_object_set_new(root, "solid", app_json_check(&m->solid_check));
-    json_object_set_new(root, "thickness_mm", json_real(r->o->thickness));
+    json_object_set_new(root, "solid",
+                        r->o->shape.open ? json_null() : app_json_check(&m->shape.check));
+    json_object_set_new(root, "thickness_mm", json_real(r->o->shape.thickness));
+    shape_add_json(&r->o->shape, &m->shape, root);
     json_object_set_new(root, "read_s", json_real(r->flow.read_s));
     json_object_set_new(root, "detect_s", json_real(m->detect_s));
     json_object_set_new(root, "insert_s", json_real(m->insert_s));
@@ -102,6 +111,18 @@ json_t *model_result_json(const model_run *r) {
     return root;
 }
 
+static void print_model(const model_run *r, const char *path) {
+    const es_shape *shape = &r->result.shape;
+    es_shape_options options = shape_choose(&r->o->shape);
+    char words[64];
+    es_shape_words(shape, &options, words);
+    printf("%s: %s", path, words);
+    if (shape->check.closed) printf(", %.1f mm3", shape->check.volume_mm3);
+    if (shape->crossings > 0) printf(", %zu pairs of facets cross", shape->crossings);
+    if (shape->kind == ES_SHAPE_THICKENED) printf("; what lies behind it was not measured");
+    printf("\n");
+}
+
 void model_result_print(const model_run *r) {
     const es_model_result *m = &r->result;
     const model_options *o = r->o;
@@ -119,17 +140,9 @@ void model_result_print(const model_run *r) {
         app_print_spacing(&r->check.spacing);
         app_print_findings(&r->check.findings);
     }
-    for (int i = 0; i < OUTPUTS_MAX && o->step.outputs[i]; i++) {
-        const char *path = o->step.outputs[i];
-        if (es_step_is_path(path)) continue;
-        if (o->open)
-            printf("%s: the seen sheet, open\n", path);
-        else
-            printf("%s: the seen sheet thickened by %g mm, %s, %.1f mm3; what lies behind it was "
-                   "not measured\n",
-                   path, o->thickness, m->solid_check.closed ? "closed" : "NOT CLOSED",
-                   m->solid_check.volume_mm3);
-    }
+    shape_print_closed(&m->shape);
+    for (int i = 0; i < OUTPUTS_MAX && o->step.outputs[i]; i++)
+        if (!es_step_is_path(o->step.outputs[i])) print_model(r, o->step.outputs[i]);
     step_print(&o->step, &r->step);
     if (o->sheet) printf("%s: the seen sheet\n", o->sheet);
     if (o->volume) printf("%s: the grey volume\n", o->volume);

@@ -5,17 +5,19 @@
 #include "checkup.h"
 #include "echosolid/plan.h"
 #include "setup_options.h"
+#include "shape_output.h"
 #include "step_output.h"
 
 typedef struct model_options {
     common_options common;
     setup_options setup;
     step_options step;
+    shape_options shape;
     const char *sheet, *volume, *field, *report, *truth;
     int detector;
-    double bone_threshold, bone_spacing, blur, min_weight, min_area, thickness;
+    double bone_threshold, bone_spacing, blur, min_weight, min_area;
     int64_t components, smooth;
-    bool open, unchecked, dry_run;
+    bool unchecked, dry_run;
 } model_options;
 
 typedef struct model_run {

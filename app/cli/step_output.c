@@ -73,6 +73,7 @@ bool step_write_outputs(const step_options *o, const step_source *source, es_sol
                                 .open = source->open,
                                 .thickness_mm = source->thickness_mm,
                                 .name = name,
+                                .seen = source->seen,
                                 .origin = source->origin,
                                 .time = time_text};
     for (int i = 0; i < OUTPUTS_MAX && o->outputs[i]; i++) {

@@ -70,6 +70,7 @@ typedef struct step_source {
     const es_mesh *sheet; /* what was seen, or a closed surface */
     bool open;            /* write it as it is */
     double thickness_mm;
+    const char *seen;   /* what the surface is, for the description; NULL: by its rims */
     const char *origin; /* for the description */
     es_pool *pool;
 } step_source;

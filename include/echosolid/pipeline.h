@@ -15,7 +15,7 @@
 #include "echosolid/picture.h"
 #include "echosolid/recon.h"
 #include "echosolid/simulate.h"
-#include "echosolid/surface.h"
+#include "echosolid/solid.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -206,15 +206,15 @@ typedef struct es_model_options {
     int64_t components;        /* kept, largest first; 0: all */
     double min_area_mm2;       /* smaller pieces are dropped */
     int64_t smooth_iterations; /* Taubin */
-    double thickness_mm;       /* of the solid */
+    es_shape_options shape;    /* what becomes of the sheet, solid.h */
     bool with_grey;            /* also compound the grey volume */
 } es_model_options;
 #define ES_MODEL_DEFAULTS                                                                          \
     {                                                                                              \
         .bone_threshold = __builtin_nan(""), .bone_spacing_mm = __builtin_nan(""),                 \
         .truncation_mm = __builtin_nan(""), .smooth_voxels = 0.6, .min_weight = 0.2,               \
-        .components = 0, .min_area_mm2 = 100, .smooth_iterations = 20, .thickness_mm = 2,          \
-        .with_grey = true                                                                          \
+        .components = 0, .min_area_mm2 = 100, .smooth_iterations = 20,                             \
+        .shape = {.close_holes_mm = __builtin_nan(""), .thickness_mm = 2}, .with_grey = true       \
     }
 
 /* Takes frames (es_model_stage), gives meshes (es_model_finish). */
@@ -240,8 +240,9 @@ typedef struct es_scatter {
 } es_scatter;
 
 typedef struct es_model_result {
-    es_mesh sheet, solid;
-    es_mesh_check sheet_check, solid_check;
+    es_mesh sheet;  /* what was seen */
+    es_shape shape; /* what is written of it */
+    es_mesh_check sheet_check;
     size_t pieces_kept, pieces_dropped;
     int64_t frames, frames_with_bone, lines, lines_found;
     double detect_s, insert_s, surface_s;

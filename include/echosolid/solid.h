@@ -1,6 +1,6 @@
-/* echosolid/solid.h: a measured surface as a STEP file: what is thickened, fitted
- * or reduced, written, and how far it is from the surface. A second header of the
- * pipeline. */
+/* echosolid/solid.h: a measured surface as what is written of it: a solid or the
+ * sheet, and a STEP file: what is thickened, fitted or reduced, written, and how far
+ * it is from the surface. A second header of the pipeline. */
 #ifndef ECHOSOLID_SOLID_H
 #define ECHOSOLID_SOLID_H
 
@@ -10,6 +10,44 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* ---- one-sided scans --------------------------------------------------------------- */
+
+typedef enum es_shape_kind {
+    ES_SHAPE_CLOSED,    /* by itself, or once its holes were closed */
+    ES_SHAPE_OPEN,      /* the sheet */
+    ES_SHAPE_THICKENED, /* a copy of the sheet behind it */
+    ES_SHAPE_CAPPED,    /* a membrane in its rims, es_mesh_cap */
+} es_shape_kind;
+
+typedef struct es_shape_options {
+    double close_holes_mm; /* holes up to this diameter; NaN: none */
+    bool open, cap;        /* neither: thickened */
+    double thickness_mm;   /* of what is thickened; how far a cap keeps behind the sheet */
+} es_shape_options;
+
+typedef struct es_shape {
+    es_shape_kind kind;
+    es_mesh mesh;        /* what is written */
+    es_mesh sheet;       /* before it was thickened, holes closed; else empty */
+    es_mesh_check check; /* of mesh, welded as readers of STL do */
+    es_mesh_closing holes, cap;
+    size_t crossings; /* pairs of facets of mesh that run through one another */
+} es_shape;
+
+/* One rule for all that was seen from one side: what closes by itself stays, else the
+ * options say what becomes of it. `shape` is overwritten, {0} on failure. ES_USAGE for
+ * open and cap together, and what es_mesh_close_holes, es_mesh_thicken and es_mesh_cap
+ * say. */
+bool es_shape_make(const es_mesh *sheet, const es_shape_options *options, es_pool *pool,
+                   es_shape *shape, es_error *err);
+void es_shape_clear(es_shape *shape);
+/* "thickened 2 mm, 3 holes closed": for titles. */
+void es_shape_words(const es_shape *shape, const es_shape_options *options, char words[64]);
+/* What a STEP file is made of: the sheet where there is one. */
+const es_mesh *es_shape_source(const es_shape *shape);
+
+/* ---- STEP --------------------------------------------------------------------------- */
 
 typedef enum es_step_mode {
     ES_STEP_SMOOTH,      /* bicubic patches, es_surface_patches */
@@ -27,6 +65,7 @@ typedef struct es_solid_options {
     bool open;           /* write sheets as they are; smooth only */
     double thickness_mm; /* of sheets otherwise */
     const char *name;    /* UTF-8; NULL: "bone" */
+    const char *seen;    /* what the surface is, for the description; NULL: by its rims */
     const char *origin;  /* who made it from what, for the description; NULL: none */
     const char *time;    /* as in es_step_options */
 } es_solid_options;

@@ -45,6 +45,10 @@ bool es_surface_extract(const es_bricks *bricks, const es_iso_options *options, 
 bool es_mesh_keep_components(es_mesh *mesh, size_t count, double min_area_mm2, size_t *kept,
                              size_t *dropped, es_error *err);
 
+/* In place: keeps the component that is nearest to the point. *dropped (may be NULL):
+ * how many others there were. ES_USAGE for a point that is not finite. */
+bool es_mesh_keep_nearest(es_mesh *mesh, es_vec3 point, size_t *dropped, es_error *err);
+
 /* In place: Taubin's lambda|mu smoothing (Taubin 1995) with equal weights;
  * usual are 20 rounds of 0.5 and -0.53, which keep the volume to a few parts in
  * ten thousand. Boundary vertices are averaged with their two neighbours along
@@ -76,7 +80,9 @@ bool es_mesh_clean(es_mesh *mesh, double min_edge_mm, es_mesh_cleaning *cleaning
  * of the solid are the sheet's own, unchanged (vertices where two fans touch
  * are doubled, the doubles following, a thousandth of an edge aside). No copy
  * or double shares its coordinates with another vertex. Where the sheet bends
- * round more sharply than the thickness allows the solid is thinner. Closed
+ * round more sharply than the thickness allows, or facets would cross, the solid
+ * is thinner; facets of the sheet that no solid can be had of without a crossing
+ * (folds of noise at the rim) are left out, with a note that says how many. Closed
  * components stay as they are. `solid` is overwritten, {0} on failure. ES_USAGE
  * for a thickness not above 0, ES_GEOMETRY for a sheet with bad edges (see
  * es_mesh_check). */
@@ -101,6 +107,13 @@ bool es_mesh_inspect(const es_mesh *mesh, es_mesh_check *check, es_error *err);
  * place are left out, and count as degenerate. */
 bool es_mesh_inspect_welded(const es_mesh *mesh, es_mesh_check *check, es_error *err);
 
+/* Pairs of triangles that have a point in common besides common corners and sides:
+ * the surface runs through itself, or touches itself. Vertices of equal coordinates are
+ * one; triangles with two corners in one place do not count. The answer is exact.
+ * `crossed` may be NULL; else per triangle whether it is in such a pair. */
+bool es_mesh_find_crossings(const es_mesh *mesh, es_pool *pool, bool *crossed, size_t *pairs,
+                            es_error *err);
+
 /* The rims of a mesh, each a closed walk along edges that one triangle uses. */
 typedef struct es_mesh_loop {
     size_t first, edges; /* its vertices are vertices[first .. first + edges - 1], in order */
@@ -117,6 +130,37 @@ typedef struct es_mesh_loops {
 /* `loops` is overwritten, {0} on failure; es_mesh_loops_clear frees it. */
 bool es_mesh_find_loops(const es_mesh *mesh, es_mesh_loops *loops, es_error *err);
 void es_mesh_loops_clear(es_mesh_loops *loops);
+
+/* What was added to close a mesh. It was not measured. */
+typedef struct es_mesh_closing {
+    size_t closed;   /* rims */
+    size_t left;     /* holes that are larger, or whose membrane would cross the surface */
+    size_t vertices; /* added: their confidence is 0 */
+    double area_mm2; /* added */
+} es_mesh_closing;
+
+/* In place: closes the holes of which no two points are farther apart than
+ * diameter_mm (INFINITY: all of them) by membranes as fine as the mesh. A piece's
+ * longest rim goes round it and is no hole, unless the piece has more area than the
+ * ball that is as wide as the rim. Each added triangle has an added vertex; those have
+ * confidence 0, and a mesh that had no confidence gets 1 elsewhere. Old vertices and
+ * triangles come first and unchanged (vertices where two fans touch are doubled).
+ * *closing may be NULL. On failure the mesh is as it was. ES_USAGE for a diameter not
+ * above 0, ES_GEOMETRY for bad edges, ES_UNSUPPORTED for a hole of more than 100,000
+ * vertices. Methods: least area by dynamic programming (Barequet and Sharir 1995),
+ * refinement (Liepa 2003), harmonic membrane (Pinkall and Polthier 1993). */
+bool es_mesh_close_holes(es_mesh *mesh, double diameter_mm, es_mesh_closing *closing,
+                         es_error *err);
+
+/* A sheet closed to a solid, two-manifold, whose back was not measured: holes are
+ * closed, and behind what is left a membrane hangs in the lower rim of a wall of
+ * least_mm. It keeps least_mm behind the sheet, or half of the distance to the rim if
+ * that is less; a flat sheet becomes a plate. Where facets would cross it is as
+ * es_mesh_thicken would have it, which also says what is left out of the sheet. All that
+ * was added has confidence 0, as in es_mesh_close_holes. `solid` is overwritten, {0} on
+ * failure. */
+bool es_mesh_cap(const es_mesh *sheet, double least_mm, es_mesh *solid, es_mesh_closing *closing,
+                 es_error *err);
 
 /* Distances of points spread evenly over `from` (about one per sample_mm2 of
  * its area, and every vertex; weighted by the area that each stands for) to

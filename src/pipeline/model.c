@@ -231,9 +231,8 @@ bool es_model_finish(es_model *m, es_model_result *result, es_error *err) {
               es_surface_extract(m->field, &iso, m->pool, &r.sheet, err) &&
               refine_sheet(m, &r, err);
     if (ok && r.sheet.triangle_count == 0) ok = refuse_empty(m, err);
-    ok = ok && es_mesh_thicken(&r.sheet, o->thickness_mm, &r.solid, err) &&
-         es_mesh_inspect_welded(&r.sheet, &r.sheet_check, err) &&
-         es_mesh_inspect_welded(&r.solid, &r.solid_check, err);
+    ok = ok && es_mesh_inspect_welded(&r.sheet, &r.sheet_check, err) &&
+         es_shape_make(&r.sheet, &o->shape, m->pool, &r.shape, err);
     ok = ok && count_holes(&r, err) &&
          scatter_judge(m->scatter, &r.sheet, m->truncation_mm, m->pool, &r.scatter, err);
     r.depth_mm = m->depths ? m->depth_sum / (double)m->depths : NAN;
@@ -247,6 +246,6 @@ bool es_model_finish(es_model *m, es_model_result *result, es_error *err) {
 
 void es_model_result_clear(es_model_result *result) {
     es_mesh_clear(&result->sheet);
-    es_mesh_clear(&result->solid);
+    es_shape_clear(&result->shape);
     memset(result, 0, sizeof *result);
 }

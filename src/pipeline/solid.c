@@ -164,7 +164,9 @@ static void describe(const solid_work *w, char *text, size_t size) {
     const es_solid_report *r = w->report;
     const es_solid_options *o = w->options;
     char seen[120] = "closed by itself";
-    if (o->open)
+    if (o->seen)
+        snprintf(seen, sizeof seen, "%s", o->seen);
+    else if (o->open)
         snprintf(seen, sizeof seen, "open sheet of what was seen");
     else if (r->thickened)
         snprintf(seen, sizeof seen, "seen sheet thickened %g mm, hidden side not measured",

@@ -9,20 +9,23 @@
  * contraction", 1999), here: if the ends have no common neighbours but the
  * opposite corners of the triangles at the edge, and are not both on a rim
  * that the edge is not part of. Vertices that still lie in one place are moved
- * apart, and so are fans of triangles that touch in one vertex. */
+ * apart, and so are fans of triangles that touch in one vertex. Where facets cross
+ * afterwards, it is done again with the vertices near there left as they are. */
 #include <math.h>
 #include <string.h>
 
 #include "collapse.h"
+#include "untangle.h"
 
-enum { COLLAPSE_ROUNDS = 16 };
+enum { COLLAPSE_ROUNDS = 16, HOLD_ROUNDS = 6 };
 
 static const double STEP_PART = 0.01; /* of the shortest edge: how far doubles are moved apart */
 
 typedef struct cleaning_work {
     mesh_rings rings;
     double shortest2;
-    bool *moved; /* per vertex: in this round */
+    bool *moved;      /* per vertex: in this round */
+    const bool *held; /* per vertex */
 } cleaning_work;
 
 /* ---- one edge ----------------------------------------------------------------- */
@@ -60,7 +63,7 @@ static bool collapse(cleaning_work *w, uint32_t corner) {
     mesh_rings *c = &w->rings;
     mesh_star a, b;
     uint32_t from = c->mesh->triangles[corner], to = surface_next_vertex(c, corner);
-    if (w->moved[from] || w->moved[to]) return false;
+    if (w->moved[from] || w->moved[to] || w->held[from] || w->held[to]) return false;
     if (!surface_star(c, from < to ? from : to, &a) ||
         !surface_star(c, from < to ? to : from, &b) || a.count + b.count > STAR_MOST ||
         !surface_stays_manifold(c, &a, &b))
@@ -129,9 +132,9 @@ static bool drop_small_components(cleaning_work *w, size_t *dropped, es_error *e
 }
 
 /* `mesh` has one fan per vertex. */
-static bool collapse_all(es_mesh *mesh, double min_edge_mm, es_mesh_cleaning *cleaning,
-                         es_error *err) {
-    cleaning_work w = {.shortest2 = min_edge_mm * min_edge_mm};
+static bool collapse_all(es_mesh *mesh, double min_edge_mm, const bool *held,
+                         es_mesh_cleaning *cleaning, es_error *err) {
+    cleaning_work w = {.shortest2 = min_edge_mm * min_edge_mm, .held = held};
     bool ok = surface_rings_open(&w.rings, mesh, err) &&
               (w.moved = es_alloc(mesh->vertex_count, sizeof *w.moved, err)) != NULL;
     for (int round = 0; ok && round < COLLAPSE_ROUNDS; round++) {
@@ -148,15 +151,42 @@ static bool collapse_all(es_mesh *mesh, double min_edge_mm, es_mesh_cleaning *cl
 
 /* ---- the whole -------------------------------------------------------------------- */
 
+static bool clean_once(const es_mesh *whole, double min_edge_mm, const bool *held, es_mesh *clean,
+                       es_mesh_cleaning *counts, es_error *err) {
+    *counts = (es_mesh_cleaning){0};
+    return es_mesh_copy(whole, clean, err) && collapse_all(clean, min_edge_mm, held, counts, err) &&
+           surface_part_places(clean, 0, STEP_PART * min_edge_mm, err);
+}
+
+/* `whole` has one fan per vertex. */
+static bool clean_untangled(const es_mesh *whole, double min_edge_mm, es_mesh *clean,
+                            es_mesh_cleaning *counts, es_error *err) {
+    bool *held = es_alloc_zero(whole->vertex_count, sizeof *held, err), ok = held != NULL;
+    size_t before = SIZE_MAX;
+    for (int round = 0; ok && round < HOLD_ROUNDS; round++) {
+        crossed_facets c = {0};
+        es_mesh_clear(clean);
+        ok = clean_once(whole, min_edge_mm, held, clean, counts, err) &&
+             surface_crossed_new(&c, clean, NULL, err);
+        bool better = ok && c.pairs > 0 && c.pairs < before;
+        before = c.pairs;
+        if (better) ok = surface_hold_near(&c, (2 + round) * min_edge_mm, whole, held, err);
+        surface_crossed_clear(&c);
+        if (!better) break;
+    }
+    es_free(held);
+    return ok;
+}
+
 bool es_mesh_clean(es_mesh *mesh, double min_edge_mm, es_mesh_cleaning *cleaning, es_error *err) {
     es_mesh_cleaning counts = {0};
-    es_mesh clean = {0};
+    es_mesh whole = {0}, clean = {0};
     if (!(min_edge_mm > 0) || isinf(min_edge_mm))
         return es_fail(err, ES_USAGE, "shortest edge %g mm: expected a length above 0",
                        min_edge_mm);
-    bool ok = surface_split_fans(mesh, &clean, err) &&
-              collapse_all(&clean, min_edge_mm, &counts, err) &&
-              surface_part_places(&clean, 0, STEP_PART * min_edge_mm, err);
+    bool ok = surface_split_fans(mesh, &whole, err) &&
+              clean_untangled(&whole, min_edge_mm, &clean, &counts, err);
+    es_mesh_clear(&whole);
     if (!ok) {
         es_mesh_clear(&clean);
         return false;

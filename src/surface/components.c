@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "nearest.h"
 #include "topology.h"
 
 typedef struct component {
@@ -75,6 +76,43 @@ bool es_mesh_keep_components(es_mesh *mesh, size_t count, double min_area_mm2, s
     es_free(sets);
     es_free(chosen);
     es_free(area);
+    return ok;
+}
+
+/* ---- by a point ------------------------------------------------------------------ */
+
+static double squared_distance(const es_mesh *mesh, size_t triangle, es_vec3 p, double limit) {
+    es_vec3 corner[3];
+    for (size_t k = 0; k < 3; k++)
+        corner[k] = surface_vertex(mesh, mesh->triangles[3 * triangle + k]);
+    return surface_triangle_squared(corner, p, limit);
+}
+
+bool es_mesh_keep_nearest(es_mesh *mesh, es_vec3 point, size_t *dropped, es_error *err) {
+    if (!isfinite(point.x) || !isfinite(point.y) || !isfinite(point.z))
+        return es_fail(err, ES_USAGE, "the point that chooses a piece is not finite");
+    if (!surface_check_mesh(mesh, err)) return false;
+    uint32_t *sets = surface_components(mesh, err);
+    bool *chosen = sets ? es_alloc_zero(mesh->vertex_count, sizeof *chosen, err) : NULL;
+    size_t nearest = 0, pieces = 0;
+    double least = INFINITY;
+    for (size_t t = 0; chosen && t < mesh->triangle_count; t++) {
+        double squared = squared_distance(mesh, t, point, least);
+        if (squared < least) nearest = t;
+        least = fmin(least, squared);
+        bool *seen = &chosen[surface_sets_root(sets, mesh->triangles[3 * t])];
+        pieces += !*seen;
+        *seen = true;
+    }
+    bool ok = chosen != NULL;
+    if (ok && mesh->triangle_count > 0) {
+        uint32_t root = surface_sets_root(sets, mesh->triangles[3 * nearest]);
+        for (size_t v = 0; v < mesh->vertex_count; v++) chosen[v] = v == root;
+        ok = keep_chosen(mesh, sets, chosen, err);
+    }
+    if (ok && dropped) *dropped = pieces > 0 ? pieces - 1 : 0;
+    es_free(sets);
+    es_free(chosen);
     return ok;
 }
 

@@ -8,15 +8,17 @@
  * kept apart from it: each vertex of the original hangs on a triangle within the
  * allowed distance, and an edge goes only if all that hangs on the triangles
  * about it finds one of the new ones that near. What is between the vertices is
- * measured at the end. */
+ * measured at the end, and where facets cross it is done again with the vertices
+ * near there left as they are. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "collapse.h"
 #include "nearest.h"
+#include "untangle.h"
 
-enum { MEASURED_TRIES = 5 };
+enum { MEASURED_TRIES = 5, HOLD_ROUNDS = 4 };
 static const double RIM_WEIGHT = 1e2, TURN_LEAST = 0.2; /* cosine; 78 degrees at one collapse */
 static const double SAFETY = 0.85, SAMPLES = 50000;
 
@@ -35,6 +37,7 @@ typedef struct decimating {
     const es_mesh *original;
     const nearest_tree *tree; /* of the original */
     double allowed;           /* mm */
+    const bool *held;         /* per vertex: stays */
     quadric *quadrics;
     uint32_t *version; /* per vertex: how often it moved */
     uint32_t *hung;    /* per triangle: the first of the original's vertices on it */
@@ -293,6 +296,7 @@ static bool collapse(decimating *d, const heap_edge *edge) {
     mesh_star a, b;
     new_triangles n = {.count = 0};
     double cost;
+    if (d->held[edge->ends[0]] || d->held[edge->ends[1]]) return true;
     if (!surface_star(r, edge->ends[0], &a) || !surface_star(r, edge->ends[1], &b) ||
         a.count + b.count > STAR_MOST || !surface_stays_manifold(r, &a, &b))
         return true;
@@ -358,8 +362,9 @@ static bool is_fresh(const decimating *d, const heap_edge *edge) {
 
 /* `mesh` is a copy of the original with one fan per vertex. */
 static bool decimate_once(es_mesh *mesh, const es_mesh *original, const nearest_tree *tree,
-                          size_t target, double allowed, es_error *err) {
-    decimating d = {.original = original, .tree = tree, .allowed = allowed, .err = err};
+                          size_t target, double allowed, const bool *held, es_error *err) {
+    decimating d = {
+        .original = original, .tree = tree, .allowed = allowed, .held = held, .err = err};
     bool ok = open_work(&d, mesh);
     for (size_t done = 0; ok && d.heap_count > 0 && d.triangles > target; done++) {
         heap_edge edge = pop(&d);
@@ -396,6 +401,36 @@ static bool measure(const es_mesh *mesh, const es_mesh *original, es_pool *pool,
            es_mesh_compare(original, mesh, each, pool, &report->from_original, err);
 }
 
+/* The mean side of crossed facets: how far about them vertices are held. */
+static double crossed_side(const crossed_facets *c) {
+    double area = 0;
+    for (size_t t = 0; t < c->mesh->triangle_count; t++)
+        if (c->crossed[t]) area += es_vec3_length(surface_cross(c->mesh, t)) / 2;
+    return sqrt(area / (double)c->count);
+}
+
+/* decimate_once until nothing crosses, or holding on does not help. The held vertices
+ * stay so for the next try with another allowance. */
+static bool decimate_untangled(es_mesh *fewer, const es_mesh *whole, const nearest_tree *tree,
+                               size_t target, double allowed, bool *held, es_pool *pool,
+                               es_error *err) {
+    bool ok = true, again = true;
+    size_t before = SIZE_MAX;
+    for (int round = 0; ok && again && round < HOLD_ROUNDS; round++) {
+        crossed_facets c = {0};
+        es_mesh_clear(fewer);
+        ok = es_mesh_copy(whole, fewer, err) &&
+             decimate_once(fewer, whole, tree, target, allowed, held, err) &&
+             restore_volume(fewer, whole, 0.5 * allowed, err) &&
+             surface_crossed_new(&c, fewer, pool, err);
+        again = ok && c.pairs > 0 && c.pairs < before;
+        before = c.pairs;
+        if (again) ok = surface_hold_near(&c, (1 + round) * crossed_side(&c), whole, held, err);
+        surface_crossed_clear(&c);
+    }
+    return ok;
+}
+
 bool es_mesh_decimate(es_mesh *mesh, const es_decimate_options *o, es_pool *pool,
                       es_decimate_report *report, es_error *err) {
     es_decimate_report own;
@@ -409,13 +444,11 @@ bool es_mesh_decimate(es_mesh *mesh, const es_decimate_options *o, es_pool *pool
                        o->max_distance_mm, o->triangles);
     bool ok = surface_split_fans(mesh, &whole, err), near = false;
     nearest_tree *tree = ok ? surface_nearest_new(&whole, false, err) : NULL;
-    ok = tree != NULL;
+    bool *held = tree ? es_alloc_zero(whole.vertex_count, sizeof *held, err) : NULL;
+    ok = held != NULL;
     double allowed = SAFETY * o->max_distance_mm, last = 0;
     for (int i = 0; ok && !near && i < MEASURED_TRIES; i++) {
-        es_mesh_clear(&fewer);
-        ok = es_mesh_copy(&whole, &fewer, err) &&
-             decimate_once(&fewer, &whole, tree, o->triangles, allowed, err) &&
-             restore_volume(&fewer, &whole, 0.5 * allowed, err) &&
+        ok = decimate_untangled(&fewer, &whole, tree, o->triangles, allowed, held, pool, err) &&
              measure(&fewer, &whole, pool, report, err);
         last = fmax(report->to_original.max_mm, report->from_original.max_mm);
         near = ok && last <= o->max_distance_mm;
@@ -426,6 +459,7 @@ bool es_mesh_decimate(es_mesh *mesh, const es_decimate_options *o, es_pool *pool
                      "the surface could not be kept within %g mm (%g mm at the last try); allow a "
                      "larger distance",
                      o->max_distance_mm, last);
+    es_free(held);
     surface_nearest_free(tree);
     es_mesh_clear(&whole);
     if (ok) {

@@ -5,10 +5,12 @@
  *
  * On a boundary that is a polygon smoothed by itself: a corner that is one
  * triangle is pulled flat, a hole of four sides shrinks to a point. Triangles
- * that lost their area that way get their corners back where they were. */
+ * that lost their area that way get their corners back where they were. Where
+ * facets have come to cross, the vertices about them go back half of their way,
+ * and again with wider surroundings, until none cross that did not before. */
 #include <math.h>
 
-#include "topology.h"
+#include "untangle.h"
 
 static bool check_steps(int iterations, double lambda, double mu, es_error *err) {
     if (iterations < 0) return es_fail(err, ES_USAGE, "%d smoothing rounds", iterations);
@@ -51,6 +53,25 @@ static bool restore_flattened(const es_mesh *mesh, double *at) {
     return any;
 }
 
+/* ---- crossings ------------------------------------------------------------------- */
+
+/* Takes the new places into the mesh. */
+static bool take_places(es_mesh *mesh, const double *at, es_error *err) {
+    es_mesh moved = *mesh;
+    moved.vertices = es_alloc(mesh->vertex_count, 3 * sizeof(float), err);
+    if (!moved.vertices) return false;
+    for (size_t i = 0; i < 3 * mesh->vertex_count; i++) moved.vertices[i] = (float)at[i];
+    size_t left;
+    bool ok = surface_go_back(mesh, &moved, NULL, &left, err);
+    if (ok) {
+        es_free(mesh->vertices);
+        mesh->vertices = moved.vertices;
+    } else {
+        es_free(moved.vertices);
+    }
+    return ok;
+}
+
 bool es_mesh_smooth(es_mesh *mesh, int iterations, double lambda, double mu, es_error *err) {
     mesh_topology topology;
     if (!check_steps(iterations, lambda, mu, err)) return false;
@@ -68,8 +89,7 @@ bool es_mesh_smooth(es_mesh *mesh, int iterations, double lambda, double mu, es_
         }
     }
     for (int round = 0; ok && round < RESTORE_ROUNDS && restore_flattened(mesh, at);) round++;
-    if (ok)
-        for (size_t i = 0; i < 3 * mesh->vertex_count; i++) mesh->vertices[i] = (float)at[i];
+    ok = ok && (iterations == 0 || take_places(mesh, at, err));
     es_free(at);
     es_free(mean);
     es_free(counts);
