@@ -123,8 +123,9 @@ static bool rim_mesh(const mesh_span *s, es_mesh *rim, es_error *err) {
  * no two come from one place. */
 static size_t push_back(relaxing *r, const span_obstacle *o, const nearest_tree *rim) {
     size_t pushed = 0;
+    uint32_t near = 0;
     for (uint32_t v = (uint32_t)r->span->rim; v < r->span->mesh.vertex_count; v++) {
-        nearest_place place = surface_nearest_place(o->sheet, at3(r, v));
+        nearest_place place = surface_nearest_place(o->sheet, at3(r, v), &near);
         if (r->fixed[v] || place.rim) continue;
         double depth = es_vec3_dot(es_vec3_sub(place.at, at3(r, v)), place.normal);
         double wanted = fmin(o->least_mm, RIM_SLOPE * surface_nearest_distance(rim, place.at));
