@@ -226,7 +226,7 @@ static json_t *summary_json(const live_app *a, const es_live_state *s) {
     if (a->o->record) json_object_set_new(root, "record", json_string(a->o->record));
     if (a->o->model)
         json_object_set_new(root, "triangles",
-                            json_integer((json_int_t)a->bone.solid.triangle_count));
+                            json_integer((json_int_t)a->bone.shape.mesh.triangle_count));
     if (setup) json_object_set_new(root, "decisions", app_json_decisions(&setup->decisions));
     return root;
 }
@@ -240,7 +240,7 @@ static void print_summary(const live_app *a, const es_live_state *s) {
            1e3 * s->latency_median_s, 1e3 * s->latency_p99_s);
     if (a->o->record) printf("%s: %lld frames recorded\n", a->o->record, (long long)s->recorded);
     if (a->o->output) printf("%s: the volume\n", a->o->output);
-    if (a->o->model) printf("%s: %zu triangles\n", a->o->model, a->bone.solid.triangle_count);
+    if (a->o->model) printf("%s: %zu triangles\n", a->o->model, a->bone.shape.mesh.triangle_count);
 }
 
 /* ---- the start ------------------------------------------------------------------------ */
@@ -354,7 +354,7 @@ static bool write_outputs(live_app *a, es_error *err) {
     app_origin_title(&a->origin, "bone", title);
     es_mesh_write_options write = {.title = title};
     return es_model_finish(es_live_run_model(a->run), &a->bone, err) &&
-           es_mesh_write(o->model, &a->bone.solid, &write, err);
+           es_mesh_write(o->model, &a->bone.shape.mesh, &write, err);
 }
 
 static void close_all(live_app *a) {
