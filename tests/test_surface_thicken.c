@@ -27,7 +27,7 @@ static es_mesh upper_sheet(field_fn *field, double half_mm, double spacing_mm) {
 static es_mesh thicken(const es_mesh *sheet, double thickness_mm) {
     es_mesh solid;
     es_error err = {0};
-    if (!es_mesh_thicken(sheet, thickness_mm, &solid, &err)) fail_msg("%s", err.message);
+    if (!es_mesh_thicken(sheet, thickness_mm, &solid, NULL, &err)) fail_msg("%s", err.message);
     return solid;
 }
 
@@ -263,7 +263,7 @@ static void closed_parts_stay_and_confidence_is_repeated(void **state) {
 static void assert_refused(const es_mesh *sheet, double thickness_mm, es_code code) {
     es_mesh solid;
     es_error err = {0};
-    assert_false(es_mesh_thicken(sheet, thickness_mm, &solid, &err));
+    assert_false(es_mesh_thicken(sheet, thickness_mm, &solid, NULL, &err));
     assert_int_equal(err.code, code);
     assert_true(strlen(err.message) > 10);
     assert_null(solid.vertices);
@@ -319,7 +319,7 @@ static void each_failed_allocation_is_reported(void **state) {
         es_mesh solid;
         es_error err = {0};
         es_alloc_fail_after(failures);
-        bool ok = es_mesh_thicken(&sheet, 0.5, &solid, &err);
+        bool ok = es_mesh_thicken(&sheet, 0.5, &solid, NULL, &err);
         es_alloc_fail_after(-1);
         es_mesh_clear(&solid);
         if (ok) break;

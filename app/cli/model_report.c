@@ -39,6 +39,8 @@ static void add_shape(es_report *p, const model_run *r) {
     add_closed(p, shape);
     if (shape->check.closed)
         es_report_number(p, "solid_volume", "Its volume", shape->check.volume_mm3, "mm3", NAN);
+    es_report_number(p, "left_out", "Facets of the seen sheet that fold and were left out",
+                     (double)shape->left_out, "", NAN);
     es_report_number(p, "self_intersections", "Pairs of facets that cross",
                      (double)shape->crossings, "", NAN);
     if (notes[shape->kind]) {

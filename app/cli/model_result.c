@@ -38,6 +38,10 @@ static json_t *warnings_json(const model_run *r) {
         warn(list, "one-sided", "the back of the model is a membrane in its rims, not measured");
     if (shape->holes.closed > 0)
         warn(list, "holes-closed", "holes of the sheet were closed, not measured");
+    if (shape->left_out > 0)
+        warn(list, "left-out",
+             "facets of the seen sheet that fold could not be thickened and are not in the model; "
+             "--open writes them all");
     if (shape->crossings > 0)
         warn(list, "self-intersections", "facets of the model run through one another");
     if (!r->has_truth)
@@ -118,6 +122,8 @@ static void print_model(const model_run *r, const char *path) {
     es_shape_words(shape, &options, words);
     printf("%s: %s", path, words);
     if (shape->check.closed) printf(", %.1f mm3", shape->check.volume_mm3);
+    if (shape->left_out > 0)
+        printf(", without %zu of its facets that fold (--open has them)", shape->left_out);
     if (shape->crossings > 0) printf(", %zu pairs of facets cross", shape->crossings);
     if (shape->kind == ES_SHAPE_THICKENED) printf("; what lies behind it was not measured");
     printf("\n");

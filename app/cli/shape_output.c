@@ -35,6 +35,7 @@ static json_t *closing_json(const es_mesh_closing *c) {
 void shape_add_json(const shape_options *o, const es_shape *shape, json_t *root) {
     static const char *const kinds[] = {"closed", "open", "thickened", "capped"};
     json_object_set_new(root, "shape", json_string(kinds[shape->kind]));
+    json_object_set_new(root, "sheet_facets_left_out", json_integer((json_int_t)shape->left_out));
     json_object_set_new(root, "self_intersections", json_integer((json_int_t)shape->crossings));
     json_object_set_new(root, "cap",
                         shape->kind == ES_SHAPE_CAPPED ? closing_json(&shape->cap) : json_null());

@@ -32,6 +32,7 @@ typedef struct es_shape {
     es_mesh sheet;       /* before it was thickened, holes closed; else empty */
     es_mesh_check check; /* of mesh, welded as readers of STL do */
     es_mesh_closing holes, cap;
+    size_t left_out;  /* facets of the sheet that could not be thickened */
     size_t crossings; /* pairs of facets of mesh that run through one another */
 } es_shape;
 

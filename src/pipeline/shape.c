@@ -29,8 +29,9 @@ void es_shape_words(const es_shape *shape, const es_shape_options *o, char words
 static bool make_solid(const es_shape_options *o, es_shape *shape, es_error *err) {
     es_mesh solid;
     shape->kind = o->cap ? ES_SHAPE_CAPPED : ES_SHAPE_THICKENED;
-    bool ok = o->cap ? es_mesh_cap(&shape->mesh, o->thickness_mm, &solid, &shape->cap, err)
-                     : es_mesh_thicken(&shape->mesh, o->thickness_mm, &solid, err);
+    bool ok = o->cap
+                  ? es_mesh_cap(&shape->mesh, o->thickness_mm, &solid, &shape->cap, err)
+                  : es_mesh_thicken(&shape->mesh, o->thickness_mm, &solid, &shape->left_out, err);
     if (!ok) return false;
     if (o->cap)
         es_mesh_clear(&shape->mesh);

@@ -510,7 +510,10 @@ bool surface_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid,
     return ok;
 }
 
-bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, es_error *err) {
-    thickened_parts parts;
-    return surface_thicken(sheet, thickness_mm, solid, &parts, err);
+bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, size_t *left_out,
+                     es_error *err) {
+    thickened_parts parts = {0};
+    bool ok = surface_thicken(sheet, thickness_mm, solid, &parts, err);
+    if (left_out) *left_out = parts.left_out;
+    return ok;
 }
