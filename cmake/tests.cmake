@@ -50,7 +50,7 @@ endif()
 foreach(file IN LISTS ES_SCRIPTS)
   get_filename_component(name ${file} NAME)
   add_test(NAME ${name} COMMAND ${file})
-  set_tests_properties(${name} PROPERTIES ENVIRONMENT "${ES_TEST_ENVIRONMENT}" TIMEOUT 600
+  set_tests_properties(${name} PROPERTIES ENVIRONMENT "${ES_TEST_ENVIRONMENT}" TIMEOUT 2400
                        SKIP_RETURN_CODE 77)
 endforeach()
 
