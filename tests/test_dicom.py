@@ -367,7 +367,9 @@ class WritingVolumes(unittest.TestCase):
             self.skipTest("the libraries dcmfg and dcmiod of DCMTK are needed")
 
         def broken(path):
-            done = subprocess.run([os.environ["ES_US_ORACLE"], str(path)], capture_output=True, text=True)
+            # What DCMTK's own judge forgets to free is not ours to mend.
+            done = subprocess.run([os.environ["ES_US_ORACLE"], str(path)], capture_output=True,
+                                  text=True, env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
             self.assertEqual(done.returncode, done.stdout != "")
             return done.stdout
 
