@@ -80,14 +80,9 @@ static void push(list *l, double value) {
     if (l->count < MOST) l->values[l->count++] = value;
 }
 
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double quantile(list *l, double share) {
     if (l->count == 0) return NAN;
-    qsort(l->values, l->count, sizeof *l->values, by_size);
+    qsort(l->values, l->count, sizeof *l->values, es_compare_doubles);
     return l->values[(size_t)(share * (double)(l->count - 1))];
 }
 

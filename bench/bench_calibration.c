@@ -23,13 +23,8 @@ static void show(const char *name, double value, const char *unit, const char *a
 /* Processor time: the machine may be busy. */
 static double seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
 
-static int compare(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(double *values, int n) {
-    qsort(values, (size_t)n, sizeof *values, compare);
+    qsort(values, (size_t)n, sizeof *values, es_compare_doubles);
     return n ? values[n / 2] : NAN;
 }
 

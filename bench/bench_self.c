@@ -98,11 +98,6 @@ static bool run(const char *scene, int k, int mode, tally *t, es_error *err) {
     return ok;
 }
 
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* bench_self [RUNS [SCENE [MODE]]] */
 int main(int argc, char **argv) {
     static const char *const scenes[] = {"knee", "abdomen"};
@@ -123,7 +118,7 @@ int main(int argc, char **argv) {
                     fprintf(stderr, "bench_self: %s\n", err.message);
                     return 1;
                 }
-            qsort(t.misses, (size_t)t.runs, sizeof *t.misses, by_size);
+            qsort(t.misses, (size_t)t.runs, sizeof *t.misses, es_compare_doubles);
             printf("self, %-8s %s: miss at 50 mm: median %.2f mm, worst %.2f; interval holds in %d "
                    "of %d; refused %d; taken and off by more than 2 mm: %d; solved in %.1f s\n",
                    scenes[s], modes[mode], t.misses[t.runs / 2], t.misses[t.runs - 1], t.held,

@@ -353,11 +353,6 @@ typedef struct summary {
     double p50, p95, most;
 } summary;
 
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Linear between the sorted values. */
 static double quantile(const double *sorted, int count, double share) {
     if (count == 0) return NAN;
@@ -383,7 +378,7 @@ static summary summarise(const judgement *judgements, int count, source_row row,
         room[s.found++] = fabs(m->error);
         s.covered += fabs(m->error) <= 1.96 * m->sigma;
     }
-    qsort(room, (size_t)s.found, sizeof *room, by_size);
+    qsort(room, (size_t)s.found, sizeof *room, es_compare_doubles);
     s.p50 = quantile(room, s.found, 0.5);
     s.p95 = quantile(room, s.found, 0.95);
     s.most = quantile(room, s.found, 1);

@@ -15,11 +15,6 @@ static double now_s(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Of one setting of the lag, over the runs. */
 typedef struct tally {
     double misses[RUNS], solve_s;
@@ -86,7 +81,7 @@ static bool run(int k, tally tallies[2], es_error *err) {
 }
 
 static void print(const char *lag, tally *t, int runs) {
-    qsort(t->misses, (size_t)runs, sizeof *t->misses, by_size);
+    qsort(t->misses, (size_t)runs, sizeof *t->misses, es_compare_doubles);
     printf("wall, lag %-5s  miss at 50 mm: median %.2f mm, worst %.2f; interval holds in %d of %d; "
            "refused %d; solved in %.2f s\n",
            lag, t->misses[runs / 2], t->misses[runs - 1], t->held, runs, t->refused,

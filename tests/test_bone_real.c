@@ -115,11 +115,6 @@ static const struct sweep *bone_or_skip(void) {
     return load_sweep(recording, config);
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* ---- leave one out ------------------------------------------------------- */
 
 static es_vec3 point_px(const es_scan_line *line) {
@@ -174,7 +169,7 @@ static void neighbouring_frames_agree_on_the_bone(void **state) {
     double squares = 0;
     for (int f = 1; f + 1 < s->count; f++) count += leave_out(s, f, off + count);
     assert_true(count > 1000);
-    qsort(off, count, sizeof *off, compare_doubles);
+    qsort(off, count, sizeof *off, es_compare_doubles);
     for (size_t i = 0; i < count; i++) squares += off[i] * off[i];
     print_message("leave one out, %zu points: rms %.3f, median %.3f, 95 %% %.3f mm\n", count,
                   sqrt(squares / (double)count), off[count / 2], off[count * 95 / 100]);

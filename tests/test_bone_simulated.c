@@ -47,11 +47,6 @@ static size_t add_distances(const es_scene *scene, es_mat4 to_scene, const es_tr
     return count;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static es_bone *detector_for(const es_simulation *sim) {
     es_error err = {0};
     es_bone_options options = ES_BONE_DEFAULTS;
@@ -83,7 +78,7 @@ static struct measured measure(const es_simulation *sim) {
         m.lines += trace.count;
         m.found += add_distances(scene, image_to_scene(sim, &frame), &trace, off + m.found);
     }
-    qsort(off, m.found, sizeof *off, compare_doubles);
+    qsort(off, m.found, sizeof *off, es_compare_doubles);
     for (size_t i = 0; i < m.found; i++) m.far_share += off[i] > 2;
     if (m.found) {
         m.median_mm = off[m.found / 2];

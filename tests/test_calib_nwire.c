@@ -241,11 +241,6 @@ static void phantoms_that_are_no_n_are_refused(void **state) {
 
 /* ---- the solution ---------------------------------------------------------------------------- */
 
-static int compare(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void fifty_noisy_runs_hit_the_target_and_their_intervals_hold(void **state) {
     (void)state;
     enum { RUNS = 50 };
@@ -271,7 +266,7 @@ static void fifty_noisy_runs_hit_the_target_and_their_intervals_hold(void **stat
         asked += one - 1;
         wire_scene_track_clear(&track);
     }
-    qsort(miss, RUNS, sizeof *miss, compare);
+    qsort(miss, RUNS, sizeof *miss, es_compare_doubles);
     assert_true(miss[RUNS / 2] <= 0.4); /* the project's figure */
     assert_true(held >= 0.86 * asked);  /* 50 runs of 95 % intervals */
 }
@@ -575,7 +570,7 @@ static double dots_apart(const es_wire_recording *ours, const es_wire_recording 
             if (a->seen[w] && b->seen[w])
                 apart[n++] = hypot(a->dots[w][0] - b->dots[w][0], a->dots[w][1] - b->dots[w][1]);
     }
-    qsort(apart, n, sizeof *apart, compare);
+    qsort(apart, n, sizeof *apart, es_compare_doubles);
     double median = n ? apart[n / 2] : NAN;
     free(apart);
     return median;

@@ -169,11 +169,6 @@ static void a_clean_recording_gives_the_truth(void **state) {
     assert_int_equal(result.missing_count, 0);
 }
 
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The aim of 0.6 mm at 0.3 mm of pose noise, one line in fifty another echo;
  * 43 to 50 of 50 is 95 % within three binomial deviations. */
 static void the_aim_is_reached_over_fifty_hands_and_intervals_hold(void **state) {
@@ -191,7 +186,7 @@ static void the_aim_is_reached_over_fifty_hands_and_intervals_hold(void **state)
         shift += fabs(result.image_to_probe.m[7] - truth.m[7]) <= result.translation_ci95_mm[1];
         target += misses[k] <= result.target_ci95_mm;
     }
-    qsort(misses, RUNS, sizeof *misses, by_size);
+    qsort(misses, RUNS, sizeof *misses, es_compare_doubles);
     print_message("target error at 50 mm: median %.2f mm, worst %.2f; covered: scale %d, "
                   "translation %d, target %d of %d\n",
                   misses[RUNS / 2], misses[RUNS - 1], scale, shift, target, RUNS);

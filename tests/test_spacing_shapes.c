@@ -172,11 +172,6 @@ static scene random_fan(uint64_t seed) {
     return s;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void radii_of_fans_are_found_to_three_thousandths(void **state) {
     (void)state;
     double errors[2 * FANS];
@@ -194,7 +189,7 @@ static void radii_of_fans_are_found_to_three_thousandths(void **state) {
         assert_true(fabs(start) < 3 * 1.96 * f.radius_start_sigma);
         assert_true(fabs(stop) < 3 * 1.96 * f.radius_stop_sigma);
     }
-    qsort(errors, (size_t)count, sizeof *errors, compare_doubles);
+    qsort(errors, (size_t)count, sizeof *errors, es_compare_doubles);
     print_message("95th percentile of the radii: %.3f %%\n", 100 * errors[count * 95 / 100]);
     assert_true(errors[count * 95 / 100] < .003); /* asked by the project's figures */
 }

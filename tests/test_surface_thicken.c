@@ -38,11 +38,6 @@ typedef struct thickness {
     size_t turned;                       /* copied triangles that do not look backwards */
 } thickness;
 
-static int by_value(const void *a, const void *b) {
-    float p = *(const float *)a, q = *(const float *)b;
-    return (p > q) - (p < q);
-}
-
 static es_vec3 facet_cross(const es_mesh *mesh, size_t t) {
     es_vec3 corner[3];
     for (size_t k = 0; k < 3; k++) {
@@ -68,7 +63,7 @@ static thickness measure(const es_mesh *sheet, const es_mesh *solid, field_fn *t
     assert_int_equal(count, sheet->vertex_count);
     assert_true(es_mesh_point_distances(sheet, solid->vertices + 3 * sheet->vertex_count, count,
                                         NULL, distance, NULL));
-    qsort(distance, count, sizeof *distance, by_value);
+    qsort(distance, count, sizeof *distance, es_compare_floats);
     thickness result = {.least = distance[0],
                         .p5 = distance[count / 20],
                         .median = distance[count / 2],

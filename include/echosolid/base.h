@@ -91,6 +91,12 @@ void es_text_add_bytes(es_text *text, const void *bytes, size_t length);
 void es_text_add_escaped(es_text *out, const char *text);
 void es_text_free(es_text *text);
 
+/* ---- numbers in order ------------------------------------------------ */
+
+/* For qsort, rising. Numbers that are NaN have no place: keep them out. */
+int es_compare_doubles(const void *a, const void *b);
+int es_compare_floats(const void *a, const void *b);
+
 /* ---- numbers in text ------------------------------------------------- */
 
 /* Independent of the locale. The whole of [text, end of token) must be a

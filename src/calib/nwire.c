@@ -654,13 +654,8 @@ static bool refine(wire_fit *fit, double x[PARAMETERS], double *work, es_wire_re
 
 /* ---- judging ------------------------------------------------------------------------------ */
 
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void sum_up(double *misses, size_t n, double square, size_t dots, es_wire_errors *e) {
-    qsort(misses, n, sizeof *misses, by_size);
+    qsort(misses, n, sizeof *misses, es_compare_doubles);
     size_t low = (size_t)(0.95 * (double)n + 0.5);
     for (size_t i = 0; i < n; i++) {
         e->mean_mm += misses[i] / (double)n;

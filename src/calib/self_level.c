@@ -53,11 +53,6 @@ static void make_weight(const blurring *b, double sigma, float *weight) {
     blur(b, weight, sigma);
 }
 
-static int by_grey(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 /* Lit cells change in the recording. `still`: the grey that a share of the
  * pictures stays under; a mean would hold a ghost of the object, which lies
  * still in the picture and draws every fit to itself. */
@@ -69,7 +64,7 @@ static void find_lit(self_fit *fit, double share, float *still) {
         float values[MOST_GREYS];
         size_t n = 0;
         for (size_t f = 0; f < p->count; f += step) values[n++] = p->grey[f * cells + c];
-        qsort(values, n, sizeof *values, by_grey);
+        qsort(values, n, sizeof *values, es_compare_floats);
         still[c] = values[(size_t)(share * (double)(n - 1))];
         fit->lit[c] = values[n - 1] - values[0] > LEAST_RANGE;
         fit->lit_count += fit->lit[c];

@@ -89,11 +89,6 @@ static es_vec3 middle_of(const finder *f, size_t i) {
 
 /* ---- steps between frames ------------------------------------------------------------- */
 
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The largest distance of the picture's corners. */
 static double step_of(const finder *f, size_t i) {
     double most = 0;
@@ -135,8 +130,8 @@ static bool judge_steps(finder *f) {
         out->too_far++;
         keep_far(out, (es_step_gap){f->p.frames[i], f->p.times[i], step});
     }
-    qsort(mm, steps, sizeof *mm, by_size);
-    qsort(seconds, times, sizeof *seconds, by_size);
+    qsort(mm, steps, sizeof *mm, es_compare_doubles);
+    qsort(seconds, times, sizeof *seconds, es_compare_doubles);
     out->steps = (int64_t)steps;
     out->step_p50_mm = steps ? mm[steps / 2] : NAN;
     out->step_p95_mm = steps ? mm[(steps - 1) * 95 / 100] : NAN;

@@ -104,11 +104,6 @@ typedef struct line {
     size_t matches, pairs;
 } line;
 
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The distance in mm from the line beyond which a match is an outlier. */
 static double outlier_mm(motion *m, int lag, int axis, const double spacing[2]) {
     size_t n = 0;
@@ -117,7 +112,7 @@ static double outlier_mm(motion *m, int lag, int axis, const double spacing[2]) 
         if (sides(m, &m->flow.matches[k], lag, axis, spacing, &a, &b))
             m->spread[n++] = fabs(b - spacing[axis] * a);
     }
-    qsort(m->spread, n, sizeof *m->spread, by_size);
+    qsort(m->spread, n, sizeof *m->spread, es_compare_doubles);
     return n ? OUTLIER_SIGMAS * 1.4826 * m->spread[n / 2] : 0;
 }
 

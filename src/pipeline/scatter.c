@@ -42,11 +42,6 @@ void scatter_add(scatter_list *list, const es_trace *trace, es_mat4 image_to_ref
     }
 }
 
-static int by_size(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 bool scatter_judge(const scatter_list *list, const es_mesh *sheet, double limit_mm, es_pool *pool,
                    es_scatter *scatter, es_error *err) {
     *scatter =
@@ -58,7 +53,7 @@ bool scatter_judge(const scatter_list *list, const es_mesh *sheet, double limit_
     if (ok) {
         double sum = 0;
         size_t near = 0;
-        qsort(distances, list->count, sizeof *distances, by_size);
+        qsort(distances, list->count, sizeof *distances, es_compare_floats);
         for (; near < list->count && distances[near] <= limit_mm; near++)
             sum += (double)distances[near] * distances[near];
         scatter->beyond = 1 - (double)near / (double)list->count;

@@ -271,14 +271,9 @@ static bool steps_add(steps *s, double mm, es_error *err) {
     return true;
 }
 
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(steps *s) {
     if (s->count == 0) return 0;
-    qsort(s->mm, s->count, sizeof *s->mm, by_size);
+    qsort(s->mm, s->count, sizeof *s->mm, es_compare_doubles);
     return s->mm[s->count / 2];
 }
 

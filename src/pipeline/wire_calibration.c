@@ -36,11 +36,6 @@ static es_wire_poses poses_of(const es_wire_recording *r) {
 
 static bool matched(const es_wire_recording *r, size_t k) { return r->whys[k].step[0] == '\0'; }
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* ---- matching ------------------------------------------------------------------------------ */
 
 static bool has_picture(const es_wire_recording *r, size_t k) {
@@ -84,7 +79,7 @@ static bool match_all(const es_wire_phantom *phantom, es_wire_recording *r,
         r->whys[k] = why;
         if (ok) found[n++] = match.spacing_mm;
     }
-    if (n) qsort(found, n, sizeof *found, compare_doubles);
+    if (n) qsort(found, n, sizeof *found, es_compare_doubles);
     *spacing = n ? found[n / 2] : NAN;
     es_free(found);
     return true;
@@ -434,7 +429,7 @@ static const char *worst_wire(const work *w) {
         if (rms[i] > rms[worst]) worst = i;
     }
     double most = rms[worst];
-    qsort(rms, (size_t)wires, sizeof *rms, compare_doubles);
+    qsort(rms, (size_t)wires, sizeof *rms, es_compare_doubles);
     return most > 1 && most > 2.5 * rms[wires / 2] ? w->phantom->wires[worst].name : NULL;
 }
 

@@ -404,14 +404,9 @@ double doctor_rotation(const es_mat4 *a, const es_mat4 *b) {
     return 2 * asin(fmin(sqrt(sum / 8), 1));
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double doctor_median(double *values, size_t count) {
     if (!count) return NAN;
-    qsort(values, count, sizeof *values, by_value);
+    qsort(values, count, sizeof *values, es_compare_doubles);
     return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 

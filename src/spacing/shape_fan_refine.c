@@ -284,18 +284,13 @@ static double edge_residual(const es_fan *fan, const edge_point *p, double jacob
     return x * c - y * s;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void measure_spread(refiner *r) {
     double all[EDGES * PIECES], unused[PARAMETERS];
     for (int i = 0; i < r->count; i++) {
         r->points[i].residual = edge_residual(&r->fan, &r->points[i], unused);
         all[i] = fabs(r->points[i].residual);
     }
-    qsort(all, (size_t)r->count, sizeof *all, compare_doubles);
+    qsort(all, (size_t)r->count, sizeof *all, es_compare_doubles);
     r->spread = r->count ? 1.4826 * all[r->count / 2] : INFINITY;
 }
 
@@ -527,7 +522,7 @@ static bool is_sharp(const refiner *r, int edge) {
     int n = 0;
     for (int i = 0; i < r->count; i++)
         if (r->points[i].edge == edge) rises[n++] = r->points[i].rise_px;
-    qsort(rises, (size_t)n, sizeof *rises, compare_doubles);
+    qsort(rises, (size_t)n, sizeof *rises, es_compare_doubles);
     return n > 0 && rises[n / 2] <= MOST_RISE_PX;
 }
 

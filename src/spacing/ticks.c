@@ -147,11 +147,6 @@ static bool search_group(group *g, bool alone, comb *best) {
 
 /* ---- marks alike ------------------------------------------------------------------- */
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 typedef enum measure_kind { MARK_WIDTH, MARK_THICKNESS, MARK_LEVEL } measure_kind;
 
 static double measure_mark(const mark *m, measure_kind kind) {
@@ -168,7 +163,7 @@ static double share_alike(const group *g, measure_kind kind, double slack, bool 
     for (int i = 0; i < g->count; i++)
         if (g->step[i] != INT32_MIN) values[n++] = measure_mark(g->marks[i], kind);
     if (n == 0) return 0;
-    qsort(values, (size_t)n, sizeof *values, compare_doubles);
+    qsort(values, (size_t)n, sizeof *values, es_compare_doubles);
     double common[2] = {values[n / 4], values[n - 1 - n / 10]};
     for (int i = 0; i < n; i++)
         for (int c = 0; c < 2; c++)
@@ -195,7 +190,7 @@ static int find_majors(const group *g) {
     int n = 0;
     for (int i = 0; i < g->count; i++)
         if (g->step[i] != INT32_MIN) widths[n++] = g->marks[i]->right - g->marks[i]->left + 1;
-    qsort(widths, (size_t)n, sizeof *widths, compare_doubles);
+    qsort(widths, (size_t)n, sizeof *widths, es_compare_doubles);
     double limit = 1.3 * widths[n / 4] + 1;
     for (size_t e = 0; e < sizeof every / sizeof *every; e++)
         for (int rest = 0; rest < every[e]; rest++) {

@@ -30,11 +30,6 @@ static es_vec3 point_of(const aligner *a, size_t i) {
     return surface_vertex(a->from, (uint32_t)(i * a->stride));
 }
 
-static int by_size(const void *x, const void *y) {
-    double p = *(const double *)x, q = *(const double *)y;
-    return (p > q) - (p < q);
-}
-
 /* Pairs of moved points; those on a rim, and far ones, say nothing. */
 static void find_pairs(aligner *a, es_mat4 motion) {
     size_t known = 0;
@@ -47,7 +42,7 @@ static void find_pairs(aligner *a, es_mat4 motion) {
         if (!isnan(distance)) a->sizes[known++] = fabs(distance);
     }
     if (known == 0) return;
-    qsort(a->sizes, known, sizeof *a->sizes, by_size);
+    qsort(a->sizes, known, sizeof *a->sizes, es_compare_doubles);
     double limit = FAR_SCALES * fmax(a->sizes[known / 2], STILL_MM);
     for (size_t i = 0; i < a->count; i++)
         if (!(fabs(a->pairs[i].distance) <= limit)) a->pairs[i].distance = NAN;
