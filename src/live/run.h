@@ -57,6 +57,7 @@ struct es_live_run {
     run_slot *queue; /* a ring */
     size_t first, count;
     bool no_more, failed;
+    bool all_inserted; /* the last preview may be made */
     es_error error;
     es_live_state state;
     uint32_t latency[LATENCY_BINS + 1];

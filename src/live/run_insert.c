@@ -154,6 +154,9 @@ void run_join(es_live_run *r) {
     pthread_cond_broadcast(&r->changed);
     pthread_mutex_unlock(&r->lock);
     if (r->inserter_runs) pthread_join(r->inserter, NULL);
+    pthread_mutex_lock(&r->lock);
+    r->all_inserted = true;
+    pthread_mutex_unlock(&r->lock);
     if (r->previewer_runs) pthread_join(r->previewer, NULL);
     r->inserter_runs = r->previewer_runs = false;
 }

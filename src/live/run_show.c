@@ -111,12 +111,12 @@ static void show_volume(es_live_run *r) {
 
 /* ---- the thread --------------------------------------------------------------------------- */
 
-/* False when the run is over. */
+/* False when nothing more will change. */
 static bool wait_until(es_live_run *r, double due_s) {
     for (;;) {
         struct timespec pause = {.tv_nsec = 5000000};
         pthread_mutex_lock(&r->lock);
-        bool over = r->no_more || r->failed;
+        bool over = r->all_inserted || r->failed;
         pthread_mutex_unlock(&r->lock);
         if (over || es_clock_s() >= due_s) return !over;
         nanosleep(&pause, NULL);
@@ -130,25 +130,37 @@ static int64_t changes_of(es_live_run *r) {
     return changes;
 }
 
+/* What was shown last: the number of changes it stands for. */
+typedef struct shown {
+    int64_t mesh, volume;
+    double volume_due_s;
+} shown;
+
+static void show_changes(es_live_run *r, shown *s, bool volume_is_due) {
+    int64_t now = changes_of(r);
+    bool wanted = r->options.watch.mesh || has_clients(r);
+    if (r->model && wanted && now != s->mesh) {
+        show_mesh(r);
+        s->mesh = now;
+    }
+    if (has_clients(r) && now != s->volume && volume_is_due) {
+        show_volume(r);
+        s->volume = now;
+        s->volume_due_s = es_clock_s() + VOLUME_EVERY_S;
+    }
+}
+
+/* The last previews show all that was inserted, however short or slow the run. */
 void *run_preview(void *context) {
     es_live_run *r = context;
-    int64_t shown = 0, volume_shown = 0;
-    double due_s = 0, volume_due_s = 0;
+    shown s = {0};
+    double due_s = 0;
     while (wait_until(r, due_s)) {
         double start = es_clock_s();
-        int64_t now = changes_of(r);
-        bool wanted = r->options.watch.mesh || has_clients(r);
-        if (r->model && wanted && now != shown) {
-            show_mesh(r);
-            shown = now;
-        }
-        if (has_clients(r) && now != volume_shown && start >= volume_due_s) {
-            show_volume(r);
-            volume_shown = now;
-            volume_due_s = start + VOLUME_EVERY_S;
-        }
+        show_changes(r, &s, start >= s.volume_due_s);
         double took_s = es_clock_s() - start;
         due_s = start + fmax(1 / r->options.preview_hz, took_s / SHARE);
     }
+    show_changes(r, &s, true);
     return NULL;
 }
