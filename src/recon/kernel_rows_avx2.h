@@ -101,7 +101,8 @@ static inline __m256i pixels_before(__m256i planes, __m256i most) {
 }
 
 /* False where a plane is too close to a pixel: its fraction below twice the margin. */
-static inline bool cut_at_planes(const row_planes *p, __m256i at, uint32_t count, row_cuts *cuts) {
+static inline __attribute__((always_inline)) bool cut_at_planes(const row_planes *p, __m256i at,
+                                                                uint32_t count, row_cuts *cuts) {
     const __m256i most = _mm256_set1_epi32((int)count);
     const __m128i first = first_planes(p, at);
     const __m256i first_x = _mm256_broadcastd_epi32(first);

@@ -236,18 +236,32 @@ static inline size_t clip_run(run pixels, uint32_t from, uint32_t to, uint32_t v
     return a < b;
 }
 
+/* Rows that are all sure, each of them one run. */
+static size_t clip_whole_rows(run whole, const row_ends *ends, uint32_t first, uint32_t rows,
+                              row_cut *cuts) {
+    size_t count = 0;
+    for (uint32_t r = 0; r < rows; r++)
+        count += clip_run(whole, (uint32_t)ends->from[r], (uint32_t)ends->to[r], first + r,
+                          cuts + count);
+    return count;
+}
+
 size_t cut_rows(const placed *frame, const fixed_box *box, const support *s, uint32_t *v,
                 uint32_t last, row_cut cuts[CUTS]) {
     const uint32_t first = *v, rows = last - first < CUTS ? last - first + 1 : CUTS;
     const size_t most_runs = s->most_runs, *const row_first = s->row_first + first;
-    const run *const runs = s->runs, whole = {s->box.u0, s->box.u1 + 1};
-    const bool rectangle = s->rectangle;
+    const run *const runs = s->runs;
     size_t count = 0;
     int64_t gap[3];
     row_ends ends;
     row_gap(frame, box, first, gap);
     const row_lines lines = make_lines(frame, gap, box, rows);
     if (lines.good) frame->estimate(&lines, rows, &ends);
+    if (lines.good && ends.sure && s->rectangle) {
+        const run whole = {s->box.u0, s->box.u1 + 1};
+        *v = first + rows;
+        return clip_whole_rows(whole, &ends, first, rows, cuts);
+    }
     uint32_t r = 0;
     for (; r < rows && count + most_runs <= CUTS; r++) {
         if (!lines.good || ends.from[r] == UNSURE_ROW) {
@@ -255,10 +269,6 @@ size_t cut_rows(const placed *frame, const fixed_box *box, const support *s, uin
             continue;
         }
         const uint32_t from = (uint32_t)ends.from[r], to = (uint32_t)ends.to[r];
-        if (rectangle) {
-            count += clip_run(whole, from, to, first + r, cuts + count);
-            continue;
-        }
         for (size_t i = row_first[r]; i < row_first[r + 1]; i++)
             count += clip_run(runs[i], from, to, first + r, cuts + count);
     }

@@ -31,6 +31,7 @@ static void estimate_rows(const row_lines *lines, uint32_t rows, row_ends *out) 
     const int32_t count = (int32_t)((rows + ROW_BLOCK - 1) / ROW_BLOCK * ROW_BLOCK);
     double low[CUTS], high[CUTS];
     const double after = 1 + lines->margin, before = 1 - lines->margin;
+    int32_t all_sure = -1;
     meet_rows(lines, count, low, high);
     for (int32_t r = 0; r < count; r++) {
         /* The first whole number not below t is floor(t) + 1 for all t but whole ones. */
@@ -40,7 +41,9 @@ static void estimate_rows(const row_lines *lines, uint32_t rows, row_ends *out) 
             (from == (int32_t)(low[r] + before)) & (to == (int32_t)(high[r] + before));
         out->from[r] = sure ? from : UNSURE_ROW;
         out->to[r] = to;
+        all_sure &= -(int32_t)sure;
     }
+    out->sure = all_sure != 0;
 }
 
 #endif

@@ -164,6 +164,7 @@ typedef struct row_lines {
 enum { UNSURE_ROW = -1 };
 typedef struct row_ends {
     int32_t from[CUTS], to[CUTS];
+    bool sure; /* each of them, and up to the next whole eight */
 } row_ends;
 /* NULL, or what the processor level has in place of the plain estimate. */
 estimate_rows_fn *find_estimate(es_cpu level);
