@@ -206,11 +206,11 @@ static void add_coverage(es_report *p, const model_run *r) {
         const es_gap *g = &c->gaps[i];
         snprintf(key, sizeof key, "gap_%d", i + 1);
         snprintf(text, sizeof text,
-                 "%.1f cm3 about (%.1f, %.1f, %.1f) mm near frame %lld: a sweep of %.0f frames "
+                 "%.1f cm3 about (%.1f, %.1f, %.1f) mm near frame %lld: a sweep of %lld frames "
                  "along (%.2f, %.2f, %.2f) would close it",
                  g->volume_mm3 / 1000, g->centre.x, g->centre.y, g->centre.z,
-                 (long long)g->near_frame, 1 + ceil(g->length_mm / c->limit_mm), g->direction.x,
-                 g->direction.y, g->direction.z);
+                 (long long)g->near_frame, (long long)g->frames, g->direction.x, g->direction.y,
+                 g->direction.z);
         es_report_row(p, key, i ? "" : "The largest", text);
     }
     if (c->too_far > 0 && c->rate_hz > 0) {
