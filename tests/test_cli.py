@@ -813,14 +813,15 @@ class Cli(unittest.TestCase):
         if "ES_TEST_QUICK" in os.environ:
             self.skipTest("takes minutes under a sanitizer")
         # As in `./do demo`. What is asked of it: 0.7 mm RMS and 2 mm 95 % from the true surface
-        # that some beam met first, with a tracker that errs by 0.3 mm and 0.3 degrees.
+        # that some beam met first, with a tracker that errs by 0.3 mm and 0.3 degrees; and 95 % of
+        # what was met at less than 72 degrees of incidence found within 1 mm.
         run("simulate", "--scene", "knee", "--pose-noise", "0.3mm",
             "--angle-noise", "0.3deg", "-o", self.path("demo.igs.mha"))
         j = run_json("model", self.path("demo.igs.mha"), "-c", self.path("demo.xml"), "--truth",
                      self.path("demo.seen.ply"), "-o", self.path("demo.stl"))
         self.assertLess(j["a_to_b"]["rms_mm"], 0.7)
         self.assertLess(j["a_to_b"]["p95_mm"], 2.0)
-        self.assertGreater(j["truth_within_1mm"], 0.8)
+        self.assertGreater(j["truth_within_1mm"], 0.95)
         self.assertTrue(run_json("info", self.path("demo.stl"))["check"]["closed"])
 
     # ---- how many images
