@@ -393,10 +393,11 @@ bool model_report_write(const model_run *r, es_error *err) {
     es_report *p = es_report_new(title, err);
     char *json = p ? app_sibling(r->o->report, ".json", err) : NULL;
     es_volume *volume = es_model_volume(r->model);
-    es_bricks *bricks = json && volume ? es_volume_bricks(volume, err) : NULL;
-    bool ok = bricks && fill_report(p, r, bricks, err) &&
+    es_bricks *made = json && volume ? es_volume_bricks(volume, err) : NULL;
+    es_bricks *bricks = made ? made : r->keep.grey;
+    bool ok = json && bricks && fill_report(p, r, bricks, err) &&
               es_report_write_html(p, r->o->report, err) && es_report_write_json(p, json, err);
-    es_bricks_free(bricks);
+    es_bricks_free(made);
     es_free(json);
     es_report_free(p);
     return ok;
