@@ -637,8 +637,27 @@ class Cli(unittest.TestCase):
         self.refused("bone", scan, "--config", "none.xml", says="none.xml")
         self.refused("reconstruct", scan, "--config", "scan.xml", "--detector", "shadow", "-o",
                      "v.mha", status=2, says="--channel bone")
+        self.refused("reconstruct", scan, "--config", "scan.xml", "--network", "a.esnn", "-o",
+                     "v.mha", status=2, says="--channel bone")
+        for command in (["reconstruct", "--channel", "bone", "-o", "v.mha"], ["model", "-o", "m.stl"]):
+            asked = [command[0], scan, "--config", "scan.xml", *command[1:], "--network", "a.esnn"]
+            self.refused(*asked, says="a.esnn")
+            self.refused(*asked, "--detector", "shadow", status=2, says="--detector network")
         self.refused("reconstruct", scan, "--config", "scan.xml", "--channel", "bone", "--compat",
                      "igsio", "-o", "v.mha", status=2, says="--compat")
+
+    def test_a_network_of_ones_own_makes_the_model_and_the_volume(self):
+        own = os.path.join(os.environ["ES_TEST_SOURCE"], "models", "bone.esnn")
+        scan = [self.path("scan.igs.mha"), "--config", self.path("scan.xml")]
+        for command, name in (("model", "own.stl"), ("reconstruct", "own.mha")):
+            channel = ["--channel", "bone"] if command == "reconstruct" else []
+            j = run_json(command, *scan, *channel, "--network", own, "-o", self.path(name))
+            run(command, *scan, *channel, "-o", self.path("built-in-" + name))
+            if command == "model":
+                told = [d["value"] for d in j["decisions"] if d["what"] == "bone detector"]
+                self.assertIn("network bone", told[0])
+                self.assertEqual(self.path(name).read_bytes(),
+                                 self.path("built-in-" + name).read_bytes())
 
     def test_frames_that_cannot_show_bone_have_none(self):
         def bone_of(name, width, height, frame, channels=1, mark="MF"):

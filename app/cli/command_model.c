@@ -32,11 +32,7 @@ static const opt table[] = {
      .offset = offsetof(model_options, truth),
      .help = "the true surface: the error against it is measured and printed"},
     SHAPE_OPTIONS(model_options),
-    {.name = "detector",
-     .type = OPT_WORD,
-     .words = es_bone_method_names,
-     .offset = offsetof(model_options, detector),
-     .help = "how bone is found in a picture (default: network)"},
+    DETECTOR_OPTIONS(model_options, ""),
     {.name = "bone-threshold",
      .type = OPT_NUMBER,
      .low = 0,
@@ -132,6 +128,7 @@ static void run_free(model_run *r) {
     es_mesh_clear(&r->truth);
     es_model_free(r->model);
     model_keep_clear(&r->keep);
+    es_network_free(r->network);
     app_origin_clear(&r->origin);
     app_checkup_clear(&r->check);
     session_close(&r->s);
@@ -140,7 +137,8 @@ static void run_free(model_run *r) {
 static es_model_options make_options(const model_run *r) {
     const model_options *o = r->o;
     es_model_options m = ES_MODEL_DEFAULTS;
-    m.method = o->detector >= 0 ? (es_bone_method)o->detector : es_bone_method_default();
+    m.method = r->method;
+    m.network = r->network;
     m.bone_threshold = o->bone_threshold;
     m.bone_spacing_mm = o->bone_spacing;
     m.smooth_voxels = o->blur;
@@ -266,12 +264,12 @@ static bool read_frames(model_run *r, es_error *err) {
 
 static bool work(model_run *r, es_error *err) {
     const model_options *o = r->o;
-    const char *inputs[] = {r->file,      o->setup.config, o->truth,     o->setup.recording.poses,
-                            o->from_bone, o->from_field,   o->from_sheet};
+    const char *inputs[] = {r->file,      o->setup.config, o->truth,      o->setup.recording.poses,
+                            o->from_bone, o->from_field,   o->from_sheet, o->detector.network};
     bool ok = model_keep_plan(r, err) && make_model(r, err) && model_keep_load(r, err) &&
               es_coverage_find(r->s.source, &r->s.setup, r->s.placement,
                                r->s.setup.recon.spacing_mm[0], &r->coverage, err) &&
-              app_origin_make(&r->origin, &command_model, o, inputs, 7, err) &&
+              app_origin_make(&r->origin, &command_model, o, inputs, 8, err) &&
               read_frames(r, err) && model_keep_frames(r, err) &&
               es_model_finish(r->model, &r->result, err) && model_keep_result(r, err) &&
               judge(r, err);
@@ -312,6 +310,7 @@ static int run(const void *options, const char *const *files, int count) {
     model_run r = {.o = options, .file = files[0]};
     int status = 1;
     if (!check_outputs(r.o, &err) || !open_truth(&r, &err) ||
+        !detector_open(&r.o->detector, &r.method, &r.network, &err) ||
         !session_open(&r.s, files[0], &r.o->setup, &err)) {
         status = app_fail(&err);
     } else if (r.o->dry_run) {

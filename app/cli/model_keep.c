@@ -40,6 +40,7 @@ static const struct {
     {"from-field", 0},
     {"from-sheet", 0},
     {"detector", BONE},
+    {"network", BONE},
     {"bone-threshold", BONE},
     {"interpolation", VOLUME},
     {"compounding", VOLUME},
@@ -77,6 +78,15 @@ static bool add_input(es_text *text, const char *what, const char *path, es_erro
     return true;
 }
 
+/* Beside an .onnx lies what it wants to be fed with. */
+static bool add_network(es_text *text, const char *path, es_error *err) {
+    char hex[33], *beside = path ? app_sibling(path, ".json", err) : NULL;
+    if (!path) return true;
+    if (beside && es_file_digest(beside, hex, NULL)) es_text_add(text, "\nbeside %s", hex);
+    es_free(beside);
+    return beside && add_input(text, "network", path, err);
+}
+
 /* The values of the options of which the stages are exactly `stages`, or include it. */
 static void add_options(es_text *text, const model_options *o, int stages) {
     for (const opt *row = command_model.options; row->name; row++) {
@@ -109,8 +119,8 @@ static bool stage_key(model_run *r, model_stage stage, const char *before, const
     es_text text = {0};
     es_text_add(&text, "%s %s", model_stage_names[stage], before);
     bool ok = add_input(&text, "given", given, err);
-    if (ok && stage == STAGE_VOLUME)
-        ok = !r->o->setup.mask || add_input(&text, "mask", r->o->setup.mask, err);
+    if (ok && stage == STAGE_VOLUME) ok = add_input(&text, "mask", r->o->setup.mask, err);
+    if (ok && stage == STAGE_BONE) ok = add_network(&text, r->o->detector.network, err);
     add_options(&text, r->o, 1 << stage);
     if (ok && text.failed) ok = es_fail(err, ES_MEMORY, "out of memory");
     if (ok) es_keep_digest(text.bytes, text.length, r->keep.keys[stage]);
