@@ -29,6 +29,10 @@ extern "C" {
  * All but the last two are centred on the origin and cast shadows like bone. */
 typedef struct es_scene es_scene;
 es_scene *es_scene_new(const char *name, es_error *err); /* unknown: ES_USAGE with the list */
+/* The knee of another person, by number (invented variation of size, shape and pose;
+ * src/simulate/anatomy.c has the ranges); 0: the standard one. ES_USAGE for another
+ * scene with a number. */
+es_scene *es_scene_new_anatomy(const char *name, uint64_t anatomy, es_error *err);
 void es_scene_free(es_scene *scene);
 const char *const *es_scene_names(void); /* NULL terminated */
 /* Signed distance to the scene's surface, mm, negative inside. Exact outside
@@ -71,16 +75,17 @@ typedef struct es_simulation {
     double rate_hz;
     double pose_noise_mm, pose_noise_rad; /* standard deviation per frame, each axis, of the
                                              marker in ProbeToTracker, about the marker */
-    double lag_s;    /* the tracker is late: a frame of time t comes with the poses
-                        of t - lag_s; before the start the hand rests */
-    double speckle;  /* 0: a plain picture without noise or layers; 1: natural */
-    uint64_t seed;   /* of the hand's wobble, the tissue, the speckle and the noise */
-    int threads;     /* <= 0: all the cores; never changes a byte */
-    unsigned hold;   /* ES_HOLD_ bits; scene "floor" only */
-    int sweeps;      /* 0: as suits the scene; else so many, side by side, each leant and turned
-                        another way; not over the floor */
-    double lean_rad; /* of those sweeps: tilt out of the image plane, half of it in the plane */
-    double turn_rad; /* about the probe's long axis */
+    double lag_s;     /* the tracker is late: a frame of time t comes with the poses
+                         of t - lag_s; before the start the hand rests */
+    double speckle;   /* 0: a plain picture without noise or layers; 1: natural */
+    uint64_t seed;    /* of the hand's wobble, the tissue, the speckle and the noise */
+    uint64_t anatomy; /* of the knee, as for es_scene_new_anatomy; 0: the standard one */
+    int threads;      /* <= 0: all the cores; never changes a byte */
+    unsigned hold;    /* ES_HOLD_ bits; scene "floor" only */
+    int sweeps;       /* 0: as suits the scene; else so many, side by side, each leant and turned
+                         another way; not over the floor */
+    double lean_rad;  /* of those sweeps: tilt out of the image plane, half of it in the plane */
+    double turn_rad;  /* about the probe's long axis */
 } es_simulation;
 enum { ES_SWEEPS_MAX = 12 };
 /* A linear 50 mm probe, 60 mm deep, over the knee. */
