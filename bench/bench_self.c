@@ -52,8 +52,8 @@ static es_mat4 ruler(es_mat4 truth, uint64_t seed) {
     return m;
 }
 
-static bool run(const char *scene, int k, int mode, tally *t, es_error *err) {
-    es_simulation s = passes(scene, (uint64_t)k + 1, err);
+static bool run(const char *scene, int seed, int mode, tally *t, es_error *err) {
+    es_simulation s = passes(scene, (uint64_t)seed, err);
     es_self_pictures pictures = {0};
     es_pose_list poses = {0};
     es_self_options options = ES_SELF_DEFAULTS;
@@ -81,14 +81,12 @@ static bool run(const char *scene, int k, int mode, tally *t, es_error *err) {
         bool held = miss <= r.target_ci95_mm;
         t->misses[t->runs++] = miss;
         t->solve_s += took, t->held += held, t->refused += !taken, t->wrong += taken && miss > 2;
-        if (getenv("VERBOSE"))
-            printf("%s mode %d seed %d: miss %.2f ci %.2f r %.3f held out %.3f (%.2f mm) overlap "
-                   "%.2f scale %.4f %.4f of %.4f lag %.4f +- %.4f surface %d rival %.1f starts %d, "
-                   "%.1f s %s\n",
-                   scene, mode, k + 1, miss, r.target_ci95_mm, r.agreement, r.held_out,
-                   r.held_out_mm, r.overlap, r.spacing_mm[0], r.spacing_mm[1], px, r.lag_s,
-                   r.lag_ci95_s, r.surface, r.rival_mm, r.start_count, took,
-                   taken ? "" : why.message);
+        printf("%s mode %d seed %d: miss %.2f ci %.2f r %.3f held out %.3f (%.2f mm) overlap "
+               "%.2f scale %.4f %.4f of %.4f lag %.4f +- %.4f surface %d rival %.1f starts %d, "
+               "%.1f s %s\n",
+               scene, mode, seed, miss, r.target_ci95_mm, r.agreement, r.held_out, r.held_out_mm,
+               r.overlap, r.spacing_mm[0], r.spacing_mm[1], px, r.lag_s, r.lag_ci95_s, r.surface,
+               r.rival_mm, r.start_count, took, taken ? "" : why.message);
     }
     ok = track != NULL;
     es_pose_track_free(track);
@@ -98,14 +96,17 @@ static bool run(const char *scene, int k, int mode, tally *t, es_error *err) {
     return ok;
 }
 
-/* bench_self [RUNS [SCENE [MODE]]] */
+/* bench_self [RUNS [SCENE [MODE [FIRST]]]]: seeds FIRST and on, so that many can be run in
+ * pieces; the line of each run has its seed. */
 int main(int argc, char **argv) {
     static const char *const scenes[] = {"knee", "abdomen"};
     static const char *const modes[] = {"start off by 5 mm and 5 degrees, one scale",
                                         "no start, spacing given",
                                         "start off by 5 mm and 5 degrees, two scales and lag"};
     int runs = argc > 1 ? atoi(argv[1]) : 5;
+    int first = argc > 4 ? atoi(argv[4]) : 1;
     if (runs < 1 || runs > RUNS) runs = RUNS;
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a run takes its time */
     printf("200 pictures of 256 x 256 in six passes, poses with 0.3 mm of noise, one thread\n");
     for (int s = 0; s < 2; s++)
         for (int mode = 0; mode < 3; mode++) {
@@ -114,7 +115,7 @@ int main(int argc, char **argv) {
             if (argc > 2 && strcmp(argv[2], scenes[s]) != 0) continue;
             if (argc > 3 && atoi(argv[3]) != mode) continue;
             for (int k = 0; k < runs; k++)
-                if (!run(scenes[s], k, mode, &t, &err)) {
+                if (!run(scenes[s], first + k, mode, &t, &err)) {
                     fprintf(stderr, "bench_self: %s\n", err.message);
                     return 1;
                 }
