@@ -340,12 +340,17 @@ static bool check_motion(const self_fit *fit, es_self_result *r, es_error *err) 
     double turns[3];
     size_t placed, count = fit->pictures->count;
     if (count < LEAST_PICTURES)
-        return es_fail(err, ES_GEOMETRY, "%zu pictures: %d or more are needed", count,
-                       LEAST_PICTURES);
+        return es_fail(err, ES_GEOMETRY,
+                       "%zu pictures: %d or more are needed. Record four to six passes over the "
+                       "same place, each held otherwise, 150 pictures or more in all",
+                       count, LEAST_PICTURES);
     find_turns(fit, turns, &placed);
     if (placed < LEAST_PICTURES)
-        return es_fail(err, ES_GEOMETRY, "%zu of %zu pictures have a pose: %d or more are needed",
-                       placed, count, LEAST_PICTURES);
+        return es_fail(
+            err, ES_GEOMETRY,
+            "%zu of %zu pictures have a pose: %d or more are needed. Keep the markers in "
+            "the tracker's sight, and check that pictures and poses have the same clock",
+            placed, count, LEAST_PICTURES);
     /* two axes of turning are what a shift and a turn of the picture need */
     if (turns[1] > 3 * DEGREE) return true;
     r->missing[r->missing_count++] = ES_SELF_TILT;
