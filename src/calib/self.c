@@ -389,6 +389,15 @@ static bool judge_overlap(const es_self_result *r, es_error *err) {
     return true;
 }
 
+/* What need not be found. */
+static const char *known_instead(const self_fit *fit) {
+    static const char *const texts[3] = {
+        "", "; or give the size of the pixels (--spacing-mm, see echosolid spacing)",
+        "; or say that the pixels are square (--isotropic), or their size (--spacing-mm, see "
+        "echosolid spacing)"};
+    return texts[scale_count(fit)];
+}
+
 static bool judge_interval(const self_fit *fit, const es_self_result *r, es_error *err) {
     char missing[500] = "", vague[300] = "";
     if (r->target_ci95_mm <= fit->options->limit_mm) return true;
@@ -403,9 +412,10 @@ static bool judge_interval(const self_fit *fit, const es_self_result *r, es_erro
                                    length ? "; and " : "", es_self_motion_text(r->missing[k]));
     return es_fail(err, ES_GEOMETRY,
                    "the motion does not determine %s: a point of the picture is known within %.2g "
-                   "mm only, %g is allowed. Record again, and %s",
+                   "mm only, %g is allowed. Record again, and %s%s",
                    vague[0] ? vague : "ImageToProbe well enough", r->target_ci95_mm,
-                   fit->options->limit_mm, missing[0] ? missing : "take more pictures");
+                   fit->options->limit_mm, missing[0] ? missing : "take more pictures",
+                   known_instead(fit));
 }
 
 static bool judge(const self_fit *fit, const self_start *list, size_t count, es_self_result *r,
