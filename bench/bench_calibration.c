@@ -1,7 +1,7 @@
 /* bench_calibration: every figure of the calibrations, against simulated
  * truths and, where ES_TEST_DATA names the folder, recordings. `--json` for
  * programs, `--runs N` (50) simulated N-wire recordings (with pictures 20 at
- * most), `--only WORD` those kinds of pictures alone. */
+ * most), `--only WORD` those kinds of pictures and traps alone. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -286,6 +286,7 @@ static void bench_traps(int runs) {
     for (size_t k = 0; k < sizeof traps / sizeof *traps; k++) {
         char text[120];
         int fell = 0;
+        if (only && !strstr(traps[k].name, only)) continue;
         for (int run = 0; run < runs; run++) fell += falls(&traps[k], (uint64_t)run + 1);
         snprintf(text, sizeof text, "nwire, %s: wrong and given", traps[k].name);
         show(text, fell, "", "0");
@@ -635,8 +636,10 @@ int main(int argc, char **argv) {
         if (strcmp(argv[i], "--runs") == 0 && i + 1 < argc) runs = atoi(argv[++i]);
     }
     if (runs < 1 || runs > 100000) return 2;
+    setvbuf(stdout, NULL, _IOLBF, 0); /* some figures take minutes */
     if (only) {
         bench_pictures(runs < 20 ? runs : 20);
+        bench_traps(runs < 20 ? runs : 20);
         if (as_json) printf("\n}\n");
         return 0;
     }
