@@ -9,10 +9,11 @@
 
 #define WHOLE_FACE .9 /* share of the columns that begin in the first row */
 #define FILLED .5
-#define STRAIGHT .5 /* share of the columns that begin, or end, in one row */
-#define UNEVEN .01  /* of a trapezoid's width: its beams meet this near its middle */
-#define SHARP_SIGMA_PX .6
-#define BOUND_SIGMA .02 /* of the width, when an edge is not sharp */
+#define STRAIGHT .5            /* share of the columns that begin, or end, in one row */
+#define UNEVEN .01             /* of a trapezoid's width: its beams meet this near its middle */
+#define SHARP_SIGMA_PX .42     /* of the width: each end is cut somewhere within one pixel */
+#define TRAPEZOID_SIGMA_PX 1.2 /* its sides slant through several pixels */
+#define BOUND_SIGMA .02        /* of the width, when an edge is not sharp */
 
 enum { FACE_ROWS = 8, LEAST_FACE = 16 }; /* pixels */
 
@@ -64,7 +65,7 @@ static void take_trapezoid(const es_fan_found *fan, const shape_box *box,
     found->left_sharp = even || lean > 0;
     found->right_sharp = even || lean < 0;
     found->sigma =
-        even ? hypot(2 * SHARP_SIGMA_PX, 2 * fan->apex_sigma) : fmax(BOUND_SIGMA * width, 2);
+        even ? hypot(TRAPEZOID_SIGMA_PX, 2 * fan->apex_sigma) : fmax(BOUND_SIGMA * width, 2);
     snprintf(found->why, sizeof found->why,
              "a trapezoid: %.1f px wide at its first row, sides meeting at row %.1f%s", width,
              f->apex_v,
