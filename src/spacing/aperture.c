@@ -9,9 +9,11 @@
 
 #define WHOLE_FACE .9 /* share of the columns that begin in the first row */
 #define FILLED .5
-#define STRAIGHT .5            /* share of the columns that begin, or end, in one row */
-#define UNEVEN .01             /* of a trapezoid's width: its beams meet this near its middle */
-#define SHARP_SIGMA_PX .42     /* of the width: each end is cut somewhere within one pixel */
+#define STRAIGHT .5 /* share of the columns that begin, or end, in one row */
+#define UNEVEN .01  /* of a trapezoid's width: its beams meet this near its middle */
+/* Of the width: ends are cut at pixel centres, and those of a field in the middle of
+ * its panel alike, so that the width is off by up to a pixel, each as likely. */
+#define SHARP_SIGMA_PX .5
 #define TRAPEZOID_SIGMA_PX 1.2 /* its sides slant through several pixels */
 #define BOUND_SIGMA .02        /* of the width, when an edge is not sharp */
 
