@@ -249,6 +249,35 @@ static void linear_kernels_give_the_bits_of_the_plain_ones(void **state) {
     compare_modes(ES_LINEAR);
 }
 
+/* Pixels from a fourteenth of a voxel, where a voxel gets up to fifteen of a row and
+ * rows of a brick are longest, to more than one; images that cross whole bricks. */
+static void bytes_in_runs_of_any_length_give_the_bits_of_the_plain_kernel(void **state) {
+    (void)state;
+    skip_without_kernels();
+    static const double pixel_mm[] = {0.065, 0.0701, 0.08, 0.12, 0.25, 0.4, 1.1};
+    enum { SIZES = sizeof pixel_mm / sizeof *pixel_mm };
+    for (uint64_t n = 0; n < 3 * SIZES; n++) {
+        es_random random = es_random_new(11, n);
+        scene s = {.options = ES_RECON_DEFAULTS, .count = 1};
+        for (int a = 0; a < 3; a++) s.options.spacing_mm[a] = 1;
+        s.options.type = n % 2 ? ES_I8 : ES_U8;
+        const double pixel = pixel_mm[n % SIZES];
+        assert_true(es_image_resize(&s.images[0], s.options.type, 1, 420, 150, NULL));
+        fill_image(&random, &s.images[0]);
+        s.pointers[0] = &s.images[0];
+        es_vec3 axis =
+            es_vec3_make(between(&random, -1, 1), between(&random, -1, 1), between(&random, -1, 1));
+        const double angle = n < SIZES ? between(&random, 0, 0.1) : between(&random, 0, 3);
+        s.poses[0] = es_mat4_multiply(es_mat4_rotation(es_vec3_unit(axis), angle),
+                                      es_mat4_scaling(pixel, pixel, 1));
+        output plain = reconstruct(&s, "scalar", 1), fast = reconstruct(&s, "avx2", 2);
+        same_output(&plain, &fast);
+        clear_output(&plain);
+        clear_output(&fast);
+        clear_scene(&s);
+    }
+}
+
 static void rows_that_end_with_the_image_are_not_read_past(void **state) {
     (void)state;
     skip_without_kernels();
@@ -289,6 +318,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nearest_kernels_give_the_bits_of_the_plain_ones),
         cmocka_unit_test(linear_kernels_give_the_bits_of_the_plain_ones),
+        cmocka_unit_test(bytes_in_runs_of_any_length_give_the_bits_of_the_plain_kernel),
         cmocka_unit_test(rows_that_end_with_the_image_are_not_read_past),
         cmocka_unit_test(an_unknown_processor_level_is_refused_before_any_work),
     };
