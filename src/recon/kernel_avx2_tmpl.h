@@ -30,6 +30,18 @@ static inline void NAME(maximum_chunk)(NAME(picked) * voxels, const chunk *c, co
     }
 }
 
+/* Pixel by pixel, as the plain kernel does. */
+static inline void NAME(maximum_each)(NAME(picked) * voxels, const chunk *c, const axis axes[3]) {
+    const PIXEL *pixels = c->pixels;
+    _Alignas(32) uint16_t voxel[CHUNK];
+    find_runs(c, axes, voxel);
+    for (uint32_t i = 0; i < c->count; i++) {
+        NAME(picked) *s = &voxels[voxel[i]];
+        s->value = s->hits == 0 || pixels[i] > s->value ? pixels[i] : s->value;
+        s->hits = (HITS)(s->hits + (s->hits < HITS_MOST));
+    }
+}
+
 /* Sums of floats go on from the voxel's own, pixel by pixel, as the plain ones do. */
 static inline void NAME(sums_chunk)(sums *voxels, const chunk *c, const axis axes[3], bool masked) {
     const PIXEL *pixels = c->pixels;
@@ -113,7 +125,10 @@ static void NAME(nearest_latest)(void *state, const tile *t) {
 static void NAME(nearest_maximum)(void *state, const tile *t) {
     axis axes[3];
     make_axes(t, axes);
-    FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(maximum_chunk)(state, &c, axes));
+    if (has_short_runs(t))
+        FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(maximum_each)(state, &c, axes))
+    else
+        FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(maximum_chunk)(state, &c, axes));
 }
 static void NAME(nearest_mean_any)(void *state, const tile *t) {
     axis axes[3];

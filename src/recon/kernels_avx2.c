@@ -106,6 +106,15 @@ static inline uint64_t find_runs(const chunk *c, const axis axes[3], uint16_t vo
     return _bzhi_u64(~same >> 1, c->count - 1) | (uint64_t)1 << (c->count - 1);
 }
 
+/* Planes between voxels are met every three pixels or more often: to go through the
+ * runs costs more than to go through the pixels. */
+static inline bool has_short_runs(const tile *t) {
+    double planes = 0;
+    for (int a = 0; a < 3; a++)
+        planes += fabs((double)(int64_t)t->layout.step[a]) / (double)ONE_VOXEL;
+    return planes >= 0.36;
+}
+
 /* Once for each run: pixels `from` to `last` of the chunk; uses up `ends`. */
 #define FOR_EACH_RUN(ends)                                                                         \
     for (uint32_t from = 0, last; (ends) && (last = (uint32_t)_tzcnt_u64(ends), true);             \
