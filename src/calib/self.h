@@ -112,7 +112,7 @@ double self_misfit(const self_sums *sums);
 /* Levenberg and Marquardt's steps at the present level, from fit->base. */
 double self_refine(self_fit *fit, self_view *view, int rounds);
 
-/* (normal / variance-like scale + prior) step: solves for the change. */
+/* The change towards less loss / blank, by the normal matrix with `damping` of its diagonal. */
 void self_step(const self_fit *fit, const self_sums *sums, double damping, double *change);
 
 typedef struct self_start {
