@@ -242,6 +242,16 @@ static void two_fans_or_a_strip_below_are_told_and_not_measured_as_one(void **st
     assert_true(one.fan.found);
 }
 
+static void a_shadow_through_the_middle_makes_no_two_pictures(void **state) {
+    (void)state;
+    es_screen s = array();
+    es_shapes found;
+    s.shadows = 1;
+    s.shadow[0] = (es_screen_shadow){0.46, 0.54, 0, 0};
+    look(&s, &found);
+    assert_string_equal(found.views, "");
+}
+
 /* Seeds of es_screen_random that were wrong by more than their interval. */
 static void screens_that_were_wrong_are_right_or_a_bound(void **state) {
     (void)state;
@@ -298,6 +308,7 @@ int main(void) {
         cmocka_unit_test(a_picture_that_shows_no_lines_tells_of_no_end),
         cmocka_unit_test(two_pictures_side_by_side_are_not_one_array),
         cmocka_unit_test(two_fans_or_a_strip_below_are_told_and_not_measured_as_one),
+        cmocka_unit_test(a_shadow_through_the_middle_makes_no_two_pictures),
         cmocka_unit_test(screens_that_were_wrong_are_right_or_a_bound),
         cmocka_unit_test(the_width_of_a_dark_trapezoid_is_no_more_than_its_face),
         cmocka_unit_test(a_reflector_below_the_ring_is_not_the_face),

@@ -525,10 +525,23 @@ static void tell_views(shape_box *b) {
              fmax(one.filled, other.filled) > STRIP_FILLED &&
              fmin(length_of(&one, 0), length_of(&other, 0)) > b->mask.width / 4.)
         what = "a second field above or below the first, such as M-mode or a spectrum";
+    b->views_wide = (uint32_t)(length_of(&one, 0) + length_of(&other, 0));
     if (what)
         snprintf(b->views, sizeof b->views, "%s (%u,%u to %u,%u and %u,%u to %u,%u)", what,
                  one.first[0], one.first[1], one.last[0], one.last[1], other.first[0],
                  other.first[1], other.last[0], other.last[1]);
+}
+
+/* A black shadow through the middle of an array splits it, too, into two fields
+ * of one width: but its edge goes from scan line to scan line, and the outer
+ * edge is cut; or the rectangle has both. */
+static void doubt_views(shape_box *b) {
+    double left = b->edge[SHAPE_LEFT].rise_px, right = b->edge[SHAPE_RIGHT].rise_px;
+    double hard = fmin(left, right), soft = isnan(left) || isnan(right) ? NAN : fmax(left, right);
+    bool uneven = hard <= MOST_RISE && !(soft <= most_alike(hard));
+    bool whole = b->edge[SHAPE_LEFT].sharp && b->edge[SHAPE_RIGHT].sharp &&
+                 b->last[0] - b->first[0] >= b->views_wide;
+    if (uneven || whole) b->views[0] = 0;
 }
 
 static bool runs_out(const shape_box *b) {
@@ -556,6 +569,7 @@ bool shape_box_make(const es_still *still, shape_box *b, es_error *err) {
     if (ok && b->found) ok = shape_contour_make(&b->mask, SHAPE_LARGE, false, &b->contour, err);
     for (int side = 0; ok && b->found && side < 4; side++) measure_edge(b, still, side);
     if (ok && b->found) compare_ends(b);
+    if (ok && b->found) doubt_views(b);
     if (!ok) shape_box_clear(b);
     return ok;
 }
