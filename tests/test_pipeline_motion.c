@@ -190,7 +190,7 @@ static void running_out_of_memory_is_told(void **state) {
     es_plus *plus = calibration(&t.scene, 1, &err);
     bool done = false;
     int failures = 0;
-    for (int64_t after = 0; !done && after < 100000; after += 1 + after / 3) {
+    for (int64_t after = 0; !done && after < 100000; after += 1 + after / 2) {
         es_source *source = tracked_open(&t, NULL);
         es_judge_request request;
         es_judgement judgement;

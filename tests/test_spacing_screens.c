@@ -173,6 +173,85 @@ static void two_pictures_side_by_side_are_not_one_array(void **state) {
     assert_false(is_equal(&found.aperture) && width > FIELD + GAP);
 }
 
+/* A scanner's screen of two pictures, the second one `right` and `down` of the
+ * first; a strip of noise, as M-mode looks, where `strip`. */
+static void look_at_two(const es_screen *screen, int right, int down, bool strip,
+                        es_shapes *shapes) {
+    es_error err = {0};
+    es_source *source = es_screen_open(screen, 2, &err);
+    es_still_maker *maker = es_still_maker_new(&err);
+    es_image both = {0};
+    es_frame frame = {0};
+    bool end = false;
+    uint32_t w = screen->width, h = screen->height;
+    assert_true(es_image_resize(&both, ES_U8, 1, w + (uint32_t)right, h + (uint32_t)down, &err));
+    es_random random = es_random_new(5, 0);
+    while (es_source_next(source, &frame, ES_READ_PIXELS, &end, &err) && !end) {
+        memset(both.data, 0, es_image_bytes(&both));
+        for (uint32_t v = 0; v < h; v++) {
+            const uint8_t *from = (uint8_t *)frame.image.data + (size_t)v * w;
+            uint8_t *to = (uint8_t *)both.data + (size_t)v * both.width;
+            memcpy(to, from, w);
+            if (!strip) memcpy(to + (size_t)down * both.width + right, from, w);
+        }
+        for (uint32_t v = h + 10; strip && v + 5 < both.height; v++)
+            for (uint32_t u = 20; u < w - 20; u++)
+                ((uint8_t *)both.data)[(size_t)v * both.width + u] =
+                    (uint8_t)(40 + 180 * es_random_uniform(&random));
+        assert_true(es_still_maker_add(maker, &both, &err));
+    }
+    es_frame_clear(&frame);
+    es_image_clear(&both);
+    es_source_free(source);
+    finish(maker, shapes);
+}
+
+/* 60 mm radius at .4 mm: 150 px, and 330 px to the last echo. */
+static es_screen fan(void) {
+    es_screen s = array();
+    s.width = 400;
+    s.height = 300;
+    s.panel[2] = 400;
+    s.panel[3] = 300;
+    s.spacing_mm[0] = s.spacing_mm[1] = 0.4;
+    s.curved = true;
+    s.width_mm = 0;
+    s.radius_mm = 60;
+    s.half_angle_rad = 0.5;
+    s.setting_mm = s.depth_mm = 72;
+    s.face_u = 199.5;
+    s.face_v = 60;
+    return s;
+}
+
+static void two_fans_or_a_strip_below_are_told_and_not_measured_as_one(void **state) {
+    (void)state;
+    es_screen s = fan();
+    es_shapes one, dual, below;
+    look(&s, &one);
+    look_at_two(&s, 400, 0, false, &dual);
+    look_at_two(&s, 0, 150, true, &below);
+    assert_string_equal(one.views, "");
+    assert_non_null(strstr(dual.views, "2 pictures beside one another"));
+    assert_non_null(strstr(below.views, "M-mode"));
+    const es_shapes *all[] = {&one, &dual, &below};
+    for (int i = 0; i < 3; i++) { /* what is measured is one of them: half a percent of 150 px */
+        if (all[i]->fan.found) assert_true(fabs(all[i]->fan.fan.radius_start / 150 - 1) < 0.005);
+        assert_false(is_equal(&all[i]->aperture) && !all[i]->fan.found && i < 2);
+    }
+    assert_true(one.fan.found);
+}
+
+static void a_shadow_through_the_middle_makes_no_two_pictures(void **state) {
+    (void)state;
+    es_screen s = array();
+    es_shapes found;
+    s.shadows = 1;
+    s.shadow[0] = (es_screen_shadow){0.46, 0.54, 0, 0};
+    look(&s, &found);
+    assert_string_equal(found.views, "");
+}
+
 /* Seeds of es_screen_random that were wrong by more than their interval. */
 static void screens_that_were_wrong_are_right_or_a_bound(void **state) {
     (void)state;
@@ -228,6 +307,8 @@ int main(void) {
         cmocka_unit_test(an_end_beside_a_shadow_or_an_outline_is_measured),
         cmocka_unit_test(a_picture_that_shows_no_lines_tells_of_no_end),
         cmocka_unit_test(two_pictures_side_by_side_are_not_one_array),
+        cmocka_unit_test(two_fans_or_a_strip_below_are_told_and_not_measured_as_one),
+        cmocka_unit_test(a_shadow_through_the_middle_makes_no_two_pictures),
         cmocka_unit_test(screens_that_were_wrong_are_right_or_a_bound),
         cmocka_unit_test(the_width_of_a_dark_trapezoid_is_no_more_than_its_face),
         cmocka_unit_test(a_reflector_below_the_ring_is_not_the_face),

@@ -201,12 +201,16 @@ bool es_frame_scale_evidence(const es_frame_scale *scale, es_evidence_list *list
 
 /* ---- what was seen, in millimetres ---------------------------------------------------- */
 
+enum { ES_MODES_TEXT = 200 };
 typedef struct es_shapes {
     es_fan_found fan;
     es_aperture_found aperture;
     es_rows_found rows;
     es_ticks_found ticks[ES_TICKS_MAX];
     int tick_count;
+    /* Two fields of echoes in one picture ("2 pictures beside one another (...)", "a second
+     * field below the first (...)"); "": one, or what cannot be told apart. */
+    char views[ES_MODES_TEXT];
 } es_shapes;
 /* All the finders, one after the other. */
 bool es_shapes_find(const es_still *still, es_shapes *shapes, es_error *err);
@@ -235,7 +239,6 @@ double es_water_speed(double temperature_c);
 /* What a recording's pictures hold besides one picture of tissue, as DICOM's regions
  * tell it: "M-mode (0,240 to 639,479), 2 pictures of tissue beside one another";
  * "" when nothing of the kind is told. */
-enum { ES_MODES_TEXT = 200 };
 void es_picture_modes(const es_stream_info *info, char text[ES_MODES_TEXT]);
 
 #ifdef __cplusplus

@@ -119,6 +119,7 @@ static bool tell(es_doctor *doctor, const es_checkup *c, const es_spacing_verdic
     about.verdict = verdict;
     about.pixel_failure = failure;
     if (c->source) take_stream(es_source_info(c->source), &about);
+    if (!*about.modes && c->judge && c->judgement) strcpy(about.modes, c->judgement->shapes.views);
     bool ok = !c->plus ||
               (add_statics(&list, c->plus, false, err) && take_scan(c->plus, &about.scan, err) &&
                take_clip(c->plus, about.clip_px, err));

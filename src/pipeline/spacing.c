@@ -163,11 +163,18 @@ static bool resolve_without_matrices(const es_stream_info *info, const judge_pas
     return ok;
 }
 
+static bool tell_views(es_judgement *j, es_error *err) {
+    return !*j->shapes.views ||
+           es_decisions_add(&j->decisions, err, "pictures", "only one of them is measured", "%s",
+                            j->shapes.views);
+}
+
 bool judge_conclude(const es_stream_info *info, const es_judge_request *r, judge_pass *p,
                     es_judgement *j, es_error *err) {
     return collect_hints(info, r, j, err) && es_still_maker_finish(p->maker, &j->still, err) &&
-           es_shapes_find(&j->still, &j->shapes, err) && collect_matrices(p, j, err) &&
-           judge_configuration(r, j, err) && collect_seen(info, p, j, &j->evidence, err) &&
+           es_shapes_find(&j->still, &j->shapes, err) && tell_views(j, err) &&
+           collect_matrices(p, j, err) && judge_configuration(r, j, err) &&
+           collect_seen(info, p, j, &j->evidence, err) &&
            resolve(j, &j->evidence, &j->verdict, err) && resolve_without_matrices(info, p, j, err);
 }
 

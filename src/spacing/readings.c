@@ -70,8 +70,8 @@ static void widen(es_evidence *depth, const depth_case *c) {
         depth->sigma[a] = hypot(half / 1.8, depth->sigma[a]);
     }
     snprintf(depth->note, sizeof depth->note,
-             "%.4f if the depth counts from the middle of the face, %.4f if it is the height of "
-             "the picture; the name of the probe (--probe) would tell",
+             TWO_READINGS "%.4f if the depth counts from the middle of the face, %.4f if it is the "
+                          "height of the picture; the name of the probe (--probe) would tell",
              from_face, c->from_height);
 }
 

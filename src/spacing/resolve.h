@@ -22,4 +22,7 @@ bool resolve_speed(resolution *r, es_error *err);
 void resolve_ask(resolution *r);
 bool resolve_words(resolution *r, es_error *err);
 
+/* How the note of a depth begins that may count from two places: the summary repeats it. */
+#define TWO_READINGS "two readings are left: "
+
 #endif

@@ -49,6 +49,10 @@ enum {
 #define TELLING 40      /* grey over the surround, whose movement tells */
 #define STILL_SHARE .15 /* a bar has less, speckle more */
 #define LEAST_TELLING 12
+#define SAME_SIZE .06   /* two views of one scanner */
+#define BESIDE .8       /* of the shorter one, that lies beside the other */
+#define LEAST_FIELD .4  /* of its box, that a field fills: half of a fan's */
+#define STRIP_FILLED .7 /* of M-mode and spectra */
 
 /* Lit pixels of each column (axis 0) or row within the range of the other axis. */
 static void count_lines(const shape_box *b, int axis, uint32_t from, uint32_t to,
@@ -464,6 +468,82 @@ static bool find_rectangle(shape_box *b, const es_still *still, uint32_t *counts
     return false;
 }
 
+/* ---- other fields in the picture --------------------------------------------------- */
+
+/* Box of what has this label, and how much of the box has it. */
+typedef struct field {
+    uint32_t first[2], last[2];
+    double filled;
+} field;
+
+static field find_field(const shape_mask *m, uint8_t label) {
+    field f = {{m->width, m->height}, {0, 0}, 0};
+    size_t lit = 0;
+    for (uint32_t v = 0; v < m->height; v++)
+        for (uint32_t u = 0; u < m->width; u++) {
+            if (m->label[(size_t)v * m->width + u] != label) continue;
+            const uint32_t at[2] = {u, v};
+            for (int a = 0; a < 2; a++) {
+                if (at[a] < f.first[a]) f.first[a] = at[a];
+                if (at[a] > f.last[a]) f.last[a] = at[a];
+            }
+            lit++;
+        }
+    if (!lit) return f;
+    double area = (double)(f.last[0] - f.first[0] + 1) * (f.last[1] - f.first[1] + 1);
+    f.filled = (double)lit / area;
+    return f;
+}
+
+static double length_of(const field *f, int axis) {
+    return (double)f->last[axis] - (double)f->first[axis] + 1;
+}
+
+/* What of the shorter one lies beside the other, along `axis`. */
+static double shared(const field *f, const field *g, int axis) {
+    double from = fmax(f->first[axis], g->first[axis]), to = fmin(f->last[axis], g->last[axis]);
+    return fmax(to - from + 1, 0) / fmin(length_of(f, axis), length_of(g, axis));
+}
+
+static bool alike(const field *f, const field *g, int axis) {
+    return fabs(length_of(f, axis) / length_of(g, axis) - 1) < SAME_SIZE;
+}
+
+/* Two pictures of one size side by side, or a filled strip under (or over) the
+ * picture: M-mode, a spectrum. Parts of one field that a shadow splits differ
+ * in size; reflectors fill no rectangle. */
+static void tell_views(shape_box *b) {
+    if (b->mask.count[SHAPE_LARGE] == b->mask.count[SHAPE_LARGEST]) return;
+    field one = find_field(&b->mask, SHAPE_LARGEST), other = find_field(&b->mask, SHAPE_LARGE);
+    bool large = length_of(&other, 0) >= 2 * LEAST_SIDE && length_of(&other, 1) >= LEAST_SIDE;
+    if (!large || one.filled < LEAST_FIELD || other.filled < LEAST_FIELD) return;
+    const char *what = NULL;
+    if (shared(&one, &other, 0) == 0 && shared(&one, &other, 1) > BESIDE &&
+        alike(&one, &other, 0) && alike(&one, &other, 1))
+        what = "2 pictures beside one another";
+    else if (shared(&one, &other, 1) == 0 && shared(&one, &other, 0) > BESIDE &&
+             fmax(one.filled, other.filled) > STRIP_FILLED &&
+             fmin(length_of(&one, 0), length_of(&other, 0)) > b->mask.width / 4.)
+        what = "a second field above or below the first, such as M-mode or a spectrum";
+    b->views_wide = (uint32_t)(length_of(&one, 0) + length_of(&other, 0));
+    if (what)
+        snprintf(b->views, sizeof b->views, "%s (%u,%u to %u,%u and %u,%u to %u,%u)", what,
+                 one.first[0], one.first[1], one.last[0], one.last[1], other.first[0],
+                 other.first[1], other.last[0], other.last[1]);
+}
+
+/* A black shadow through the middle of an array splits it, too, into two fields
+ * of one width: but its edge goes from scan line to scan line, and the outer
+ * edge is cut; or the rectangle has both. */
+static void doubt_views(shape_box *b) {
+    double left = b->edge[SHAPE_LEFT].rise_px, right = b->edge[SHAPE_RIGHT].rise_px;
+    double hard = fmin(left, right), soft = isnan(left) || isnan(right) ? NAN : fmax(left, right);
+    bool uneven = hard <= MOST_RISE && !(soft <= most_alike(hard));
+    bool whole = b->edge[SHAPE_LEFT].sharp && b->edge[SHAPE_RIGHT].sharp &&
+                 b->last[0] - b->first[0] >= b->views_wide;
+    if (uneven || whole) b->views[0] = 0;
+}
+
 static bool runs_out(const shape_box *b) {
     return b->first[0] == 0 && b->last[0] + 1 == b->mask.width;
 }
@@ -484,10 +564,12 @@ bool shape_box_make(const es_still *still, shape_box *b, es_error *err) {
         b->found = ok && find_rectangle(b, still, counts);
     }
     es_free(counts);
+    if (ok && b->found) tell_views(b);
     if (ok && b->found) join_beyond(b, still);
     if (ok && b->found) ok = shape_contour_make(&b->mask, SHAPE_LARGE, false, &b->contour, err);
     for (int side = 0; ok && b->found && side < 4; side++) measure_edge(b, still, side);
     if (ok && b->found) compare_ends(b);
+    if (ok && b->found) doubt_views(b);
     if (!ok) shape_box_clear(b);
     return ok;
 }

@@ -102,6 +102,8 @@ typedef struct shape_box {
     uint32_t first[2], last[2]; /* columns, rows */
     shape_edge edge[4];         /* by shape_side */
     double filled;              /* share of the rectangle that is lit */
+    char views[ES_MODES_TEXT];  /* what else of echoes stands in the picture; "": nothing */
+    uint32_t views_wide;        /* columns of both fields */
     char why[ES_WHY_SIZE];
 } shape_box;
 bool shape_box_make(const es_still *still, shape_box *box, es_error *err);

@@ -1,5 +1,6 @@
 /* The verdict in plain words: what to use, who says so, who says otherwise
  * and why that may be, and what would settle an open question. */
+#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
@@ -175,9 +176,11 @@ static void say_others(const resolution *r, char *summary, size_t size) {
         double s = isnan(e->spacing_mm[1]) ? e->spacing_mm[0] : e->spacing_mm[1];
         if (isnan(s)) continue;
         double off = r->verdict->known ? disagreement(r, e) : 0;
-        if (e->suspect || strcmp(e->source, "depth-height") == 0)
+        if (e->suspect || strcmp(e->source, "depth-height") == 0 ||
+            strncmp(e->note, TWO_READINGS, strlen(TWO_READINGS)) == 0) {
             snprintf(text, sizeof text, "%s.", e->note);
-        else if (off != 0)
+            text[0] = (char)toupper((unsigned char)text[0]);
+        } else if (off != 0)
             snprintf(text, sizeof text, "%s says %.4g (%+.1f %%): %s.", e->source, s, off,
                      likely_cause(e, s / r->verdict->spacing_mm[isnan(e->spacing_mm[1]) ? 0 : 1]));
         else
