@@ -39,10 +39,12 @@ static const opt table[] = {
      .value = "NAME",
      .fallback = "knee",
      .offset = offsetof(simulate_options, scene),
-     .help = "sphere, box, cylinder, torus, knee, abdomen or floor (of a water tank); or nwire: "
-             "wires in a bath, to try calibrate nwire on (the truth is printed; with --phantom, "
-             "--config, --probe, --radius, --half-angle, --gain, --dashes, --grabber, --frames, "
-             "--rate, the noises, --lag, --speckle and --seed)"},
+     .help =
+         "sphere, box, cylinder, torus, knee, spine, ribs, forearm, abdomen or floor (of a water "
+         "tank); or nwire: "
+         "wires in a bath, to try calibrate nwire on (the truth is printed; with --phantom, "
+         "--config, --probe, --radius, --half-angle, --gain, --dashes, --grabber, --frames, "
+         "--rate, the noises, --lag, --speckle and --seed)"},
     {.name = "anatomy",
      .type = OPT_INT,
      .low = 0,

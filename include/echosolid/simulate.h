@@ -20,6 +20,11 @@ extern "C" {
  *   "knee"      right knee in extension: distal femur, patella, proximal tibia
  *               and fibula; x lateral, y anterior, z proximal, origin in the
  *               middle of the joint line; shafts end 150 mm from it
+ *   "spine"     three lumbar vertebrae from behind; x right, y posterior, z cranial,
+ *               origin in the middle one's canal
+ *   "ribs"      four ribs of a chest of 98 mm radius about the z axis
+ *   "forearm"   the middle of a right ulna and radius; x lateral, y to the palm's
+ *               side, z proximal
  *   "abdomen"   a cyst of 20 mm diameter at (-24, -55, -12) and a bright ball
  *               of 30 mm at (20, -65, 12) in even speckle, skin at y = 0: grey,
  *               no bone. Its "surface" is that of the two.
@@ -94,7 +99,8 @@ enum { ES_SWEEPS_MAX = 12 };
         .scene = "knee", .probe = {.width_mm = 50, .depth_mm = 60, .image_size = {512, 512}},      \
         .frames = 600, .rate_hz = 25, .speckle = 1, .seed = 1                                      \
     }
-/* The defaults with a probe and a number of frames that suit the scene. */
+/* The defaults with a probe and a number of frames that suit the scene: a curved
+ * array for spine and abdomen. */
 bool es_simulation_preset(const char *scene, es_simulation *simulation, es_error *err);
 
 /* The recording as a source: transforms ProbeToTracker and ReferenceToTracker

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "bones.h"
 #include "shapes.h"
 
 /* ---- the models ---------------------------------------------------------- */
@@ -120,8 +121,31 @@ static const scene_model models[] = {
      .box = KNEE_BOX,
      .safe_step = 0.8,
      .hand = {{0, -2, 0}, 4, {-1.4, -0.36, 0.36, 1.4}, -56, 74, 900}},
+    {.name = "spine",
+     .bone = true,
+     .field = spine_field,
+     .skin = spine_skin,
+     .box = SPINE_BOX,
+     .deep = true,
+     .safe_step = 0.75,
+     .hand = {{0, -20, 0}, 3, {-0.35, 0, 0.35}, -46, 46, 420}},
+    {.name = "ribs",
+     .bone = true,
+     .field = ribs_field,
+     .skin = ribs_skin,
+     .box = RIBS_BOX,
+     .safe_step = 0.85,
+     .hand = {{0, 0, 0}, 3, {-0.35, 0, 0.35}, -52, 52, 440}},
+    {.name = "forearm",
+     .bone = true,
+     .field = forearm_field,
+     .skin = forearm_skin,
+     .box = FOREARM_BOX,
+     .safe_step = 0.85,
+     .hand = {{0, -2, 0}, 4, {-1.1, -0.2, 0.7, 1.5}, -58, 58, 700}},
     {.name = "abdomen",
      .bone = false,
+     .deep = true,
      .field = abdomen_field,
      .skin = abdomen_skin,
      .box = {{-34, -80, -22}, {35, -45, 27}},
@@ -141,8 +165,8 @@ static const scene_model models[] = {
 enum { MODELS = sizeof models / sizeof *models };
 
 const char *const *es_scene_names(void) {
-    static const char *const names[MODELS + 1] = {"sphere", "box",     "cylinder", "torus",
-                                                  "knee",   "abdomen", "floor"};
+    static const char *const names[MODELS + 1] = {"sphere", "box",  "cylinder", "torus",   "knee",
+                                                  "spine",  "ribs", "forearm",  "abdomen", "floor"};
     return names;
 }
 

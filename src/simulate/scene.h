@@ -29,6 +29,7 @@ struct scene_model {
     const char *name;
     bool bone;  /* a hard surface with a shadow, or balls in tissue */
     bool water; /* nothing but water over the surface; see floor.h */
+    bool deep;  /* for a curved probe */
     /* A distance within about 20 % near the surface; positive outside the body; mm over the
      * surface at p, may be NULL. */
     double (*field)(const scene_model *model, es_vec3 p);

@@ -60,7 +60,7 @@ bool es_simulation_preset(const char *scene, es_simulation *simulation, es_error
     simulation->frames = model.hand.frames;
     if (model.water)
         simulation->probe = (es_probe){.width_mm = 50, .depth_mm = 100, .image_size = {512, 512}};
-    if (!model.bone)
+    if (model.deep)
         simulation->probe = (es_probe){.curved = true,
                                        .radius_mm = 60,
                                        .half_angle_rad = 0.5236,
