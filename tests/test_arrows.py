@@ -16,7 +16,7 @@ BELOW["bone"] = BELOW["bone"] | {"network"}
 BELOW["network"] = {"base"}  # a second header of bone
 BELOW["patches"] = {"base", "geom"}  # a second header of geom
 BELOW["pipeline"] = {"base", "geom", "image", "picture", "patches", "solid", "report", "view", "compat",
-                     "doctor", "judge", "bone_flow", "plan",
+                     "doctor", "judge", "bone_flow", "plan", "keep", "bone_given",
                      "calibration"} | SIBLINGS
 BELOW["calibration"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["live"] = BELOW["pipeline"] | {"pipeline", "igtl", "natnet", "live_run"}
@@ -29,6 +29,7 @@ BELOW["live_run"] = BELOW["live"] | {"live"}  # a second header of the live room
 BELOW["judge"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["bone_flow"] = BELOW["judge"]  # a third one
 BELOW["plan"] = BELOW["judge"]  # a fourth one
+BELOW["keep"] = BELOW["bone_given"] = {"base", "geom", "image"}  # headers of the pipeline
 BELOW["recon"].add("compat")
 BELOW["compat"] = {"base", "geom", "image", "picture", "recon"}  # a second header of recon
 BELOW["doctor"] = BELOW["spacing"] | {"spacing"}  # a second header of spacing
@@ -43,7 +44,7 @@ BELOW["report"] = {"base", "geom", "image", "picture", "view"}
 
 # What only one room may touch: the library beside its door.
 LIBRARIES = {"libxml/": {"format"}, "nifti": {"format"}, "zlib.h": {"format", "pipeline"}, "png.h": {"picture"},
-             "xxhash.h": {"base", "format"}, "jansson.h": {"bone", "pipeline", "spacing", "format", "calib", "live"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
+             "xxhash.h": {"base", "format", "pipeline"}, "jansson.h": {"bone", "pipeline", "spacing", "format", "calib", "live"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
              "cminpack.h": {"geom", "calib", "spacing", "cad"}, "dcmtk/": {"format"},
              "kiss_fft": {"image"}, "hdf5.h": {"format"}, "matio.h": {"format"}, "zip.h": {"format", "cad"}, "libwebsockets.h": {"live"}, "libav": {"format"}}
 

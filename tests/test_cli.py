@@ -998,6 +998,34 @@ class Cli(unittest.TestCase):
         self.refused(*scan, "-o", "x.stl", "--from-bone", "scan.xml", says="scan.xml",
                      leaves_no="x.stl")
 
+    def test_a_model_as_dicom_holds_the_stl_with_its_unit_and_names_nobody(self):
+        try:
+            import pydicom
+        except ImportError:
+            self.skipTest("pydicom is not there to read it")
+        scan = ["model", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--unchecked"]
+        run(*scan, "-o", self.path("d.stl"), "-o", self.path("d.dcm"), "--sheet",
+            self.path("d-sheet.dcm"), "-q")
+        read = pydicom.dcmread(self.path("d.dcm"))
+        stl = self.path("d.stl").read_bytes()
+        self.assertEqual(read.file_meta.MediaStorageSOPClassUID, "1.2.840.10008.5.1.4.1.1.104.3")
+        self.assertEqual((read.MIMETypeOfEncapsulatedDocument, read.Modality), ("model/stl", "M3D"))
+        self.assertEqual(bytes(read.EncapsulatedDocument)[:read.EncapsulatedDocumentLength], stl)
+        unit = read.MeasurementUnitsCodeSequence[0]
+        self.assertEqual((unit.CodeValue, unit.CodingSchemeDesignator), ("mm", "UCUM"))
+        self.assertTrue(read.FrameOfReferenceUID.is_valid)
+        self.assertIn("LPS", read.DocumentTitle)
+        self.assertEqual((str(read.PatientName), read.PatientID), ("", ""))
+        sheet = pydicom.dcmread(self.path("d-sheet.dcm"))
+        self.assertIn("seen sheet", sheet.DocumentTitle)
+        self.assertNotEqual(sheet.SOPInstanceUID, read.SOPInstanceUID)
+        again = self.path("d.dcm").read_bytes()
+        run(*scan, "-o", self.path("d.dcm"), "--threads", 1, "-q")
+        self.assertEqual(self.path("d.dcm").read_bytes(), again)
+        done = subprocess.run(["dcmdump", self.path("d.dcm")], capture_output=True, text=True)
+        self.assertEqual((done.returncode, "EncapsulatedSTLStorage" in done.stdout), (0, True))
+        self.assertNotIn("W:", done.stderr)
+
     def test_a_simulated_knee_can_be_another_persons(self):
         run("simulate", "--anatomy", 7, "--frames", 2, "--image-size", "64,64", "--truth-spacing",
             "4mm", "-o", self.path("p7.igs.mha"), "-q")

@@ -191,11 +191,11 @@ static bool write_meshes(model_run *r, es_error *err) {
     if (!step_write_outputs(&o->step, &source, &r->step, err)) return false;
     for (int i = 0; i < OUTPUTS_MAX && o->step.outputs[i]; i++)
         if (!es_step_is_path(o->step.outputs[i]) &&
-            !es_mesh_write(o->step.outputs[i], &shape->mesh, &write, err))
+            !es_surface_write(o->step.outputs[i], &shape->mesh, &write, err))
             return false;
     app_origin_title(&r->origin, "seen sheet", title);
     write.open = true;
-    return !o->sheet || es_mesh_write(o->sheet, &r->result.sheet, &write, err);
+    return !o->sheet || es_surface_write(o->sheet, &r->result.sheet, &write, err);
 }
 
 static bool write_volume(model_run *r, es_error *err) {
@@ -225,7 +225,7 @@ static bool check_outputs(const model_options *o, es_error *err) {
     if (!shape_check(&o->shape, err)) return false;
     if ((o->step.outputs[0] || !o->dry_run) && !step_check_outputs(&o->step, "model", err))
         return false;
-    if (o->sheet && !es_mesh_can_write(o->sheet, err)) return false;
+    if (o->sheet && !es_surface_can_write(o->sheet, err)) return false;
     if (o->report && !es_has_suffix(o->report, ".html"))
         return es_fail(err, ES_USAGE, "%s: the report is a page, name it .html", o->report);
     if (o->field && !es_grid_can_write(o->field, err)) return false;

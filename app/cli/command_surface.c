@@ -215,7 +215,7 @@ static bool write_all(const surface_options *o, const char *file, const outcome 
     bool ok = step_write_outputs(&o->step, &source, step, err);
     for (int i = 0; ok && i < OUTPUTS_MAX && o->step.outputs[i]; i++)
         ok = es_step_is_path(o->step.outputs[i]) ||
-             es_mesh_write(o->step.outputs[i], &shape->mesh, &write, err);
+             es_surface_write(o->step.outputs[i], &shape->mesh, &write, err);
     app_origin_clear(&origin);
     return ok;
 }

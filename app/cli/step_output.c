@@ -27,8 +27,8 @@ bool step_check_outputs(const step_options *o, const char *who, es_error *err) {
         return es_fail(err, ES_USAGE, "%s: name the model with -o, e.g. -o knee.stl -o knee.step",
                        who);
     for (int i = 0; i < OUTPUTS_MAX && o->outputs[i]; i++) {
-        if (!es_step_is_path(o->outputs[i]) && !es_mesh_can_write(o->outputs[i], err))
-            return es_prefix(err, "neither STEP (.step, .stp) nor a mesh");
+        if (!es_step_is_path(o->outputs[i]) && !es_surface_can_write(o->outputs[i], err))
+            return es_prefix(err, "neither STEP (.step, .stp)");
         for (int j = 0; j < i; j++)
             if (strcmp(o->outputs[i], o->outputs[j]) == 0)
                 return es_fail(err, ES_USAGE, "%s is named twice with -o", o->outputs[i]);

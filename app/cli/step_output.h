@@ -24,8 +24,9 @@ extern const char *const step_mode_words[], *const step_schema_words[];
      .type = OPT_TEXTS,                                                                            \
      .count = OUTPUTS_MAX,                                                                         \
      .offset = offsetof(T, step.outputs),                                                          \
-     .help =                                                                                       \
-         "the model: .stl, .ply, .obj, .3mf, .glb, .step or .stp; may be given several times"},    \
+     .help = "the model: .stl, .ply, .obj, .3mf, .glb, .step, .stp, or .dcm (STL inside DICOM); "  \
+             "may be given "                                                                       \
+             "several times"},                                                                     \
         {.name = "step",                                                                           \
          .type = OPT_WORD,                                                                         \
          .words = step_mode_words,                                                                 \

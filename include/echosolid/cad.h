@@ -23,6 +23,8 @@ typedef struct es_mesh_write_options {
  * that name stays. */
 bool es_mesh_write(const char *path, const es_mesh *mesh, const es_mesh_write_options *options,
                    es_error *err);
+/* The bytes of a binary STL file; es_free them. ES_GEOMETRY as above. */
+void *es_mesh_stl(const es_mesh *mesh, const char *title, size_t *length, es_error *err);
 /* Whether the extension is known; ES_UNSUPPORTED, listing the known ones. */
 bool es_mesh_can_write(const char *path, es_error *err);
 

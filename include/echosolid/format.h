@@ -105,6 +105,12 @@ const es_grid_info *es_grid_file_info(const es_grid_file *file);
 bool es_grid_file_slab(void *file, uint64_t z0, uint64_t count, void *out, es_error *err);
 void es_grid_close(es_grid_file *file);
 bool es_grid_read_info(const char *path, es_grid_info *info, es_error *err);
+/* A binary STL in millimetres as DICOM, Encapsulated STL (PS3.3 A.85.1): the space of the
+ * mesh is the frame of reference, LPS. `title` is one line; nobody is named. UIDs follow from
+ * the bytes. ES_UNSUPPORTED past 4 GiB. */
+bool es_dicom_stl_write(const char *path, const void *stl, size_t length, const char *title,
+                        es_error *err);
+
 typedef struct es_grid_options {
     bool compress;
     int level;

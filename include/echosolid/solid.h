@@ -48,6 +48,13 @@ void es_shape_words(const es_shape *shape, const es_shape_options *options, char
 /* What a STEP file is made of: the sheet where there is one. */
 const es_mesh *es_shape_source(const es_shape *shape);
 
+/* ---- files -------------------------------------------------------------------------- */
+
+/* As es_mesh_write, and .dcm: DICOM Encapsulated STL. */
+bool es_surface_write(const char *path, const es_mesh *mesh, const es_mesh_write_options *options,
+                      es_error *err);
+bool es_surface_can_write(const char *path, es_error *err);
+
 /* ---- STEP --------------------------------------------------------------------------- */
 
 typedef enum es_step_mode {

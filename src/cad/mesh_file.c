@@ -28,7 +28,7 @@ static const mesh_format *find_format(const char *path, es_error *err) {
 
 bool es_mesh_can_write(const char *path, es_error *err) { return find_format(path, err) != NULL; }
 
-static bool check_mesh(const es_mesh *mesh, es_error *err) {
+bool cad_check_mesh(const es_mesh *mesh, es_error *err) {
     if (mesh->triangle_count == 0)
         return es_fail(err, ES_GEOMETRY, "the mesh has no triangles; nothing is written");
     if (mesh->vertex_count > INT32_MAX || mesh->triangle_count > INT32_MAX)
@@ -50,7 +50,7 @@ bool es_mesh_write(const char *path, const es_mesh *mesh, const es_mesh_write_op
     static const es_mesh_write_options plain = {0};
     const mesh_format *format = find_format(path, err);
     if (!format) return false;
-    if (!check_mesh(mesh, err)) return es_prefix(err, "%s", path);
+    if (!cad_check_mesh(mesh, err)) return es_prefix(err, "%s", path);
     es_output *out = es_output_open(path, err);
     if (!out) return false;
     if (format->write(out, mesh, options ? options : &plain, err))

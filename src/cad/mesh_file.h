@@ -15,6 +15,8 @@ typedef struct mesh_format {
     bool (*parse)(const char *bytes, size_t length, es_mesh *mesh, es_error *err);
 } mesh_format;
 
+/* ES_GEOMETRY without triangles, for indices past the vertices and numbers that are not finite. */
+bool cad_check_mesh(const es_mesh *mesh, es_error *err);
 bool cad_stl_write(es_output *out, const es_mesh *mesh, const es_mesh_write_options *options,
                    es_error *err);
 bool cad_stl_parse(const char *bytes, size_t length, es_mesh *mesh, es_error *err);

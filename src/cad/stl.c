@@ -31,20 +31,29 @@ static void facet_numbers(const es_mesh *mesh, size_t triangle, float numbers[12
     numbers[2] = (float)normal.z;
 }
 
-static bool write_binary(es_output *out, const es_mesh *mesh, const char *title, es_error *err) {
-    uint8_t start[START] = {0}, buffer[FACETS_AT_ONCE * FACET];
+static void put_start(uint8_t start[START], const es_mesh *mesh, const char *title) {
+    memset(start, 0, START);
     memcpy(start, title, strlen(title));
     cad_put_u32(start + HEADER, (uint32_t)mesh->triangle_count);
+}
+
+static uint8_t *put_facet(uint8_t *at, const es_mesh *mesh, size_t triangle) {
+    float numbers[12];
+    facet_numbers(mesh, triangle, numbers);
+    for (int i = 0; i < 12; i++) at = cad_put_float(at, numbers[i]);
+    *at++ = 0;
+    *at++ = 0;
+    return at;
+}
+
+static bool write_binary(es_output *out, const es_mesh *mesh, const char *title, es_error *err) {
+    uint8_t start[START], buffer[FACETS_AT_ONCE * FACET];
+    put_start(start, mesh, title);
     if (!es_output_write(out, start, sizeof start, err)) return false;
     for (size_t t = 0; t < mesh->triangle_count;) {
         uint8_t *at = buffer;
-        for (int n = 0; n < FACETS_AT_ONCE && t < mesh->triangle_count; n++, t++) {
-            float numbers[12];
-            facet_numbers(mesh, t, numbers);
-            for (int i = 0; i < 12; i++) at = cad_put_float(at, numbers[i]);
-            *at++ = 0;
-            *at++ = 0;
-        }
+        for (int n = 0; n < FACETS_AT_ONCE && t < mesh->triangle_count; n++, t++)
+            at = put_facet(at, mesh, t);
         if (!es_output_write(out, buffer, (size_t)(at - buffer), err)) return false;
     }
     return true;
@@ -69,6 +78,19 @@ static bool write_text(es_output *out, const es_mesh *mesh, const char *title, e
              es_output_print(out, err, "endloop\nendfacet\n");
     }
     return ok && es_output_print(out, err, "endsolid %s\n", title);
+}
+
+void *es_mesh_stl(const es_mesh *mesh, const char *title, size_t *length, es_error *err) {
+    char line[HEADER + 1];
+    es_mesh_write_options options = {.title = title};
+    if (!cad_check_mesh(mesh, err)) return NULL;
+    cad_title(&options, line, sizeof line);
+    *length = START + FACET * mesh->triangle_count;
+    uint8_t *bytes = es_alloc(*length, 1, err), *at = bytes + START;
+    if (!bytes) return NULL;
+    put_start(bytes, mesh, line);
+    for (size_t t = 0; t < mesh->triangle_count; t++) at = put_facet(at, mesh, t);
+    return bytes;
 }
 
 bool cad_stl_write(es_output *out, const es_mesh *mesh, const es_mesh_write_options *options,

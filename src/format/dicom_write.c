@@ -51,8 +51,6 @@ void es_dicom_frames_clear(es_dicom_frames *frames) {
 
 /* ---- the data set ------------------------------------------------------------------ */
 
-enum { SALT_INSTANCE = 16, SALT_STUDY = 1, SALT_SERIES = 32 }; /* the latter two + kind */
-
 static const char *class_of(const es_dicom_document *d) {
     if (d->kind == ES_DICOM_CINE) return "1.2.840.10008.5.1.4.1.1.3.1";
     if (d->kind == ES_DICOM_US_VOLUME) return "1.2.840.10008.5.1.4.1.1.6.2";
@@ -61,13 +59,13 @@ static const char *class_of(const es_dicom_document *d) {
                                        : "1.2.840.10008.5.1.4.1.1.7.2";
 }
 
-static void put_meta(es_elements *to, const es_dicom_document *d) {
+void es_dicom_put_meta(es_elements *to, const char *sop_class, es_dicom_kind kind, bool implicit) {
     static const char preamble[128];
     es_elements meta = {.digest = {to->digest[0], to->digest[1]}};
     es_put_bytes(&meta, 0x00020001, "OB", "\0\1", 2);
-    es_put_text(&meta, 0x00020002, "UI", class_of(d));
-    es_put_uid(&meta, 0x00020003, SALT_INSTANCE + d->kind);
-    es_put_text(&meta, 0x00020010, "UI", d->implicit ? "1.2.840.10008.1.2" : "1.2.840.10008.1.2.1");
+    es_put_text(&meta, 0x00020002, "UI", sop_class);
+    es_put_uid(&meta, 0x00020003, ES_SALT_INSTANCE + kind);
+    es_put_text(&meta, 0x00020010, "UI", implicit ? "1.2.840.10008.1.2" : "1.2.840.10008.1.2.1");
     es_put_text(&meta, 0x00020012, "UI", "2.25.148829604716593407528104620839176435021");
     es_put_text(&meta, 0x00020013, "SH", "ECHOSOLID");
     es_text_add_bytes(&to->bytes, preamble, sizeof preamble);
@@ -78,8 +76,17 @@ static void put_meta(es_elements *to, const es_dicom_document *d) {
         to->bytes.failed = true;
     else
         es_text_add_bytes(&to->bytes, meta.bytes.bytes, meta.bytes.length);
-    to->implicit = d->implicit;
+    to->implicit = implicit;
     es_text_free(&meta.bytes);
+}
+
+void es_dicom_put_nobody(es_elements *to) {
+    es_put_text(to, 0x00100010, "PN", "");
+    es_put_text(to, 0x00100020, "LO", "");
+    es_put_text(to, 0x00100030, "DA", "");
+    es_put_text(to, 0x00100040, "CS", "");
+    es_put_text(to, 0x00120062, "CS", "YES");
+    es_put_text(to, 0x00120063, "LO", "Written without patient data");
 }
 
 static void put_identity(es_elements *to, const es_dicom_document *d) {
@@ -88,7 +95,7 @@ static void put_identity(es_elements *to, const es_dicom_document *d) {
     es_put_text(to, 0x00080008, "CS",
                 volume ? "DERIVED\\PRIMARY\\VOLUME\\NONE" : "DERIVED\\SECONDARY");
     es_put_text(to, 0x00080016, "UI", class_of(d));
-    es_put_uid(to, 0x00080018, SALT_INSTANCE + d->kind);
+    es_put_uid(to, 0x00080018, ES_SALT_INSTANCE + d->kind);
     es_put_text(to, 0x00080020, "DA", "");
     es_put_text(to, 0x00080023, "DA", "19000101");
     if (volume) es_put_text(to, 0x0008002a, "DT", "19000101000000");
@@ -102,12 +109,7 @@ static void put_identity(es_elements *to, const es_dicom_document *d) {
     es_put_text(to, 0x00081090, "LO", "echosolid");
     es_put_text(to, 0x00082111, "ST", d->derivation);
     if (volume) es_dicom_us_put_anatomy(to);
-    es_put_text(to, 0x00100010, "PN", "");
-    es_put_text(to, 0x00100020, "LO", "");
-    es_put_text(to, 0x00100030, "DA", "");
-    es_put_text(to, 0x00100040, "CS", "");
-    es_put_text(to, 0x00120062, "CS", "YES");
-    es_put_text(to, 0x00120063, "LO", "Written without patient data");
+    es_dicom_put_nobody(to);
 }
 
 static void put_acquisition(es_elements *to, const es_dicom_document *d) {
@@ -127,8 +129,8 @@ static void put_comment(es_elements *to, const es_dicom_document *d) {
 }
 
 static void put_relation(es_elements *to, const es_dicom_document *d) {
-    es_put_uid(to, 0x0020000d, SALT_STUDY);
-    es_put_uid(to, 0x0020000e, SALT_SERIES + d->kind);
+    es_put_uid(to, 0x0020000d, ES_SALT_STUDY);
+    es_put_uid(to, 0x0020000e, ES_SALT_SERIES + d->kind);
     es_put_text(to, 0x00200010, "SH", "");
     es_put_text(to, 0x00200011, "IS", "1");
     es_put_text(to, 0x00200013, "IS", "1");
@@ -171,7 +173,7 @@ static void put_samples(es_elements *to, const es_dicom_document *d) {
 
 static void put_all(es_elements *to, const es_dicom_document *d) {
     uint32_t length = (uint32_t)(d->frames->bytes + d->frames->bytes % 2);
-    put_meta(to, d);
+    es_dicom_put_meta(to, class_of(d), d->kind, d->implicit);
     put_identity(to, d);
     put_acquisition(to, d);
     put_relation(to, d);

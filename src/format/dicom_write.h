@@ -30,9 +30,22 @@ typedef enum es_dicom_kind {
     ES_DICOM_CAPTURE,   /* multi-frame secondary capture: byte, word or true colour */
     ES_DICOM_CINE,      /* ultrasound multi-frame */
     ES_DICOM_US_VOLUME, /* Enhanced US Volume */
+    ES_DICOM_MODEL,     /* Encapsulated STL; no es_dicom_document */
 } es_dicom_kind;
 
-enum { ES_SALT_SPACE = 2, ES_SALT_DIMENSIONS = 3, ES_SALT_TIME = 4 }; /* of es_put_uid */
+/* Of es_put_uid; instance and series + kind. */
+enum {
+    ES_SALT_STUDY = 1,
+    ES_SALT_SPACE = 2,
+    ES_SALT_DIMENSIONS = 3,
+    ES_SALT_TIME = 4,
+    ES_SALT_INSTANCE = 16,
+    ES_SALT_SERIES = 32
+};
+
+/* Preamble and meta header; and an unknown patient. */
+void es_dicom_put_meta(es_elements *to, const char *sop_class, es_dicom_kind kind, bool implicit);
+void es_dicom_put_nobody(es_elements *to);
 
 /* The rows of a data set that differ; each is called where its tags come.
  * With functional groups the frames have places in space. */

@@ -20,6 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "cases.h"
 #include "echosolid/surface.h"
 
@@ -57,6 +61,11 @@ typedef struct part_place {
     const es_brick *brick;
 } part_place;
 
+/* Where a cube edge starts, counted from its cell, and runs along. */
+typedef struct edge_place {
+    int8_t offset[3], axis;
+} edge_place;
+
 typedef struct extraction {
     const es_iso_options *options;
     double origin_mm[3], spacing_mm[3], margin[3];
@@ -64,13 +73,16 @@ typedef struct extraction {
     brick_part *parts;
     size_t count;
     iso_case cases[256];
+    edge_place edges[CUBE_EDGES];
     es_mesh mesh;
 } extraction;
 
-/* A part and its 26 neighbours; [(dz + 1) * 9 + (dy + 1) * 3 + dx + 1]. */
+/* A part and its 26 neighbours; [(dz + 1) * 9 + (dy + 1) * 3 + dx + 1]. Where there is
+ * none, NOTHING: all unknown. */
 typedef struct neighbourhood {
     const brick_part *parts[27];
 } neighbourhood;
+static const brick_part NOTHING = {.any_outside = true};
 
 /* The bits of a part with one voxel more on each side: row [z + 1][y + 1],
  * bit x + 1. cell: the cells that are drawn, named by their first corner. */
@@ -130,7 +142,8 @@ static size_t search_place(const extraction *work, const int32_t at[3]) {
 }
 
 static neighbourhood find_neighbours(const extraction *work, const brick_part *centre) {
-    neighbourhood around = {0};
+    neighbourhood around;
+    for (int i = 0; i < 27; i++) around.parts[i] = &NOTHING;
     for (int row = 0; row < 9; row++) {
         int32_t at[3] = {centre->at[0] - 1, centre->at[1] + row % 3 - 1,
                          centre->at[2] + row / 3 - 1};
@@ -158,31 +171,53 @@ static float float_above(double x) {
     return f < x ? nextafterf(f, INFINITY) : f;
 }
 
-static const uint32_t BIT[ES_BRICK] = {1u << 0,  1u << 1,  1u << 2,  1u << 3, 1u << 4,  1u << 5,
-                                       1u << 6,  1u << 7,  1u << 8,  1u << 9, 1u << 10, 1u << 11,
-                                       1u << 12, 1u << 13, 1u << 14, 1u << 15};
+/* What makes a voxel inside and known. */
+typedef struct limits {
+    float sign, level, least; /* sign * value < level; weight >= least */
+} limits;
 
-/* Without branches, so that compilers make vectors of it. */
+/* Bit x of voxel x of a row: known (not NaN, seen enough), and under the level. */
+static void classify_row(const float *value, const float *weight, limits limit, uint32_t *known,
+                         uint32_t *below) {
+    *known = *below = 0;
+#ifdef __SSE2__ /* four at a time; the same comparisons as below */
+    const __m128 sign = _mm_set1_ps(limit.sign), level = _mm_set1_ps(limit.level);
+    const __m128 least = _mm_set1_ps(limit.least);
+    for (int x = 0; x < ES_BRICK; x += 4) {
+        __m128 v = _mm_loadu_ps(value + x), w = _mm_loadu_ps(weight + x);
+        __m128 seen = _mm_and_ps(_mm_cmpge_ps(w, least), _mm_cmpord_ps(v, v));
+        *known |= (uint32_t)_mm_movemask_ps(seen) << x;
+        *below |= (uint32_t)_mm_movemask_ps(_mm_cmplt_ps(_mm_mul_ps(sign, v), level)) << x;
+    }
+#else
+    for (int x = 0; x < ES_BRICK; x++) {
+        *known |= (uint32_t)((weight[x] >= limit.least) & (value[x] == value[x])) << x;
+        *below |= (uint32_t)(limit.sign * value[x] < limit.level) << x;
+    }
+#endif
+}
+
+static limits find_limits(const es_iso_options *options) {
+    limits limit = {.sign = options->inside_below ? 1 : -1};
+    limit.level = float_above(limit.sign * options->level);
+    limit.least = fmaxf(options->min_weight, FLT_TRUE_MIN);
+    return limit;
+}
+
 static void classify_part(void *context, size_t index, int worker) {
     (void)worker;
     extraction *work = context;
     brick_part *part = &work->parts[index];
     part->any_outside = true;
     if (!part->brick) return;
-    float sign = work->options->inside_below ? 1 : -1;
-    float level = float_above(sign * work->options->level);
-    float least = fmaxf(work->options->min_weight, FLT_TRUE_MIN);
+    limits limit = find_limits(work->options);
     uint32_t any = 0, all = ROW_BITS;
     for (int row = 0; row < ROWS; row++) {
-        const float *value = part->brick->value + row * ES_BRICK;
-        const float *weight = part->brick->weight + row * ES_BRICK;
-        uint32_t inside = 0, known = 0;
-        for (int x = 0; x < ES_BRICK; x++) {
-            known += ((weight[x] >= least) & (value[x] == value[x])) ? BIT[x] : 0;
-            inside += sign * value[x] < level ? BIT[x] : 0;
-        }
+        uint32_t known, below;
+        classify_row(part->brick->value + row * ES_BRICK, part->brick->weight + row * ES_BRICK,
+                     limit, &known, &below);
         part->known[row] = (uint16_t)known;
-        part->inside[row] = (uint16_t)(inside & known);
+        part->inside[row] = (uint16_t)(below & known);
         any |= part->inside[row];
         all &= part->inside[row];
     }
@@ -192,23 +227,20 @@ static void classify_part(void *context, size_t index, int worker) {
 
 /* ---- the window about a part -------------------------------------------- */
 
-static void gather_row(const neighbourhood *around, int y, int z, uint32_t *inside,
-                       uint32_t *known) {
+static uint32_t join_bits(uint32_t before, uint32_t here, uint32_t behind) {
+    return before >> (ES_BRICK - 1) | here << 1 | (behind & 1) << (ES_BRICK + 1);
+}
+
+/* Rows (y0 - 1, z - 1) and on, of three parts in a row. */
+static void gather_rows(const neighbourhood *around, int z, int y0, int y1, bit_window *window) {
     const brick_part *const *three =
-        &around->parts[9 * ((z >> SHIFT) + 1) + 3 * ((y >> SHIFT) + 1)];
-    int row = row_of(y, z);
-    *inside = *known = 0;
-    if (three[0]) {
-        *inside |= three[0]->inside[row] >> (ES_BRICK - 1);
-        *known |= three[0]->known[row] >> (ES_BRICK - 1);
-    }
-    if (three[1]) {
-        *inside |= (uint32_t)three[1]->inside[row] << 1;
-        *known |= (uint32_t)three[1]->known[row] << 1;
-    }
-    if (three[2]) {
-        *inside |= (three[2]->inside[row] & 1u) << (ES_BRICK + 1);
-        *known |= (three[2]->known[row] & 1u) << (ES_BRICK + 1);
+        &around->parts[9 * (((z - 1) >> SHIFT) + 1) + 3 * (((y0 - 1) >> SHIFT) + 1)];
+    const brick_part *before = three[0], *here = three[1], *behind = three[2];
+    for (int y = y0; y < y1; y++) {
+        int row = row_of(y - 1, z - 1);
+        window->inside[z][y] =
+            join_bits(before->inside[row], here->inside[row], behind->inside[row]);
+        window->known[z][y] = join_bits(before->known[row], here->known[row], behind->known[row]);
     }
 }
 
@@ -216,16 +248,18 @@ static void gather_row(const neighbourhood *around, int y, int z, uint32_t *insi
 static bool may_cross(const neighbourhood *around) {
     bool inside = false, outside = false;
     for (int i = 0; i < 27; i++) {
-        inside |= around->parts[i] && around->parts[i]->any_inside;
-        outside |= !around->parts[i] || around->parts[i]->any_outside;
+        inside |= around->parts[i]->any_inside;
+        outside |= around->parts[i]->any_outside;
     }
     return inside && outside;
 }
 
 static void gather_window(const neighbourhood *around, bool outside_unknown, bit_window *window) {
-    for (int z = 0; z < WINDOW; z++)
-        for (int y = 0; y < WINDOW; y++)
-            gather_row(around, y - 1, z - 1, &window->inside[z][y], &window->known[z][y]);
+    for (int z = 0; z < WINDOW; z++) {
+        gather_rows(around, z, 0, 1, window);
+        gather_rows(around, z, 1, WINDOW - 1, window);
+        gather_rows(around, z, WINDOW - 1, WINDOW, window);
+    }
     for (int z = 0; z + 1 < WINDOW; z++)
         for (int y = 0; y + 1 < WINDOW; y++) {
             uint32_t known = window->known[z][y] & window->known[z][y + 1] &
@@ -253,6 +287,15 @@ static edge_row find_edges(const bit_window *window, int axis, int y, int z) {
     uint32_t opposite =
         (cell[0] & cell[3] & ~(cell[1] | cell[2])) | (cell[1] & cell[2] & ~(cell[0] | cell[3]));
     return (edge_row){.crossed = (uint16_t)crossed, .split = (uint16_t)(crossed & opposite)};
+}
+
+/* Whether the row's own edges and cells are all on one side: nothing is there. */
+static bool row_is_plain(const bit_window *window, int y, int z) {
+    const uint32_t *low = &window->inside[z + 1][y + 1], *high = &window->inside[z + 2][y + 1];
+    const uint32_t whole = (ROW_BITS << 1) | 1u << (ES_BRICK + 1);
+    uint32_t any = low[0] | low[1] | high[0] | high[1];
+    uint32_t all = low[0] & low[1] & high[0] & high[1];
+    return !(any & whole) || (all & whole) == whole;
 }
 
 /* Bit x: the cell is drawn and has corners of both kinds. */
@@ -291,6 +334,7 @@ static void count_part(void *context, size_t index, int worker) {
     unsigned vertices = 0, triangles = 0;
     for (int row = 0; row < ROWS; row++) {
         int y = row % ES_BRICK, z = row / ES_BRICK;
+        if (row_is_plain(&window, y, z)) continue; /* the edges are zero from the start */
         for (int axis = 0; axis < 3; axis++) {
             edge_row *edges = &part->edges[row][axis];
             *edges = find_edges(&window, axis, y, z);
@@ -310,11 +354,25 @@ static void count_part(void *context, size_t index, int worker) {
 static bool fetch_voxel(const neighbourhood *around, const int voxel[3], float *value,
                         float *weight) {
     const brick_part *part = part_of(around, voxel);
-    if (!part || !part->brick) return false;
+    if (!part->brick) return false;
     int row = row_of(voxel[1], voxel[2]), x = voxel[0] & (ES_BRICK - 1);
     *value = part->brick->value[row * ES_BRICK + x];
     *weight = part->brick->weight[row * ES_BRICK + x];
     return part->known[row] >> x & 1;
+}
+
+/* Both ends of an edge that lies in the centre part, which most do. */
+static bool fetch_edge(const brick_part *centre, const int start[3], int axis, float value[2],
+                       float weights[2]) {
+    static const int step[3] = {1, ES_BRICK, ROWS};
+    int row = row_of(start[1], start[2]), next = row + (step[axis] >> SHIFT);
+    int i = row * ES_BRICK + start[0], x = start[0] + (axis == 0);
+    if (!(centre->known[row] >> start[0] & centre->known[next] >> x & 1)) return false;
+    value[0] = centre->brick->value[i];
+    value[1] = centre->brick->value[i + step[axis]];
+    weights[0] = centre->brick->weight[i];
+    weights[1] = centre->brick->weight[i + step[axis]];
+    return true;
 }
 
 /* Where along the edge the field crosses the level, and the weight there;
@@ -325,9 +383,10 @@ static double cross_edge(const extraction *work, const neighbourhood *around, co
     int end[3] = {start[0], start[1], start[2]};
     end[axis]++;
     *weight = 0;
-    if (!fetch_voxel(around, start, &value[0], &weights[0]) ||
-        !fetch_voxel(around, end, &value[1], &weights[1]))
-        return 0.5;
+    bool seen = end[axis] < ES_BRICK ? fetch_edge(around->parts[13], start, axis, value, weights)
+                                     : fetch_voxel(around, start, &value[0], &weights[0]) &&
+                                           fetch_voxel(around, end, &value[1], &weights[1]);
+    if (!seen) return 0.5;
     double t = (work->options->level - value[0]) / ((double)value[1] - value[0]);
     if (!(t >= 0)) t = isnan(t) ? 0.5 : 0; /* infinite values */
     t = fmin(fmax(t, work->margin[axis]), 1 - work->margin[axis]);
@@ -374,26 +433,28 @@ static void write_vertices(extraction *work, const neighbourhood *around, int y,
 
 /* The number in the mesh of the vertex on cube edge `edge` of a cell. Of two
  * vertices on one edge, the cell with the larger offset has the second. */
-static uint32_t find_vertex(const neighbourhood *around, const int cell[3], int edge) {
-    int corner = surface_edge_corner(edge), axis = surface_edge_axis(edge);
-    int start[3] = {cell[0] + (corner & 1), cell[1] + (corner >> 1 & 1),
-                    cell[2] + (corner >> 2 & 1)};
-    const brick_part *owner = part_of(around, start);
-    edge_row edges = owner->edges[row_of(start[1], start[2])][axis];
+static uint32_t find_vertex(const extraction *work, const neighbourhood *around, const int cell[3],
+                            int edge) {
+    const edge_place *at = &work->edges[edge];
+    int start[3] = {cell[0] + at->offset[0], cell[1] + at->offset[1], cell[2] + at->offset[2]};
+    bool own = (start[0] | start[1] | start[2]) < ES_BRICK; /* cells start in the centre */
+    const brick_part *owner = own ? around->parts[13] : part_of(around, start);
+    edge_row edges = owner->edges[row_of(start[1], start[2])][at->axis];
     int x = start[0] & (ES_BRICK - 1);
     uint32_t below = (1u << x) - 1;
-    size_t index = owner->first_vertex + edges.base +
-                   (size_t)bit_count((edges.crossed & below) | (edges.split & below) << 16);
+    size_t index = owner->first_vertex + edges.base;
+    if (!(edges.crossed & below)) return (uint32_t)(index + (edges.split >> x & 1 & edge >> 1));
+    index += (size_t)bit_count((edges.crossed & below) | (edges.split & below) << 16);
     if (edges.split >> x & 1) index += (size_t)(edge >> 1 & 1);
     return (uint32_t)index;
 }
 
 /* Returns where the next cell's triangles go. */
-static uint32_t *write_cell(const iso_case *shape, const neighbourhood *around, const int cell[3],
-                            uint32_t *out) {
+static uint32_t *write_cell(const extraction *work, const neighbourhood *around, const int cell[3],
+                            const iso_case *shape, uint32_t *out) {
     uint32_t vertex[CUBE_EDGES];
     for (uint32_t edges = shape->edges; edges; edges &= edges - 1)
-        vertex[lowest_bit(edges)] = find_vertex(around, cell, lowest_bit(edges));
+        vertex[lowest_bit(edges)] = find_vertex(work, around, cell, lowest_bit(edges));
     for (int i = 0; i < 3 * shape->triangles; i++) *out++ = vertex[shape->corner[i]];
     return out;
 }
@@ -409,12 +470,21 @@ static void fill_part(void *context, size_t index, int worker) {
     uint32_t *out = work->mesh.triangles + 3 * part->first_triangle;
     for (int row = 0; row < ROWS; row++) {
         int y = row % ES_BRICK, z = row / ES_BRICK;
+        if (row_is_plain(&window, y, z)) continue;
         write_vertices(work, &around, y, z);
         for (uint32_t cells = find_cells(&window, y, z); cells; cells &= cells - 1) {
             int cell[3] = {lowest_bit(cells), y, z};
-            out =
-                write_cell(&work->cases[cell_pattern(&window, cell[0], y, z)], &around, cell, out);
+            out = write_cell(work, &around, cell,
+                             &work->cases[cell_pattern(&window, cell[0], y, z)], out);
         }
+    }
+}
+
+static void place_edges(edge_place edges[CUBE_EDGES]) {
+    for (int e = 0; e < CUBE_EDGES; e++) {
+        int corner = surface_edge_corner(e);
+        edges[e].axis = (int8_t)surface_edge_axis(e);
+        for (int a = 0; a < 3; a++) edges[e].offset[a] = (int8_t)(corner >> a & 1);
     }
 }
 
@@ -493,6 +563,7 @@ bool es_surface_extract(const es_bricks *bricks, const es_iso_options *options, 
     memcpy(work.origin_mm, es_bricks_origin(bricks), sizeof work.origin_mm);
     memcpy(work.spacing_mm, es_bricks_spacing(bricks), sizeof work.spacing_mm);
     surface_cases(work.cases);
+    place_edges(work.edges);
     if (!check_options(options, err) || !find_margins(&work, bricks, err) ||
         !find_places(&work, bricks, err) || !make_parts(&work, err))
         goto done;
