@@ -138,7 +138,7 @@ static bool keep_example(es_model *m, const es_frame *frame, const es_trace *tra
     return true;
 }
 
-static bool detect(es_model *m, const es_frame *const *frames, size_t count, es_error *err) {
+bool es_model_detect(es_model *m, const es_frame *const *frames, size_t count, es_error *err) {
     double start = es_clock_s();
     if (!es_bone_crew_detect(m->crew, frames, count, m->traces, err)) return false;
     m->counts.detect_s += es_clock_s() - start;
@@ -149,10 +149,8 @@ static bool detect(es_model *m, const es_frame *const *frames, size_t count, es_
     return true;
 }
 
-bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *image_to_reference,
-                    size_t count, es_error *err) {
-    es_model *m = model;
-    if (!detect(m, frames, count, err)) return false;
+bool es_model_insert(es_model *m, const es_frame *const *frames, const es_mat4 *image_to_reference,
+                     size_t count, es_error *err) {
     const es_trace *traces[ES_BATCH];
     for (size_t i = 0; i < count; i++) {
         traces[i] = &m->traces[i];
@@ -165,10 +163,14 @@ bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *i
     return ok;
 }
 
-es_volume *es_model_volume(const es_model *model) { return model->grey; }
-es_bricks *es_model_preview(const es_model *model, es_error *err) {
-    return es_distance_bricks(model->distance, 0, err);
+bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *image_to_reference,
+                    size_t count, es_error *err) {
+    return es_model_detect(model, frames, count, err) &&
+           es_model_insert(model, frames, image_to_reference, count, err);
 }
+
+es_volume *es_model_volume(const es_model *model) { return model->grey; }
+const es_distance *es_model_distance(const es_model *model) { return model->distance; }
 
 es_iso_options es_model_iso(const es_model *model) {
     es_iso_options iso = ES_ISO_DEFAULTS;
