@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "intake.h"
 #include "match.h"
 #include "socket.h"
@@ -267,7 +268,7 @@ static bool say_hello(const es_live *l) {
 
 static bool connect_now(es_live *l) {
     es_error why = {0};
-    l->fd = socket_connect(l->host, l->options.port, CONNECT_S, &why);
+    l->fd = socket_connect(l->host, l->options.port, CONNECT_S, NULL, &why);
     bool ok = l->fd >= 0 && say_hello(l);
     if (l->fd >= 0 && !ok) {
         es_fail(&why, ES_IO, "%s:%d: it took the connection and closed it", l->host,
@@ -285,13 +286,9 @@ static bool connect_now(es_live *l) {
 }
 
 static void wait_stopped(es_live *l, double seconds) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    double end = (double)until.tv_sec + (double)until.tv_nsec * 1e-9 + seconds;
-    until.tv_sec = (time_t)end;
-    until.tv_nsec = (long)((end - floor(end)) * 1e9);
+    double end_s = es_clock_s() + seconds;
     lock(l);
-    while (!l->stop && pthread_cond_timedwait(&l->changed, &l->lock, &until) == 0) {
+    while (!l->stop && clock_wait(&l->changed, &l->lock, end_s)) {
     }
     unlock(l);
 }
@@ -382,8 +379,9 @@ static void *run(void *context) {
     double pause_s = BACK_OFF_S;
     while (ok && !is_stopped(l)) {
         if (connect_now(l)) {
-            pause_s = BACK_OFF_S;
+            uint64_t before = l->stats.messages;
             ok = read_all(l, &err);
+            if (l->stats.messages > before) pause_s = BACK_OFF_S;
             disconnect(l);
         }
         if (ok) wait_stopped(l, pause_s);
@@ -425,14 +423,9 @@ static bool live_next(void *self, es_frame *frame, unsigned flags, bool *end, es
 static void nothing(void *self) { (void)self; }
 
 bool es_live_wait(es_live *l, double timeout_s) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    double end = (double)until.tv_sec + (double)until.tv_nsec * 1e-9 + timeout_s;
-    until.tv_sec = (time_t)end;
-    until.tv_nsec = (long)((end - floor(end)) * 1e9);
+    double end_s = es_clock_s() + timeout_s;
     lock(l);
-    while (l->count == 0 && !l->done && !l->stop &&
-           pthread_cond_timedwait(&l->changed, &l->lock, &until) == 0) {
+    while (l->count == 0 && !l->done && !l->stop && clock_wait(&l->changed, &l->lock, end_s)) {
     }
     bool ready = l->count > 0 || l->done || l->stop;
     unlock(l);
@@ -518,7 +511,7 @@ static es_live *make(const es_live_options *options, es_error *err) {
     l->depth_mm = NAN;
     snprintf(l->host, sizeof l->host, "%s", options->host);
     pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->changed, NULL);
+    clock_condition(&l->changed);
     match_options match = {options->tolerance_s, options->wait_s, options->lag_s};
     l->match = matcher_new(&match, err);
     if (l->match) return l;

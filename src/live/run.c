@@ -7,7 +7,8 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
+
+#include "clock.h"
 
 static const double TELL_S = 1, WAIT_S = 0.02;
 
@@ -227,15 +228,6 @@ static bool open_all(es_live_run *r, es_error *err) {
     return r->journal != NULL;
 }
 
-/* Waits with an end are on es_clock_s's clock. */
-static void init_changed(es_live_run *r) {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
 es_live_run *es_live_run_new(const es_live_run_options *options, es_error *err) {
     es_live_run *r = check(options, err) ? es_alloc_zero(1, sizeof *r, err) : NULL;
     if (!r) return NULL;
@@ -243,7 +235,7 @@ es_live_run *es_live_run_new(const es_live_run_options *options, es_error *err) 
     pthread_mutex_init(&r->lock, NULL);
     pthread_mutex_init(&r->work, NULL);
     pthread_mutex_init(&r->turn, NULL);
-    init_changed(r);
+    clock_condition(&r->changed);
     if (open_all(r, err)) return r;
     es_live_run_free(r);
     return NULL;

@@ -1,8 +1,8 @@
 /* What a live run shows: each frame as it comes, and the growing result at a
  * rate that leaves the machine to the insertion. */
 #include <math.h>
-#include <time.h>
 
+#include "clock.h"
 #include "outgo.h"
 #include "run.h"
 
@@ -82,9 +82,7 @@ typedef struct shown {
 static void wait_changed(es_live_run *r, double due_s) {
     double now_s = es_clock_s(), end_s = now_s + 0.02;
     if (due_s > now_s && due_s < end_s) end_s = due_s;
-    struct timespec end = {.tv_sec = (time_t)end_s,
-                           .tv_nsec = (long)((end_s - floor(end_s)) * 1e9)};
-    pthread_cond_timedwait(&r->changed, &r->lock, &end);
+    clock_wait(&r->changed, &r->lock, end_s);
 }
 
 /* False when nothing more will change. */
