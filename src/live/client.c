@@ -39,7 +39,9 @@ struct es_live {
     double heard_s;
     matcher *match;
     es_frame incoming, ready;
-    bool warned;
+    es_image whole;    /* the last picture, which parts are laid over */
+    es_fields sensors; /* the last values of each, for the pictures that follow */
+    bool warned, warned_video;
     /* Guarded by the lock. */
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -175,9 +177,13 @@ static bool admit(es_live *l, bool flat, const double spacing_mm[2], bool *ok, e
 static bool take_picture(es_live *l, const es_igtl_message *message, es_error *err) {
     double spacing_mm[2], now = es_clock_s();
     bool flat, ok;
-    if (!intake_picture(message, &l->incoming, spacing_mm, &flat, err)) return false;
+    if (!intake_picture(message, &l->incoming, &l->whole, spacing_mm, &flat, err)) return false;
     if (!admit(l, flat, spacing_mm, &ok, err)) return ok;
     if (message->time == 0) l->incoming.time_s = now_unix_s();
+    for (size_t i = 0; i < l->sensors.count; i++)
+        if (!es_fields_set(&l->incoming.fields, l->sensors.items[i].key, l->sensors.items[i].value,
+                           err))
+            return false;
     matcher_picture(l->match, &l->incoming, now);
     return release(l, err);
 }
@@ -217,6 +223,24 @@ static void take_answer(es_live *l, const es_igtl_message *message) {
     unlock(l);
 }
 
+/* The name of the codec stands after the version and the byte order. */
+static void refuse_video(es_live *l, const es_igtl_message *message) {
+    char codec[5] = "";
+    lock(l);
+    l->stats.odd++;
+    unlock(l);
+    for (size_t i = 0; i < 4; i++) {
+        uint8_t letter = message->content[3 + i];
+        codec[i] = letter >= 32 && letter < 127 ? (char)letter : '?';
+    }
+    if (!l->warned_video)
+        es_log(ES_WARNING,
+               "%s:%d: VIDEO (codec \"%s\") of %s is not decoded here and is left out; let the "
+               "server send IMAGE",
+               l->host, l->options.port, codec, message->device);
+    l->warned_video = true;
+}
+
 static bool take_message(es_live *l, const es_igtl_message *message, es_error *err) {
     es_live_pose pose;
     bool is_pose;
@@ -227,6 +251,8 @@ static bool take_message(es_live *l, const es_igtl_message *message, es_error *e
     if (strcmp(message->type, "TDATA") == 0 || strcmp(message->type, "QTDATA") == 0)
         return take_tools(l, message) && release(l, err);
     if (strcmp(message->type, "RTS_COMMAND") == 0) take_answer(l, message);
+    if (strcmp(message->type, "VIDEO") == 0) refuse_video(l, message);
+    if (strcmp(message->type, "SENSOR") == 0) return intake_sensor(message, &l->sensors, err);
     intake_pose(message, &pose, &is_pose);
     return !is_pose || (take_pose(l, &pose) && release(l, err));
 }
@@ -465,6 +491,8 @@ void es_live_free(es_live *l) {
     for (size_t i = 0; i < l->capacity_slots; i++) es_frame_clear(&l->queue[i].frame);
     es_free(l->queue);
     es_frame_clear(&l->incoming);
+    es_image_clear(&l->whole);
+    es_fields_clear(&l->sensors);
     es_frame_clear(&l->ready);
     es_stream_info_clear(&l->info);
     matcher_free(l->match);
