@@ -156,12 +156,18 @@ static void send_info(raw_reader *r, const char *xml) {
     assert_true(raw_next(r, "STATUS", &m));
 }
 
-/* Which of a frame's messages come, as letters: I, P(robe), S(tylus), T(ools). */
+/* Which of a frame's messages come, as letters: I, P(robe), S(tylus), T(ools). What the
+ * server answers now comes after them. */
 static void come(raw_reader *r, char letters[8]) {
+    es_igtl_head head = {.version = 2, .device = "Reader"};
+    es_igtl_out out = {0};
     es_igtl_message m;
     size_t n = 0;
+    es_igtl_put_raw(&out, &head, "GET_CAPABIL", NULL, 0);
+    say(r, &out);
     while (n < 7 && raw_next(r, "", &m)) {
-        if (strcmp(m.type, "STATUS") == 0) break; /* nothing more waits */
+        if (strcmp(m.type, "CAPABILITY") == 0) break;
+        if (strcmp(m.type, "STATUS") == 0) continue;
         letters[n++] = strcmp(m.type, "IMAGE") == 0              ? 'I'
                        : strcmp(m.type, "TDATA") == 0            ? 'T'
                        : strcmp(m.device, "ProbeToTracker") == 0 ? 'P'
