@@ -32,11 +32,7 @@ static const opt table[] = {
      .offset = offsetof(model_options, truth),
      .help = "the true surface: the error against it is measured and printed"},
     SHAPE_OPTIONS(model_options),
-    {.name = "detector",
-     .type = OPT_WORD,
-     .words = es_bone_method_names,
-     .offset = offsetof(model_options, detector),
-     .help = "how bone is found in a picture (default: network)"},
+    DETECTOR_OPTIONS(model_options, ""),
     {.name = "bone-threshold",
      .type = OPT_NUMBER,
      .low = 0,
@@ -87,6 +83,29 @@ static const opt table[] = {
      .fallback = "20",
      .offset = offsetof(model_options, smooth),
      .help = "passes of Taubin smoothing"},
+    {.name = "keep",
+     .type = OPT_TEXT,
+     .value = "FOLDER",
+     .offset = offsetof(model_options, keep),
+     .help = "save what is made on the way there, and take from there what an earlier run made of "
+             "the same inputs and options"},
+    {.name = "from-bone",
+     .type = OPT_TEXT,
+     .value = "JSON",
+     .offset = offsetof(model_options, from_bone),
+     .help = "take the bone of the frames from here, as echosolid bone --json writes it, instead "
+             "of looking for it"},
+    {.name = "from-field",
+     .type = OPT_TEXT,
+     .value = "VOLUME",
+     .offset = offsetof(model_options, from_field),
+     .help = "take the signed distances from here, as --field writes them, instead of making them"},
+    {.name = "from-sheet",
+     .type = OPT_TEXT,
+     .value = "MESH",
+     .offset = offsetof(model_options, from_sheet),
+     .help =
+         "take the seen surface from here (.ply, .stl, .obj; reference mm) instead of making it"},
     {.name = "unchecked",
      .type = OPT_FLAG,
      .offset = offsetof(model_options, unchecked),
@@ -108,14 +127,18 @@ static void run_free(model_run *r) {
     es_model_result_clear(&r->result);
     es_mesh_clear(&r->truth);
     es_model_free(r->model);
+    model_keep_clear(&r->keep);
+    es_network_free(r->network);
     app_origin_clear(&r->origin);
     app_checkup_clear(&r->check);
     session_close(&r->s);
 }
 
-static es_model_options make_options(const model_options *o) {
+static es_model_options make_options(const model_run *r) {
+    const model_options *o = r->o;
     es_model_options m = ES_MODEL_DEFAULTS;
-    m.method = o->detector >= 0 ? (es_bone_method)o->detector : es_bone_method_default();
+    m.method = r->method;
+    m.network = r->network;
     m.bone_threshold = o->bone_threshold;
     m.bone_spacing_mm = o->bone_spacing;
     m.smooth_voxels = o->blur;
@@ -124,7 +147,7 @@ static es_model_options make_options(const model_options *o) {
     m.min_area_mm2 = o->min_area;
     m.smooth_iterations = o->smooth;
     m.shape = shape_choose(&o->shape);
-    m.with_grey = o->volume || o->report;
+    m.with_grey = (o->volume || o->report) && !r->keep.reused[STAGE_VOLUME];
     return m;
 }
 
@@ -177,6 +200,7 @@ static bool write_meshes(model_run *r, es_error *err) {
 
 static bool write_volume(model_run *r, es_error *err) {
     if (!r->o->volume) return true;
+    if (r->keep.reused[STAGE_VOLUME]) return model_keep_copy_volume(r, err);
     es_fill_stats stats;
     grey_output out = {
         .path = r->o->volume, .holes = &r->s.setup.holes, .pool = r->s.pool, .origin = &r->origin};
@@ -213,25 +237,42 @@ static bool open_truth(model_run *r, es_error *err) {
     return !r->has_truth || es_mesh_read(r->o->truth, &r->truth, err);
 }
 
-static bool work(model_run *r, es_error *err) {
-    const model_options *o = r->o;
-    const char *inputs[] = {r->file, o->setup.config, o->truth, o->setup.recording.poses};
-    es_model_options options = make_options(o);
+static bool make_model(model_run *r, es_error *err) {
+    es_model_options options = make_options(r);
     r->model = es_model_new(&r->s.setup, &options, r->s.pool, &r->s.setup.decisions, err);
     if (!r->model) return false;
-    app_decisions(&o->common, &r->s.setup.decisions);
+    app_decisions(&r->o->common, &r->s.setup.decisions);
+    return true;
+}
+
+/* Reads the frames where something is still to be made of them. */
+static bool read_frames(model_run *r, es_error *err) {
+    const model_options *o = r->o;
+    bool lines =
+        r->keep.reused[STAGE_BONE] || r->keep.given[STAGE_FIELD] || r->keep.given[STAGE_SURFACE];
+    if (lines && !es_model_volume(r->model)) return true;
     es_flow flow = {.source = r->s.source,
                     .placement = r->s.placement,
                     .skip = r->s.setup.skip,
                     .all = o->setup.all,
                     .total = r->s.setup.survey.frames,
                     .progress = app_progress(&o->common),
-                    .what = "finding bone"};
-    bool ok = es_coverage_find(r->s.source, &r->s.setup, r->s.placement,
+                    .what = lines ? "compounding" : "finding bone"};
+    return es_flow_run(&flow, lines ? es_model_stage_grey : es_model_stage, r->model, &r->flow,
+                       err);
+}
+
+static bool work(model_run *r, es_error *err) {
+    const model_options *o = r->o;
+    const char *inputs[] = {r->file,      o->setup.config, o->truth,      o->setup.recording.poses,
+                            o->from_bone, o->from_field,   o->from_sheet, o->detector.network};
+    bool ok = model_keep_plan(r, err) && make_model(r, err) && model_keep_load(r, err) &&
+              es_coverage_find(r->s.source, &r->s.setup, r->s.placement,
                                r->s.setup.recon.spacing_mm[0], &r->coverage, err) &&
-              es_flow_run(&flow, es_model_stage, r->model, &r->flow, err) &&
-              es_model_finish(r->model, &r->result, err) && judge(r, err) &&
-              app_origin_make(&r->origin, &command_model, o, inputs, 4, err);
+              app_origin_make(&r->origin, &command_model, o, inputs, 8, err) &&
+              read_frames(r, err) && model_keep_frames(r, err) &&
+              es_model_finish(r->model, &r->result, err) && model_keep_result(r, err) &&
+              judge(r, err);
     double start = es_clock_s();
     ok = ok && write_meshes(r, err) && write_volume(r, err) && write_field(r, err);
     r->write_s = es_clock_s() - start;
@@ -269,6 +310,7 @@ static int run(const void *options, const char *const *files, int count) {
     model_run r = {.o = options, .file = files[0]};
     int status = 1;
     if (!check_outputs(r.o, &err) || !open_truth(&r, &err) ||
+        !detector_open(&r.o->detector, &r.method, &r.network, &err) ||
         !session_open(&r.s, files[0], &r.o->setup, &err)) {
         status = app_fail(&err);
     } else if (r.o->dry_run) {

@@ -8,10 +8,12 @@
 #define ECHOSOLID_PIPELINE_H
 
 #include "echosolid/bone.h"
+#include "echosolid/bone_given.h"
 #include "echosolid/cad.h"
 #include "echosolid/compat.h"
 #include "echosolid/doctor.h"
 #include "echosolid/format.h"
+#include "echosolid/keep.h"
 #include "echosolid/picture.h"
 #include "echosolid/recon.h"
 #include "echosolid/simulate.h"
@@ -198,6 +200,7 @@ bool es_stage_compat(void *volume, const es_frame *const *frames, const es_mat4 
 
 typedef struct es_model_options {
     es_bone_method method;
+    const es_network *network; /* borrowed, for ES_BONE_NETWORK; NULL: the built-in one */
     double bone_threshold;     /* NaN: the detector's default */
     double bone_spacing_mm;    /* of the distance volume; NaN: chosen */
     double truncation_mm;      /* NaN: default */
@@ -229,7 +232,28 @@ bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *i
 bool es_model_detect(es_model *model, const es_frame *const *frames, size_t count, es_error *err);
 bool es_model_insert(es_model *model, const es_frame *const *frames,
                      const es_mat4 *image_to_reference, size_t count, es_error *err);
+/* Inserts the grey of the frames alone, where their bone comes from es_model_take_lines. */
+bool es_model_stage_grey(void *model, const es_frame *const *frames,
+                         const es_mat4 *image_to_reference, size_t count, es_error *err);
 es_volume *es_model_volume(const es_model *model); /* NULL without grey */
+
+/* ---- what is there already (keep.h) -------------------------------------------------- */
+
+/* es_model_stage also writes the lines (borrowed; may be NULL). */
+void es_model_keep_lines(es_model *model, es_lines_writer *lines);
+/* The lines of another run in place of es_model_stage. */
+bool es_model_take_lines(es_model *model, es_lines_reader *lines, es_error *err);
+/* The bone of each frame as polylines (bone_given.h) in place of a detector; borrowed. */
+void es_model_use_given(es_model *model, const es_bone_given *given);
+/* The smoothed field and what stands in es_model_result.distance: frames are no longer
+ * inserted. Takes `field`, which may be NULL where the sheet is given too. */
+void es_model_give_field(es_model *model, es_bricks *field, es_volume_stats statistics);
+/* The sheet, or what is written of it, in place of those that es_model_finish would make.
+ * Both are taken, and empty afterwards. */
+void es_model_give_sheet(es_model *model, es_mesh *sheet, size_t kept, size_t dropped);
+void es_model_give_shape(es_model *model, es_shape *shape);
+/* A picture of the examples, in place of those of es_model_stage; copied. */
+bool es_model_give_example(es_model *model, int64_t frame, const es_image *picture, es_error *err);
 /* The distance field, for es_distance_follow; not during es_model_insert. */
 const es_distance *es_model_distance(const es_model *model);
 es_iso_options es_model_iso(const es_model *model); /* how such a field is meshed */
@@ -249,7 +273,7 @@ typedef struct es_model_result {
     es_mesh_check sheet_check;
     size_t pieces_kept, pieces_dropped;
     int64_t frames, frames_with_bone, lines, lines_found;
-    double detect_s, insert_s, surface_s;
+    double detect_s, insert_s, field_s, surface_s, shape_s; /* field: smoothing it */
     es_volume_stats distance;
     es_scatter scatter;
     double depth_mm; /* mean depth of the found bone below the picture's first row */
