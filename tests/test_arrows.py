@@ -29,6 +29,8 @@ BELOW["live_run"] = BELOW["live"] | {"live"}  # a second header of the live room
 BELOW["judge"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["bone_flow"] = BELOW["judge"]  # a third one
 BELOW["plan"] = BELOW["judge"]  # a fourth one
+BELOW["keep"] = BELOW["bone_given"] = BELOW["judge"]  # and two more
+BELOW["pipeline"] |= {"keep", "bone_given"}
 BELOW["recon"].add("compat")
 BELOW["compat"] = {"base", "geom", "image", "picture", "recon"}  # a second header of recon
 BELOW["doctor"] = BELOW["spacing"] | {"spacing"}  # a second header of spacing
