@@ -356,8 +356,7 @@ static bool make_batch(es_distance *distance, const es_trace *const *traces,
 static void stamp_batch(es_distance *distance) {
     store *s = &distance->store;
     distance->batches++;
-    for (size_t i = 0; i < s->touched_count; i++)
-        s->cells[s->touched[i]].stamp = distance->batches;
+    for (size_t i = 0; i < s->touched_count; i++) s->cells[s->touched[i]].stamp = distance->batches;
 }
 
 static bool insert_batch(es_distance *distance, const es_trace *const *traces,
