@@ -8,7 +8,8 @@ usage() {
     cat <<'END'
 usage: ./do WORD
   demo [FILE [--config XML]]  build, simulate a knee (or take FILE) and make out/: model, volume, report
-  test [--long]               build and run every test; --long fuzzes for a minute each
+  test [--long]               build and run every test; --long fuzzes for a minute each,
+                              and lets a live link go wrong for ten minutes
   bench [NAME]                measure speed (reconstruct, fill), truth (accuracy, spacing, bone) or the surface (model)
   build                       leave the program at build/echosolid
   viewer                      bundle the 3-D view of reports again
@@ -25,11 +26,12 @@ BUILD_PACKAGES="gcc g++ libc6-dev cmake ninja-build pkg-config zlib1g-dev libpng
     libavutil-dev libswscale-dev libkissfft-dev libwebsockets-dev"
 TEST_PACKAGES="libcmocka-dev clang libclang-rt-14-dev clang-format shellcheck python3 python3-vtk9
     man-db python3-numpy python3-pydicom python3-h5py python3-scipy dcmtk libgdcm-tools ffmpeg
-    libocct-data-exchange-dev prusa-slicer chromium"
+    libocct-data-exchange-dev prusa-slicer chromium libopenigtlink-dev"
 
 # What runs under the thread sanitizer.
 THREADED_TESTS="test_base_pool test_pipeline_setup test_recon_volume test_recon_distance
-    test_surface_iso"
+    test_surface_iso test_live_link test_live_commands test_live_subscribe
+    test_live_faults"
 
 # Installs those of the given packages that are missing.
 need() {
@@ -172,6 +174,8 @@ tests() {
     cmake --build build-tsan --target $THREADED_TESTS
     # shellcheck disable=SC2086
     run_ctest build-tsan -R "^($(echo $THREADED_TESTS | tr ' ' '|'))\$"
+    [ "${1:-}" = --long ] &&
+        step "ten minutes of faults" env ES_FAULT_SECONDS=600 build/tests/test_live_faults
     fuzz "$seconds"
     step "sources are formatted" check_format
     [ "${1:-}" = --long ] && step "clang-tidy finds nothing" tidy

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "echosolid/bone_flow.h"
 #include "echosolid/live_run.h"
 
 enum { SIDE = 512, POSES = 400000, PICTURES = 3000, BATCH = 200 };
@@ -181,10 +182,14 @@ static es_plus *calibration(const es_simulation *sim) {
 
 static void print_latency(const char *what, const es_live_state *s) {
     printf("%-31s %6.1f frames/s inserted, %lld dropped of %lld, latency median %.1f ms, 99 %% "
-           "%.1f ms, previews %lld (%.0f ms), memory %.0f MB\n",
+           "%.1f ms, memory %.0f MB\n",
            what, (double)s->inserted / s->seconds, (long long)s->dropped, (long long)s->received,
-           1e3 * s->latency_median_s, 1e3 * s->latency_p99_s, (long long)s->previews,
-           1e3 * s->preview_s, (double)s->memory_peak * 1e-6);
+           1e3 * s->latency_median_s, 1e3 * s->latency_p99_s, (double)s->memory_peak * 1e-6);
+    if (s->previews == 0) return;
+    printf("%-31s %6.1f surfaces/s sent, of received frames: median %.1f ms, 99 %% %.1f ms; a "
+           "surface takes %.1f ms of one core (the last, of %zu triangles: %.1f ms)\n",
+           "", (double)s->previews / s->seconds, 1e3 * s->shown_median_s, 1e3 * s->shown_p99_s,
+           1e3 * s->previews_s / (double)s->previews, s->triangles, 1e3 * s->preview_s);
 }
 
 static void no_mesh(void *context, const es_mesh *mesh) {
@@ -192,6 +197,7 @@ static void no_mesh(void *context, const es_mesh *mesh) {
     (void)mesh;
 }
 
+/* The network finds the bone, on two threads. */
 static void bench_latency(const char *what, double rate_hz, bool bone, double seconds) {
     es_simulation sim = ES_SIMULATION_DEFAULTS;
     es_live_server_options so = ES_LIVE_SERVER_DEFAULTS;
@@ -201,6 +207,7 @@ static void bench_latency(const char *what, double rate_hz, bool bone, double se
     es_setup_request request;
     es_error err = {0};
     sim.frames = 120;
+    model.method = es_bone_method_default();
     so.port = 0;
     so.same_most = 400;
     show s = {.rate_hz = rate_hz, .end_s = es_clock_s() + seconds + 60};
@@ -219,6 +226,7 @@ static void bench_latency(const char *what, double rate_hz, bool bone, double se
     o.live = live;
     o.request = &request;
     o.bone = bone ? &model : NULL;
+    o.threads = 2;
     o.watch.mesh = bone ? no_mesh : NULL;
     o.stop = is_over;
     o.stop_context = &s;

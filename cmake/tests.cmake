@@ -31,6 +31,17 @@ if(DCMTK_dcmfg AND DCMTK_dcmiod)
   list(APPEND ES_TEST_ENVIRONMENT "ES_US_ORACLE=${CMAKE_BINARY_DIR}/tests/oracle_us_volume")
 endif()
 
+# The judge of OpenIGTLink, where Debian's library is installed; its tests skip without.
+find_path(IGTL_INCLUDE igtlMessageBase.h PATH_SUFFIXES openigtlink)
+find_library(IGTL_LIBRARY OpenIGTLink)
+if(IGTL_INCLUDE AND IGTL_LIBRARY)
+  add_executable(oracle_igtl tests/oracle_igtl.cc)
+  target_include_directories(oracle_igtl SYSTEM PRIVATE ${IGTL_INCLUDE})
+  target_link_libraries(oracle_igtl PRIVATE ${IGTL_LIBRARY} Threads::Threads)
+  set_target_properties(oracle_igtl PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  list(APPEND ES_TEST_ENVIRONMENT "ES_IGTL_ORACLE=${CMAKE_BINARY_DIR}/tests/oracle_igtl")
+endif()
+
 file(GLOB ES_TESTS CONFIGURE_DEPENDS tests/test_*.c)
 foreach(file IN LISTS ES_TESTS)
   get_filename_component(name ${file} NAME_WE)

@@ -435,6 +435,102 @@ static void threads_and_batches_do_not_change_a_byte(void **state) {
     for (int f = 0; f < N; f++) es_trace_clear(&traces[f]);
 }
 
+/* ---- the coarse copy that follows -------------------------------------------------------- */
+
+/* Frame f of a sweep over a flat bone 20.3 mm deep. */
+static void sweep_frame(es_distance *distance, int f) {
+    es_trace trace = flat_trace(40, 20.3);
+    insert_one(distance, &trace, es_mat4_translation(-17, 0, f - 20));
+    es_trace_clear(&trace);
+}
+
+static void check_equal_bricks(es_bricks *a, es_bricks *b) {
+    assert_int_equal(es_bricks_count(a), es_bricks_count(b));
+    es_bricks_sort(a);
+    es_bricks_sort(b);
+    for (size_t i = 0; i < es_bricks_count(a); i++)
+        assert_memory_equal(es_bricks_get(a, i), es_bricks_get(b, i), sizeof(es_brick));
+}
+
+static void a_copy_that_followed_is_that_of_the_whole_field(void **state) {
+    (void)state;
+    for (int level = 0; level <= 4; level++) {
+        es_distance_options o = options_1mm();
+        es_distance *distance = distance_of(&o, NULL);
+        es_distance_copy copy, whole;
+        assert_true(es_distance_copy_new(distance, level, &copy, NULL));
+        for (int f = 0; f < 40; f++) {
+            sweep_frame(distance, f);
+            if (f % 3 == 0) assert_true(es_distance_follow(distance, &copy, NULL));
+        }
+        assert_true(es_distance_follow(distance, &copy, NULL));
+        assert_true(es_distance_copy_new(distance, level, &whole, NULL));
+        assert_true(es_distance_follow(distance, &whole, NULL));
+        check_equal_bricks(copy.bricks, whole.bricks);
+        es_bricks_free(copy.bricks);
+        es_bricks_free(whole.bricks);
+        es_distance_free(distance);
+    }
+}
+
+/* A plane's signed distance is linear, so that means over cubes of voxels lie on it
+ * too, as far as no voxel of the cube is clipped: 1e-4 mm is the sums' rounding. */
+static void the_coarse_copy_has_the_bone_where_it_is(void **state) {
+    (void)state;
+    es_distance_options o = options_1mm();
+    o.truncation_mm = 6;
+    es_distance *distance = distance_of(&o, NULL);
+    es_distance_copy copy;
+    for (int f = 0; f < 40; f++) sweep_frame(distance, f);
+    assert_true(es_distance_copy_new(distance, 1, &copy, NULL));
+    assert_true(es_distance_follow(distance, &copy, NULL));
+    /* Coarse voxel k is the voxels 2 k and 2 k + 1: its middle lies at 2 k + 0.5. */
+    for (int k = 8; k <= 11; k++) {
+        double value, weight = field_at(copy.bricks, 0, k, 0, &value);
+        assert_true(weight > 0);
+        assert_float_equal(value, 20.3 - (2 * k + 0.5), 1e-4);
+    }
+    es_bricks_free(copy.bricks);
+    es_distance_free(distance);
+}
+
+static void a_copy_of_a_level_that_is_none_is_refused(void **state) {
+    (void)state;
+    es_distance_options o = options_1mm();
+    es_distance *distance = distance_of(&o, NULL);
+    es_distance_copy copy;
+    es_error err = {0};
+    assert_false(es_distance_copy_new(distance, -1, &copy, &err));
+    assert_int_equal(err.code, ES_USAGE);
+    assert_false(es_distance_copy_new(distance, 5, &copy, &err));
+    assert_null(copy.bricks);
+    es_distance_free(distance);
+}
+
+static void a_copy_that_ran_out_of_memory_follows_again(void **state) {
+    (void)state;
+    es_distance_options o = options_1mm();
+    es_distance *distance = distance_of(&o, NULL);
+    es_distance_copy copy, whole;
+    for (int f = 0; f < 40; f++) sweep_frame(distance, f);
+    assert_true(es_distance_copy_new(distance, 0, &copy, NULL));
+    for (long n = 0; n < 3; n++) {
+        es_error err = {0};
+        es_alloc_fail_after(n);
+        bool ok = es_distance_follow(distance, &copy, &err);
+        es_alloc_fail_after(-1);
+        assert_false(ok);
+        assert_int_equal(err.code, ES_MEMORY);
+    }
+    assert_true(es_distance_follow(distance, &copy, NULL));
+    assert_true(es_distance_copy_new(distance, 0, &whole, NULL));
+    assert_true(es_distance_follow(distance, &whole, NULL));
+    check_equal_bricks(copy.bricks, whole.bricks);
+    es_bricks_free(copy.bricks);
+    es_bricks_free(whole.bricks);
+    es_distance_free(distance);
+}
+
 static void bricks_hold_data_or_are_not_there(void **state) {
     (void)state;
     es_distance_options o = options_1mm();
@@ -532,6 +628,10 @@ int main(void) {
         cmocka_unit_test(smoothing_closes_pinholes_and_does_not_grow_edges),
         cmocka_unit_test(noisy_traces_of_known_shapes_give_their_surface_within_half_a_millimetre),
         cmocka_unit_test(threads_and_batches_do_not_change_a_byte),
+        cmocka_unit_test(a_copy_that_followed_is_that_of_the_whole_field),
+        cmocka_unit_test(the_coarse_copy_has_the_bone_where_it_is),
+        cmocka_unit_test(a_copy_of_a_level_that_is_none_is_refused),
+        cmocka_unit_test(a_copy_that_ran_out_of_memory_follows_again),
         cmocka_unit_test(bricks_hold_data_or_are_not_there),
         cmocka_unit_test(bad_options_are_refused),
         cmocka_unit_test(bad_poses_and_far_hits_are_refused_and_empty_traces_are_not),

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "echosolid/bone_flow.h"
 #include "echosolid/live_run.h"
 #include "echosolid/trackers.h"
 #include "grey.h"
@@ -138,9 +139,9 @@ static const opt table[] = {
      .unit = UNIT_HZ,
      .low = 0,
      .high = 60,
-     .fallback = "5",
+     .fallback = "30",
      .offset = offsetof(live_options, preview),
-     .help = "surfaces shown a second at most, and never more than a quarter of the time is "
+     .help = "surfaces shown a second at most, and never more than half of the time is "
              "spent on them; 0: none"},
     {.name = "fill",
      .type = OPT_TEXT,
@@ -215,13 +216,15 @@ static json_t *link_json(const es_live_stats *l) {
 static json_t *summary_json(const live_app *a, const es_live_state *s) {
     const es_setup *setup = es_live_run_setup(a->run);
     json_t *root = json_pack(
-        "{s:f, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "seconds", s->seconds,
-        "received", (json_int_t)s->received, "recorded", (json_int_t)s->recorded, "unplaced",
-        (json_int_t)s->unplaced, "inserted", (json_int_t)s->inserted, "dropped",
+        "{s:f, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "seconds",
+        s->seconds, "received", (json_int_t)s->received, "recorded", (json_int_t)s->recorded,
+        "unplaced", (json_int_t)s->unplaced, "inserted", (json_int_t)s->inserted, "dropped",
         (json_int_t)s->dropped, "latency_median_s", app_json_number(s->latency_median_s),
         "latency_p99_s", app_json_number(s->latency_p99_s), "previews", (json_int_t)s->previews,
         "bricks", (json_int_t)s->bricks, "peak_memory_bytes", (json_int_t)s->memory_peak,
-        "depth_mm", app_json_number(es_live_depth_mm(a->live)), "link", link_json(&s->link));
+        "shown_median_s", app_json_number(s->shown_median_s), "shown_p99_s",
+        app_json_number(s->shown_p99_s), "depth_mm", app_json_number(es_live_depth_mm(a->live)),
+        "link", link_json(&s->link));
     if (a->o->output) json_object_set_new(root, "output", json_string(a->o->output));
     if (a->o->record) json_object_set_new(root, "record", json_string(a->o->record));
     if (a->o->model)
@@ -238,6 +241,9 @@ static void print_summary(const live_app *a, const es_live_state *s) {
            (long long)s->unplaced, (unsigned long long)s->link.lost);
     printf("latency from received to inserted: median %.1f ms, 99 %% %.1f ms\n",
            1e3 * s->latency_median_s, 1e3 * s->latency_p99_s);
+    if (s->previews > 0)
+        printf("%lld surfaces shown, from received: median %.1f ms, 99 %% %.1f ms\n",
+               (long long)s->previews, 1e3 * s->shown_median_s, 1e3 * s->shown_p99_s);
     if (a->o->record) printf("%s: %lld frames recorded\n", a->o->record, (long long)s->recorded);
     if (a->o->output) printf("%s: the volume\n", a->o->output);
     if (a->o->model) printf("%s: %zu triangles\n", a->o->model, a->bone.shape.mesh.triangle_count);
@@ -313,6 +319,7 @@ static bool open_run(live_app *a, const es_setup_request *request, es_error *err
     const live_options *o = a->o;
     es_live_run_options r = ES_LIVE_RUN_DEFAULTS;
     a->model = (es_model_options)ES_MODEL_DEFAULTS;
+    a->model.method = es_bone_method_default();
     r.source = es_live_source(a->live);
     r.live = a->live;
     r.request = request;

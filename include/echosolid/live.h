@@ -77,7 +77,8 @@ typedef struct es_live_stats {
 
 /* Connects and waits for the first picture, which says what the frames are. Its
  * thread reads whatever comes and connects again when the server goes away,
- * after 0.25 s, then twice as long each time, up to 4 s. Frames come with
+ * after 0.25 s, then twice as long each time until it sends a message, up to 4 s. Frames
+ * come with
  *  - what a picture's metadata hold: transforms, statuses, fields, as in a
  *    recording of PLUS;
  *  - the picture's own place, where its device is called Image_Reference, as

@@ -18,9 +18,11 @@ typedef struct es_live_state {
     int64_t dropped; /* the queue of frames to insert was full: ES_LIVE_INSERTED is 0 */
     int64_t waiting; /* in that queue */
     double latency_median_s, latency_p99_s; /* received to inserted; NaN: none yet */
+    /* Received to seen: the mesh that holds it was given to the watch and the server. */
+    double shown_median_s, shown_p99_s;
     int64_t previews;
-    double preview_s; /* the last one took */
-    size_t triangles; /* of the last preview, as sent */
+    double preview_s, previews_s; /* of processor time: the last one; all of them */
+    size_t triangles;             /* of the last preview, as sent */
     uint64_t bricks, volume_bytes, memory_peak;
     const char *record_error; /* NULL: the recording goes on */
     es_live_stats link;
@@ -44,9 +46,9 @@ typedef struct es_live_run_options {
     const char *record;           /* NAME.nhdr, see es_journal_create; NULL: nothing */
     int warm_up;                  /* placed frames before spacing and lattice are chosen */
     int queue;                    /* frames that wait for insertion, 2 to 64 */
-    double catch_up_s; /* so long after the warm-up frames wait instead of being dropped */
-    double preview_hz; /* at most */
-    size_t preview_triangles; /* aimed at: small pieces keep theirs */
+    double catch_up_s;        /* so long after the warm-up frames wait instead of being dropped */
+    double preview_hz;        /* at most */
+    size_t preview_triangles; /* at most: the surface is thinned until they suffice */
     int threads;
     es_live_server *server;      /* gets pictures, poses, mesh and volume; borrowed; NULL: none */
     const char *output_folder;   /* where commands may write; NULL: nowhere */
@@ -55,13 +57,13 @@ typedef struct es_live_run_options {
     es_live_watch watch;
 } es_live_run_options;
 #define ES_LIVE_RUN_DEFAULTS                                                                       \
-    { .warm_up = 20, .queue = 8, .catch_up_s = 3, .preview_hz = 5, .preview_triangles = 20000 }
+    { .warm_up = 20, .queue = 8, .catch_up_s = 3, .preview_hz = 30, .preview_triangles = 20000 }
 
 /* Takes frames until the source ends or `stop` says so. In this order each frame
  * is counted, looked at for room in the queue of frames to insert (none: it is
  * dropped from insertion and marked), recorded, and queued. A thread of its own
  * places and inserts, another makes previews at most preview_hz times a second
- * and never more than a quarter of the time. Spacing and the rest of the setup
+ * and never more than half of the time. Spacing and the rest of the setup
  * are chosen from the first `warm_up` placed frames, which are inserted too.
  * What came meanwhile is caught up with in catch_up_s; nothing is dropped then.
  * A recording that fails (disk full) ends the recording, not the run. */

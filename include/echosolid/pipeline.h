@@ -227,6 +227,11 @@ es_model *es_model_new(const es_setup *setup, const es_model_options *options, e
 void es_model_free(es_model *model);
 bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *image_to_reference,
                     size_t count, es_error *err);
+/* The two halves of es_model_stage, for who looks at the model meanwhile: the first
+ * finds the bone and changes no volume, the second inserts what it found. */
+bool es_model_detect(es_model *model, const es_frame *const *frames, size_t count, es_error *err);
+bool es_model_insert(es_model *model, const es_frame *const *frames,
+                     const es_mat4 *image_to_reference, size_t count, es_error *err);
 /* Inserts the grey of the frames alone, where their bone comes from es_model_take_lines. */
 bool es_model_stage_grey(void *model, const es_frame *const *frames,
                          const es_mat4 *image_to_reference, size_t count, es_error *err);
@@ -249,9 +254,8 @@ void es_model_give_sheet(es_model *model, es_mesh *sheet, size_t kept, size_t dr
 void es_model_give_shape(es_model *model, es_shape *shape);
 /* A picture of the examples, in place of those of es_model_stage; copied. */
 bool es_model_give_example(es_model *model, int64_t frame, const es_image *picture, es_error *err);
-/* The distance field so far, a copy without smoothing; between two
- * es_model_stage. */
-es_bricks *es_model_preview(const es_model *model, es_error *err);
+/* The distance field, for es_distance_follow; not during es_model_insert. */
+const es_distance *es_model_distance(const es_model *model);
 es_iso_options es_model_iso(const es_model *model); /* how such a field is meshed */
 
 /* Of bone points of single frames to the sheet that all frames made: how well

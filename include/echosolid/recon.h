@@ -157,6 +157,7 @@ typedef struct es_distance_options {
 typedef struct es_distance es_distance;
 es_distance *es_distance_new(const es_distance_options *options, es_pool *pool, es_error *err);
 void es_distance_free(es_distance *distance);
+const es_distance_options *es_distance_get_options(const es_distance *distance);
 /* Inserts `count` traces in order; the rest as for es_volume_insert. A trace of
  * fewer than two lines has no width and adds nothing. Hits whose numbers are
  * not finite, or whose confidence is not above 0, are no hits. */
@@ -169,6 +170,23 @@ es_volume_stats es_distance_statistics(const es_distance *distance);
  * (weight 0) unless at least half of the Gaussian's mass round it was seen: so
  * pinholes close and edges do not grow. */
 es_bricks *es_distance_bricks(const es_distance *distance, double sigma_voxels, es_error *err);
+
+/* A coarse copy that follows the field while it grows: a voxel of it stands for
+ * 2^level voxels along each axis (level 0 to 4), with the means of the distances
+ * by weight and of the weights of those that were seen, where at least a quarter
+ * of them was. es_distance_follow brings
+ * it up to date at the cost of the bricks that changed since it last did; the
+ * result is that of a new copy. */
+typedef struct es_distance_copy {
+    int level;
+    es_bricks *bricks;
+    uint32_t seen; /* batches */
+} es_distance_copy;
+/* ES_USAGE for another level. es_bricks_free(copy->bricks) frees it. */
+bool es_distance_copy_new(const es_distance *distance, int level, es_distance_copy *copy,
+                          es_error *err);
+/* After an error part of it is old; follow again. */
+bool es_distance_follow(const es_distance *distance, es_distance_copy *copy, es_error *err);
 
 /* ---- hole filling ---------------------------------------------------------- */
 

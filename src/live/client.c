@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "intake.h"
 #include "match.h"
 #include "socket.h"
@@ -38,7 +39,9 @@ struct es_live {
     double heard_s;
     matcher *match;
     es_frame incoming, ready;
-    bool warned;
+    es_image whole;    /* the last picture, which parts are laid over */
+    es_fields sensors; /* the last values of each, for the pictures that follow */
+    bool warned, warned_video;
     /* Guarded by the lock. */
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -174,9 +177,13 @@ static bool admit(es_live *l, bool flat, const double spacing_mm[2], bool *ok, e
 static bool take_picture(es_live *l, const es_igtl_message *message, es_error *err) {
     double spacing_mm[2], now = es_clock_s();
     bool flat, ok;
-    if (!intake_picture(message, &l->incoming, spacing_mm, &flat, err)) return false;
+    if (!intake_picture(message, &l->incoming, &l->whole, spacing_mm, &flat, err)) return false;
     if (!admit(l, flat, spacing_mm, &ok, err)) return ok;
     if (message->time == 0) l->incoming.time_s = now_unix_s();
+    for (size_t i = 0; i < l->sensors.count; i++)
+        if (!es_fields_set(&l->incoming.fields, l->sensors.items[i].key, l->sensors.items[i].value,
+                           err))
+            return false;
     matcher_picture(l->match, &l->incoming, now);
     return release(l, err);
 }
@@ -216,6 +223,24 @@ static void take_answer(es_live *l, const es_igtl_message *message) {
     unlock(l);
 }
 
+/* The name of the codec stands after the version and the byte order. */
+static void refuse_video(es_live *l, const es_igtl_message *message) {
+    char codec[5] = "";
+    lock(l);
+    l->stats.odd++;
+    unlock(l);
+    for (size_t i = 0; i < 4; i++) {
+        uint8_t letter = message->content[3 + i];
+        codec[i] = letter >= 32 && letter < 127 ? (char)letter : '?';
+    }
+    if (!l->warned_video)
+        es_log(ES_WARNING,
+               "%s:%d: VIDEO (codec \"%s\") of %s is not decoded here and is left out; let the "
+               "server send IMAGE",
+               l->host, l->options.port, codec, message->device);
+    l->warned_video = true;
+}
+
 static bool take_message(es_live *l, const es_igtl_message *message, es_error *err) {
     es_live_pose pose;
     bool is_pose;
@@ -226,6 +251,8 @@ static bool take_message(es_live *l, const es_igtl_message *message, es_error *e
     if (strcmp(message->type, "TDATA") == 0 || strcmp(message->type, "QTDATA") == 0)
         return take_tools(l, message) && release(l, err);
     if (strcmp(message->type, "RTS_COMMAND") == 0) take_answer(l, message);
+    if (strcmp(message->type, "VIDEO") == 0) refuse_video(l, message);
+    if (strcmp(message->type, "SENSOR") == 0) return intake_sensor(message, &l->sensors, err);
     intake_pose(message, &pose, &is_pose);
     return !is_pose || (take_pose(l, &pose) && release(l, err));
 }
@@ -267,7 +294,7 @@ static bool say_hello(const es_live *l) {
 
 static bool connect_now(es_live *l) {
     es_error why = {0};
-    l->fd = socket_connect(l->host, l->options.port, CONNECT_S, &why);
+    l->fd = socket_connect(l->host, l->options.port, CONNECT_S, NULL, &why);
     bool ok = l->fd >= 0 && say_hello(l);
     if (l->fd >= 0 && !ok) {
         es_fail(&why, ES_IO, "%s:%d: it took the connection and closed it", l->host,
@@ -285,13 +312,9 @@ static bool connect_now(es_live *l) {
 }
 
 static void wait_stopped(es_live *l, double seconds) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    double end = (double)until.tv_sec + (double)until.tv_nsec * 1e-9 + seconds;
-    until.tv_sec = (time_t)end;
-    until.tv_nsec = (long)((end - floor(end)) * 1e9);
+    double end_s = es_clock_s() + seconds;
     lock(l);
-    while (!l->stop && pthread_cond_timedwait(&l->changed, &l->lock, &until) == 0) {
+    while (!l->stop && clock_wait(&l->changed, &l->lock, end_s)) {
     }
     unlock(l);
 }
@@ -382,8 +405,9 @@ static void *run(void *context) {
     double pause_s = BACK_OFF_S;
     while (ok && !is_stopped(l)) {
         if (connect_now(l)) {
-            pause_s = BACK_OFF_S;
+            uint64_t before = l->stats.messages;
             ok = read_all(l, &err);
+            if (l->stats.messages > before) pause_s = BACK_OFF_S;
             disconnect(l);
         }
         if (ok) wait_stopped(l, pause_s);
@@ -425,14 +449,9 @@ static bool live_next(void *self, es_frame *frame, unsigned flags, bool *end, es
 static void nothing(void *self) { (void)self; }
 
 bool es_live_wait(es_live *l, double timeout_s) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    double end = (double)until.tv_sec + (double)until.tv_nsec * 1e-9 + timeout_s;
-    until.tv_sec = (time_t)end;
-    until.tv_nsec = (long)((end - floor(end)) * 1e9);
+    double end_s = es_clock_s() + timeout_s;
     lock(l);
-    while (l->count == 0 && !l->done && !l->stop &&
-           pthread_cond_timedwait(&l->changed, &l->lock, &until) == 0) {
+    while (l->count == 0 && !l->done && !l->stop && clock_wait(&l->changed, &l->lock, end_s)) {
     }
     bool ready = l->count > 0 || l->done || l->stop;
     unlock(l);
@@ -472,6 +491,8 @@ void es_live_free(es_live *l) {
     for (size_t i = 0; i < l->capacity_slots; i++) es_frame_clear(&l->queue[i].frame);
     es_free(l->queue);
     es_frame_clear(&l->incoming);
+    es_image_clear(&l->whole);
+    es_fields_clear(&l->sensors);
     es_frame_clear(&l->ready);
     es_stream_info_clear(&l->info);
     matcher_free(l->match);
@@ -518,7 +539,7 @@ static es_live *make(const es_live_options *options, es_error *err) {
     l->depth_mm = NAN;
     snprintf(l->host, sizeof l->host, "%s", options->host);
     pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->changed, NULL);
+    clock_condition(&l->changed);
     match_options match = {options->tolerance_s, options->wait_s, options->lag_s};
     l->match = matcher_new(&match, err);
     if (l->match) return l;

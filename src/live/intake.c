@@ -189,17 +189,45 @@ static void start_frame(const es_igtl_message *message, es_frame *frame) {
     frame->unfiltered_time_s = 0;
 }
 
-bool intake_picture(const es_igtl_message *message, es_frame *frame, double spacing_mm[2],
-                    bool *flat, es_error *err) {
+/* Of a picture that is there; that the part lies within it was checked when the
+ * message was read. */
+static bool is_part_of(const es_igtl_image *part, const es_image *whole) {
+    return whole->data && part->size[2] == 1 && part->part_size[2] == 1 &&
+           part->size[0] == whole->width && part->size[1] == whole->height &&
+           part->type == whole->type && part->channels == whole->channels;
+}
+
+static void patch(const es_igtl_image *part, es_image *whole) {
+    const size_t pixel = es_type_size(whole->type) * (size_t)whole->channels;
+    es_igtl_image row = *part;
+    row.bytes = pixel * part->part_size[0];
+    for (uint32_t v = 0; v < part->part_size[1]; v++, row.pixels += row.bytes) {
+        size_t first = (size_t)(part->part_first[1] + v) * whole->width + part->part_first[0];
+        es_igtl_image_copy(&row, (char *)whole->data + pixel * first);
+    }
+}
+
+/* The picture, new or mended in a part, also into *whole. */
+static bool take_pixels(const es_igtl_image *image, es_image *whole, es_image *to, es_error *err) {
+    if (!is_flat(image)) {
+        patch(image, whole);
+        return es_image_copy(whole, to, err);
+    }
+    if (!es_image_resize(to, image->type, image->channels, image->size[0], image->size[1], err))
+        return false;
+    es_igtl_image_copy(image, to->data);
+    return es_image_copy(to, whole, err);
+}
+
+bool intake_picture(const es_igtl_message *message, es_frame *frame, es_image *whole,
+                    double spacing_mm[2], bool *flat, es_error *err) {
     es_igtl_image image;
-    *flat = es_igtl_get_image(message, &image, NULL) && is_flat(&image);
+    *flat =
+        es_igtl_get_image(message, &image, NULL) && (is_flat(&image) || is_part_of(&image, whole));
     if (!*flat) return true;
     start_frame(message, frame);
     es_fields_clear(&frame->fields);
-    if (!es_image_resize(&frame->image, image.type, image.channels, image.size[0], image.size[1],
-                         err))
-        return false;
-    es_igtl_image_copy(&image, frame->image.data);
+    if (!take_pixels(&image, whole, &frame->image, err)) return false;
     if (!take_fields(message, frame, err)) return false;
     take_statuses(message, frame);
     return take_place(message, &image, frame, spacing_mm, err);
@@ -265,4 +293,23 @@ void intake_tool(const es_igtl_message *message, size_t index, es_live_pose *pos
     pose->valid = es_mat4_finite(tool.matrix) &&
                   (intake_meta(message, key, status, sizeof status) ? strcmp(status, "OK") == 0
                                                                     : !is_identity(tool.matrix));
+}
+
+/* ---- what a sensor says ------------------------------------------------------------ */
+
+bool intake_sensor(const es_igtl_message *message, es_fields *fields, es_error *err) {
+    enum { SENSORS_MOST = 16 };
+    es_igtl_sensor sensor;
+    char name[ES_NAME_SIZE], key[ES_NAME_SIZE + 8], number[ES_NUMBER_SIZE];
+    es_text values = {0};
+    if (!es_igtl_get_sensor(message, &sensor, NULL)) return true;
+    intake_name(message, name);
+    snprintf(key, sizeof key, "%sSensor", name);
+    if (!es_fields_get(fields, key) && fields->count >= SENSORS_MOST) return true;
+    for (int i = 0; i < sensor.count; i++)
+        es_text_add(&values, "%s%s", i ? " " : "", es_format_double(sensor.values[i], number));
+    bool ok = values.failed ? es_fail(err, ES_MEMORY, "out of memory")
+                            : es_fields_set(fields, key, values.bytes ? values.bytes : "", err);
+    es_text_free(&values);
+    return ok;
 }

@@ -8,24 +8,20 @@
 #include <math.h>
 #include <string.h>
 
+#include "clock.h"
+
 static const double TELL_S = 1, WAIT_S = 0.02;
 
 /* ---- figures --------------------------------------------------------------------- */
-
-static double percentile(const es_live_run *r, double share) {
-    uint64_t wanted = (uint64_t)ceil(share * (double)r->latency_count), sum = 0;
-    if (r->latency_count == 0) return NAN;
-    for (size_t i = 0; i <= LATENCY_BINS; i++)
-        if ((sum += r->latency[i]) >= wanted) return ((double)i + 1) * LATENCY_BIN_S;
-    return NAN;
-}
 
 es_live_state es_live_run_state(es_live_run *r) {
     pthread_mutex_lock(&r->lock);
     es_live_state state = r->state;
     state.waiting = (int64_t)r->count;
-    state.latency_median_s = percentile(r, 0.5);
-    state.latency_p99_s = percentile(r, 0.99);
+    state.latency_median_s = latencies_percentile(&r->inserted, 0.5);
+    state.latency_p99_s = latencies_percentile(&r->inserted, 0.99);
+    state.shown_median_s = latencies_percentile(&r->shown, 0.5);
+    state.shown_p99_s = latencies_percentile(&r->shown, 0.99);
     pthread_mutex_unlock(&r->lock);
     state.seconds = r->started_s > 0 ? es_clock_s() - r->started_s : 0;
     state.memory_peak = es_memory_peak();
@@ -209,6 +205,7 @@ void es_live_run_free(es_live_run *r) {
     es_pool_free(r->pool);
     pthread_mutex_destroy(&r->lock);
     pthread_mutex_destroy(&r->work);
+    pthread_mutex_destroy(&r->turn);
     pthread_cond_destroy(&r->changed);
     es_free(r);
 }
@@ -237,7 +234,8 @@ es_live_run *es_live_run_new(const es_live_run_options *options, es_error *err) 
     r->options = *options;
     pthread_mutex_init(&r->lock, NULL);
     pthread_mutex_init(&r->work, NULL);
-    pthread_cond_init(&r->changed, NULL);
+    pthread_mutex_init(&r->turn, NULL);
+    clock_condition(&r->changed);
     if (open_all(r, err)) return r;
     es_live_run_free(r);
     return NULL;

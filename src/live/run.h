@@ -6,9 +6,9 @@
 
 #include "echosolid/live_run.h"
 #include "frame_list.h"
+#include "latency.h"
 
-enum { LATENCY_BINS = 20000, QUEUE_MOST = 64 };
-#define LATENCY_BIN_S 1e-4
+enum { QUEUE_MOST = 64, UNSHOWN_MOST = 256 };
 
 /* A frame on its way into the volume. */
 typedef struct run_slot {
@@ -44,13 +44,10 @@ struct es_live_run {
     bool ready; /* the setup is made and the threads run */
     es_model *model;
     es_volume *volume; /* the model's, or ours */
-    es_stage_fn *stage;
-    void *stage_context;
     pthread_t inserter, previewer;
     bool inserter_runs, previewer_runs;
-    /* Held while the volume is worked on. */
-    pthread_mutex_t work;
-    int64_t changes; /* batches inserted */
+    /* Held while the volume is worked on; taken by run_lock_work. */
+    pthread_mutex_t work, turn;
     /* Guarded by the lock. */
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -59,9 +56,11 @@ struct es_live_run {
     bool no_more, failed;
     bool all_inserted; /* the last preview may be made */
     es_error error;
+    int64_t changes; /* batches inserted */
     es_live_state state;
-    uint32_t latency[LATENCY_BINS + 1];
-    uint64_t latency_count;
+    latencies inserted, shown;
+    double unshown[UNSHOWN_MOST]; /* when frames came that no mesh shows yet */
+    size_t unshown_count;
     char record_error[1000];
 };
 
@@ -74,6 +73,11 @@ bool run_push(es_live_run *run, es_frame *frame, const es_mat4 *place, double ar
 bool run_has_room(es_live_run *run);
 /* Waits until all is inserted and ends the threads. */
 void run_join(es_live_run *run);
+
+/* Whoever waits longest for the volume gets it next: the inserter, which comes
+ * back at once, would else keep the others out. */
+void run_lock_work(es_live_run *run);
+void run_unlock_work(es_live_run *run);
 
 bool run_record_survey(es_live_run *run, es_journal *journal, es_error *err);
 
@@ -92,5 +96,12 @@ bool run_is_sendable(const es_grid_info *info);
 bool run_copy_volume(es_live_run *run, es_grid *grid, es_error *err);
 void run_send_frame(es_live_run *run, const es_frame *frame, const es_mat4 *place);
 void *run_preview(void *run);
+
+/* run_mesh.c: extracts, gives to who looks on, and counts. {0} at first. */
+typedef struct run_surface {
+    es_distance_copy field;
+    int cells; /* of the thinning lattice */
+} run_surface;
+void run_show_mesh(es_live_run *run, run_surface *surface);
 
 #endif

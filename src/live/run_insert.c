@@ -1,5 +1,4 @@
 /* The thread that inserts: what waits in the queue, in batches, in order. */
-#include <math.h>
 #include <string.h>
 
 #include "run.h"
@@ -8,14 +7,6 @@
  * more when it is not, which is quicker for each. How frames are split into
  * batches does not change the volume. */
 enum { BATCH_MOST = 8 };
-
-static void note_latency(es_live_run *r, double arrived_s, double now_s) {
-    double bin = (now_s - arrived_s) / LATENCY_BIN_S;
-    if (isnan(bin)) return;
-    size_t at = bin < 0 ? 0 : bin >= LATENCY_BINS ? LATENCY_BINS : (size_t)bin;
-    r->latency[at]++;
-    r->latency_count++;
-}
 
 bool run_has_room(es_live_run *r) {
     pthread_mutex_lock(&r->lock);
@@ -58,11 +49,17 @@ static size_t wait_batch(es_live_run *r, const es_frame **frames, es_mat4 *place
     return count;
 }
 
+static void note_inserted(es_live_run *r, double arrived_s, double now_s) {
+    latencies_add(&r->inserted, now_s - arrived_s);
+    if (r->unshown_count < UNSHOWN_MOST) r->unshown[r->unshown_count++] = arrived_s;
+}
+
 static void batch_done(es_live_run *r, size_t count, bool ok, const es_error *err) {
     double now_s = es_clock_s();
     pthread_mutex_lock(&r->lock);
     for (size_t i = 0; i < count && ok; i++)
-        note_latency(r, r->queue[(r->first + i) % QUEUE_MOST].arrived_s, now_s);
+        note_inserted(r, r->queue[(r->first + i) % QUEUE_MOST].arrived_s, now_s);
+    r->changes++;
     r->first = (r->first + count) % QUEUE_MOST;
     r->count -= count;
     if (r->count == 0) r->first = 0; /* few slots, little memory */
@@ -75,6 +72,26 @@ static void batch_done(es_live_run *r, size_t count, bool ok, const es_error *er
     pthread_mutex_unlock(&r->lock);
 }
 
+void run_lock_work(es_live_run *r) {
+    pthread_mutex_lock(&r->turn);
+    pthread_mutex_lock(&r->work);
+    pthread_mutex_unlock(&r->turn);
+}
+
+void run_unlock_work(es_live_run *r) { pthread_mutex_unlock(&r->work); }
+
+/* The bone is found before the volume is locked: it takes longest. */
+static bool insert_batch(es_live_run *r, const es_frame *const *frames, const es_mat4 *places,
+                         size_t count, es_volume_stats *stats, es_error *err) {
+    if (r->model && !es_model_detect(r->model, frames, count, err)) return false;
+    run_lock_work(r);
+    bool ok = r->model ? es_model_insert(r->model, frames, places, count, err)
+                       : es_stage_volume(r->volume, frames, places, count, err);
+    *stats = es_volume_statistics(r->volume);
+    run_unlock_work(r);
+    return ok;
+}
+
 static void *insert_all(void *context) {
     es_live_run *r = context;
     const es_frame *frames[BATCH_MOST];
@@ -83,11 +100,8 @@ static void *insert_all(void *context) {
     bool ok = true;
     while (ok && (count = wait_batch(r, frames, places)) > 0) {
         es_error err = {0};
-        pthread_mutex_lock(&r->work);
-        ok = r->stage(r->stage_context, frames, places, count, &err);
-        es_volume_stats v = es_volume_statistics(r->volume);
-        r->changes++;
-        pthread_mutex_unlock(&r->work);
+        es_volume_stats v = {0};
+        ok = insert_batch(r, frames, places, count, &v, &err);
         batch_done(r, count, ok, &err);
         pthread_mutex_lock(&r->lock);
         r->state.bricks = v.bricks;
@@ -105,11 +119,8 @@ static bool make_volume(es_live_run *r, es_error *err) {
         model.with_grey = true;
         r->model = es_model_new(&r->setup, &model, r->pool, &r->setup.decisions, err);
         r->volume = r->model ? es_model_volume(r->model) : NULL;
-        r->stage = es_model_stage;
-        r->stage_context = r->model;
     } else {
-        r->stage_context = r->volume = es_volume_new(&r->setup.recon, r->pool, err);
-        r->stage = es_stage_volume;
+        r->volume = es_volume_new(&r->setup.recon, r->pool, err);
     }
     return r->volume != NULL;
 }
@@ -156,6 +167,7 @@ void run_join(es_live_run *r) {
     if (r->inserter_runs) pthread_join(r->inserter, NULL);
     pthread_mutex_lock(&r->lock);
     r->all_inserted = true;
+    pthread_cond_broadcast(&r->changed);
     pthread_mutex_unlock(&r->lock);
     if (r->previewer_runs) pthread_join(r->previewer, NULL);
     r->inserter_runs = r->previewer_runs = false;

@@ -1,16 +1,16 @@
 /* What a live run shows: each frame as it comes, and the growing result at a
  * rate that leaves the machine to the insertion. */
 #include <math.h>
-#include <time.h>
 
+#include "clock.h"
 #include "outgo.h"
 #include "run.h"
 
 /* A preview takes at most this share of the time. */
-static const double SHARE = 0.25;
+static const double SHARE = 0.5;
 /* The volume is large and changes little. */
 static const double VOLUME_EVERY_S = 2;
-enum { VOLUME_MOST = 1 << 25, SMOOTH = 4 };
+enum { VOLUME_MOST = 1 << 25 };
 
 static bool has_clients(const es_live_run *r) {
     return r->options.server && es_live_server_statistics(r->options.server).clients > 0;
@@ -31,47 +31,6 @@ void run_send_frame(es_live_run *r, const es_frame *frame, const es_mat4 *place)
     es_igtl_out_clear(&out);
 }
 
-/* ---- the mesh ------------------------------------------------------------------------ */
-
-/* Frames wait while the field is copied; all the rest is done beside them, the
- * smoothing too. */
-static bool make_mesh(es_live_run *r, es_mesh *mesh) {
-    pthread_mutex_lock(&r->work);
-    es_bricks *field = es_model_preview(r->model, NULL);
-    es_iso_options iso = es_model_iso(r->model);
-    pthread_mutex_unlock(&r->work);
-    bool ok = field && es_surface_extract(field, &iso, NULL, mesh, NULL) &&
-              es_mesh_smooth(mesh, SMOOTH, 0.5, -0.53, NULL);
-    es_bricks_free(field);
-    es_decimate_options fewer = {.triangles = r->options.preview_triangles,
-                                 .max_distance_mm = INFINITY};
-    es_decimate_report report;
-    if (ok && mesh->triangle_count > fewer.triangles)
-        ok = es_mesh_decimate(mesh, &fewer, NULL, &report, NULL);
-    return ok && mesh->triangle_count > 0;
-}
-
-static void show_mesh(es_live_run *r) {
-    es_mesh mesh = {0};
-    double start = es_clock_s();
-    if (make_mesh(r, &mesh)) {
-        if (r->options.watch.mesh) r->options.watch.mesh(r->options.watch.context, &mesh);
-        es_igtl_out out = {0};
-        es_igtl_head head = {.version = 2, .device = "Bone", .time = outgo_now()};
-        if (r->options.server) {
-            es_igtl_put_mesh(&out, &head, &mesh);
-            es_live_server_send(r->options.server, &out, true);
-        }
-        es_igtl_out_clear(&out);
-        pthread_mutex_lock(&r->lock);
-        r->state.previews++;
-        r->state.preview_s = es_clock_s() - start;
-        r->state.triangles = mesh.triangle_count;
-        pthread_mutex_unlock(&r->lock);
-    }
-    es_mesh_clear(&mesh);
-}
-
 /* ---- the volume ------------------------------------------------------------------------ */
 
 bool run_is_sendable(const es_grid_info *info) {
@@ -83,18 +42,18 @@ bool run_is_sendable(const es_grid_info *info) {
 }
 
 bool run_copy_volume(es_live_run *r, es_grid *grid, es_error *err) {
-    pthread_mutex_lock(&r->work);
+    run_lock_work(r);
     bool ok = es_volume_grid_info(r->volume, &grid->info, err) && es_grid_alloc(grid, err) &&
               es_volume_slab(r->volume, 0, grid->info.size[2], grid->data, err);
-    pthread_mutex_unlock(&r->work);
+    run_unlock_work(r);
     return ok;
 }
 
 static bool has_sendable_volume(es_live_run *r) {
     es_grid_info info = {0};
-    pthread_mutex_lock(&r->work);
+    run_lock_work(r);
     bool ok = es_volume_grid_info(r->volume, &info, NULL) && run_is_sendable(&info);
-    pthread_mutex_unlock(&r->work);
+    run_unlock_work(r);
     es_grid_info_clear(&info);
     return ok;
 }
@@ -111,39 +70,51 @@ static void show_volume(es_live_run *r) {
 
 /* ---- the thread --------------------------------------------------------------------------- */
 
+/* What was shown last: the number of changes it stands for. */
+typedef struct shown {
+    int64_t mesh, volume;
+    double due_s, volume_due_s;
+    run_surface surface;
+} shown;
+
+/* Until more is inserted, the next preview is due, or a little while: clients come
+ * and go unheard. */
+static void wait_changed(es_live_run *r, double due_s) {
+    double now_s = es_clock_s(), end_s = now_s + 0.02;
+    if (due_s > now_s && due_s < end_s) end_s = due_s;
+    clock_wait(&r->changed, &r->lock, end_s);
+}
+
 /* False when nothing more will change. */
-static bool wait_until(es_live_run *r, double due_s) {
+static bool wait_due(es_live_run *r, const shown *s) {
     for (;;) {
-        struct timespec pause = {.tv_nsec = 5000000};
+        bool looked_at = has_clients(r);
         pthread_mutex_lock(&r->lock);
-        bool over = r->all_inserted || r->failed;
+        double now_s = es_clock_s();
+        bool mesh = r->model && r->changes != s->mesh && (looked_at || r->options.watch.mesh);
+        bool volume = r->changes != s->volume && looked_at && now_s >= s->volume_due_s;
+        bool over = r->all_inserted || r->failed, due = (mesh || volume) && now_s >= s->due_s;
+        if (!over && !due) wait_changed(r, s->due_s);
         pthread_mutex_unlock(&r->lock);
-        if (over || es_clock_s() >= due_s) return !over;
-        nanosleep(&pause, NULL);
+        if (over || due) return !over;
     }
 }
 
 static int64_t changes_of(es_live_run *r) {
-    pthread_mutex_lock(&r->work);
+    pthread_mutex_lock(&r->lock);
     int64_t changes = r->changes;
-    pthread_mutex_unlock(&r->work);
+    pthread_mutex_unlock(&r->lock);
     return changes;
 }
 
-/* What was shown last: the number of changes it stands for. */
-typedef struct shown {
-    int64_t mesh, volume;
-    double volume_due_s;
-} shown;
-
 static void show_changes(es_live_run *r, shown *s, bool volume_is_due) {
     int64_t now = changes_of(r);
-    bool wanted = r->options.watch.mesh || has_clients(r);
-    if (r->model && wanted && now != s->mesh) {
-        show_mesh(r);
+    bool looked_at = has_clients(r);
+    if (r->model && (looked_at || r->options.watch.mesh) && now != s->mesh) {
+        run_show_mesh(r, &s->surface);
         s->mesh = now;
     }
-    if (has_clients(r) && now != s->volume && volume_is_due) {
+    if (looked_at && now != s->volume && volume_is_due) {
         show_volume(r);
         s->volume = now;
         s->volume_due_s = es_clock_s() + VOLUME_EVERY_S;
@@ -154,13 +125,13 @@ static void show_changes(es_live_run *r, shown *s, bool volume_is_due) {
 void *run_preview(void *context) {
     es_live_run *r = context;
     shown s = {0};
-    double due_s = 0;
-    while (wait_until(r, due_s)) {
-        double start = es_clock_s();
-        show_changes(r, &s, start >= s.volume_due_s);
-        double took_s = es_clock_s() - start;
-        due_s = start + fmax(1 / r->options.preview_hz, took_s / SHARE);
+    while (wait_due(r, &s)) {
+        double start_s = es_clock_s();
+        show_changes(r, &s, start_s >= s.volume_due_s);
+        double took_s = es_clock_s() - start_s;
+        s.due_s = start_s + fmax(1 / r->options.preview_hz, took_s / SHARE);
     }
     show_changes(r, &s, true);
+    es_bricks_free(s.surface.field.bricks);
     return NULL;
 }

@@ -15,6 +15,7 @@
 
 #include "echosolid/live.h"
 #include "socket.h"
+#include "subscribe.h"
 
 enum {
     CLIENTS_MOST = 256,
@@ -50,6 +51,7 @@ typedef struct client {
     size_t in_filled, in_capacity;
     uint32_t last_ids[LAST_IDS];
     int id_count, next_id;
+    subscription asked;
 } client;
 
 struct es_live_server {
@@ -154,6 +156,7 @@ static int count_same(client *c, const parcel *like) {
 
 static void add_to_line(es_live_server *s, client *c, parcel *p) {
     if (c->fd < 0 || c->doomed || (!c->trusted && !p->answer)) return;
+    if (!p->answer && !subscription_wants(&c->asked, p->type, p->device)) return;
     if (!p->answer && count_same(c, p) >= s->options.same_most) s->stats.dropped += drop_one(c, p);
     while (c->count > 0 && (c->count == LINE || c->bytes + weight(p) > s->options.queue_bytes)) {
         if (!drop_one(c, NULL)) break;
@@ -230,7 +233,7 @@ static client *find_client(es_live_server *s, uint64_t number) {
 }
 
 /* Under the lock. Takes the message. */
-static bool answer(es_live_server *s, client *c, es_igtl_out *out) {
+static bool add_message(es_live_server *s, client *c, es_igtl_out *out, bool is_answer) {
     const es_igtl_limits limits = {.body_max = UINT64_MAX / 4, .ignore_crc = true};
     es_igtl_message message;
     size_t used;
@@ -240,10 +243,14 @@ static bool answer(es_live_server *s, client *c, es_igtl_out *out) {
         p = wrap(&message, out->bytes, out->length);
     es_igtl_out_clear(out);
     if (!p) return false;
-    p->answer = true;
+    p->answer = is_answer;
     add_to_line(s, c, p);
     let_go(p);
     return true;
+}
+
+static bool answer(es_live_server *s, client *c, es_igtl_out *out) {
+    return add_message(s, c, out, true);
 }
 
 static void wake(const es_live_server *s) {
@@ -336,8 +343,9 @@ static void take_string(es_live_server *s, client *c, const es_igtl_message *m) 
 }
 
 static void take_query(es_live_server *s, client *c, const es_igtl_message *m) {
-    static const char *const types[] = {"IMAGE",  "TRANSFORM", "POLYDATA",    "STATUS",
-                                        "STRING", "COMMAND",   "RTS_COMMAND", "CAPABILITY"};
+    static const char *const types[] = {"IMAGE",       "TRANSFORM",  "POLYDATA",  "STATUS",
+                                        "STRING",      "COMMAND",    "TDATA",     "QTDATA",
+                                        "RTS_COMMAND", "CAPABILITY", "CLIENTINFO"};
     es_igtl_head head = {.version = c->version, .device = m->device};
     es_igtl_out out = {0};
     if (strcmp(m->type, "GET_STATUS") == 0)
@@ -345,6 +353,37 @@ static void take_query(es_live_server *s, client *c, const es_igtl_message *m) {
     else
         es_igtl_put_capability(&out, &head, types, sizeof types / sizeof *types);
     answer(s, c, &out);
+}
+
+/* STT_TDATA and its like: from now on, or no more, and an answer that says so. */
+static void take_stream(es_live_server *s, client *c, const es_igtl_message *m) {
+    bool quaternions = strstr(m->type, "QTDATA") != NULL, starts = m->type[2] == 'T';
+    es_igtl_head head = {.version = c->version, .device = m->device};
+    es_igtl_stream asked;
+    es_igtl_out out = {0};
+    uint8_t refused = starts && !es_igtl_get_stream(m, &asked, NULL);
+    if (starts && !refused) subscription_start(&c->asked, asked.resolution_ms, quaternions);
+    if (!starts) c->asked.tools = false;
+    es_igtl_put_raw(&out, &head, quaternions ? "RTS_QTDATA" : "RTS_TDATA", &refused, 1);
+    answer(s, c, &out);
+}
+
+static void take_client_info(client *c, const es_igtl_message *m) {
+    es_igtl_message text = *m;
+    es_igtl_text xml;
+    strcpy(text.type, "STRING"); /* whose content it has */
+    if (!es_igtl_get_string(&text, &xml, NULL)) return;
+    char *copy = es_alloc(xml.length + 1, 1, NULL);
+    if (!copy) return;
+    memcpy(copy, xml.bytes, xml.length);
+    copy[xml.length] = '\0';
+    subscription_read(&c->asked, copy);
+    es_free(copy);
+}
+
+static bool is_stream(const char *type) {
+    return strcmp(type, "STT_TDATA") == 0 || strcmp(type, "STP_TDATA") == 0 ||
+           strcmp(type, "STT_QTDATA") == 0 || strcmp(type, "STP_QTDATA") == 0;
 }
 
 static void take_input(es_live_server *s, client *c, const es_igtl_message *m) {
@@ -362,6 +401,10 @@ static void take_input(es_live_server *s, client *c, const es_igtl_message *m) {
         take_command(s, c, &command, read.text.bytes, read.text.length);
     } else if (strcmp(m->type, "GET_STATUS") == 0 || strncmp(m->type, "GET_CAPABIL", 11) == 0) {
         take_query(s, c, m);
+    } else if (is_stream(m->type)) {
+        take_stream(s, c, m);
+    } else if (strcmp(m->type, "CLIENTINFO") == 0) {
+        take_client_info(c, m);
     }
 }
 
@@ -534,22 +577,36 @@ static void keep_parcel(es_live_server *s, parcel *p) {
     s->kept[free_place] = p;
 }
 
+static void send_tools(es_live_server *s, const tool_list *tools) {
+    double now_s = es_clock_s();
+    for (int i = 0; i < s->capacity && tools->count > 0; i++) {
+        client *c = &s->clients[i];
+        es_igtl_out out = {0};
+        if (c->fd < 0 || !subscription_is_due(&c->asked, now_s)) continue;
+        tool_list_put(tools, c->version, c->asked.quaternions, &out);
+        add_message(s, c, &out, false);
+    }
+}
+
 bool es_live_server_send(es_live_server *s, es_igtl_out *out, bool keep) {
     const es_igtl_limits limits = {.body_max = UINT64_MAX / 4, .ignore_crc = true};
     bool ok = !out->failed;
     size_t at = 0, used;
     es_igtl_message m;
+    tool_list tools = {0};
     pthread_mutex_lock(&s->lock);
     while (ok && at < out->length &&
            es_igtl_parse(out->bytes + at, out->length - at, &limits, &m, &used, NULL) ==
                ES_IGTL_WHOLE) {
         parcel *p = wrap(&m, out->bytes + at, used);
         at += used;
+        tool_list_take(&tools, &m);
         if (!(ok = p != NULL)) break;
         for (int i = 0; i < s->capacity; i++) add_to_line(s, &s->clients[i], p);
         if (keep) keep_parcel(s, p);
         let_go(p);
     }
+    send_tools(s, &tools);
     pthread_mutex_unlock(&s->lock);
     out->length = 0;
     wake(s);

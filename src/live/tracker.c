@@ -208,10 +208,11 @@ static bool open_own(es_tracker *tracker, es_error *err) {
     const tracker_address *a = &tracker->address;
     struct sockaddr_in own = {.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     bool udp = strcmp(a->scheme, "udp") == 0;
+    int bound;
     if (!udp && !(strcmp(a->scheme, "tcp") == 0 && !a->host[0])) return true;
-    if (a->host[0] && !net_resolve(a->host, a->port, &own, err)) return false;
-    tracker->listening =
-        udp ? net_udp(own.sin_addr, a->port, false, err) : net_listen(own.sin_addr, a->port, err);
+    if (udp && a->host[0] && !socket_resolve(a->host, a->port, &own, err)) return false;
+    tracker->listening = udp ? socket_datagram(own.sin_addr, a->port, false, err)
+                             : socket_listen("127.0.0.1", a->port, &bound, err);
     return tracker->listening >= 0;
 }
 

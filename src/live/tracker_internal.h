@@ -8,6 +8,7 @@
 
 #include "echosolid/natnet.h"
 #include "echosolid/trackers.h"
+#include "socket.h"
 
 /* ---- the address ------------------------------------------------------------- */
 
@@ -46,7 +47,7 @@ double clock_fit_arrival(clock_fit *fit, double stamp_s, double arrived_s);
 struct es_tracker {
     tracker_address address;
     es_tracker_options options;
-    struct sockaddr_in peer; /* the host's address, once found */
+    struct sockaddr_in peer; /* natnet: the host's address, once found */
     es_mat4 turn;            /* of the up axis */
     double unix_s;           /* monotonic clock -> Unix time, fixed at the start */
     pthread_t thread;
@@ -99,24 +100,8 @@ typedef enum tracker_counter {
 void tracker_count(es_tracker *tracker, tracker_counter counter, uint64_t more);
 void tracker_set_clock(es_tracker *tracker, es_tracker_clock clock, double error_s);
 
-/* ---- sockets: every wait is bounded ---------------------------------------------- */
-
-bool net_resolve(const char *host, int port, struct sockaddr_in *address, es_error *err);
-/* Connected TCP within timeout_s, or -1. */
-int net_connect(es_tracker *tracker, const struct sockaddr_in *to, double timeout_s, es_error *err);
-/* A bound UDP socket with room for bursts, or -1. */
-int net_udp(struct in_addr address, int port, bool shared, es_error *err);
-/* Joins the group on the interface (INADDR_ANY: the system's choice). */
-bool net_join(int fd, const uint8_t group[4], struct in_addr interface, es_error *err);
-int net_listen(struct in_addr address, int port, es_error *err);
-/* Up to two descriptors (-1: none): bit 1 and 2 for those readable, 0 for none in time. */
-int net_wait(int first, int second, double seconds);
 /* A serial line, raw, 8N1, or -1; and its rate. */
-int net_serial(const char *device, es_error *err);
-bool net_serial_rate(int fd, bool fast, es_error *err); /* 115200, else 9600 baud */
-/* All of it within a second. */
-bool net_send(int fd, const void *bytes, size_t length, es_error *err);
-/* What is there within the time: > 0 bytes, 0 none yet, -1 closed or broken. */
-long net_receive(int fd, void *bytes, size_t room, double seconds);
+int serial_open(const char *device, es_error *err);
+bool serial_rate(int fd, bool fast, es_error *err); /* 115200, else 9600 baud */
 
 #endif

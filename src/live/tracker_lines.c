@@ -56,7 +56,7 @@ static void take_lines(lines *l, double arrived_s) {
 
 /* False when the stream has ended. */
 static bool read_stream(lines *l, int fd) {
-    long got = net_receive(fd, l->bytes + l->length, BUFFER - 1 - l->length, 0.1);
+    long got = socket_receive_within(fd, l->bytes + l->length, BUFFER - 1 - l->length, 0.1);
     if (got > 0) {
         l->length += (size_t)got;
         take_lines(l, tracker_now(l->tracker));
@@ -74,7 +74,7 @@ static void finish(lines *l) {
 static void read_datagrams(lines *l) {
     tracker_connected(l->tracker, "lines over UDP, port %d", l->tracker->address.port);
     while (!tracker_stopping(l->tracker)) {
-        long got = net_receive(l->tracker->listening, l->bytes, BUFFER - 1, 0.1);
+        long got = socket_receive_within(l->tracker->listening, l->bytes, BUFFER - 1, 0.1);
         l->length = got > 0 ? (size_t)got : 0;
         finish(l);
         l->length = 0;
@@ -96,11 +96,11 @@ static void read_input(lines *l) {
 static int next_stream(es_tracker *tracker, es_error *err) {
     const tracker_address *a = &tracker->address;
     if (tracker->listening >= 0) {
-        while (!tracker_stopping(tracker) && !net_wait(tracker->listening, -1, 0.1)) continue;
+        while (!tracker_stopping(tracker) && !socket_wait_two(tracker->listening, -1, 0.1))
+            continue;
         return accept4(tracker->listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     }
-    if (!net_resolve(a->host, a->port, &tracker->peer, err)) return -1;
-    return net_connect(tracker, &tracker->peer, 3, err);
+    return socket_connect(a->host, a->port, 3, &tracker->stop, err);
 }
 
 static void read_connections(lines *l) {

@@ -183,8 +183,8 @@ static bool join(client *c, es_error *err) {
         return es_fail(err, ES_FORMAT, "NatNet: %u.%u.%u.%u is no multicast group",
                        c->server.group[0], c->server.group[1], c->server.group[2],
                        c->server.group[3]);
-    c->data = net_udp(any, port, true, err);
-    if (c->data >= 0 && net_join(c->data, c->server.group, c->interface, err)) return true;
+    c->data = socket_datagram(any, port, true, err);
+    if (c->data >= 0 && socket_join(c->data, c->server.group, c->interface, err)) return true;
     if (c->data >= 0) close(c->data);
     c->data = -1;
     return false;
@@ -312,10 +312,10 @@ static void ask(client *c) {
 static bool open_client(client *c, es_error *err) {
     const tracker_address *a = &c->tracker->address;
     struct sockaddr_in own = {.sin_addr.s_addr = htonl(INADDR_ANY)};
-    if (!net_resolve(a->host, a->port, &c->tracker->peer, err)) return false;
-    if (a->interface[0] && !net_resolve(a->interface, 0, &own, err)) return false;
+    if (!socket_resolve(a->host, a->port, &c->tracker->peer, err)) return false;
+    if (a->interface[0] && !socket_resolve(a->interface, 0, &own, err)) return false;
     c->interface = own.sin_addr;
-    c->command = net_udp(own.sin_addr, 0, false, err);
+    c->command = socket_datagram(own.sin_addr, 0, false, err);
     return c->command >= 0;
 }
 
@@ -335,7 +335,7 @@ void tracker_run_natnet(es_tracker *tracker) {
     c->heard_s = es_clock_s();
     while (!tracker_stopping(tracker)) {
         ask(c);
-        int ready = net_wait(c->command, c->data, 0.05);
+        int ready = socket_wait_two(c->command, c->data, 0.05);
         if (ready & 1) receive(c, c->command);
         if (ready & 2) receive(c, c->data);
     }

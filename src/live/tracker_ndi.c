@@ -37,7 +37,7 @@ static bool is_out_of_time(talk *t, double until, const char *command, es_error 
 
 static bool read_more(talk *t, es_error *err) {
     if (t->length == REPLY) return es_fail(err, ES_FORMAT, "NDI: a reply without end");
-    long got = net_receive(t->fd, t->bytes + t->length, REPLY - t->length, 0.1);
+    long got = socket_receive_within(t->fd, t->bytes + t->length, REPLY - t->length, 0.1);
     if (got < 0) return es_fail(err, ES_IO, "the NDI tracker closed the connection");
     t->length += (size_t)got;
     return true;
@@ -48,7 +48,7 @@ static bool send_command(talk *t, const char *command, es_error *err) {
     t->length = 0; /* one question, one answer */
     int length = snprintf(line, sizeof line, "%s%04X\r", command,
                           (unsigned)es_ndi_crc(command, strlen(command)));
-    return length < (int)sizeof line && net_send(t->fd, line, (size_t)length, err);
+    return length < (int)sizeof line && socket_send_all(t->fd, line, (size_t)length, err);
 }
 
 /* The reply up to its carriage return, sum checked; *length without both. */
@@ -222,7 +222,7 @@ static void stop_tracking(talk *t) {
 static bool open_serial(talk *t, const char *device, es_error *err) {
     double until = es_clock_s() + 2;
     size_t length;
-    t->fd = net_serial(device, err);
+    t->fd = serial_open(device, err);
     if (t->fd < 0) return false;
     t->length = 0;
     tcsendbreak(t->fd, 0);
@@ -231,12 +231,11 @@ static bool open_serial(talk *t, const char *device, es_error *err) {
         if (!read_more(t, err)) return false;
     if (!ask(t, "COMM:50000", 2, &length, err)) return false;
     usleep(100000); /* it changes its rate after its answer */
-    return net_serial_rate(t->fd, true, err);
+    return serial_rate(t->fd, true, err);
 }
 
 static bool open_tcp(talk *t, const tracker_address *a, es_error *err) {
-    if (!net_resolve(a->host, a->port, &t->tracker->peer, err)) return false;
-    t->fd = net_connect(t->tracker, &t->tracker->peer, 3, err);
+    t->fd = socket_connect(a->host, a->port, 3, &t->tracker->stop, err);
     return t->fd >= 0;
 }
 

@@ -5,7 +5,7 @@
 
 #include "tracker_internal.h"
 
-bool net_serial_rate(int fd, bool fast, es_error *err) {
+bool serial_rate(int fd, bool fast, es_error *err) {
     struct termios line;
     speed_t rate = fast ? B115200 : B9600;
     if (tcgetattr(fd, &line) != 0) return es_fail_errno(err, "a serial line");
@@ -17,13 +17,13 @@ bool net_serial_rate(int fd, bool fast, es_error *err) {
     return tcsetattr(fd, TCSADRAIN, &line) == 0 || es_fail_errno(err, "the rate of a serial line");
 }
 
-int net_serial(const char *device, es_error *err) {
+int serial_open(const char *device, es_error *err) {
     int fd = open(device, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
         es_fail_errno(err, "%s", device);
         return -1;
     }
-    if (net_serial_rate(fd, false, err)) return fd;
+    if (serial_rate(fd, false, err)) return fd;
     es_prefix(err, "%s", device);
     close(fd);
     return -1;

@@ -81,7 +81,7 @@ static bool take_messages(stream *s, double arrived_s, es_error *err) {
 
 /* More bytes; false when the connection is over. */
 static bool read_more(stream *s, es_error *err) {
-    long got = net_receive(s->fd, s->bytes + s->length, BUFFER - s->length, 0.1);
+    long got = socket_receive_within(s->fd, s->bytes + s->length, BUFFER - s->length, 0.1);
     if (got < 0) return es_fail(err, ES_IO, "the VRPN server closed the connection");
     s->length += (size_t)got;
     return true;
@@ -91,7 +91,7 @@ static bool greet(stream *s, es_error *err) {
     uint8_t cookie[ES_VRPN_COOKIE];
     double until = es_clock_s() + 3;
     es_vrpn_put_cookie(cookie);
-    if (!net_send(s->fd, cookie, sizeof cookie, err)) return false;
+    if (!socket_send_all(s->fd, cookie, sizeof cookie, err)) return false;
     while (s->length < ES_VRPN_COOKIE) {
         if (tracker_stopping(s->tracker) || es_clock_s() > until)
             return es_fail(err, ES_IO, "no VRPN server answers there (%zu bytes in 3 s)",
@@ -106,8 +106,7 @@ static bool greet(stream *s, es_error *err) {
 
 static bool talk(stream *s, es_error *err) {
     const tracker_address *a = &s->tracker->address;
-    if (!net_resolve(a->host, a->port, &s->tracker->peer, err)) return false;
-    s->fd = net_connect(s->tracker, &s->tracker->peer, 3, err);
+    s->fd = socket_connect(a->host, a->port, 3, &s->tracker->stop, err);
     if (s->fd < 0 || !greet(s, err)) return false;
     tracker_connected(s->tracker, "VRPN");
     while (!tracker_stopping(s->tracker))

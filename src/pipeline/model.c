@@ -151,7 +151,7 @@ static bool keep_example(es_model *m, const es_frame *frame, const es_trace *tra
     return true;
 }
 
-static bool detect(es_model *m, const es_frame *const *frames, size_t count, es_error *err) {
+bool es_model_detect(es_model *m, const es_frame *const *frames, size_t count, es_error *err) {
     double start = es_clock_s();
     bool ok = m->given ? es_bone_crew_lines(m->crew, frames, count, m->traces, err)
                        : es_bone_crew_detect(m->crew, frames, count, m->traces, err);
@@ -186,15 +186,19 @@ bool es_model_stage_grey(void *model, const es_frame *const *frames,
     return !m->grey || es_stage_volume(m->grey, frames, image_to_reference, count, err);
 }
 
-bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *image_to_reference,
-                    size_t count, es_error *err) {
-    es_model *m = model;
-    if (!detect(m, frames, count, err)) return false;
+bool es_model_insert(es_model *m, const es_frame *const *frames, const es_mat4 *image_to_reference,
+                     size_t count, es_error *err) {
     for (size_t i = 0; m->lines && i < count; i++)
         if (!es_lines_put(m->lines, frames[i]->index, &image_to_reference[i], &m->traces[i], err))
             return false;
     return insert(m, image_to_reference, count, err) &&
            es_model_stage_grey(m, frames, image_to_reference, count, err);
+}
+
+bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *image_to_reference,
+                    size_t count, es_error *err) {
+    return es_model_detect(model, frames, count, err) &&
+           es_model_insert(model, frames, image_to_reference, count, err);
 }
 
 /* ---- what is there already -------------------------------------------------------- */
@@ -251,9 +255,7 @@ bool es_model_give_example(es_model *m, int64_t frame, const es_image *picture, 
 }
 
 es_volume *es_model_volume(const es_model *model) { return model->grey; }
-es_bricks *es_model_preview(const es_model *model, es_error *err) {
-    return es_distance_bricks(model->distance, 0, err);
-}
+const es_distance *es_model_distance(const es_model *model) { return model->distance; }
 
 es_iso_options es_model_iso(const es_model *model) {
     es_iso_options iso = ES_ISO_DEFAULTS;

@@ -70,6 +70,10 @@ void es_distance_free(es_distance *distance) {
     es_free(distance);
 }
 
+const es_distance_options *es_distance_get_options(const es_distance *distance) {
+    return &distance->options;
+}
+
 es_volume_stats es_distance_statistics(const es_distance *distance) {
     es_volume_stats stats = distance->stats;
     stats.bricks = distance->store.settled;
@@ -349,10 +353,19 @@ static bool make_batch(es_distance *distance, const es_trace *const *traces,
     return store_settle(&distance->store, distance->options.spacing_mm, err);
 }
 
+static void stamp_batch(es_distance *distance) {
+    store *s = &distance->store;
+    distance->batches++;
+    for (size_t i = 0; i < s->touched_count; i++) s->cells[s->touched[i]].stamp = distance->batches;
+}
+
 static bool insert_batch(es_distance *distance, const es_trace *const *traces,
                          const es_mat4 *matrices, size_t count, es_error *err) {
     bool ok = !es_cancelled(err) && make_batch(distance, traces, matrices, count, err);
-    if (ok) es_pool_run(distance->pool, distance->store.touched_count, insert_brick, distance);
+    if (ok) {
+        es_pool_run(distance->pool, distance->store.touched_count, insert_brick, distance);
+        stamp_batch(distance);
+    }
     store_end_batch(&distance->store);
     if (!ok) return false;
     for (size_t f = 0; f < count; f++) distance->stats.pixels_inserted += distance->sheets[f].hits;

@@ -13,6 +13,7 @@ typedef struct cell {
     void *state;        /* NULL until the batch that first touches it is sure to fit */
     uint64_t frames;    /* bit f: frame f of the batch in hand touches the brick */
     uint32_t most_hits; /* no voxel has more: see kernel.make_room */
+    uint32_t stamp;     /* the last batch that changed it, for whoever follows */
 } cell;
 
 /* Memory for the states of many bricks, cleared. Blocks grow, up to a limit. */
@@ -278,7 +279,7 @@ bool brick_range(const es_recon_options *options, const int32_t at[3], int64_t f
 /* Element of a brick's state that holds one of its voxels, each 0 .. 15. */
 size_t state_index(const es_recon_options *options, int x, int y, int z);
 
-/* ---- distance.c, for smooth.c ------------------------------------------------ */
+/* ---- distance.c, for smooth.c and coarse.c ------------------------------------------------ */
 
 typedef struct distance_voxel {
     float weighted, weight; /* sums of w d and of w */
@@ -289,6 +290,7 @@ struct es_distance {
     es_pool *pool;
     store store; /* a state is ES_BRICK_VOXELS distance_voxels, x fastest */
     es_volume_stats stats;
+    uint32_t batches;     /* inserted; the newest stamp */
     struct sheet *sheets; /* the frames in hand, BATCH of them */
 };
 

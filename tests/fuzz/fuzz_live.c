@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../../src/live/intake.h"
+#include "../../src/live/subscribe.h"
 #include "../../src/live/tag.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
@@ -19,7 +20,11 @@ static void take(const es_igtl_message *m, es_frame *frame) {
     double spacing_mm[2];
     bool flat, is_pose;
     es_live_pose pose;
-    if (intake_picture(m, frame, spacing_mm, &flat, NULL) && flat) check_frame(frame);
+    static es_image whole;
+    es_fields sensors = {0};
+    if (intake_picture(m, frame, &whole, spacing_mm, &flat, NULL) && flat) check_frame(frame);
+    intake_sensor(m, &sensors, NULL);
+    es_fields_clear(&sensors);
     intake_pose(m, &pose, &is_pose);
     if (is_pose && pose.valid && !es_mat4_finite(pose.matrix)) abort();
     if (strcmp(m->type, "TDATA") == 0 || strcmp(m->type, "QTDATA") == 0)
@@ -32,6 +37,8 @@ static void read_command(const uint8_t *bytes, size_t length) {
     size_t kept = length < 4096 ? length : 4096;
     memcpy(text, bytes, kept);
     text[kept] = '\0';
+    subscription asked = {0};
+    subscription_read(&asked, text);
     for (const char *at = text; tag_next(&at, &t);) {
         tag_attribute(&t, "Name", value, sizeof value);
         if (at > text + kept) abort();
