@@ -532,7 +532,7 @@ static const char *data(void) {
 static es_source *open_data(const char *name) {
     char path[600];
     es_error err = {0};
-    snprintf(path, sizeof path, "%s/%s", data(), name);
+    snprintf(path, sizeof path, "%s/plus/%s", data(), name);
     es_source *source = es_sequence_open(path, &err);
     if (!source) {
         print_message("%s\n", err.message);
@@ -543,7 +543,7 @@ static es_source *open_data(const char *name) {
 
 static es_plus *plus_data(const char *name) {
     char path[600];
-    snprintf(path, sizeof path, "%s/%s", data(), name);
+    snprintf(path, sizeof path, "%s/plus/%s", data(), name);
     es_plus *plus = es_plus_read(path, NULL);
     if (!plus) skip();
     return plus;
