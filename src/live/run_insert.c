@@ -75,6 +75,11 @@ static void batch_done(es_live_run *r, size_t count, bool ok, const es_error *er
     pthread_mutex_unlock(&r->lock);
 }
 
+static void show_bone(es_live_run *r, const es_frame *frame, const es_mat4 *place, size_t i) {
+    const es_live_watch *w = &r->options.watch;
+    if (w->bone && r->model) w->bone(w->context, frame, place, es_model_trace(r->model, i));
+}
+
 static void *insert_all(void *context) {
     es_live_run *r = context;
     const es_frame *frames[BATCH_MOST];
@@ -88,6 +93,7 @@ static void *insert_all(void *context) {
         es_volume_stats v = es_volume_statistics(r->volume);
         r->changes++;
         pthread_mutex_unlock(&r->work);
+        if (ok) show_bone(r, frames[count - 1], &places[count - 1], count - 1);
         batch_done(r, count, ok, &err);
         pthread_mutex_lock(&r->lock);
         r->state.bricks = v.bricks;

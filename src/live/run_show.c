@@ -1,6 +1,7 @@
 /* What a live run shows: each frame as it comes, and the growing result at a
  * rate that leaves the machine to the insertion. */
 #include <math.h>
+#include <string.h>
 #include <time.h>
 
 #include "outgo.h"
@@ -88,6 +89,22 @@ bool run_copy_volume(es_live_run *r, es_grid *grid, es_error *err) {
               es_volume_slab(r->volume, 0, grid->info.size[2], grid->data, err);
     pthread_mutex_unlock(&r->work);
     return ok;
+}
+
+bool es_live_run_snapshot(es_live_run *r, es_live_snapshot *s, es_error *err) {
+    memset(s, 0, sizeof *s);
+    bool ok = run_copy_volume(r, &s->volume, err);
+    pthread_mutex_lock(&r->work);
+    if (ok && r->model) ok = (s->model = es_model_snapshot(r->model, NULL, err)) != NULL;
+    pthread_mutex_unlock(&r->work);
+    if (!ok) es_live_snapshot_clear(s);
+    return ok;
+}
+
+void es_live_snapshot_clear(es_live_snapshot *s) {
+    es_model_free(s->model);
+    es_grid_clear(&s->volume);
+    memset(s, 0, sizeof *s);
 }
 
 static bool has_sendable_volume(es_live_run *r) {

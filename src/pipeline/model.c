@@ -170,6 +170,26 @@ es_bricks *es_model_preview(const es_model *model, es_error *err) {
     return es_distance_bricks(model->distance, 0, err);
 }
 
+const es_trace *es_model_trace(const es_model *model, size_t i) { return &model->traces[i]; }
+
+es_model *es_model_snapshot(const es_model *model, es_pool *pool, es_error *err) {
+    es_model *m = es_alloc_zero(1, sizeof *m, err);
+    if (!m) return NULL;
+    m->options = model->options;
+    m->pool = pool;
+    m->truncation_mm = model->truncation_mm;
+    m->pixel_mm = model->pixel_mm;
+    m->depth_sum = model->depth_sum;
+    m->depths = model->depths;
+    m->counts = model->counts;
+    m->counts.distance = es_distance_statistics(model->distance);
+    m->scatter = scatter_copy(model->scatter, err);
+    m->field = es_distance_bricks(model->distance, model->options.smooth_voxels, err);
+    if (m->scatter && m->field) return m;
+    es_model_free(m);
+    return NULL;
+}
+
 es_iso_options es_model_iso(const es_model *model) {
     es_iso_options iso = ES_ISO_DEFAULTS;
     iso.min_weight = (float)model->options.min_weight;
@@ -226,9 +246,12 @@ bool es_model_finish(es_model *m, es_model_result *result, es_error *err) {
     memset(result, 0, sizeof *result);
     double start = es_clock_s();
     es_iso_options iso = es_model_iso(m);
-    r.distance = es_distance_statistics(m->distance);
-    bool ok = (m->field = es_distance_bricks(m->distance, o->smooth_voxels, err)) != NULL &&
-              es_surface_extract(m->field, &iso, m->pool, &r.sheet, err) &&
+    if (m->distance) { /* else a snapshot, which has its field */
+        r.distance = es_distance_statistics(m->distance);
+        es_bricks_free(m->field);
+        m->field = es_distance_bricks(m->distance, o->smooth_voxels, err);
+    }
+    bool ok = m->field && es_surface_extract(m->field, &iso, m->pool, &r.sheet, err) &&
               refine_sheet(m, &r, err);
     if (ok && r.sheet.triangle_count == 0) ok = refuse_empty(m, err);
     ok = ok && es_mesh_inspect_welded(&r.sheet, &r.sheet_check, err) &&
