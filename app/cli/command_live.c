@@ -123,8 +123,9 @@ static const opt table[] = {
      .high = 65535,
      .value = "PORT",
      .offset = offsetof(live_options, page),
-     .help = "show the scan in a browser: picture, bone, the growing surface, what to do better; 0: "
-             "any port; the address is told"},
+     .help =
+         "show the scan in a browser: picture, bone, the growing surface, what to do better; 0: "
+         "any port; the address is told"},
     {.name = "elevation",
      .type = OPT_NUMBER,
      .unit = UNIT_MM,
@@ -475,8 +476,8 @@ static bool open_all(live_app *a, es_setup_request *request, es_error *err) {
     if (!check_outputs(o, err) || !name_journal(a, err)) return false;
     if (o->setup.config && !(a->plus = es_plus_read(o->setup.config, err))) return false;
     return session_request(&o->setup, a->plus, &a->mask, request, err) && open_server(a, err) &&
-           open_page(a, err) && open_trackers(a, err) && open_link(a, err) &&
-           make_origin(a, err) && open_run(a, request, err);
+           open_page(a, err) && open_trackers(a, err) && open_link(a, err) && make_origin(a, err) &&
+           open_run(a, request, err);
 }
 
 static int run(const void *options, const char *const *files, int count) {

@@ -64,9 +64,8 @@ static bool save_step(live_saver *s, const es_model_result *result, es_error *er
     path_of(s, ".step", path);
     app_origin_title(s->origin, "bone", title);
     const step_options o = {.outputs = {path}, .tolerance = 0.25, .facets = 10000};
-    const step_source source = {.sheet = es_shape_source(&result->shape),
-                                .thickness_mm = s->thickness_mm,
-                                .origin = title};
+    const step_source source = {
+        .sheet = es_shape_source(&result->shape), .thickness_mm = s->thickness_mm, .origin = title};
     return step_write_outputs(&o, &source, &report, err) && offer(s, ".step", err);
 }
 

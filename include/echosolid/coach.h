@@ -49,8 +49,8 @@ void es_coach_set_voxel(es_coach *coach, double voxel_mm);
 double es_coach_limit_mm(const es_coach *coach);
 
 /* A frame as it came at now_s (any clock that runs on); `place` NULL: no valid
- * position. The distance of two pictures is the largest that a corner of one
- * has from the other's plane: motion within the picture leaves no gap. */
+ * position. The distance of two pictures is the mean one of the four corners of one
+ * from the other's plane: motion within the picture leaves no gap. */
 void es_coach_frame(es_coach *coach, const es_frame *frame, const es_mat4 *place, double now_s);
 
 /* What holds now, at most one of each kind; how many. */

@@ -46,9 +46,9 @@ typedef struct es_live_run_options {
     const char *record;           /* NAME.nhdr, see es_journal_create; NULL: nothing */
     int warm_up;                  /* placed frames before spacing and lattice are chosen */
     int queue;                    /* frames that wait for insertion, 2 to 64 */
-    double catch_up_s; /* so long after the warm-up frames wait instead of being dropped */
-    double preview_hz; /* at most */
-    size_t preview_triangles; /* aimed at: small pieces keep theirs */
+    double catch_up_s;        /* so long after the warm-up frames wait instead of being dropped */
+    double preview_hz;        /* at most */
+    size_t preview_triangles; /* aimed at; up to half as many again are left */
     int threads;
     es_live_server *server;      /* gets pictures, poses, mesh and volume; borrowed; NULL: none */
     const char *output_folder;   /* where commands may write; NULL: nowhere */

@@ -92,16 +92,16 @@ static es_vec3 middle_of(const rectangle *r) {
     return es_vec3_add(r->corner, es_vec3_scale(es_vec3_add(r->u, r->v), 0.5));
 }
 
-/* The largest distance of a corner of one from the plane of the other. */
+/* The mean distance of the corners of one from the plane of the other. */
 static double step_between(const rectangle *a, const rectangle *b) {
-    double most = 0;
+    double sum = 0;
     for (int i = 0; i < 4; i++) {
         es_vec3 corner = a->corner;
         if (i & 1) corner = es_vec3_add(corner, a->u);
         if (i & 2) corner = es_vec3_add(corner, a->v);
-        most = fmax(most, fabs(es_vec3_dot(es_vec3_sub(corner, b->corner), b->normal)));
+        sum += fabs(es_vec3_dot(es_vec3_sub(corner, b->corner), b->normal));
     }
-    return most;
+    return sum / 4;
 }
 
 /* ---- gaps ------------------------------------------------------------------------------ */
@@ -239,7 +239,8 @@ void es_coach_frame(es_coach *c, const es_frame *frame, const es_mat4 *place, do
     remember(c, &l);
 }
 
-/* ---- the sentences ------------------------------------------------------------------------------ */
+/* ---- the sentences ------------------------------------------------------------------------------
+ */
 
 /* Means over the last second. */
 typedef struct second {
@@ -283,9 +284,10 @@ static void say_lost(es_coach_advice *out, size_t *count, double away_s, const s
     double share = s->frames ? (double)s->unplaced / (double)s->frames : 0;
     if (away_s > LOST_S) {
         es_coach_advice *a = say(out, count, ES_COACH_LOST, away_s, LOST_S);
-        snprintf(a->text, sizeof a->text,
-                 "Tracker lost: no valid position for %.1f s. Turn the markers back to the tracker.",
-                 away_s);
+        snprintf(
+            a->text, sizeof a->text,
+            "Tracker lost: no valid position for %.1f s. Turn the markers back to the tracker.",
+            away_s);
     } else if (s->frames >= FEW && share > LOST_SHARE) {
         es_coach_advice *a = say(out, count, ES_COACH_LOST, 100 * share, 100 * LOST_SHARE);
         snprintf(a->text, sizeof a->text,
@@ -330,8 +332,8 @@ static void say_picture(es_coach_advice *out, size_t *count, const second *s) {
     if (s->seen < FEW) return;
     bool contact = s->no_contact <= CONTACT_SHARE;
     if (!contact) {
-        es_coach_advice *a = say(out, count, ES_COACH_CONTACT, 100 * s->no_contact,
-                                 100 * CONTACT_SHARE);
+        es_coach_advice *a =
+            say(out, count, ES_COACH_CONTACT, 100 * s->no_contact, 100 * CONTACT_SHARE);
         snprintf(a->text, sizeof a->text,
                  "No contact: %.0f %% of the picture's width is dark just below the probe. More "
                  "gel, or a little more pressure.",

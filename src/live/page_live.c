@@ -105,15 +105,16 @@ static void send_hello(es_live_page *p) {
                         p->options.can_save, "colours", colours()));
 }
 
-/* ---- frames ----------------------------------------------------------------------------------- */
+/* ---- frames -----------------------------------------------------------------------------------
+ */
 
 /* The middle of the probe's face; every other place goes when they are too many. */
 static void add_place(es_live_page *p, const es_frame *frame, const es_mat4 *place) {
     es_vec3 at = es_mat4_point(*place, es_vec3_make((frame->image.width - 1.0) / 2, 0, 0));
     if (p->place_count > 0) {
         const float *last = p->places + 3 * (p->place_count - 1);
-        es_vec3 step = es_vec3_sub(
-            at, es_vec3_make((double)last[0], (double)last[1], (double)last[2]));
+        es_vec3 step =
+            es_vec3_sub(at, es_vec3_make((double)last[0], (double)last[1], (double)last[2]));
         if (!(es_vec3_length(step) >= p->place_step_mm)) return;
     }
     if (p->place_count == PATH_MOST) {
@@ -164,7 +165,8 @@ void es_live_page_mesh(es_live_page *p, const es_mesh *mesh) {
     if (page_put_mesh(&p->mesh, mesh)) send_bytes(p, MESH, &p->mesh);
 }
 
-/* ---- how it stands ------------------------------------------------------------------------------- */
+/* ---- how it stands
+ * ------------------------------------------------------------------------------- */
 
 static double rate(int64_t now, int64_t *before, double seconds) {
     double hz = (double)(now - *before) / seconds;
@@ -187,9 +189,9 @@ static json_t *coach_json(const es_live_page *p, double now) {
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++) {
         const es_coach_advice *a = &advice[i];
-        json_t *one = json_pack("{s:s, s:s, s:o, s:o}", "what", es_coach_names[a->what], "text",
-                                a->text, "measured", number(a->measured), "limit",
-                                number(a->limit));
+        json_t *one =
+            json_pack("{s:s, s:s, s:o, s:o}", "what", es_coach_names[a->what], "text", a->text,
+                      "measured", number(a->measured), "limit", number(a->limit));
         if (a->has_place)
             json_object_set_new(one, "place",
                                 json_pack("[f, f, f]", a->place.x, a->place.y, a->place.z));
@@ -231,8 +233,7 @@ static void add_counts(json_t *root, const es_live_page *p, const es_live_state 
     json_object_set_new(counts, "received_hz", number(p->received_hz));
     json_object_set_new(counts, "inserted_hz", number(p->inserted_hz));
     json_object_set_new(counts, "mesh_hz", number(p->mesh_hz));
-    if (s->record_error)
-        json_object_set_new(counts, "record_error", json_string(s->record_error));
+    if (s->record_error) json_object_set_new(counts, "record_error", json_string(s->record_error));
     json_object_update(root, counts);
     json_decref(counts);
 }
@@ -240,10 +241,10 @@ static void add_counts(json_t *root, const es_live_page *p, const es_live_state 
 /* With the lock held. */
 static void send_state(es_live_page *p, es_live_run *run, const es_live_state *s) {
     double now = es_clock_s();
-    json_t *root = json_pack("{s:s, s:s, s:b, s:s, s:o, s:o, s:f}", "kind", "state", "phase",
-                             phase_of(p, run), "saving", p->saving, "line", p->line, "coach",
-                             coach_json(p, now), "saved", saved_json(p), "limit_mm",
-                             es_coach_limit_mm(p->coach));
+    json_t *root =
+        json_pack("{s:s, s:s, s:b, s:s, s:o, s:o, s:f}", "kind", "state", "phase", phase_of(p, run),
+                  "saving", p->saving, "line", p->line, "coach", coach_json(p, now), "saved",
+                  saved_json(p), "limit_mm", es_coach_limit_mm(p->coach));
     if (root && s) {
         find_rates(p, s, now);
         add_counts(root, p, s);
@@ -320,7 +321,8 @@ void es_live_page_end(es_live_page *p, const char *line) {
     pthread_mutex_unlock(&p->lock);
 }
 
-/* ---- beginning and end --------------------------------------------------------------------------- */
+/* ---- beginning and end
+ * --------------------------------------------------------------------------- */
 
 static void *serve(void *context) {
     es_live_page *p = context;

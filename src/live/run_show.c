@@ -5,13 +5,16 @@
 #include <time.h>
 
 #include "outgo.h"
+#include "preview_field.h"
 #include "run.h"
 
 /* A preview takes at most this share of the time. */
 static const double SHARE = 0.25;
 /* The volume is large and changes little. */
 static const double VOLUME_EVERY_S = 2;
-enum { VOLUME_MOST = 1 << 25, SMOOTH = 4 };
+enum { VOLUME_MOST = 1 << 25, SMOOTH = 4, COARSEST = 8 };
+/* More triangles than asked for by this factor are not worth decimating. */
+static const double ROUGHLY = 1.5;
 
 static bool has_clients(const es_live_run *r) {
     return r->options.server && es_live_server_statistics(r->options.server).clients > 0;
@@ -34,6 +37,21 @@ void run_send_frame(es_live_run *r, const es_frame *frame, const es_mat4 *place)
 
 /* ---- the mesh ------------------------------------------------------------------------ */
 
+/* The surface of the field, or of a coarser one until it has few enough triangles. */
+static bool extract_few(const es_live_run *r, es_bricks **field, const es_iso_options *iso,
+                        es_mesh *mesh) {
+    double most = ROUGHLY * (double)r->options.preview_triangles;
+    if (!es_surface_extract(*field, iso, NULL, mesh, NULL)) return false;
+    for (int by = 2; (double)mesh->triangle_count > most && by <= COARSEST; by *= 2) {
+        es_bricks *coarse = preview_coarsen(*field, 2, NULL);
+        es_bricks_free(*field);
+        *field = coarse;
+        es_mesh_clear(mesh);
+        if (!coarse || !es_surface_extract(coarse, iso, NULL, mesh, NULL)) return false;
+    }
+    return true;
+}
+
 /* Frames wait while the field is copied; all the rest is done beside them, the
  * smoothing too. */
 static bool make_mesh(es_live_run *r, es_mesh *mesh) {
@@ -41,13 +59,13 @@ static bool make_mesh(es_live_run *r, es_mesh *mesh) {
     es_bricks *field = es_model_preview(r->model, NULL);
     es_iso_options iso = es_model_iso(r->model);
     pthread_mutex_unlock(&r->work);
-    bool ok = field && es_surface_extract(field, &iso, NULL, mesh, NULL) &&
+    bool ok = field && extract_few(r, &field, &iso, mesh) &&
               es_mesh_smooth(mesh, SMOOTH, 0.5, -0.53, NULL);
     es_bricks_free(field);
     es_decimate_options fewer = {.triangles = r->options.preview_triangles,
                                  .max_distance_mm = INFINITY};
     es_decimate_report report;
-    if (ok && mesh->triangle_count > fewer.triangles)
+    if (ok && (double)mesh->triangle_count > ROUGHLY * (double)fewer.triangles)
         ok = es_mesh_decimate(mesh, &fewer, NULL, &report, NULL);
     return ok && mesh->triangle_count > 0;
 }

@@ -2,7 +2,6 @@
 // the probe's path and the gaps in it. Everything hangs in one group that is
 // turned so that the probe comes from above.
 import {
-  Box3,
   BufferAttribute,
   BufferGeometry,
   Color,
@@ -29,6 +28,7 @@ import { makeMaterial, makeScale } from './surface.js';
 const GROUND = 0x0d1117;
 const BONE_LINE = 0xffd166;
 const UP = new Vector3(0, 0, 1);
+const MOST_PLACES = 1000; // looked at, of each part, for the size of the view
 
 // Dark echoes let through what lies behind them.
 const PLANE_VERTEX = `
@@ -72,11 +72,11 @@ class LiveScene {
     this.path = lineOf(0x58c4b6, 0.7);
     this.gaps = new Points(
       new BufferGeometry(),
-      new PointsMaterial({ color: 0xff7a70, size: 9, sizeAttenuation: false, depthTest: false }),
+      new PointsMaterial({ color: 0xff7a70, size: 5, sizeAttenuation: false, depthTest: false }),
     );
     this.gaps.frustumCulled = false;
     this.root.add(this.path, this.gaps);
-    this.boxes = { mesh: new Box3(), plane: new Box3(), path: new Box3() };
+    this.parts = { mesh: [], plane: [], path: [] }; // places in mm, three numbers each
     this.meshes = 0;
     this.followed = false;
     this.stage.beforeDraw.push((pixelsPerMm) => this.keepBar(pixelsPerMm));
@@ -108,7 +108,7 @@ class LiveScene {
     geometry.setIndex(new BufferAttribute(indices, 1));
     this.surface.geometry.dispose();
     this.surface.geometry = geometry;
-    this.boxes.mesh.setFromBufferAttribute(geometry.getAttribute('position'));
+    this.parts.mesh = positions;
     this.meshes += 1;
     this.note.hidden = true;
     this.keepInSight();
@@ -170,7 +170,8 @@ class LiveScene {
     this.probe.matrixWorldNeedsUpdate = true;
     this.putBone(bone, fullWidth, fullHeight);
     this.turnOnce(frame);
-    this.boxes.plane.setFromArray([0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0]).applyMatrix4(this.probe.matrix);
+    this.parts.plane = [[0, 0], [1, 0], [1, 1], [0, 1]].flatMap(([u, v]) =>
+      new Vector3(u, v, 0).applyMatrix4(this.probe.matrix).toArray());
     this.keepInSight();
   }
 
@@ -220,7 +221,7 @@ class LiveScene {
     setPlaces(this.path, places);
     setPlaces(this.gaps, gaps);
     this.gaps.visible = gaps.length > 0;
-    this.boxes.path.setFromArray(places);
+    this.parts.path = places;
     this.keepInSight();
   }
 
@@ -239,34 +240,63 @@ class LiveScene {
     this.from = across.multiplyScalar(0.8).addScaledVector(along, 0.5).addScaledVector(UP, 0.45);
   }
 
-  // Everything, or what is near the probe, as it lies after the turn.
-  seen() {
-    const box = new Box3();
-    const { mesh, plane, path } = this.boxes;
-    for (const part of this.followed ? [plane] : [mesh, plane, path])
-      if (!part.isEmpty()) box.union(part.clone().applyMatrix4(this.root.matrixWorld));
-    return box;
+  // Places, as they lie after the turn, of everything or of the probe alone.
+  places() {
+    const sets = this.followed ? [this.parts.plane] : Object.values(this.parts);
+    const places = [];
+    for (const set of sets) {
+      const step = 3 * Math.max(1, Math.floor(set.length / 3 / MOST_PLACES));
+      for (let k = 0; k + 2 < set.length; k += step)
+        places.push(new Vector3().fromArray(set, k).applyQuaternion(this.root.quaternion));
+    }
+    return places;
+  }
+
+  // What a look along `from` must show: its middle, and half of its height when the
+  // window is wider than high, else of its width.
+  frame(from) {
+    const back = from.clone().normalize();
+    const right = UP.clone().cross(back).normalize();
+    const up = back.clone().cross(right);
+    const axes = [right, up, back];
+    const low = axes.map(() => Infinity);
+    const high = axes.map(() => -Infinity);
+    for (const place of this.places()) {
+      axes.forEach((axis, a) => {
+        const at = axis.dot(place);
+        low[a] = Math.min(low[a], at);
+        high[a] = Math.max(high[a], at);
+      });
+    }
+    if (!(high[0] >= low[0])) return null;
+    const centre = new Vector3();
+    axes.forEach((axis, a) => centre.addScaledVector(axis, (low[a] + high[a]) / 2));
+    const aspect = this.parent.clientWidth / Math.max(1, this.parent.clientHeight);
+    const [across, down] = [0, 1].map((a) => (high[a] - low[a]) / 2);
+    const half = aspect > 1 ? Math.max(down, across / aspect) : Math.max(across, down * aspect);
+    return { centre, half: Math.max(half, 1) };
   }
 
   // The view widens when what there is leaves it; one that was chosen by hand stays.
   keepInSight() {
     this.stage.changed();
-    const box = this.seen();
-    if (!this.turned || box.isEmpty()) return;
+    if (!this.turned || this.isChosen()) return;
+    const from = this.eye();
+    const wanted = this.frame(from);
+    if (!wanted) return;
     const { stage } = this;
-    const radius = box.getSize(new Vector3()).length() / 2;
-    const inside =
-      this.shown && this.shown.containsBox(box) && (radius > 0.45 * stage.radius || !this.followed);
-    if (inside && !this.followed) return;
-    this.shown = box.clone().expandByScalar(0.12 * radius);
+    const away = stage.centre ? stage.centre.distanceTo(wanted.centre) : Infinity;
+    if (wanted.half + away < stage.radius && wanted.half > 0.4 * stage.radius) return;
     this.bar.hidden = false;
-    const chosen = stage.centre && this.isChosen();
-    stage.fit(this.shown);
-    if (!chosen) stage.lookFrom(this.eye());
+    stage.centre = wanted.centre;
+    stage.radius = 1.15 * wanted.half;
+    stage.resize();
+    stage.lookFrom(from);
   }
 
   isChosen() {
     const { camera, controls, centre } = this.stage;
+    if (!centre) return false;
     const moved = controls.target.distanceTo(centre);
     return Math.abs(camera.zoom - 1) > 1e-3 || moved > 0.02 * this.stage.radius;
   }
@@ -284,14 +314,12 @@ class LiveScene {
   home() {
     if (!this.turned) return;
     this.looked = false;
-    this.shown = null;
     this.stage.centre = undefined;
     this.keepInSight();
   }
 
   follow(on) {
     this.followed = on;
-    this.shown = null;
     this.stage.centre = undefined;
     this.keepInSight();
   }
