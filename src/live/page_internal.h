@@ -53,6 +53,7 @@ bool page_is_allowed(struct lws *wsi, bool open);
 
 /* One open page; its memory belongs to libwebsockets. */
 typedef struct page_client {
+    bool counted; /* among the server's sockets */
     uint64_t seen[ES_PAGE_CHANNELS];
     int last; /* the channel that had its turn */
     page_message *current;

@@ -37,9 +37,11 @@ static bool names_this_machine(struct lws *wsi) {
 
 /* In a time that tells nothing of the letters. */
 static bool knows_token(struct lws *wsi, const char *token) {
-    char given[TOKEN_MAX + 2] = "";
+    char buffer[TOKEN_MAX + 16] = {0}, given[TOKEN_MAX + 1] = {0};
     unsigned other = 0;
-    if (!lws_get_urlarg_by_name(wsi, "token=", given, sizeof given)) return false;
+    const char *found = lws_get_urlarg_by_name(wsi, "token=", buffer, sizeof buffer);
+    if (!found || strlen(found) > TOKEN_MAX) return false;
+    strcpy(given, found);
     for (size_t i = 0; i <= TOKEN_MAX; i++)
         other |= (unsigned)(given[i] ^ (i < strlen(token) ? token[i] : '\0'));
     return other == 0;

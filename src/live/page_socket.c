@@ -131,12 +131,28 @@ static bool comes_from_here(struct lws *wsi) {
     return strncmp(origin, "http://", 7) == 0 && strcasecmp(origin + 7, host) == 0;
 }
 
+/* The first channel comes first. */
+static int begin(struct lws *wsi, es_page_server *server, page_client *client) {
+    *client = (page_client){.last = ES_PAGE_CHANNELS - 1};
+    client->counted = true;
+    if (atomic_fetch_add(&server->sockets, 1) >= ES_PAGE_SOCKETS)
+        return close_with(wsi, LWS_CLOSE_STATUS_POLICY_VIOLATION);
+    lws_callback_on_writable(wsi);
+    return 0;
+}
+
+static void end(es_page_server *server, page_client *client) {
+    drop_current(server, client);
+    if (client->counted) atomic_fetch_sub(&server->sockets, 1);
+    client->counted = false;
+}
+
 static bool may_open(struct lws *wsi, es_page_server *server) {
     char address[64];
     return server->options.socket &&
            lws_hdr_copy(wsi, address, sizeof address, WSI_TOKEN_GET_URI) > 0 &&
            strcmp(address, server->options.socket) == 0 && page_is_allowed(wsi, false) &&
-           comes_from_here(wsi) && atomic_load(&server->sockets) < ES_PAGE_SOCKETS;
+           comes_from_here(wsi);
 }
 
 int page_socket_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
@@ -145,17 +161,10 @@ int page_socket_event(struct lws *wsi, enum lws_callback_reasons reason, void *u
     page_client *client = user;
     switch (reason) {
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION: return may_open(wsi, server) ? 0 : -1;
-    case LWS_CALLBACK_ESTABLISHED:
-        memset(client, 0, sizeof *client);
-        atomic_fetch_add(&server->sockets, 1);
-        lws_callback_on_writable(wsi);
-        return 0;
+    case LWS_CALLBACK_ESTABLISHED: return begin(wsi, server, client);
     case LWS_CALLBACK_SERVER_WRITEABLE: return send_piece(wsi, server, client);
     case LWS_CALLBACK_RECEIVE: return receive(wsi, server, client, in, length);
-    case LWS_CALLBACK_CLOSED:
-        drop_current(server, client);
-        atomic_fetch_sub(&server->sockets, 1);
-        return 0;
+    case LWS_CALLBACK_CLOSED: end(server, client); return 0;
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED: /* something was sent */
         lws_callback_on_writable_all_protocol(lws_get_context(wsi), lws_get_protocol(wsi));
         return 0;
