@@ -13,7 +13,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { SIDE = 48, SAMPLES = SIDE * SIDE, WINDOW = 256, FEW = 5 };
+enum { SIDE = 48, SAMPLES = SIDE * SIDE, WINDOW = 256, FEW = 5, PAST = 4096 };
 
 /* All shares of the full scale, or of the window. */
 static const double WINDOW_S = 1, SILENT_S = 1, LOST_S = 0.3, FROZEN_S = 1, LOST_SHARE = 0.25;
@@ -48,6 +48,8 @@ struct es_coach {
     double began_s, frame_s, placed_s, changed_s; /* the newest of each */
     double last_s;
     rectangle last, now;
+    rectangle past[PAST]; /* a ring of pictures that were there */
+    size_t past_count;
     es_vec3 gaps[ES_COACH_GAPS]; /* their middles */
     size_t gap_count;
     double full; /* white: the type's, or the most that was seen */
@@ -106,17 +108,26 @@ static double step_between(const rectangle *a, const rectangle *b) {
 
 /* ---- gaps ------------------------------------------------------------------------------ */
 
-static void add_gap(es_coach *c, es_vec3 middle) {
-    if (c->gap_count == ES_COACH_GAPS)
-        memmove(c->gaps, c->gaps + 1, (--c->gap_count) * sizeof *c->gaps);
-    c->gaps[c->gap_count++] = middle;
-}
-
 static bool covers(const rectangle *r, es_vec3 point, double within_mm) {
     es_vec3 from = es_vec3_sub(point, r->corner);
     double u = es_vec3_dot(from, r->u) / es_vec3_dot(r->u, r->u),
            v = es_vec3_dot(from, r->v) / es_vec3_dot(r->v, r->v);
     return fabs(es_vec3_dot(from, r->normal)) <= within_mm && u >= 0 && u <= 1 && v >= 0 && v <= 1;
+}
+
+/* Whoever hurries over what was seen before leaves no gap. */
+static bool was_seen(const es_coach *c, es_vec3 point) {
+    size_t count = c->past_count < PAST ? c->past_count : PAST;
+    for (size_t i = 0; i < count; i++)
+        if (covers(&c->past[i], point, c->limit_mm / 2)) return true;
+    return false;
+}
+
+static void add_gap(es_coach *c, es_vec3 middle) {
+    if (was_seen(c, middle)) return;
+    if (c->gap_count == ES_COACH_GAPS)
+        memmove(c->gaps, c->gaps + 1, (--c->gap_count) * sizeof *c->gaps);
+    c->gaps[c->gap_count++] = middle;
 }
 
 static void close_gaps(es_coach *c, const rectangle *now) {
@@ -144,7 +155,7 @@ static double move_to(es_coach *c, const es_image *image, const es_mat4 *place, 
         else if (step > c->limit_mm)
             add_gap(c, es_vec3_scale(es_vec3_add(from, to), 0.5));
     }
-    c->last = c->now;
+    c->last = c->past[c->past_count++ % PAST] = c->now;
     c->last_s = now_s;
     c->has_last = true;
     return step;
