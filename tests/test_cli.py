@@ -638,8 +638,27 @@ class Cli(unittest.TestCase):
         self.refused("bone", scan, "--config", "none.xml", says="none.xml")
         self.refused("reconstruct", scan, "--config", "scan.xml", "--detector", "shadow", "-o",
                      "v.mha", status=2, says="--channel bone")
+        self.refused("reconstruct", scan, "--config", "scan.xml", "--network", "a.esnn", "-o",
+                     "v.mha", status=2, says="--channel bone")
+        for command in (["reconstruct", "--channel", "bone", "-o", "v.mha"], ["model", "-o", "m.stl"]):
+            asked = [command[0], scan, "--config", "scan.xml", *command[1:], "--network", "a.esnn"]
+            self.refused(*asked, says="a.esnn")
+            self.refused(*asked, "--detector", "shadow", status=2, says="--detector network")
         self.refused("reconstruct", scan, "--config", "scan.xml", "--channel", "bone", "--compat",
                      "igsio", "-o", "v.mha", status=2, says="--compat")
+
+    def test_a_network_of_ones_own_makes_the_model_and_the_volume(self):
+        own = os.path.join(os.environ["ES_TEST_SOURCE"], "models", "bone.esnn")
+        scan = [self.path("scan.igs.mha"), "--config", self.path("scan.xml")]
+        for command, name in (("model", "own.stl"), ("reconstruct", "own.mha")):
+            channel = ["--channel", "bone"] if command == "reconstruct" else []
+            j = run_json(command, *scan, *channel, "--network", own, "-o", self.path(name))
+            run(command, *scan, *channel, "-o", self.path("built-in-" + name))
+            if command == "model":
+                told = [d["value"] for d in j["decisions"] if d["what"] == "bone detector"]
+                self.assertIn("network bone", told[0])
+                self.assertEqual(self.path(name).read_bytes(),
+                                 self.path("built-in-" + name).read_bytes())
 
     def test_frames_that_cannot_show_bone_have_none(self):
         def bone_of(name, width, height, frame, channels=1, mark="MF"):
@@ -814,14 +833,15 @@ class Cli(unittest.TestCase):
         if "ES_TEST_QUICK" in os.environ:
             self.skipTest("takes minutes under a sanitizer")
         # As in `./do demo`. What is asked of it: 0.7 mm RMS and 2 mm 95 % from the true surface
-        # that some beam met first, with a tracker that errs by 0.3 mm and 0.3 degrees.
+        # that some beam met first, with a tracker that errs by 0.3 mm and 0.3 degrees; and 95 % of
+        # what was met at less than 72 degrees of incidence found within 1 mm.
         run("simulate", "--scene", "knee", "--pose-noise", "0.3mm",
             "--angle-noise", "0.3deg", "-o", self.path("demo.igs.mha"))
         j = run_json("model", self.path("demo.igs.mha"), "-c", self.path("demo.xml"), "--truth",
                      self.path("demo.seen.ply"), "-o", self.path("demo.stl"))
         self.assertLess(j["a_to_b"]["rms_mm"], 0.7)
         self.assertLess(j["a_to_b"]["p95_mm"], 2.0)
-        self.assertGreater(j["truth_within_1mm"], 0.8)
+        self.assertGreater(j["truth_within_1mm"], 0.95)
         self.assertTrue(run_json("info", self.path("demo.stl"))["check"]["closed"])
 
     # ---- how many images

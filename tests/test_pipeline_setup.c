@@ -18,6 +18,7 @@ typedef struct plain_source {
     double step_mm;
     const char *pose;      /* name of the transform, or NULL */
     int64_t lacking_every; /* such frames carry no transform at all; 0: none */
+    bool with_loop;        /* IdentityToIdentity beside it, as some servers write it */
 } plain_source;
 
 enum { WIDTH = 40, HEIGHT = 30 };
@@ -38,6 +39,8 @@ static bool plain_next(void *self, es_frame *frame, unsigned flags, bool *end, e
     bool valid = !s->invalid_every || s->next % s->invalid_every != 0;
     es_mat4 pose = es_mat4_translation(0, 0, s->step_mm * (double)s->next);
     s->next++;
+    if (s->with_loop && !es_frame_set_transform(frame, "IdentityToIdentity", pose, true, err))
+        return false;
     return !s->pose || lacks || es_frame_set_transform(frame, s->pose, pose, valid, err);
 }
 
@@ -173,6 +176,18 @@ static void a_frame_without_its_pose_does_not_take_the_last_one(void **state) {
     es_setup_request_init(&r);
     assert_true(make(&s, "", &r, &setup, NULL));
     assert_int_equal(setup.survey.placed, 15);
+    es_setup_clear(&setup);
+}
+
+static void a_transform_to_itself_carries_nothing(void **state) {
+    (void)state;
+    plain_source s = {.count = 20, .step_mm = 1, .pose = "ProbeToReference", .with_loop = true};
+    es_setup_request r;
+    es_setup setup;
+    es_error err = {0};
+    es_setup_request_init(&r);
+    if (!make(&s, "", &r, &setup, &err)) fail_msg("%s", err.message);
+    assert_int_equal(setup.survey.placed, 20);
     es_setup_clear(&setup);
 }
 
@@ -312,6 +327,7 @@ int main(void) {
         cmocka_unit_test(a_chosen_spacing_says_so),
         cmocka_unit_test(frames_without_a_valid_pose_are_counted_and_explained),
         cmocka_unit_test(a_frame_without_its_pose_does_not_take_the_last_one),
+        cmocka_unit_test(a_transform_to_itself_carries_nothing),
         cmocka_unit_test(impossible_setups_are_refused_in_words),
         cmocka_unit_test(a_calibration_in_metres_is_noticed),
         cmocka_unit_test(the_flow_gives_every_placed_frame_once_in_order),

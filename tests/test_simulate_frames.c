@@ -653,7 +653,7 @@ static void first_hits_lie_on_the_side_of_the_surface_that_was_looked_at(void **
     es_error err = {0};
     es_simulation simulation = small("sphere", 40);
     size_t count = 0;
-    float *points = es_simulation_first_hits(&simulation, NULL, &count, &err);
+    float *points = es_simulation_first_hits(&simulation, 90, NULL, &count, &err);
     assert_non_null(points);
     assert_true(count > 1000);
     for (size_t i = 0; i < count; i++) {
@@ -666,14 +666,35 @@ static void first_hits_lie_on_the_side_of_the_surface_that_was_looked_at(void **
     es_free(points);
 }
 
+static void faces_met_too_steeply_are_left_out(void **state) {
+    (void)state;
+    es_error err = {0};
+    es_simulation simulation = small("sphere", 40);
+    size_t all = 0, some = 0, none = 0;
+    float *every = es_simulation_first_hits(&simulation, 90, NULL, &all, &err);
+    float *flat = es_simulation_first_hits(&simulation, 45, NULL, &some, &err);
+    float *no = es_simulation_first_hits(&simulation, 0, NULL, &none, &err);
+    /* Parallel beams over the ball: those within 45 degrees meet the inner half
+     * of its disc (sin 45 squared), less where the hand leans over. */
+    assert_true(some < 0.6 * all && some > 0.3 * all);
+    assert_true(none < all / 100);
+    for (size_t i = 0, k = 0; i < some; i++, k++) { /* in the same order */
+        while (k < all && memcmp(&every[3 * k], &flat[3 * i], 3 * sizeof(float)) != 0) k++;
+        assert_true(k < all);
+    }
+    es_free(every);
+    es_free(flat);
+    es_free(no);
+}
+
 static void any_number_of_threads_gives_the_same_hits(void **state) {
     (void)state;
     es_error err = {0};
     es_simulation simulation = small("knee", 30);
     es_pool *pool = es_pool_new(3, &err);
     size_t count[2];
-    float *one = es_simulation_first_hits(&simulation, NULL, &count[0], &err);
-    float *three = es_simulation_first_hits(&simulation, pool, &count[1], &err);
+    float *one = es_simulation_first_hits(&simulation, 90, NULL, &count[0], &err);
+    float *three = es_simulation_first_hits(&simulation, 90, pool, &count[1], &err);
     assert_int_equal(count[0], count[1]);
     assert_true(count[0] > 3000);
     assert_memory_equal(one, three, count[0] * 3 * sizeof(float));
@@ -691,7 +712,7 @@ static void assert_refused(const es_simulation *simulation, const char *word) {
     if (source) fail_msg("accepted; expected a message with \"%s\"", word);
     assert_int_equal(err.code, ES_USAGE);
     if (!strstr(err.message, word)) fail_msg("\"%s\" has no \"%s\"", err.message, word);
-    assert_null(es_simulation_first_hits(simulation, NULL, &count, &err));
+    assert_null(es_simulation_first_hits(simulation, 90, NULL, &count, &err));
     assert_int_equal(count, 0);
 }
 
@@ -781,7 +802,7 @@ static void every_failed_allocation_is_reported_and_nothing_leaks(void **state) 
         es_error err = {0};
         size_t count;
         es_alloc_fail_after(n);
-        float *points = es_simulation_first_hits(&simulation, NULL, &count, &err);
+        float *points = es_simulation_first_hits(&simulation, 90, NULL, &count, &err);
         es_alloc_fail_after(-1);
         done = points != NULL;
         if (!done) assert_int_equal(err.code, ES_MEMORY);
@@ -828,6 +849,7 @@ int main(void) {
         cmocka_unit_test(without_speckle_the_tissue_is_even),
         cmocka_unit_test(cyst_and_ball_have_their_diameters),
         cmocka_unit_test(first_hits_lie_on_the_side_of_the_surface_that_was_looked_at),
+        cmocka_unit_test(faces_met_too_steeply_are_left_out),
         cmocka_unit_test(any_number_of_threads_gives_the_same_hits),
         cmocka_unit_test(senseless_simulations_are_refused_in_words),
         cmocka_unit_test(a_probe_that_cannot_be_has_no_fan_and_no_calibration),

@@ -138,30 +138,33 @@ static void print_transforms(const recording *r) {
     }
 }
 
+/* Some servers write one pixel where there is no picture. */
+static bool has_pictures(const es_stream_info *info) { return info->width > 1 && info->height > 0; }
+
 static void print_recording(const char *file, const es_stream_info *info, const recording *r,
                             const app_checkup *v) {
     printf("%s: recording (%s)\n", file, info->format);
     printf("frames        %lld\n", (long long)r->frames);
-    if (info->width)
+    if (has_pictures(info))
         printf("picture       %u x %u, %s%s%s%s\n", info->width, info->height,
                es_type_name(info->type), info->channels == 3 ? " RGB" : "",
                info->image_kind[0] ? ", " : "", info->image_kind);
     else
-        printf("picture       none, poses only\n");
+        printf("picture       none, poses only%s\n", info->width ? " (frames of one pixel)" : "");
     if (info->orientation[0])
         printf("orientation   %s in the file, read as MF\n", info->orientation);
-    else if (info->width)
+    else if (has_pictures(info))
         printf("orientation   not said in the file, taken as MF (u along the transducer, v into "
                "the body)\n");
     if (r->timed > 1)
         printf("time          %.3f s, %.1f frames a second, longest gap %.3f s%s\n", duration(r),
                rate(r), r->longest_gap_s, r->back_in_time ? ", GOES BACK in places" : "");
     print_transforms(r);
-    if (info->width)
+    if (has_pictures(info))
         printf("pixel size    %g x %g mm in the header\n", info->spacing_mm[0],
                info->spacing_mm[1]);
     if (!v->looked) return;
-    app_print_spacing(&v->spacing);
+    if (has_pictures(info)) app_print_spacing(&v->spacing);
     app_print_findings(&v->findings);
 }
 

@@ -32,11 +32,7 @@ static const opt table[] = {
      .offset = offsetof(model_options, truth),
      .help = "the true surface: the error against it is measured and printed"},
     SHAPE_OPTIONS(model_options),
-    {.name = "detector",
-     .type = OPT_WORD,
-     .words = es_bone_method_names,
-     .offset = offsetof(model_options, detector),
-     .help = "how bone is found in a picture (default: network)"},
+    DETECTOR_OPTIONS(model_options, ""),
     {.name = "bone-threshold",
      .type = OPT_NUMBER,
      .low = 0,
@@ -108,14 +104,17 @@ static void run_free(model_run *r) {
     es_model_result_clear(&r->result);
     es_mesh_clear(&r->truth);
     es_model_free(r->model);
+    es_network_free(r->network);
     app_origin_clear(&r->origin);
     app_checkup_clear(&r->check);
     session_close(&r->s);
 }
 
-static es_model_options make_options(const model_options *o) {
+static es_model_options make_options(const model_run *r) {
+    const model_options *o = r->o;
     es_model_options m = ES_MODEL_DEFAULTS;
-    m.method = o->detector >= 0 ? (es_bone_method)o->detector : es_bone_method_default();
+    m.method = r->method;
+    m.network = r->network;
     m.bone_threshold = o->bone_threshold;
     m.bone_spacing_mm = o->bone_spacing;
     m.smooth_voxels = o->blur;
@@ -215,8 +214,9 @@ static bool open_truth(model_run *r, es_error *err) {
 
 static bool work(model_run *r, es_error *err) {
     const model_options *o = r->o;
-    const char *inputs[] = {r->file, o->setup.config, o->truth, o->setup.recording.poses};
-    es_model_options options = make_options(o);
+    const char *inputs[] = {r->file, o->setup.config, o->truth, o->setup.recording.poses,
+                            o->detector.network};
+    es_model_options options = make_options(r);
     r->model = es_model_new(&r->s.setup, &options, r->s.pool, &r->s.setup.decisions, err);
     if (!r->model) return false;
     app_decisions(&o->common, &r->s.setup.decisions);
@@ -231,7 +231,7 @@ static bool work(model_run *r, es_error *err) {
                                r->s.setup.recon.spacing_mm[0], &r->coverage, err) &&
               es_flow_run(&flow, es_model_stage, r->model, &r->flow, err) &&
               es_model_finish(r->model, &r->result, err) && judge(r, err) &&
-              app_origin_make(&r->origin, &command_model, o, inputs, 4, err);
+              app_origin_make(&r->origin, &command_model, o, inputs, 5, err);
     double start = es_clock_s();
     ok = ok && write_meshes(r, err) && write_volume(r, err) && write_field(r, err);
     r->write_s = es_clock_s() - start;
@@ -269,6 +269,7 @@ static int run(const void *options, const char *const *files, int count) {
     model_run r = {.o = options, .file = files[0]};
     int status = 1;
     if (!check_outputs(r.o, &err) || !open_truth(&r, &err) ||
+        !detector_open(&r.o->detector, &r.method, &r.network, &err) ||
         !session_open(&r.s, files[0], &r.o->setup, &err)) {
         status = app_fail(&err);
     } else if (r.o->dry_run) {

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "detector.h"
 #include "echosolid/bone_flow.h"
 #include "grey.h"
 #include "setup_options.h"
@@ -10,7 +11,8 @@ typedef struct reconstruct_options {
     common_options common;
     setup_options setup;
     const char *output, *hits, *spread, *filled;
-    int compat, channel, detector;
+    int compat, channel;
+    detector_options detector;
     bool dry_run, raw;
 } reconstruct_options;
 
@@ -50,11 +52,7 @@ static const opt table[] = {
      .offset = offsetof(reconstruct_options, channel),
      .help = "what is compounded: the pictures, or the probability of bone in them, 255 for "
              "certain (as echosolid bone gives it)"},
-    {.name = "detector",
-     .type = OPT_WORD,
-     .words = es_bone_method_names,
-     .offset = offsetof(reconstruct_options, detector),
-     .help = "how bone is found, with --channel bone (default: network)"},
+    DETECTOR_OPTIONS(reconstruct_options, ", with --channel bone"),
     {.name = "compat",
      .type = OPT_WORD,
      .words = compat_words,
@@ -124,7 +122,9 @@ typedef struct reconstruct_run {
     app_origin origin;
     es_volume *volume;        /* or */
     es_compat_volume *compat; /* with --compat */
-    es_bone_channel *bone;    /* with --channel bone: what fills the volume */
+    es_bone_method method;
+    es_network *network;   /* of --network */
+    es_bone_channel *bone; /* with --channel bone: what fills the volume */
     es_flow_stats flow;
     es_fill_stats fill;
     double write_s;
@@ -135,6 +135,7 @@ static void run_free(reconstruct_run *r) {
     es_volume_free(r->volume);
     es_compat_free(r->compat);
     es_bone_channel_free(r->bone);
+    es_network_free(r->network);
     session_close(&r->s);
 }
 
@@ -194,7 +195,8 @@ static bool open_stage(reconstruct_run *r, es_stage_fn **stage, void **context, 
     *stage = wants_bone ? es_stage_bone : es_stage_volume;
     *context = r->volume = es_volume_new(&setup->recon, r->s.pool, err);
     if (!r->volume || !wants_bone) return r->volume != NULL;
-    if (r->o->detector >= 0) bone.method = (es_bone_method)r->o->detector;
+    bone.method = r->method;
+    bone.network = r->network;
     *context = r->bone = es_bone_channel_new(&bone, r->s.pool, r->volume, err);
     return r->bone != NULL;
 }
@@ -202,7 +204,7 @@ static bool open_stage(reconstruct_run *r, es_stage_fn **stage, void **context, 
 static bool work(reconstruct_run *r, const char *file, es_error *err) {
     const reconstruct_options *o = r->o;
     es_setup *setup = &r->s.setup;
-    const char *inputs[] = {file, o->setup.config, o->setup.recording.poses};
+    const char *inputs[] = {file, o->setup.config, o->setup.recording.poses, o->detector.network};
     es_flow flow = {.source = r->s.source,
                     .placement = r->s.placement,
                     .skip = setup->skip,
@@ -293,8 +295,9 @@ static bool check_outputs(const reconstruct_options *o, es_error *err) {
         return es_fail(err, ES_USAGE,
                        "--channel bone and --compat exclude one another: the other program knows "
                        "no bone");
-    if (o->detector >= 0 && o->channel != CHANNEL_BONE)
-        return es_fail(err, ES_USAGE, "--detector is for --channel bone");
+    if ((o->detector.method >= 0 || o->detector.network) && o->channel != CHANNEL_BONE)
+        return es_fail(err, ES_USAGE, "--%s is for --channel bone",
+                       o->detector.network ? "network" : "detector");
     const char *paths[] = {o->output, o->hits, o->spread, o->filled};
     for (int i = 0; i < 4; i++)
         if (paths[i] && !es_grid_can_write(paths[i], err)) return false;
@@ -307,8 +310,11 @@ static int run(const void *options, const char *const *files, int count) {
     reconstruct_run r = {.o = options};
     setup_options setup = r.o->setup;
     setup.peer_defaults = r.o->compat >= 0;
-    if (!check_outputs(r.o, &err) || !session_open(&r.s, files[0], &setup, &err))
+    if (!check_outputs(r.o, &err) || !detector_open(&r.o->detector, &r.method, &r.network, &err) ||
+        !session_open(&r.s, files[0], &setup, &err)) {
+        run_free(&r);
         return app_fail(&err);
+    }
     const es_survey *v = &r.s.setup.survey;
     int status = 1;
     if (r.o->dry_run) {

@@ -20,6 +20,9 @@ typedef struct simulate_options {
 
 static const double DEGREE = 0.017453292519943295;
 
+/* A face met at more than this shows no echo to speak of: what counts as seen. */
+static const double SEEN_DEG = 72;
+
 static const char *const probe_words[] = {"linear", "convex", NULL};
 
 static const opt table[] = {
@@ -29,7 +32,8 @@ static const opt table[] = {
      .value = "FILE.igs.mha",
      .offset = offsetof(simulate_options, output),
      .help = "the recording; beside it come .xml (the calibration), .truth.ply (the true surface) "
-             "and .seen.ply (the part that some beam met first)"},
+             "and .seen.ply (the part that some beam met first, at less than 72 degrees of "
+             "incidence)"},
     {.name = "scene",
      .type = OPT_TEXT,
      .value = "NAME",
@@ -380,7 +384,7 @@ static bool make_truth(const simulate_options *o, const es_simulation *s, truth 
     es_bricks *bricks = scene ? es_scene_bricks(scene, o->truth_spacing, 3, pool, err) : NULL;
     es_iso_options iso = ES_ISO_DEFAULTS;
     size_t hit_count = 0;
-    float *hits = bricks ? es_simulation_first_hits(s, pool, &hit_count, err) : NULL;
+    float *hits = bricks ? es_simulation_first_hits(s, SEEN_DEG, pool, &hit_count, err) : NULL;
     es_mesh_check check = {0};
     bool ok = hits && es_surface_extract(bricks, &iso, pool, &t->surface, err) &&
               es_mesh_copy(&t->surface, &t->seen, err) &&

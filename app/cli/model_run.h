@@ -3,6 +3,7 @@
 #define ECHOSOLID_APP_MODEL_RUN_H
 
 #include "checkup.h"
+#include "detector.h"
 #include "echosolid/plan.h"
 #include "setup_options.h"
 #include "shape_output.h"
@@ -14,7 +15,7 @@ typedef struct model_options {
     step_options step;
     shape_options shape;
     const char *sheet, *volume, *field, *report, *truth;
-    int detector;
+    detector_options detector;
     double bone_threshold, bone_spacing, blur, min_weight, min_area;
     int64_t components, smooth;
     bool unchecked, dry_run;
@@ -26,6 +27,8 @@ typedef struct model_run {
     session s;
     app_checkup check;    /* not looked: --unchecked */
     es_coverage coverage; /* of the frames, for voxels of the grey volume */
+    es_bone_method method;
+    es_network *network; /* of --network */
     es_model *model;
     es_model_result result;
     es_flow_stats flow;

@@ -79,8 +79,8 @@ bool es_frame_copy(const es_frame *from, es_frame *to, es_error *err);
 bool es_frame_set_transform(es_frame *frame, const char *name, es_mat4 matrix, bool valid,
                             es_error *err);
 const es_frame_transform *es_frame_find_transform(const es_frame *frame, const char *name);
-/* Puts all the frame's transforms into the graph. Names that do not split
- * are skipped. */
+/* Puts all the frame's transforms into the graph. Names that do not split, and
+ * transforms from a frame of reference to itself, are skipped. */
 bool es_frame_to_graph(const es_frame *frame, es_graph *graph, es_error *err);
 
 /* ---- sources and sinks ----------------------------------------------- */

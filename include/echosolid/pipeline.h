@@ -198,6 +198,7 @@ bool es_stage_compat(void *volume, const es_frame *const *frames, const es_mat4 
 
 typedef struct es_model_options {
     es_bone_method method;
+    const es_network *network; /* borrowed, for ES_BONE_NETWORK; NULL: the built-in one */
     double bone_threshold;     /* NaN: the detector's default */
     double bone_spacing_mm;    /* of the distance volume; NaN: chosen */
     double truncation_mm;      /* NaN: default */

@@ -108,11 +108,12 @@ es_fan es_simulation_fan(const es_simulation *simulation);
 /* Scene axes -> Reference of the recording: rigid, the same for all. */
 es_mat4 es_simulation_scene_to_reference(const es_simulation *simulation);
 /* Where the beams of all the frames (true poses) met the surface first,
- * within the depth, at any incidence (in the picture the echo fades where the
- * cosine between beam and normal falls from .4 to .15): 3 floats a point in
- * scene axes, by frame, then by line. es_free it. */
-float *es_simulation_first_hits(const es_simulation *simulation, es_pool *pool, size_t *count,
-                                es_error *err);
+ * within the depth, at no more than `incidence_deg` between beam and normal
+ * (90 or more: at any; in the picture the echo fades where the cosine falls
+ * from .4 to .15, 66 to 81 degrees): 3 floats a point in scene axes, by frame,
+ * then by line. es_free it. */
+float *es_simulation_first_hits(const es_simulation *simulation, double incidence_deg,
+                                es_pool *pool, size_t *count, es_error *err);
 
 /* ---- wires in a water bath ------------------------------------------------------- */
 

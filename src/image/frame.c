@@ -114,7 +114,7 @@ bool es_frame_to_graph(const es_frame *frame, es_graph *graph, es_error *err) {
     for (size_t i = 0; i < frame->transform_count; i++) {
         const es_frame_transform *t = &frame->transforms[i];
         char from[ES_NAME_SIZE], to[ES_NAME_SIZE];
-        if (!es_transform_name_split(t->name, from, to, NULL)) continue;
+        if (!es_transform_name_split(t->name, from, to, NULL) || strcmp(from, to) == 0) continue;
         if (!es_graph_set(graph, from, to, t->matrix, t->valid, err))
             return es_prefix(err, "frame %lld: %s", (long long)frame->index, t->name);
     }

@@ -72,11 +72,15 @@ static bool make_detectors(es_model *m, const es_setup *setup, es_decisions *dec
                            es_error *err) {
     es_bone_options b = es_setup_bone_options(setup);
     b.method = m->options.method;
+    b.network = m->options.network;
+    const es_network_info *own = b.network ? es_network_about(b.network) : NULL;
     if (!isnan(m->options.bone_threshold)) b.threshold = m->options.bone_threshold;
     m->crew = es_bone_crew_new(&b, m->pool, err);
-    return m->crew && es_decisions_add(decisions, err, "bone detector", "the option --detector",
-                                       "%s, threshold %g", es_bone_method_names[b.method],
-                                       es_bone_crew_threshold(m->crew));
+    return m->crew &&
+           es_decisions_add(decisions, err, "bone detector",
+                            own ? "the option --network" : "the option --detector",
+                            "%s%s%s, threshold %g", es_bone_method_names[b.method], own ? " " : "",
+                            own ? own->name : "", es_bone_crew_threshold(m->crew));
 }
 
 es_model *es_model_new(const es_setup *setup, const es_model_options *options, es_pool *pool,

@@ -74,7 +74,7 @@ static bool forget_poses(es_placement *p, const es_frame *frame, es_error *err) 
     for (size_t i = 0; i < frame->transform_count; i++) {
         char from[ES_NAME_SIZE], to[ES_NAME_SIZE];
         if (es_transform_name_split(frame->transforms[i].name, from, to, NULL) &&
-            !remember(p, from, to, err))
+            strcmp(from, to) != 0 && !remember(p, from, to, err))
             return false;
     }
     for (size_t i = 0; i < p->seen_count; i++)

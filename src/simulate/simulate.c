@@ -14,6 +14,7 @@
 #include "tissue.h"
 
 enum { MOST_FRAMES = 1000000, BATCH = 16 };
+static const double DEGREE = 0.017453292519943295;
 
 /* ---- checks -------------------------------------------------------------- */
 
@@ -247,8 +248,14 @@ es_source *es_simulation_open(const es_simulation *simulation, es_error *err) {
 
 typedef struct hit_search {
     const motion *motion;
-    float *points; /* frames x lines x 3; NaN where a beam met nothing */
+    double least_cosine; /* between beam and normal */
+    float *points;       /* frames x lines x 3; NaN where a beam met nothing, or too steep a face */
 } hit_search;
+
+static bool meets(const hit_search *search, es_vec3 hit, es_vec3 direction) {
+    es_vec3 normal = es_vec3_unit(scene_gradient(search->motion->model, hit));
+    return -es_vec3_dot(normal, direction) >= search->least_cosine;
+}
 
 static void find_hits(void *context, size_t index, int worker) {
     (void)worker;
@@ -262,7 +269,7 @@ static void find_hits(void *context, size_t index, int worker) {
         probe_beam(g, face_to_scene, i, &start, &direction);
         double depth = scene_trace(m->model, start, direction, g->depth_mm);
         es_vec3 hit = es_vec3_add(start, es_vec3_scale(direction, depth));
-        point[0] = isfinite(depth) ? (float)hit.x : NAN;
+        point[0] = isfinite(depth) && meets(search, hit, direction) ? (float)hit.x : NAN;
         point[1] = (float)hit.y;
         point[2] = (float)hit.z;
     }
@@ -278,13 +285,14 @@ static size_t keep_hits(float *points, size_t count) {
     return kept;
 }
 
-float *es_simulation_first_hits(const es_simulation *simulation, es_pool *pool, size_t *count,
-                                es_error *err) {
+float *es_simulation_first_hits(const es_simulation *simulation, double incidence_deg,
+                                es_pool *pool, size_t *count, es_error *err) {
     motion m = {0};
     *count = 0;
     if (!lay_out(simulation, &m, err)) return NULL;
     size_t beams = (size_t)m.options.frames * (size_t)m.geometry.lines;
-    hit_search search = {&m, es_alloc(beams, 3 * sizeof(float), err)};
+    hit_search search = {&m, incidence_deg < 90 ? cos(incidence_deg * DEGREE) : -INFINITY,
+                         es_alloc(beams, 3 * sizeof(float), err)};
     if (search.points) {
         es_pool_run(pool, (size_t)m.options.frames, find_hits, &search);
         *count = keep_hits(search.points, beams);
