@@ -285,6 +285,20 @@ class Messages(Scan):
         path = page.until(lambda m: m[:4] == b"PATH" if isinstance(m, bytes) else False)
         count, gaps = struct.unpack_from("<2I", path, 8)
         self.assertEqual(len(path), 16 + 12 * (count + gaps))
+        cuts = page.until(lambda m: m[:4] == b"CUTS" if isinstance(m, bytes) else False)
+        at, sizes = 8, []
+        for _ in range(3):
+            width, height = struct.unpack_from("<2I", cuts, at)
+            # 1 mm voxels, as was asked for
+            steps = struct.unpack_from("<9f", cuts, at + 8)[3:]
+            self.assertEqual(sorted(map(abs, steps)), [0, 0, 0, 0, 1, 1])
+            grey = cuts[at + 44:at + 44 + width * height]
+            self.assertEqual(len(grey), width * height)
+            at += 44 + (width * height + 3) // 4 * 4
+            sizes.append((width, height))
+        self.assertEqual(at, len(cuts))
+        (y, z), (x, z_again), (x_again, y_again) = sizes
+        self.assertEqual((x, y, z), (x_again, y_again, z_again))
         state = page.state(lambda s: s["phase"] == "running" and s["bricks"] > 0)
         self.assertGreater(state["received_hz"], 0)
         self.assertIsInstance(state["coach"], list)
@@ -469,6 +483,7 @@ class Browser(Scan):
             ["wait", 60 * SLOW, "live.triangles > 100 && live.scene.surface.visible"],
             ["wait", 30 * SLOW, "live.picture.count > 3 && live.picture.points > 20"],
             ["wait", 30 * SLOW, "live.scene.probe.visible && live.paths > 0"],
+            ["wait", 30 * SLOW, "live.cuts.count > 0 && !document.getElementById('cuts').hidden"],
             ["tell", "phase", "document.getElementById('phase').textContent"],
             ["tell", "figures", "document.getElementById('figures').textContent"],
             ["tell", "coach", "document.getElementById('coach').children.length"],

@@ -234,6 +234,10 @@ static void show_mesh(void *context, const es_mesh *mesh) {
     es_live_page_mesh(((live_app *)context)->page, mesh);
 }
 
+static void show_volume(void *context, const es_grid *volume) {
+    es_live_page_volume(((live_app *)context)->page, volume);
+}
+
 static void show_bone(void *context, const es_frame *frame, const es_mat4 *place,
                       const es_trace *trace) {
     es_live_page_bone(((live_app *)context)->page, frame, place, trace);
@@ -389,6 +393,7 @@ static bool open_run(live_app *a, const es_setup_request *request, es_error *err
     if (a->page) {
         r.watch.frame = show_frame;
         r.watch.mesh = show_mesh;
+        r.watch.volume = show_volume;
         r.watch.bone = show_bone;
     }
     a->run = es_live_run_new(&r, err);

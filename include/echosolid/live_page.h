@@ -38,6 +38,8 @@ void es_live_page_frame(es_live_page *page, const es_frame *frame, const es_mat4
 void es_live_page_bone(es_live_page *page, const es_frame *frame, const es_mat4 *place,
                        const es_trace *trace);
 void es_live_page_mesh(es_live_page *page, const es_mesh *mesh);
+/* Shown as three slices through the middle of the newest picture. */
+void es_live_page_volume(es_live_page *page, const es_grid *volume);
 
 /* To be called between frames, by the thread that runs the run (its `stop`): does
  * what the pages asked for, and tells how it stands four times a second. True

@@ -33,6 +33,8 @@ typedef struct es_live_watch {
     /* Every received frame; `place` NULL: no valid pose. */
     void (*frame)(void *context, const es_frame *frame, const es_mat4 *place);
     void (*mesh)(void *context, const es_mesh *mesh);
+    /* The grey volume, every two seconds at most, while it is under 32 MB. */
+    void (*volume)(void *context, const es_grid *volume);
     /* The newest of the frames that were inserted, and the bone in it. */
     void (*bone)(void *context, const es_frame *frame, const es_mat4 *place, const es_trace *trace);
     void (*state)(void *context, const es_live_state *state);

@@ -57,7 +57,7 @@ struct es_coach {
     bool lit[SAMPLES];
 };
 
-/* ---- beginning and end ----------------------------------------------------------- */
+/* ---- beginning and end -------------------------------------------------- */
 
 es_coach *es_coach_new(const es_coach_options *options, es_error *err) {
     if (!(options->elevation_mm > 0) || !isfinite(options->elevation_mm)) {
@@ -78,7 +78,7 @@ void es_coach_set_voxel(es_coach *c, double voxel_mm) {
 
 double es_coach_limit_mm(const es_coach *c) { return c->limit_mm; }
 
-/* ---- where the picture is ----------------------------------------------------------- */
+/* ---- where the picture is -------------------------------------------------- */
 
 static rectangle rectangle_of(const es_image *image, const es_mat4 *place) {
     double w = image->width > 1 ? image->width - 1.0 : 1,
@@ -106,7 +106,7 @@ static double step_between(const rectangle *a, const rectangle *b) {
     return sum / 4;
 }
 
-/* ---- gaps ------------------------------------------------------------------------------ */
+/* ---- gaps -------------------------------------------------- */
 
 static bool covers(const rectangle *r, es_vec3 point, double within_mm) {
     es_vec3 from = es_vec3_sub(point, r->corner);
@@ -161,7 +161,7 @@ static double move_to(es_coach *c, const es_image *image, const es_mat4 *place, 
     return step;
 }
 
-/* ---- what the picture looks like -------------------------------------------------------- */
+/* ---- what the picture looks like -------------------------------------------------- */
 
 static double grey_at(const es_image *image, size_t pixel) {
     double value = 0;
@@ -222,7 +222,7 @@ static double without_contact(const es_coach *c) {
     return known > SIDE / 4 ? (double)dark / known : 0;
 }
 
-/* ---- one frame ------------------------------------------------------------------------------ */
+/* ---- one frame -------------------------------------------------- */
 
 static void remember(es_coach *c, const look *l) {
     if (c->count == WINDOW) {

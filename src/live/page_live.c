@@ -16,7 +16,7 @@
 #include "live_pages.h"
 #include "page_wire.h"
 
-enum { HELLO, STATE, PICTURE, MESH, PATH };
+enum { HELLO, STATE, PICTURE, MESH, PATH, CUTS };
 enum { PATH_MOST = 4096, SAVED_MOST = 30, LINE = 400, COLOURS = 16 };
 
 static const double STATE_EVERY_S = 0.25, PATH_EVERY_S = 0.5, RATE_OVER_S = 1, PATH_STEP_MM = 0.5;
@@ -35,7 +35,8 @@ struct es_live_page {
     bool thread_runs;
     pthread_mutex_t lock; /* guards all that follows */
     es_coach *coach;
-    es_text picture, mesh, path;
+    es_text picture, mesh, path, cuts;
+    es_vec3 middle; /* of the newest picture */
     double picture_due_s, bone_s, white;
     float places[3 * PATH_MOST];
     size_t place_count;
@@ -56,7 +57,7 @@ struct es_live_page {
 
 bool es_live_page_has_scene(void) { return live_pages_have_scene; }
 
-/* ---- what pages ask for -------------------------------------------------------------- */
+/* ---- what pages ask for ------------------------------------------------------------ */
 
 /* {"do": "pause"}, from the thread that serves. Whatever else comes is left out. */
 static void on_text(void *context, const char *text, size_t length) {
@@ -73,7 +74,7 @@ static void on_text(void *context, const char *text, size_t length) {
     json_decref(root);
 }
 
-/* ---- messages ----------------------------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------------------- */
 
 static void send_bytes(es_live_page *p, int channel, const es_text *bytes) {
     es_page_server_send(p->server, channel, false, bytes->bytes, bytes->length, NULL);
@@ -105,12 +106,13 @@ static void send_hello(es_live_page *p) {
                         p->options.can_save, "colours", colours()));
 }
 
-/* ---- frames -----------------------------------------------------------------------------------
- */
+/* ---- frames ------------------------------------------------------------------------ */
 
 /* The middle of the probe's face; every other place goes when they are too many. */
 static void add_place(es_live_page *p, const es_frame *frame, const es_mat4 *place) {
-    es_vec3 at = es_mat4_point(*place, es_vec3_make((frame->image.width - 1.0) / 2, 0, 0));
+    double u = (frame->image.width - 1.0) / 2, v = (frame->image.height - 1.0) / 2;
+    es_vec3 at = es_mat4_point(*place, es_vec3_make(u, 0, 0));
+    p->middle = es_mat4_point(*place, es_vec3_make(u, v, 0));
     if (p->place_count > 0) {
         const float *last = p->places + 3 * (p->place_count - 1);
         es_vec3 step =
@@ -165,8 +167,16 @@ void es_live_page_mesh(es_live_page *p, const es_mesh *mesh) {
     if (page_put_mesh(&p->mesh, mesh)) send_bytes(p, MESH, &p->mesh);
 }
 
-/* ---- how it stands
- * ------------------------------------------------------------------------------- */
+void es_live_page_volume(es_live_page *p, const es_grid *volume) {
+    if (!p) return;
+    pthread_mutex_lock(&p->lock);
+    es_vec3 middle = p->middle;
+    double white = volume->info.type == ES_U8 ? 255 : p->white;
+    pthread_mutex_unlock(&p->lock);
+    if (page_put_cuts(&p->cuts, volume, middle, white)) send_bytes(p, CUTS, &p->cuts);
+}
+
+/* ---- how it stands -------------------------------------------------- */
 
 static double rate(int64_t now, int64_t *before, double seconds) {
     double hz = (double)(now - *before) / seconds;
@@ -321,8 +331,7 @@ void es_live_page_end(es_live_page *p, const char *line) {
     pthread_mutex_unlock(&p->lock);
 }
 
-/* ---- beginning and end
- * --------------------------------------------------------------------------- */
+/* ---- beginning and end -------------------------------------------------- */
 
 static void *serve(void *context) {
     es_live_page *p = context;
@@ -383,6 +392,7 @@ void es_live_page_free(es_live_page *p) {
     es_text_free(&p->picture);
     es_text_free(&p->mesh);
     es_text_free(&p->path);
+    es_text_free(&p->cuts);
     pthread_mutex_destroy(&p->lock);
     es_free(p);
 }

@@ -154,6 +154,61 @@ bool page_put_mesh(es_text *out, const es_mesh *mesh) {
     return !out->failed;
 }
 
+/* ---- the slices ------------------------------------------------------------------------- */
+
+/* More voxels a side are left out, evenly. */
+enum { CUT_SIDE = 512 };
+
+static uint64_t step_of(uint64_t count) { return (count + CUT_SIDE - 1) / CUT_SIDE; }
+
+static es_vec3 voxel_mm(const es_mat4 *to_mm, const uint64_t at[3]) {
+    return es_mat4_point(*to_mm, es_vec3_make((double)at[0], (double)at[1], (double)at[2]));
+}
+
+static void put_cut(es_text *out, const es_grid *g, const uint64_t through[3], int axis,
+                    double full) {
+    const es_mat4 to_mm = es_grid_to_mm(&g->info);
+    const uint64_t *n = g->info.size;
+    int u = axis == 0 ? 1 : 0, v = axis == 2 ? 1 : 2;
+    uint64_t du = step_of(n[u]), dv = step_of(n[v]), at[3] = {0, 0, 0};
+    at[axis] = through[axis];
+    put_u32(out, (n[u] + du - 1) / du);
+    put_u32(out, (n[v] + dv - 1) / dv);
+    es_vec3 first = voxel_mm(&to_mm, at), next;
+    put_place(out, first);
+    at[u] = du;
+    next = voxel_mm(&to_mm, at);
+    put_place(out, es_vec3_sub(next, first));
+    at[u] = 0;
+    at[v] = dv;
+    next = voxel_mm(&to_mm, at);
+    put_place(out, es_vec3_sub(next, first));
+    for (at[v] = 0; at[v] < n[v]; at[v] += dv)
+        for (at[u] = 0; at[u] < n[u]; at[u] += du) {
+            uint64_t i = (at[2] * n[1] + at[1]) * n[0] + at[0];
+            double share =
+                es_type_get(g->info.type, g->data, (size_t)i * (size_t)g->info.channels) / full;
+            uint8_t grey = share > 1 ? 255 : share > 0 ? (uint8_t)lround(255 * share) : 0;
+            es_text_add_bytes(out, &grey, 1);
+        }
+    pad(out);
+}
+
+bool page_put_cuts(es_text *out, const es_grid *g, es_vec3 place, double full) {
+    es_mat4 to_voxel;
+    uint64_t through[3];
+    if (!es_mat4_invert(es_grid_to_mm(&g->info), &to_voxel, NULL)) return false;
+    es_vec3 at = es_mat4_point(to_voxel, place);
+    const double near[3] = {at.x, at.y, at.z};
+    for (int a = 0; a < 3; a++) {
+        double last = (double)g->info.size[a] - 1;
+        through[a] = near[a] >= 0 ? (uint64_t)lround(fmin(near[a], last)) : 0; /* NaN: 0 */
+    }
+    begin(out, "CUTS");
+    for (int axis = 0; axis < 3; axis++) put_cut(out, g, through, axis, full > 0 ? full : 255);
+    return !out->failed;
+}
+
 /* ---- the path --------------------------------------------------------------------------- */
 
 bool page_put_path(es_text *out, const float *places, size_t count, const es_vec3 *gaps,

@@ -9,6 +9,9 @@
  *   "MESH" version, u32 vertices, triangles, then f32 3 a vertex (mm), i8 4 a
  *     vertex (its normal by 127), u8 a vertex (confidence by 255), padded, u32 3 a
  *     triangle.
+ *   "CUTS" version, then of the slices across x, y and z: u32 width, height, f32 9: the
+ *     middle of its first voxel, the steps to the next along a row and to the next row
+ *     (mm), width * height grey bytes, padded.
  *   "PATH" version, u32 places, gaps, then f32 3 of each (mm). */
 #ifndef ES_LIVE_PAGE_WIRE_H
 #define ES_LIVE_PAGE_WIRE_H
@@ -28,6 +31,8 @@ typedef struct page_picture {
 /* Each fills `out`, whose memory is used again; false: out of memory. */
 bool page_put_picture(es_text *out, const page_picture *picture);
 bool page_put_mesh(es_text *out, const es_mesh *mesh);
+/* Slices of a grey volume through a place; `full`: white. */
+bool page_put_cuts(es_text *out, const es_grid *volume, es_vec3 place, double full);
 bool page_put_path(es_text *out, const float *places, size_t count, const es_vec3 *gaps,
                    size_t gap_count);
 

@@ -238,6 +238,7 @@ es_live_run *es_live_run_new(const es_live_run_options *options, es_error *err) 
     es_live_run *r = check(options, err) ? es_alloc_zero(1, sizeof *r, err) : NULL;
     if (!r) return NULL;
     r->options = *options;
+    r->preview_by = 1;
     pthread_mutex_init(&r->lock, NULL);
     pthread_mutex_init(&r->work, NULL);
     pthread_cond_init(&r->changed, NULL);

@@ -48,6 +48,7 @@ struct es_live_run {
     void *stage_context;
     pthread_t inserter, previewer;
     bool inserter_runs, previewer_runs;
+    int preview_by; /* the previewer's: voxels of the field in one of the preview's, along a side */
     /* Held while the volume is worked on. */
     pthread_mutex_t work;
     int64_t changes; /* batches inserted */

@@ -147,7 +147,8 @@ bool run_make_ready(es_live_run *r, es_error *err) {
     if (!r->queue || !make_setup(r, err) || !make_volume(r, err) || !record_survey(r, err))
         return false;
     r->inserter_runs = pthread_create(&r->inserter, NULL, insert_all, r) == 0;
-    bool shows = r->options.preview_hz > 0 && (r->options.server || r->options.watch.mesh);
+    const es_live_watch *w = &r->options.watch;
+    bool shows = r->options.preview_hz > 0 && (r->options.server || w->mesh || w->volume);
     if (r->inserter_runs && shows)
         r->previewer_runs = pthread_create(&r->previewer, NULL, run_preview, r) == 0;
     r->ready = r->inserter_runs && (!shows || r->previewer_runs);

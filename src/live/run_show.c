@@ -37,19 +37,19 @@ void run_send_frame(es_live_run *r, const es_frame *frame, const es_mat4 *place)
 
 /* ---- the mesh ------------------------------------------------------------------------ */
 
-/* The surface of the field, or of a coarser one until it has few enough triangles. */
-static bool extract_few(const es_live_run *r, es_bricks **field, const es_iso_options *iso,
+/* The surface of the field, or of a coarser one until it has few enough triangles.
+ * What was too fine once is not tried again: surfaces grow. */
+static bool extract_few(es_live_run *r, const es_bricks *field, const es_iso_options *iso,
                         es_mesh *mesh) {
     double most = ROUGHLY * (double)r->options.preview_triangles;
-    if (!es_surface_extract(*field, iso, NULL, mesh, NULL)) return false;
-    for (int by = 2; (double)mesh->triangle_count > most && by <= COARSEST; by *= 2) {
-        es_bricks *coarse = preview_coarsen(*field, 2, NULL);
-        es_bricks_free(*field);
-        *field = coarse;
+    for (;; r->preview_by *= 2) {
+        es_bricks *coarse = r->preview_by > 1 ? preview_coarsen(field, r->preview_by, NULL) : NULL;
+        bool ok = (coarse || r->preview_by == 1) &&
+                  es_surface_extract(coarse ? coarse : field, iso, NULL, mesh, NULL);
+        es_bricks_free(coarse);
+        if (!ok || (double)mesh->triangle_count <= most || r->preview_by >= COARSEST) return ok;
         es_mesh_clear(mesh);
-        if (!coarse || !es_surface_extract(coarse, iso, NULL, mesh, NULL)) return false;
     }
-    return true;
 }
 
 /* Frames wait while the field is copied; all the rest is done beside them, the
@@ -59,8 +59,8 @@ static bool make_mesh(es_live_run *r, es_mesh *mesh) {
     es_bricks *field = es_model_preview(r->model, NULL);
     es_iso_options iso = es_model_iso(r->model);
     pthread_mutex_unlock(&r->work);
-    bool ok = field && extract_few(r, &field, &iso, mesh) &&
-              es_mesh_smooth(mesh, SMOOTH, 0.5, -0.53, NULL);
+    bool ok = field && extract_few(r, field, &iso, mesh) &&
+              es_mesh_smooth(mesh, r->preview_by > 1 ? SMOOTH / 2 : SMOOTH, 0.5, -0.53, NULL);
     es_bricks_free(field);
     es_decimate_options fewer = {.triangles = r->options.preview_triangles,
                                  .max_distance_mm = INFINITY};
@@ -138,6 +138,8 @@ static void show_volume(es_live_run *r) {
     es_grid grid = {0};
     es_igtl_out out = {0};
     bool ok = has_sendable_volume(r) && run_copy_volume(r, &grid, NULL);
+    if (ok && r->options.watch.volume) r->options.watch.volume(r->options.watch.context, &grid);
+    ok = ok && r->options.server;
     if (ok) outgo_volume(&out, "Volume", &grid, outgo_now());
     if (ok) es_live_server_send(r->options.server, &out, true);
     es_igtl_out_clear(&out);
@@ -178,7 +180,8 @@ static void show_changes(es_live_run *r, shown *s, bool volume_is_due) {
         show_mesh(r);
         s->mesh = now;
     }
-    if (has_clients(r) && now != s->volume && volume_is_due) {
+    wanted = r->options.watch.volume || has_clients(r);
+    if (wanted && now != s->volume && volume_is_due) {
         show_volume(r);
         s->volume = now;
         s->volume_due_s = es_clock_s() + VOLUME_EVERY_S;

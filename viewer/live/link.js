@@ -54,7 +54,21 @@ function readPath(r) {
   return { places: r.array(Float32Array, 3 * places), gaps: r.array(Float32Array, 3 * gaps) };
 }
 
-const READERS = { PICT: ['picture', readPicture], MESH: ['mesh', readMesh], PATH: ['path', readPath] };
+// Slices across x, y and z: where they lie, and what they show.
+function readCuts(r) {
+  return [0, 1, 2].map(() => {
+    const [width, height] = [r.u32(), r.u32()];
+    const place = r.array(Float32Array, 9);
+    return { width, height, place, grey: r.array(Uint8Array, width * height) };
+  });
+}
+
+const READERS = {
+  PICT: ['picture', readPicture],
+  MESH: ['mesh', readMesh],
+  CUTS: ['cuts', readCuts],
+  PATH: ['path', readPath],
+};
 
 function decode(buffer) {
   const kind = new TextDecoder().decode(new Uint8Array(buffer, 0, 4));
@@ -65,7 +79,7 @@ function decode(buffer) {
   return [name, read(reader)];
 }
 
-// `on` has a function for each kind: hello, state, picture, mesh, path, open, shut.
+// `on` has a function for each kind: hello, state, picture, mesh, cuts, path, open, shut.
 export class Link {
   constructor(on) {
     this.on = on;

@@ -1,5 +1,6 @@
 // The live page: what comes through the link goes to the pictures and the panel,
 // what is pressed goes back.
+import { Cuts } from './cuts.js';
 import { Link } from './link.js';
 import { Panel } from './panel.js';
 import { Picture } from './picture.js';
@@ -8,9 +9,10 @@ import { openScene } from './scene.js';
 const byId = (id) => document.getElementById(id);
 
 const picture = new Picture(byId('picture'));
+const cuts = new Cuts(byId('cuts'));
 const panel = new Panel((what) => link.ask(what));
 // For those who open the console, and for the tests.
-const live = { meshes: 0, triangles: 0, paths: 0, panel, picture, scene: null, state: null };
+const live = { meshes: 0, triangles: 0, paths: 0, panel, picture, cuts, scene: null, state: null };
 window.live = live;
 
 try {
@@ -46,6 +48,9 @@ const link = new Link({
     live.meshes += 1;
     live.triangles = mesh.indices.length / 3;
     scene?.setMesh(mesh);
+  },
+  cuts(shown) {
+    cuts.show(shown);
   },
   path(path) {
     live.paths += 1;
