@@ -50,7 +50,7 @@ typedef struct es_live_run_options {
     int queue;                    /* frames that wait for insertion, 2 to 64 */
     double catch_up_s;        /* so long after the warm-up frames wait instead of being dropped */
     double preview_hz;        /* at most */
-    size_t preview_triangles; /* aimed at; up to half as many again are left */
+    size_t preview_triangles; /* at most; larger surfaces are made coarser */
     int threads;
     es_live_server *server;      /* gets pictures, poses, mesh and volume; borrowed; NULL: none */
     const char *output_folder;   /* where commands may write; NULL: nowhere */

@@ -108,7 +108,7 @@ bool page_put_picture(es_text *out, const page_picture *p) {
     put_u32(out, (image->height + block - 1) / block);
     put_u32(out, image->width);
     put_u32(out, image->height);
-    put_u32(out, p->place != NULL);
+    put_u32(out, (size_t)(p->place != NULL) + (p->trace ? 2 : 0));
     size_t points_at = out->length;
     put_u32(out, 0);
     for (int i = 0; i < 12; i++) put_f32(out, p->place ? p->place->m[i] : 0);

@@ -2,7 +2,8 @@
  * viewer/live/link.js reads it.
  *
  *   "PICT" version, f64 time_s, f64 index, u32 width, height (as sent), u32 width,
- *     height (of the frame), u32 1 = placed, u32 points, f32 12: the first three
+ *     height (of the frame), u32 1 = placed + 2 = bone was
+ *     looked for, u32 points, f32 12: the first three
  *     rows of image_to_reference (row-major; pixels of the frame to mm; 0 when not
  *     placed), points: f32 u, v (pixels of the frame), confidence, a NaN between two
  *     pieces; then width * height grey bytes, padded.

@@ -13,7 +13,8 @@ static const double SHARE = 0.25;
 /* The volume is large and changes little. */
 static const double VOLUME_EVERY_S = 2;
 enum { VOLUME_MOST = 1 << 25, SMOOTH = 4, COARSEST = 8 };
-/* More triangles than asked for by this factor are not worth decimating. */
+/* More triangles than asked for by this factor: a coarser field is quicker than
+ * decimating. */
 static const double ROUGHLY = 1.5;
 
 static bool has_clients(const es_live_run *r) {
@@ -65,7 +66,7 @@ static bool make_mesh(es_live_run *r, es_mesh *mesh) {
     es_decimate_options fewer = {.triangles = r->options.preview_triangles,
                                  .max_distance_mm = INFINITY};
     es_decimate_report report;
-    if (ok && (double)mesh->triangle_count > ROUGHLY * (double)fewer.triangles)
+    if (ok && mesh->triangle_count > fewer.triangles)
         ok = es_mesh_decimate(mesh, &fewer, NULL, &report, NULL);
     return ok && mesh->triangle_count > 0;
 }

@@ -32,12 +32,13 @@ class Reader {
 function readPicture(r) {
   const [time, index] = [r.f64(), r.f64()];
   const [width, height, fullWidth, fullHeight] = [r.u32(), r.u32(), r.u32(), r.u32()];
-  const placed = r.u32() === 1;
+  const flags = r.u32();
   const points = r.u32();
   const place = r.array(Float32Array, 12);
   const bone = r.array(Float32Array, 3 * points);
   const grey = r.array(Uint8Array, width * height);
-  return { time, index, width, height, fullWidth, fullHeight, place: placed ? place : null, bone, grey };
+  const known = { place: flags & 1 ? place : null, looked: Boolean(flags & 2) };
+  return { time, index, width, height, fullWidth, fullHeight, ...known, bone, grey };
 }
 
 function readMesh(r) {

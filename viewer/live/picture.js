@@ -77,10 +77,10 @@ export class Picture {
     }
   }
 
-  describe({ fullWidth, fullHeight, place }, mm) {
+  describe({ fullWidth, fullHeight, place, looked }, mm) {
     const size = `${fullWidth} \u00d7 ${fullHeight}`;
     if (!place) return `${size}, no valid position`;
     const deep = ` ${(mm * fullHeight).toFixed(0)} mm deep, a tick every 10 mm`;
-    return `${size},${deep}${this.points ? '' : '; no bone found'}`;
+    return `${size},${deep}${this.points || !looked ? '' : '; no bone found'}`;
   }
 }
