@@ -686,12 +686,13 @@ static bool bench_scene(const char *scene, int frames, es_bone_method method, tr
 }
 
 static bool bench_simulated(es_bone_method method, es_error *err) {
-    static const char *const bones[] = {"knee", "sphere", "cylinder", "torus", "box"};
+    static const char *const bones[] = {"knee",   "spine",    "ribs",  "forearm",
+                                        "sphere", "cylinder", "torus", "box"};
     const char *by = es_bone_method_names[method];
     truth *t = calloc(1, sizeof *t), *none = calloc(1, sizeof *none);
     bool ok = t && none;
     for (size_t i = 0; ok && i < sizeof bones / sizeof *bones; i++)
-        ok = bench_scene(bones[i], i ? 4 : 12, method, t, err);
+        ok = bench_scene(bones[i], i < 4 ? 8 : 4, method, t, err);
     ok = ok && bench_scene("abdomen", 8, method, none, err);
     if (ok) {
         add("simulated, median distance", by, quantile(&t->off, 0.5), "mm",

@@ -1,7 +1,7 @@
 /* bench_calibration: every figure of the calibrations, against simulated
  * truths and, where ES_TEST_DATA names the folder, recordings. `--json` for
  * programs, `--runs N` (50) simulated N-wire recordings (with pictures 20 at
- * most), `--only WORD` those kinds of pictures alone. */
+ * most), `--only WORD` those kinds of pictures and traps alone. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -13,9 +13,11 @@ static const char *only;
 static int printed;
 
 static void show(const char *name, double value, const char *unit, const char *aim) {
+    char number[32] = "null"; /* JSON has no nan */
+    if (isfinite(value)) snprintf(number, sizeof number, "%.6g", value);
     if (as_json)
-        printf("%s\n  \"%s\": {\"value\": %.6g, \"unit\": \"%s\", \"aim\": \"%s\"}",
-               printed++ ? "," : "{", name, value, unit, aim);
+        printf("%s\n  \"%s\": {\"value\": %s, \"unit\": \"%s\", \"aim\": \"%s\"}",
+               printed++ ? "," : "{", name, number, unit, aim);
     else
         printf("%-44s %10.4g %-4s  aim %s\n", name, value, unit, aim);
 }
@@ -173,7 +175,7 @@ static void make_kind(const kind *k, uint64_t seed, es_wire_phantom *phantom, es
 /* Success: given, and a point 50 mm deep within 1 mm. Wrong: given as good to
  * 2 mm, and that point off by more. */
 static void bench_kind(const kind *k, int runs) {
-    double *miss = malloc((size_t)runs * sizeof *miss);
+    double *miss = malloc((size_t)runs * sizeof *miss), off[2] = {0};
     int n = 0, good = 0, wrong = 0, frames = 0, used = 0;
     char text[120];
     for (int run = 0; run < runs; run++) {
@@ -196,6 +198,8 @@ static void bench_kind(const kind *k, int runs) {
         if (getenv("ES_BENCH_WHY") && miss[n] > 1)
             fprintf(stderr, "%s, %d: miss %.2f m95 %.2f: %s\n", k->name, run + 1, miss[n],
                     out.validation.m95_mm, out.next);
+        for (int axis = 0; axis < 2; axis++)
+            off[axis] += 100 * (out.result.spacing_mm[axis] / bath.spacing_mm[axis] - 1);
         used += (int)out.result.frames_used;
         frames += bath.frames;
         n++;
@@ -206,6 +210,11 @@ static void bench_kind(const kind *k, int runs) {
     show(text, 100.0 * good / runs, "%", "printed");
     snprintf(text, sizeof text, "nwire pictures, %s: miss at 50 mm", k->name);
     show(text, median(miss, n), "mm", "<= 0.4");
+    for (int axis = 0; axis < 2; axis++) {
+        snprintf(text, sizeof text, "nwire pictures, %s: spacing %s, mean off", k->name,
+                 axis ? "in depth" : "across");
+        show(text, off[axis] / n, "%", "-0.5 .. 0.5");
+    }
     snprintf(text, sizeof text, "nwire pictures, %s: frames used", k->name);
     show(text, frames ? 100.0 * used / frames : NAN, "%", "printed");
     snprintf(text, sizeof text, "nwire pictures, %s: wrong and given", k->name);
@@ -277,6 +286,7 @@ static void bench_traps(int runs) {
     for (size_t k = 0; k < sizeof traps / sizeof *traps; k++) {
         char text[120];
         int fell = 0;
+        if (only && !strstr(traps[k].name, only)) continue;
         for (int run = 0; run < runs; run++) fell += falls(&traps[k], (uint64_t)run + 1);
         snprintf(text, sizeof text, "nwire, %s: wrong and given", traps[k].name);
         show(text, fell, "", "0");
@@ -352,6 +362,64 @@ static void judge_pair(pair *p, const char *name, bool lag_free, const double re
     es_wire_outcome_clear(&out);
 }
 
+/* The pictures alone: what the outer wires of a row are apart against those of another
+ * row, less what the definition says. No pose, scale or lag enters. */
+static void judge_rows(const pair *p, const char *name, int row, int other) {
+    const es_wire_recording *r = &p->calibration;
+    double *ratio = malloc((r->count + 1) * sizeof *ratio);
+    const int wires[4] = {3 * row, 3 * row + 2, 3 * other, 3 * other + 2};
+    char text[80];
+    int n = 0;
+    double apart[2];
+    for (int k = 0; k < 2; k++)
+        apart[k] = es_vec3_length(es_vec3_sub(p->phantom.wires[wires[2 * k]].front,
+                                              p->phantom.wires[wires[2 * k + 1]].front));
+    for (size_t f = 0; f < r->count; f++) {
+        const es_wire_frame *w = &r->frames[f];
+        bool seen = true;
+        double px[2];
+        for (int k = 0; k < 4; k++) seen = seen && w->seen[wires[k]];
+        for (int k = 0; k < 2; k++) {
+            const double *a = w->dots[wires[2 * k]], *b = w->dots[wires[2 * k + 1]];
+            px[k] = hypot(a[0] - b[0], a[1] - b[1]);
+        }
+        if (seen) ratio[n++] = 100 * (px[0] / apart[0] / (px[1] / apart[1]) - 1);
+    }
+    snprintf(text, sizeof text, "%s, width of row %d against row %d", name, row + 1, other + 1);
+    show(text, median(ratio, n), "%", "0 if built as defined");
+    free(ratio);
+}
+
+/* Against the points of the reference's results file: which of its frames are matched here
+ * too, and how far the dots lie from its points. */
+static void judge_dots(const pair *p, es_source *points, const char *name) {
+    es_wire_recording theirs = {.count = 0};
+    size_t wires = (size_t)p->phantom.patterns * 3, both = 0, frames = 0, n = 0;
+    const es_wire_recording *ours = &p->calibration;
+    bool ok = points && es_wire_recording_read(points, p->plus, "ProbeToReference", &p->phantom,
+                                               NULL, &theirs, NULL);
+    double *apart = malloc((theirs.count * wires + 1) * sizeof *apart);
+    for (size_t f = 0; ok && f < theirs.count && f < ours->count; f++) {
+        const es_wire_frame *a = &theirs.frames[f], *b = &ours->frames[f];
+        bool matched = a->seen[0];
+        frames += matched;
+        for (size_t w = 0; w < wires; w++) {
+            matched = matched && b->seen[w];
+            if (a->seen[w] && b->seen[w])
+                apart[n++] = hypot(a->dots[w][0] - b->dots[w][0], a->dots[w][1] - b->dots[w][1]);
+        }
+        both += matched;
+    }
+    char text[80];
+    snprintf(text, sizeof text, "%s, frames matched of those the reference has", name);
+    show(text, frames ? 100.0 * (double)both / (double)frames : NAN, "%", "100");
+    snprintf(text, sizeof text, "%s, dots from the reference's points, median", name);
+    show(text, median(apart, (int)n), "px", "<= 2");
+    free(apart);
+    es_wire_recording_clear(&theirs);
+    es_source_free(points);
+}
+
 static void time_dots(const char *folder) {
     es_source *source = open_in(folder, "sequences/fCal_Test_Validation_3NWires.igs.mha");
     es_dot_finder *finder = es_dot_finder_new(NULL);
@@ -393,7 +461,13 @@ static void bench_recordings(const char *folder) {
                   open_in(folder, "sequences/fCal_Test_Validation_3NWires.igs.mha"))) {
         judge_pair(&fcal, "fCal 1.2", false, columns, "<= 1.25");
         judge_pair(&fcal, "fCal 1.2", true, columns, "<= 0.75");
+        judge_rows(&fcal, "fCal 1.2", 0, 2);
+        judge_rows(&fcal, "fCal 1.2", 1, 2);
     }
+    es_plus *points = plus_in(folder, "reference/FreehandCalibration3NWires.results.xml");
+    if (points && fcal.calibration.count)
+        judge_dots(&fcal, es_plus_results_open(points, "CalibrationData", NULL), "fCal 1.2");
+    es_plus_free(points);
     pair deep = {.plus = plus_in(folder, "config/PlusDeviceSet_IPEA_OptimizationMethod.xml")};
     es_plus *results = plus_in(folder, "reference/IPEA_OptimizationMethod_Calibration.results.xml");
     if (results && read_pair(&deep, es_plus_results_open(results, "CalibrationData", NULL),
@@ -447,6 +521,52 @@ static void bench_lag(const char *folder) {
     es_pose_list_clear(&poses);
     es_source_free(video);
     es_source_free(tracker);
+}
+
+/* From whatever moves in the pictures. */
+static void judge_motion(es_source *source, const es_plus *plus, const char *transform,
+                         const char *name, const char *aim) {
+    es_motion_signals signals = {0};
+    es_pose_list poses = {.count = 0};
+    es_lag_options o = ES_LAG_DEFAULTS;
+    es_lag_result r;
+    es_motion which;
+    char text[80];
+    bool ok = source && es_motion_signals_read(source, NULL, &signals, NULL) &&
+              es_source_rewind(source, NULL) &&
+              es_pose_list_read(source, plus, transform, &poses, NULL) &&
+              es_motion_lag(&signals, &poses, &o, &r, &which, NULL);
+    snprintf(text, sizeof text, "%s, lag from motion", name);
+    show(text, ok ? r.lag_s : NAN, "s", aim);
+    snprintf(text, sizeof text, "%s, from motion, half width", name);
+    if (ok) show(text, r.lag_ci95_s, "s", "printed");
+    es_motion_signals_clear(&signals);
+    es_pose_list_clear(&poses);
+    es_source_free(source);
+}
+
+/* A hand that raises and slides a level probe over a floor, 15 pictures a second. */
+static void bench_simulated_motion(double lag_s) {
+    char name[60], aim[40];
+    es_simulation s;
+    if (!es_simulation_preset("floor", &s, NULL)) return;
+    s.frames = 120;
+    s.rate_hz = 15;
+    s.probe.image_size[0] = 128;
+    s.probe.image_size[1] = 192;
+    s.pose_noise_mm = 0.1;
+    s.lag_s = lag_s;
+    s.hold = ES_HOLD_ROCK | ES_HOLD_TILT | ES_HOLD_TURN;
+    snprintf(name, sizeof name, "simulated hand, lag %g s", lag_s);
+    snprintf(aim, sizeof aim, "%g +- 0.020", lag_s);
+    judge_motion(es_simulation_open(&s, NULL), NULL, "ProbeToReference", name, aim);
+}
+
+static void bench_motion(const char *folder) {
+    judge_motion(open_in(folder, "sequences/fCal_Test_Validation_3NWires.igs.mha"), NULL,
+                 "ProbeToReference", "fCal 1.2 validation", "0.43 +- 0.06");
+    judge_motion(open_in(folder, "sequences/fCal_Test_Calibration_3NWires.igs.mha"), NULL,
+                 "ProbeToReference", "fCal 1.2 calibration", "0.43 +- 0.06, or refused (nan)");
 }
 
 /* ---- landmarks ---------------------------------------------------------------------------- */
@@ -516,8 +636,10 @@ int main(int argc, char **argv) {
         if (strcmp(argv[i], "--runs") == 0 && i + 1 < argc) runs = atoi(argv[++i]);
     }
     if (runs < 1 || runs > 100000) return 2;
+    setvbuf(stdout, NULL, _IOLBF, 0); /* some figures take minutes */
     if (only) {
         bench_pictures(runs < 20 ? runs : 20);
+        bench_traps(runs < 20 ? runs : 20);
         if (as_json) printf("\n}\n");
         return 0;
     }
@@ -527,10 +649,13 @@ int main(int argc, char **argv) {
     bench_pictures(runs < 20 ? runs : 20);
     bench_traps(runs < 20 ? runs : 20);
     bench_divots(runs);
+    bench_simulated_motion(0.1);
+    bench_simulated_motion(-0.2);
     const char *folder = getenv("ES_TEST_DATA");
     if (folder) {
         bench_recordings(folder);
         bench_lag(folder);
+        bench_motion(folder);
         bench_touches(folder);
     } else
         fprintf(stderr, "ES_TEST_DATA is not set: no recordings\n");

@@ -52,8 +52,8 @@ static es_plus *calibration(const pose_scene *s, double scale, es_error *err) {
     return scene_plus(&wrong, err);
 }
 
-/* The evidence of motion; false when there is none. */
-static bool judge(tracked *t, double scale, es_evidence *found) {
+/* The evidence of this source; false when there is none. */
+static bool judge_for(const char *name, tracked *t, double scale, es_evidence *found) {
     es_error err = {0};
     es_judge_request request;
     es_judgement judgement = {0};
@@ -66,12 +66,16 @@ static bool judge(tracked *t, double scale, es_evidence *found) {
     if (!es_judge(source, &request, &judgement, &err)) fail_msg("%s", err.message);
     bool yes = false;
     for (size_t i = 0; i < judgement.evidence.count; i++)
-        if (strcmp(judgement.evidence.items[i].source, "motion") == 0)
+        if (strcmp(judgement.evidence.items[i].source, name) == 0)
             *found = judgement.evidence.items[i], yes = true;
     es_judgement_clear(&judgement);
     es_source_free(source);
     es_plus_free(plus);
     return yes;
+}
+
+static bool judge(tracked *t, double scale, es_evidence *found) {
+    return judge_for("motion", t, scale, found);
 }
 
 /* ---- the sentences -------------------------------------------------------------------- */
@@ -138,11 +142,50 @@ static void poses_that_do_not_belong_to_the_pictures_say_nothing(void **state) {
     scene_clear(&t.scene);
 }
 
+/* Crossing pictures of the same tissue agree at one scale only, whatever the
+ * calibration's is; its origin is the corner's, which no other place shares. */
+static void crossing_pictures_give_the_scale(void **state) {
+    (void)state;
+    int found = 0;
+    for (uint64_t seed = 11; seed <= 12; seed++) {
+        tracked t = {.noise_mm = 0.05};
+        es_evidence e;
+        scene_make(&t.scene, seed, true);
+        if (judge_for("overlap", &t, seed % 2 ? 0.75 : 1.3, &e)) {
+            expect_truth(&e, seed);
+            assert_true(e.sigma[0] >= 0.04);
+            found++;
+        }
+        scene_clear(&t.scene);
+    }
+    assert_int_equal(found, 2);
+}
+
+static void pictures_that_never_cross_say_nothing_of_a_scale(void **state) {
+    (void)state;
+    tracked t = {.late = 0};
+    es_evidence e;
+    scene_make(&t.scene, 3, false);
+    assert_false(judge_for("overlap", &t, 1, &e));
+    scene_clear(&t.scene);
+}
+
+static void poses_of_another_time_make_no_scale_agree(void **state) {
+    (void)state;
+    for (uint64_t seed = 5; seed <= 6; seed++) {
+        tracked t = {.late = SCENE_FRAMES / 2};
+        es_evidence e;
+        scene_make(&t.scene, seed, true);
+        assert_false(judge_for("overlap", &t, 1, &e));
+        scene_clear(&t.scene);
+    }
+}
+
 static void running_out_of_memory_is_told(void **state) {
     (void)state;
     tracked t = {.late = 0};
     scene_make(&t.scene, 2, true);
-    t.scene.frames = 16;
+    t.scene.frames = 26; /* enough for crossing pictures, too */
     es_error err = {0};
     es_plus *plus = calibration(&t.scene, 1, &err);
     bool done = false;
@@ -175,6 +218,9 @@ int main(void) {
         cmocka_unit_test(poses_that_are_late_are_shifted_and_told),
         cmocka_unit_test(a_sweep_across_the_plane_says_nothing),
         cmocka_unit_test(poses_that_do_not_belong_to_the_pictures_say_nothing),
+        cmocka_unit_test(crossing_pictures_give_the_scale),
+        cmocka_unit_test(pictures_that_never_cross_say_nothing_of_a_scale),
+        cmocka_unit_test(poses_of_another_time_make_no_scale_agree),
         cmocka_unit_test(running_out_of_memory_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

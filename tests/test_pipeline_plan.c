@@ -118,6 +118,10 @@ static void a_strip_between_two_sweeps_is_found_with_the_sweep_that_closes_it(vo
     assert_true(fabs(c.gaps[0].centre.x - 46) < 0.75);
     assert_true(fabs(c.gaps[0].direction.z) > 0.9);
     assert_true(fabs(c.gaps[0].length_mm - 80) < 2 && fabs(c.gaps[0].width_mm - 30) < 2);
+    /* From end to end no two of its frames lie further apart than the voxels allow; one fewer
+     * would not do. */
+    double steps = (double)c.gaps[0].frames - 1;
+    assert_true(steps * 0.75 >= c.gaps[0].length_mm && (steps - 1) * 0.75 < c.gaps[0].length_mm);
     double truth = 92.0 * 30 * 80;
     assert_true(fabs((1 - c.share) - 12.0 * 30 * 80 / truth) < 0.02);
 }

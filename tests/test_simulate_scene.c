@@ -76,6 +76,8 @@ static void no_distance_grows_faster_than_the_way_walked(void **state) {
     }
 }
 
+static const knee_anatomy standard;
+
 /* The rays of the simulator rest on this: a step of .8 times the field never
  * passes the surface. Walked along random ways outside the bones. */
 static void the_field_of_the_knee_changes_by_at_most_a_quarter_more_than_the_way(void **state) {
@@ -88,7 +90,8 @@ static void the_field_of_the_knee_changes_by_at_most_a_quarter_more_than_the_way
         q.x += 0.2 * es_random_normal(&random);
         q.y += 0.2 * es_random_normal(&random);
         q.z += 0.2 * es_random_normal(&random);
-        double a = knee_field(p), b = knee_field(q), way = es_vec3_length(es_vec3_sub(p, q));
+        double a = knee_field(&standard, p), b = knee_field(&standard, q),
+               way = es_vec3_length(es_vec3_sub(p, q));
         if (a < 0 || b < 0) continue;
         tried++;
         if (fabs(a - b) > 1.25 * way) steep++;
@@ -136,7 +139,7 @@ static es_box3 bone_extent(int bone, double z_low, double z_high) {
         for (double y = -45; y <= 62; y += 0.5)
             for (double x = -50; x <= 55; x += 0.5) {
                 es_vec3 p = es_vec3_make(x, y, z);
-                if (knee_bone(bone, p) <= 0) es_box3_add(&extent, p);
+                if (knee_bone(&standard, bone, p) <= 0) es_box3_add(&extent, p);
             }
     return extent;
 }
@@ -166,11 +169,109 @@ static void no_two_bones_overlap(void **state) {
         for (double y = -40; y <= 60; y += 0.8)
             for (double x = -46; x <= 52; x += 0.8) {
                 es_vec3 p = es_vec3_make(x, y, z);
-                if (knee_field(p) > 0.4) continue;
+                if (knee_field(&standard, p) > 0.4) continue;
                 int near = 0;
-                for (int bone = 0; bone < KNEE_BONES; bone++) near += knee_bone(bone, p) < 0.2;
+                for (int bone = 0; bone < KNEE_BONES; bone++)
+                    near += knee_bone(&standard, bone, p) < 0.2;
                 if (near > 1) fail_msg("two bones at %g %g %g", x, y, z);
             }
+}
+
+/* ---- other people's knees --------------------------------------------------- */
+
+enum { PEOPLE = 8 };
+
+static void no_two_bones_of_another_person_overlap(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= PEOPLE; seed++) {
+        knee_anatomy a = knee_vary(seed);
+        es_random random = es_random_new(seed, 3);
+        es_box3 joint = {{-46, -40, -40}, {52, 62, 64}};
+        for (int i = 0; i < 40000; i++) {
+            es_vec3 p = random_point(&random, joint, 0);
+            int inside = 0;
+            for (int bone = 0; bone < KNEE_BONES; bone++) inside += knee_bone(&a, bone, p) < 0;
+            if (inside > 1) fail_msg("person %d: two bones at %g %g %g", (int)seed, p.x, p.y, p.z);
+        }
+    }
+}
+
+/* As for the standard knee: rays step by .8 times the field. */
+static void the_field_of_another_knee_is_as_safe_to_walk(void **state) {
+    (void)state;
+    int steep = 0, tried = 0;
+    for (uint64_t seed = 1; seed <= PEOPLE; seed++) {
+        knee_anatomy a = knee_vary(seed);
+        es_random random = es_random_new(seed, 4);
+        for (int i = 0; i < 20000; i++) {
+            es_vec3 p = random_point(&random, knee_box(&a), 20), q = p;
+            q.x += 0.2 * es_random_normal(&random);
+            q.y += 0.2 * es_random_normal(&random);
+            q.z += 0.2 * es_random_normal(&random);
+            double from = knee_field(&a, p), to = knee_field(&a, q);
+            if (from < 0 || to < 0) continue;
+            tried++;
+            steep += fabs(from - to) > 1.25 * es_vec3_length(es_vec3_sub(p, q));
+        }
+    }
+    assert_true(tried > 50000);
+    assert_true(steep * 5000 < tried);
+}
+
+static void another_knee_lies_in_its_box_and_its_truth_is_there(void **state) {
+    (void)state;
+    es_error err = {0};
+    for (uint64_t seed = 1; seed <= PEOPLE; seed++) {
+        es_scene *scene = es_scene_new_anatomy("knee", seed, &err);
+        assert_non_null(scene);
+        es_box3 box = es_scene_box(scene);
+        es_random random = es_random_new(seed, 5);
+        for (int i = 0; i < 3000; i++) {
+            es_vec3 p = random_point(&random, box, 15);
+            bool outside = p.x < box.min.x || p.x > box.max.x || p.y < box.min.y ||
+                           p.y > box.max.y || p.z < box.min.z || p.z > box.max.z;
+            if (outside) assert_true(es_scene_distance(scene, p) > 0);
+        }
+        es_scene_free(scene);
+    }
+}
+
+/* Width of the femur between 20 and 36 mm above the joint: what shall vary does, about
+ * the range that anatomy.c says (84 mm times .86 * .96 to 1.05 * 1.04, the condyles' own
+ * places and waves on top). */
+static void people_differ(void **state) {
+    (void)state;
+    double least = 1000, most = 0;
+    for (uint64_t seed = 1; seed <= PEOPLE; seed++) {
+        knee_anatomy a = knee_vary(seed);
+        es_box3 extent = es_box3_empty();
+        for (double z = 18; z <= 40; z += 2)
+            for (double y = -30; y <= 25; y += 1)
+                for (double x = -50; x <= 50; x += 0.5) {
+                    es_vec3 p = es_vec3_make(x, y, z);
+                    if (knee_bone(&a, KNEE_FEMUR, p) <= 0) es_box3_add(&extent, p);
+                }
+        least = fmin(least, extent.max.x - extent.min.x);
+        most = fmax(most, extent.max.x - extent.min.x);
+    }
+    assert_true(least > 84 * 0.86 * 0.96 - 5 && most < 84 * 1.05 * 1.04 + 5);
+    assert_true(most - least > 6);
+}
+
+static void only_the_knee_has_other_people(void **state) {
+    (void)state;
+    es_error err = {0};
+    assert_null(es_scene_new_anatomy("sphere", 3, &err));
+    assert_int_equal(err.code, ES_USAGE);
+    assert_non_null(strstr(err.message, "sphere"));
+    es_scene *a = es_scene_new("knee", &err), *b = es_scene_new_anatomy("knee", 0, &err);
+    es_random random = es_random_new(9, 1);
+    for (int i = 0; i < 1000; i++) {
+        es_vec3 p = random_point(&random, es_scene_box(a), 10);
+        assert_true(es_scene_distance(a, p) == es_scene_distance(b, p));
+    }
+    es_scene_free(a);
+    es_scene_free(b);
 }
 
 static void the_groove_the_notch_and_the_spines_are_there(void **state) {
@@ -178,24 +279,24 @@ static void the_groove_the_notch_and_the_spines_are_there(void **state) {
     /* The trochlea's floor lies deeper than both its lips in front. */
     double floor_y = 60, lip_y = 0;
     for (double y = 60; y > 0; y -= 0.1) {
-        if (knee_bone(KNEE_FEMUR, es_vec3_make(0, y, 34)) > 0)
+        if (knee_bone(&standard, KNEE_FEMUR, es_vec3_make(0, y, 34)) > 0)
             floor_y = y;
         else
             break;
     }
     for (double y = 60; y > 0; y -= 0.1)
-        if (knee_bone(KNEE_FEMUR, es_vec3_make(15, y, 34)) <= 0) {
+        if (knee_bone(&standard, KNEE_FEMUR, es_vec3_make(15, y, 34)) <= 0) {
             lip_y = y;
             break;
         }
     assert_near(lip_y - floor_y, 4, 1.5); /* depth of the groove, about 5 mm */
     /* The notch between the condyles, seen from behind. */
-    assert_true(knee_bone(KNEE_FEMUR, es_vec3_make(0, -20, 8)) > 2);
-    assert_true(knee_bone(KNEE_FEMUR, es_vec3_make(-22, -20, 12)) < -2);
-    assert_true(knee_bone(KNEE_FEMUR, es_vec3_make(23, -20, 12)) < -2);
+    assert_true(knee_bone(&standard, KNEE_FEMUR, es_vec3_make(0, -20, 8)) > 2);
+    assert_true(knee_bone(&standard, KNEE_FEMUR, es_vec3_make(-22, -20, 12)) < -2);
+    assert_true(knee_bone(&standard, KNEE_FEMUR, es_vec3_make(23, -20, 12)) < -2);
     /* The tibial spines rise above the plateau. */
-    assert_true(knee_bone(KNEE_TIBIA, es_vec3_make(5, -1, 0)) < 0);
-    assert_true(knee_bone(KNEE_TIBIA, es_vec3_make(20, -1, 0)) > 0);
+    assert_true(knee_bone(&standard, KNEE_TIBIA, es_vec3_make(5, -1, 0)) < 0);
+    assert_true(knee_bone(&standard, KNEE_TIBIA, es_vec3_make(20, -1, 0)) > 0);
 }
 
 /* ---- bricks ---------------------------------------------------------------- */
@@ -284,7 +385,7 @@ static void the_zero_level_of_the_bricks_is_the_surface_of_the_knee(void **state
     size_t far_off = 0;
     assert_true(count > 10000);
     for (size_t i = 0; i < count; i++) {
-        double d = knee_field(points[i]);
+        double d = knee_field(&standard, points[i]);
         sum2 += d * d;
         far_off += fabs(d) > 0.1;
     }
@@ -389,6 +490,11 @@ int main(void) {
         cmocka_unit_test(the_knee_has_the_size_of_a_mans),
         cmocka_unit_test(no_two_bones_overlap),
         cmocka_unit_test(the_groove_the_notch_and_the_spines_are_there),
+        cmocka_unit_test(no_two_bones_of_another_person_overlap),
+        cmocka_unit_test(the_field_of_another_knee_is_as_safe_to_walk),
+        cmocka_unit_test(another_knee_lies_in_its_box_and_its_truth_is_there),
+        cmocka_unit_test(people_differ),
+        cmocka_unit_test(only_the_knee_has_other_people),
         cmocka_unit_test(the_band_of_the_sphere_is_exact_and_whole),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bricks),
         cmocka_unit_test(the_zero_level_of_the_bricks_is_the_surface_of_the_knee),

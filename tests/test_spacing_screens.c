@@ -99,6 +99,53 @@ static void a_black_shadow_within_the_field_does_not_end_it(void **state) {
     assert_true(fabs((found.aperture.right - found.aperture.left) * 0.12 / 40 - 1) < 0.005);
 }
 
+/* What the end of a field can meet and still be measured, by what is between:
+ * a strip of it beyond a black shadow, a shadow that begins below the face, the
+ * outline of its panel two pixels outside, in a compressed picture. Half a
+ * pixel at each end, .3 %, and as much for compression. */
+static void an_end_beside_a_shadow_or_an_outline_is_measured(void **state) {
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        es_screen s = array();
+        es_shapes found;
+        s.shadows = k < 2;
+        s.shadow[0] =
+            k == 0 ? (es_screen_shadow){0.03, 0.09, 0, 0} : (es_screen_shadow){-0.02, 0.03, 2, 0.3};
+        if (k == 2) {
+            s.jpeg = 85;
+            s.items = 1;
+            s.item[0] = (es_screen_item){.kind = ES_SCREEN_BOX, .u = 86, .v = 17, .level = 190};
+            s.item[0].width = 339;
+            s.item[0].height = 340;
+        }
+        look(&s, &found);
+        if (!is_equal(&found.aperture)) fail_msg("case %d: %s", k, found.aperture.why);
+        double width = (found.aperture.right - found.aperture.left) * 0.12;
+        if (!(fabs(width / 40 - 1) < 0.006)) fail_msg("case %d: %.2f mm of 40", k, width);
+    }
+}
+
+/* 126 pixels wide and blurred by .85: one line of 128 is a pixel, so that the
+ * end of a shadow cannot be told from the array's. */
+static void a_picture_that_shows_no_lines_tells_of_no_end(void **state) {
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        es_screen s = array();
+        es_shapes found;
+        s.spacing_mm[0] = s.spacing_mm[1] = 40 / 126.;
+        s.depth_mm = s.setting_mm = 100;
+        s.blur_px = 0.85;
+        s.noise = 1.8;
+        s.shadows = k;
+        s.shadow[0] = (es_screen_shadow){-0.01, 0.11, 0, 0};
+        look(&s, &found);
+        assert_true(found.aperture.found);
+        assert_false(is_equal(&found.aperture));
+        /* a bound: no more than the whole, up to the half pixel at each end */
+        assert_true((found.aperture.right - found.aperture.left) * s.spacing_mm[0] < 40 * 1.02);
+    }
+}
+
 /* Two fields of one width: a dual view, not an array with a shadow. */
 static void two_pictures_side_by_side_are_not_one_array(void **state) {
     (void)state;
@@ -178,6 +225,8 @@ int main(void) {
         cmocka_unit_test(a_black_shadow_over_one_end_makes_the_width_a_bound),
         cmocka_unit_test(the_same_array_without_a_shadow_is_measured),
         cmocka_unit_test(a_black_shadow_within_the_field_does_not_end_it),
+        cmocka_unit_test(an_end_beside_a_shadow_or_an_outline_is_measured),
+        cmocka_unit_test(a_picture_that_shows_no_lines_tells_of_no_end),
         cmocka_unit_test(two_pictures_side_by_side_are_not_one_array),
         cmocka_unit_test(screens_that_were_wrong_are_right_or_a_bound),
         cmocka_unit_test(the_width_of_a_dark_trapezoid_is_no_more_than_its_face),

@@ -469,20 +469,57 @@ static es_still load_still(const char *name) {
 
 static void fans_of_recordings_are_those_of_their_configurations(void **state) {
     (void)state;
-    /* radius and end of the configured scan conversion over its spacing */
+    /* Radius and end of the configured scan conversion over its spacing. The
+     * second one's first and last samples are not lit, 2.5 pixels at most. */
     static const struct {
         const char *name;
-        double start, stop, apex_v;
-    } known[] = {{"BkCurvilinearScanConvertedData.igs.mha", 66.67, 400, -13.67},
-                 {"UltrasonixCurvilinearScanConvertedData.igs.mha", 66.67, 546.67, 20.33}};
+        double start, stop, apex_v, unlit;
+    } known[] = {{"BkCurvilinearScanConvertedData.igs.mha", 66.67, 400, -13.67, 0},
+                 {"UltrasonixCurvilinearScanConvertedData.igs.mha", 66.67, 546.67, 20.33, 2.5}};
     for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
         es_error err = {0};
         es_still still = load_still(known[k].name);
         es_fan_found f;
         assert_true(es_fan_find(&still, &f, &err) && f.found && f.pinned);
         assert_float_equal(f.fan.apex_v, known[k].apex_v, .3);
-        assert_true(fabs(f.fan.radius_start - known[k].start) < 3 * 1.96 * f.radius_start_sigma);
-        assert_true(fabs(f.fan.radius_stop - known[k].stop) < 3 * 1.96 * f.radius_stop_sigma);
+        double start = f.fan.radius_start - known[k].start,
+               stop = known[k].stop - f.fan.radius_stop;
+        assert_true(start > -1.96 * f.radius_start_sigma);
+        assert_true(start < known[k].unlit + 1.96 * f.radius_start_sigma);
+        assert_true(stop > -1.96 * f.radius_stop_sigma);
+        assert_true(stop < known[k].unlit + 1.96 * f.radius_stop_sigma);
+        es_still_clear(&still);
+    }
+}
+
+/* Both recordings have pixels of .15 mm, a radius of 10 mm, and depths of 50 and 72 mm. */
+static void evidence_of_recorded_fans_covers_samples_that_are_not_lit(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        double depth_mm;
+    } known[] = {{"BkCurvilinearScanConvertedData.igs.mha", 50},
+                 {"UltrasonixCurvilinearScanConvertedData.igs.mha", 72}};
+    for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
+        es_error err = {0};
+        es_still still = load_still(known[k].name);
+        es_shapes shapes;
+        es_evidence_list list = {0};
+        es_probe_entry probe = {.name = "known", .curved = true, .radius_mm = 10};
+        es_spacing_hints hints = {.depth_mm = known[k].depth_mm,
+                                  .depth_sigma_mm = NAN,
+                                  .probe = &probe,
+                                  .scanner_speed_m_s = NAN,
+                                  .true_speed_m_s = NAN};
+        probe.radius_sigma = 0.01;
+        assert_true(es_shapes_find(&still, &shapes, &err));
+        assert_true(es_shape_evidence(&shapes, &hints, &list, &err));
+        assert_int_equal(list.count, 2); /* radius, depth */
+        for (size_t i = 0; i < list.count; i++)
+            for (int a = 0; a < 2; a++)
+                assert_true(fabs(log(list.items[i].spacing_mm[a] / 0.15)) <
+                            1.96 * list.items[i].sigma[a]);
+        es_evidence_clear(&list);
         es_still_clear(&still);
     }
 }
@@ -528,6 +565,7 @@ int main(void) {
         cmocka_unit_test(a_failed_allocation_is_told),
         cmocka_unit_test(what_was_seen_can_be_drawn),
         cmocka_unit_test(fans_of_recordings_are_those_of_their_configurations),
+        cmocka_unit_test(evidence_of_recorded_fans_covers_samples_that_are_not_lit),
         cmocka_unit_test(apertures_of_recordings_are_the_columns_counted_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

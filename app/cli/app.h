@@ -35,8 +35,8 @@ char *app_bytes(uint64_t bytes, char text[32]);
  * skipped. */
 typedef struct app_origin {
     char *options;
-    char digests[4][33];
-    const char *inputs[4];
+    char digests[8][33];
+    const char *inputs[8];
     int input_count;
 } app_origin;
 bool app_origin_make(app_origin *origin, const command *cmd, const void *options,

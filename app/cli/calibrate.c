@@ -8,6 +8,26 @@ bool calibrate_check_poses(const recording_options *table, int files, es_error *
            es_fail(err, ES_USAGE, "give a recording with the poses or --poses, one of the two");
 }
 
+/* What the file has instead of the poses that were asked for. */
+static bool tell_tools(es_source *source, const char *tool, es_error *err) {
+    es_error first = *err;
+    es_tool_list tools;
+    char names[600] = "";
+    size_t length = 0;
+    if (first.code != ES_GEOMETRY || !es_source_rewind(source, err) ||
+        !es_tool_list_read(source, &tools, err)) {
+        *err = first;
+        return false;
+    }
+    for (int k = 0; k < tools.count && length < sizeof names; k++)
+        length += (size_t)snprintf(names + length, sizeof names - length, "%s%s", k ? ", " : "",
+                                   tools.names[k]);
+    return es_fail(err, ES_GEOMETRY,
+                   "%.500s. The file has poses of %s: name the marker with --tool if it is another "
+                   "than %s, or give the recording or table that has its poses",
+                   first.message, names[0] ? names : "no tool", tool);
+}
+
 bool calibrate_open(const common_options *common, const char *file, const calibrate_how *how,
                     calibrate_input *input, es_error *err) {
     memset(input, 0, sizeof *input);
@@ -17,8 +37,9 @@ bool calibrate_open(const common_options *common, const char *file, const calibr
         source = app_open_recording_told(file, how->table, input->plus, common, err);
     else if (ok)
         source = es_sequence_open(file, err);
-    ok = source && es_pose_list_choose(source, how->tool, how->reference, input->transform, err) &&
-         es_pose_list_read(source, input->plus, input->transform, &input->poses, err);
+    ok = source && es_pose_list_choose(source, how->tool, how->reference, input->transform, err);
+    if (ok && !es_pose_list_read(source, input->plus, input->transform, &input->poses, err))
+        ok = tell_tools(source, how->tool ? how->tool : "that", err);
     es_source_free(source);
     if (ok)
         app_note(common, "%s: %zu of %zu frames have a valid %s", es_path_name(file),

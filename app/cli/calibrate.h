@@ -55,4 +55,24 @@ void calibrate_print_matrix(const char *name, es_mat4 m);
         .offset = offsetof(T, output), .help = "write the result into a copy of the configuration" \
     }
 
+/* Of the marker on the probe. `still`: what its reference must be still to, as text after a
+ * comma, or "". */
+#define CALIBRATE_PROBE_OPTIONS(T, still)                                                          \
+    {.name = "config",                                                                             \
+     .letter = 'c',                                                                                \
+     .type = OPT_TEXT,                                                                             \
+     .value = "XML",                                                                               \
+     .offset = offsetof(T, config),                                                                \
+     .help = "PLUS configuration with the fixed transforms"},                                      \
+        {.name = "tool",                                                                           \
+         .type = OPT_TEXT,                                                                         \
+         .value = "NAME",                                                                          \
+         .fallback = "Probe",                                                                      \
+         .offset = offsetof(T, tool),                                                              \
+         .help = "the tracked marker on the probe"},                                               \
+    {                                                                                              \
+        .name = "reference", .type = OPT_TEXT, .value = "NAME", .offset = offsetof(T, reference),  \
+        .help = "what its poses are taken to" still "; without it: Reference, else Tracker"        \
+    }
+
 #endif

@@ -1,5 +1,6 @@
 /* echosolid calibrate, without a method: what a recording permits. */
 #include <math.h>
+#include <string.h>
 
 #include "calibrate.h"
 
@@ -80,22 +81,41 @@ static void print_recording(const es_calibration_survey *s) {
         printf("phantom        %zu wires, %zu landmarks\n", s->wires, s->landmarks);
 }
 
-static int print(const survey_options *o, const es_calibration_survey *s) {
-    if (o->common.json) return app_print_json(survey_json(s));
-    bool any = false;
-    print_recording(s);
-    for (int k = 0; k < s->method_count; k++) {
-        const es_method_verdict *v = &s->methods[k];
-        bool pose =
-            v->possible && (v->method[0] == 'w' || v->method[0] == 'n' || v->method[0] == 's');
-        any = any || pose;
-        printf("%-14s %s: %s\n", v->method, v->possible ? "yes" : "no",
-               v->possible ? v->found : v->missing);
-    }
-    if (!any)
+/* The most accurate way to ImageToProbe that is open; NULL: none. */
+static const char *best_method(const es_calibration_survey *s) {
+    static const char *const ways[] = {"nwire", "wall", "self"};
+    for (size_t w = 0; w < sizeof ways / sizeof *ways; w++)
+        for (int k = 0; k < s->method_count; k++)
+            if (s->methods[k].possible && strcmp(s->methods[k].method, ways[w]) == 0)
+                return ways[w];
+    return NULL;
+}
+
+static void print_next(const es_calibration_survey *s) {
+    const char *method = best_method(s);
+    if (method)
+        printf("next           echosolid calibrate %s, with the same files and options\n", method);
+    else if (!s->transform[0] && s->pictures > 0)
+        printf("next           the poses of the probe are missing: echosolid calibrate PICTURES "
+               "POSES takes them from a second recording, --tool names another marker\n");
+    else if (2 * s->with_dots > s->looked_at && 2 * s->with_line < s->pictures)
+        printf("next           the pictures show dots. If these are the wires of a phantom: "
+               "--config with its definition, or echosolid calibrate nwire --phantom NAME\n");
+    else
         printf("next           nothing here gives ImageToProbe. Without a phantom: record the flat "
                "bottom of a water tank for a minute while you rock, tilt, turn, raise and slide "
                "the probe, then echosolid calibrate wall\n");
+}
+
+static int print(const survey_options *o, const es_calibration_survey *s) {
+    if (o->common.json) return app_print_json(survey_json(s));
+    print_recording(s);
+    for (int k = 0; k < s->method_count; k++) {
+        const es_method_verdict *v = &s->methods[k];
+        printf("%-14s %s: %s\n", v->method, v->possible ? "yes" : "no",
+               v->possible ? v->found : v->missing);
+    }
+    print_next(s);
     return 0;
 }
 

@@ -13,24 +13,7 @@ typedef struct self_options {
 } self_options;
 
 static const opt table[] = {
-    {.name = "config",
-     .letter = 'c',
-     .type = OPT_TEXT,
-     .value = "XML",
-     .offset = offsetof(self_options, config),
-     .help = "PLUS configuration with the fixed transforms"},
-    {.name = "tool",
-     .type = OPT_TEXT,
-     .value = "NAME",
-     .fallback = "Probe",
-     .offset = offsetof(self_options, tool),
-     .help = "the tracked marker on the probe"},
-    {.name = "reference",
-     .type = OPT_TEXT,
-     .value = "NAME",
-     .offset = offsetof(self_options, reference),
-     .help = "what its poses are taken to, still to the object; without it: Reference, else "
-             "Tracker"},
+    CALIBRATE_PROBE_OPTIONS(self_options, ", still to the object"),
     {.name = "start",
      .type = OPT_TEXT,
      .value = "XML",

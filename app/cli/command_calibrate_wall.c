@@ -14,24 +14,7 @@ typedef struct wall_options {
 } wall_options;
 
 static const opt table[] = {
-    {.name = "config",
-     .letter = 'c',
-     .type = OPT_TEXT,
-     .value = "XML",
-     .offset = offsetof(wall_options, config),
-     .help = "PLUS configuration with the fixed transforms"},
-    {.name = "tool",
-     .type = OPT_TEXT,
-     .value = "NAME",
-     .fallback = "Probe",
-     .offset = offsetof(wall_options, tool),
-     .help = "the tracked marker on the probe"},
-    {.name = "reference",
-     .type = OPT_TEXT,
-     .value = "NAME",
-     .offset = offsetof(wall_options, reference),
-     .help = "what its poses are taken to, still to the floor; without it: Reference, else "
-             "Tracker"},
+    CALIBRATE_PROBE_OPTIONS(wall_options, ", still to the floor"),
     {.name = "output",
      .letter = 'o',
      .type = OPT_TEXT,

@@ -83,6 +83,29 @@ static const opt table[] = {
      .fallback = "20",
      .offset = offsetof(model_options, smooth),
      .help = "passes of Taubin smoothing"},
+    {.name = "keep",
+     .type = OPT_TEXT,
+     .value = "FOLDER",
+     .offset = offsetof(model_options, keep),
+     .help = "save what is made on the way there, and take from there what an earlier run made of "
+             "the same inputs and options"},
+    {.name = "from-bone",
+     .type = OPT_TEXT,
+     .value = "JSON",
+     .offset = offsetof(model_options, from_bone),
+     .help = "take the bone of the frames from here, as echosolid bone --json writes it, instead "
+             "of looking for it"},
+    {.name = "from-field",
+     .type = OPT_TEXT,
+     .value = "VOLUME",
+     .offset = offsetof(model_options, from_field),
+     .help = "take the signed distances from here, as --field writes them, instead of making them"},
+    {.name = "from-sheet",
+     .type = OPT_TEXT,
+     .value = "MESH",
+     .offset = offsetof(model_options, from_sheet),
+     .help =
+         "take the seen surface from here (.ply, .stl, .obj; reference mm) instead of making it"},
     {.name = "unchecked",
      .type = OPT_FLAG,
      .offset = offsetof(model_options, unchecked),
@@ -104,6 +127,7 @@ static void run_free(model_run *r) {
     es_model_result_clear(&r->result);
     es_mesh_clear(&r->truth);
     es_model_free(r->model);
+    model_keep_clear(&r->keep);
     es_network_free(r->network);
     app_origin_clear(&r->origin);
     app_checkup_clear(&r->check);
@@ -123,7 +147,7 @@ static es_model_options make_options(const model_run *r) {
     m.min_area_mm2 = o->min_area;
     m.smooth_iterations = o->smooth;
     m.shape = shape_choose(&o->shape);
-    m.with_grey = o->volume || o->report;
+    m.with_grey = (o->volume || o->report) && !r->keep.reused[STAGE_VOLUME];
     return m;
 }
 
@@ -176,6 +200,7 @@ static bool write_meshes(model_run *r, es_error *err) {
 
 static bool write_volume(model_run *r, es_error *err) {
     if (!r->o->volume) return true;
+    if (r->keep.reused[STAGE_VOLUME]) return model_keep_copy_volume(r, err);
     es_fill_stats stats;
     grey_output out = {
         .path = r->o->volume, .holes = &r->s.setup.holes, .pool = r->s.pool, .origin = &r->origin};
@@ -212,26 +237,42 @@ static bool open_truth(model_run *r, es_error *err) {
     return !r->has_truth || es_mesh_read(r->o->truth, &r->truth, err);
 }
 
-static bool work(model_run *r, es_error *err) {
-    const model_options *o = r->o;
-    const char *inputs[] = {r->file, o->setup.config, o->truth, o->setup.recording.poses,
-                            o->detector.network};
+static bool make_model(model_run *r, es_error *err) {
     es_model_options options = make_options(r);
     r->model = es_model_new(&r->s.setup, &options, r->s.pool, &r->s.setup.decisions, err);
     if (!r->model) return false;
-    app_decisions(&o->common, &r->s.setup.decisions);
+    app_decisions(&r->o->common, &r->s.setup.decisions);
+    return true;
+}
+
+/* Reads the frames where something is still to be made of them. */
+static bool read_frames(model_run *r, es_error *err) {
+    const model_options *o = r->o;
+    bool lines =
+        r->keep.reused[STAGE_BONE] || r->keep.given[STAGE_FIELD] || r->keep.given[STAGE_SURFACE];
+    if (lines && !es_model_volume(r->model)) return true;
     es_flow flow = {.source = r->s.source,
                     .placement = r->s.placement,
                     .skip = r->s.setup.skip,
                     .all = o->setup.all,
                     .total = r->s.setup.survey.frames,
                     .progress = app_progress(&o->common),
-                    .what = "finding bone"};
-    bool ok = es_coverage_find(r->s.source, &r->s.setup, r->s.placement,
+                    .what = lines ? "compounding" : "finding bone"};
+    return es_flow_run(&flow, lines ? es_model_stage_grey : es_model_stage, r->model, &r->flow,
+                       err);
+}
+
+static bool work(model_run *r, es_error *err) {
+    const model_options *o = r->o;
+    const char *inputs[] = {r->file,      o->setup.config, o->truth,      o->setup.recording.poses,
+                            o->from_bone, o->from_field,   o->from_sheet, o->detector.network};
+    bool ok = model_keep_plan(r, err) && make_model(r, err) && model_keep_load(r, err) &&
+              es_coverage_find(r->s.source, &r->s.setup, r->s.placement,
                                r->s.setup.recon.spacing_mm[0], &r->coverage, err) &&
-              es_flow_run(&flow, es_model_stage, r->model, &r->flow, err) &&
-              es_model_finish(r->model, &r->result, err) && judge(r, err) &&
-              app_origin_make(&r->origin, &command_model, o, inputs, 5, err);
+              app_origin_make(&r->origin, &command_model, o, inputs, 8, err) &&
+              read_frames(r, err) && model_keep_frames(r, err) &&
+              es_model_finish(r->model, &r->result, err) && model_keep_result(r, err) &&
+              judge(r, err);
     double start = es_clock_s();
     ok = ok && write_meshes(r, err) && write_volume(r, err) && write_field(r, err);
     r->write_s = es_clock_s() - start;

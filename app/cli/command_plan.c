@@ -183,19 +183,18 @@ static int plan_scan(const plan_options *o) {
 
 /* ---- after the scan --------------------------------------------------------------------- */
 
-static json_t *gap_json(const es_gap *g, double limit) {
+static json_t *gap_json(const es_gap *g) {
     return json_pack("{s:[f,f,f], s:[f,f,f], s:f, s:f, s:f, s:I, s:o, s:I}", "centre_mm",
                      g->centre.x, g->centre.y, g->centre.z, "direction", g->direction.x,
                      g->direction.y, g->direction.z, "length_mm", g->length_mm, "width_mm",
                      g->width_mm, "volume_mm3", g->volume_mm3, "near_frame",
                      (json_int_t)g->near_frame, "near_s", app_json_number(g->near_s),
-                     "frames_needed", (json_int_t)(1 + ceil(g->length_mm / limit)));
+                     "frames_needed", (json_int_t)g->frames);
 }
 
 static json_t *coverage_json(const es_coverage *c) {
     json_t *gaps = json_array(), *far = json_array();
-    for (int i = 0; i < c->gap_count; i++)
-        json_array_append_new(gaps, gap_json(&c->gaps[i], c->limit_mm));
+    for (int i = 0; i < c->gap_count; i++) json_array_append_new(gaps, gap_json(&c->gaps[i]));
     for (int i = 0; i < c->far_count; i++)
         json_array_append_new(far,
                               json_pack("{s:I, s:o, s:f}", "frame", (json_int_t)c->far[i].frame,
@@ -247,10 +246,10 @@ static void print_gaps(const es_coverage *c) {
     for (int i = 0; i < c->gap_count && i < 5; i++) {
         const es_gap *g = &c->gaps[i];
         printf("              %.1f cm3 about (%.1f, %.1f, %.1f) mm, %.0f x %.0f mm, near frame "
-               "%lld: %.0f frames along (%.2f, %.2f, %.2f)\n",
+               "%lld: %lld frames along (%.2f, %.2f, %.2f)\n",
                g->volume_mm3 / 1000, g->centre.x, g->centre.y, g->centre.z, g->length_mm,
-               g->width_mm, (long long)g->near_frame, 1 + ceil(g->length_mm / c->limit_mm),
-               g->direction.x, g->direction.y, g->direction.z);
+               g->width_mm, (long long)g->near_frame, (long long)g->frames, g->direction.x,
+               g->direction.y, g->direction.z);
     }
 }
 

@@ -14,7 +14,7 @@ typedef struct simulate_options {
     bool grabber;
     double gain, width, radius, half_angle, depth, image_size[2], rate, pose_noise, angle_noise,
         lag, speckle, truth_spacing, lean, turn;
-    int64_t frames, seed, threads, dashes, sweeps;
+    int64_t frames, seed, anatomy, threads, dashes, sweeps;
     simulate_live live;
 } simulate_options;
 
@@ -39,10 +39,19 @@ static const opt table[] = {
      .value = "NAME",
      .fallback = "knee",
      .offset = offsetof(simulate_options, scene),
-     .help = "sphere, box, cylinder, torus, knee, abdomen or floor (of a water tank); or nwire: "
-             "wires in a bath, to try calibrate nwire on (the truth is printed; with --phantom, "
-             "--config, --probe, --radius, --half-angle, --gain, --dashes, --grabber, --frames, "
-             "--rate, the noises, --lag, --speckle and --seed)"},
+     .help =
+         "sphere, box, cylinder, torus, knee, spine, ribs, forearm, abdomen or floor (of a water "
+         "tank); or nwire: "
+         "wires in a bath, to try calibrate nwire on (the truth is printed; with --phantom, "
+         "--config, --probe, --radius, --half-angle, --gain, --dashes, --grabber, --frames, "
+         "--rate, the noises, --lag, --speckle and --seed)"},
+    {.name = "anatomy",
+     .type = OPT_INT,
+     .low = 0,
+     .high = 1e9,
+     .fallback = "0",
+     .offset = offsetof(simulate_options, anatomy),
+     .help = "another person's knee, by number: size, shape and pose vary; 0: the standard one"},
     {.name = "phantom",
      .type = OPT_TEXT,
      .value = "NAME",
@@ -287,6 +296,7 @@ static bool make_simulation(const simulate_options *o, es_simulation *s, es_erro
     s->lag_s = o->lag;
     s->speckle = o->speckle;
     s->seed = (uint64_t)o->seed;
+    s->anatomy = (uint64_t)o->anatomy;
     s->threads = (int)o->threads;
     s->sweeps = (int)o->sweeps;
     s->lean_rad = o->sweeps ? o->lean * DEGREE : 0;
@@ -380,7 +390,7 @@ typedef struct truth {
 static bool make_truth(const simulate_options *o, const es_simulation *s, truth *t, es_error *err) {
     es_mat4 to = es_simulation_scene_to_reference(s);
     es_pool *pool = es_pool_new((int)o->threads, err);
-    es_scene *scene = pool ? es_scene_new(s->scene, err) : NULL;
+    es_scene *scene = pool ? es_scene_new_anatomy(s->scene, s->anatomy, err) : NULL;
     es_bricks *bricks = scene ? es_scene_bricks(scene, o->truth_spacing, 3, pool, err) : NULL;
     es_iso_options iso = ES_ISO_DEFAULTS;
     size_t hit_count = 0;
@@ -548,7 +558,7 @@ static int run_wires(const simulate_options *o) {
 /* ---- the command ---------------------------------------------------------------- */
 
 static bool check(const simulate_options *o, es_error *err) {
-    es_scene *scene = es_scene_new(o->scene, err);
+    es_scene *scene = es_scene_new_anatomy(o->scene, (uint64_t)o->anatomy, err);
     es_scene_free(scene);
     return scene && es_sequence_can_write(o->output, err);
 }

@@ -206,11 +206,11 @@ static void add_coverage(es_report *p, const model_run *r) {
         const es_gap *g = &c->gaps[i];
         snprintf(key, sizeof key, "gap_%d", i + 1);
         snprintf(text, sizeof text,
-                 "%.1f cm3 about (%.1f, %.1f, %.1f) mm near frame %lld: a sweep of %.0f frames "
+                 "%.1f cm3 about (%.1f, %.1f, %.1f) mm near frame %lld: a sweep of %lld frames "
                  "along (%.2f, %.2f, %.2f) would close it",
                  g->volume_mm3 / 1000, g->centre.x, g->centre.y, g->centre.z,
-                 (long long)g->near_frame, 1 + ceil(g->length_mm / c->limit_mm), g->direction.x,
-                 g->direction.y, g->direction.z);
+                 (long long)g->near_frame, (long long)g->frames, g->direction.x, g->direction.y,
+                 g->direction.z);
         es_report_row(p, key, i ? "" : "The largest", text);
     }
     if (c->too_far > 0 && c->rate_hz > 0) {
@@ -393,10 +393,11 @@ bool model_report_write(const model_run *r, es_error *err) {
     es_report *p = es_report_new(title, err);
     char *json = p ? app_sibling(r->o->report, ".json", err) : NULL;
     es_volume *volume = es_model_volume(r->model);
-    es_bricks *bricks = json && volume ? es_volume_bricks(volume, err) : NULL;
-    bool ok = bricks && fill_report(p, r, bricks, err) &&
+    es_bricks *made = json && volume ? es_volume_bricks(volume, err) : NULL;
+    es_bricks *bricks = made ? made : r->keep.grey;
+    bool ok = json && bricks && fill_report(p, r, bricks, err) &&
               es_report_write_html(p, r->o->report, err) && es_report_write_json(p, json, err);
-    es_bricks_free(bricks);
+    es_bricks_free(made);
     es_free(json);
     es_report_free(p);
     return ok;

@@ -8,19 +8,29 @@ double model_coverage(const es_model_result *m) {
     return m->sheet_check.area_mm2 / (m->sheet_check.area_mm2 + m->hole_mm2);
 }
 
-static void add_stage(json_t *stages, const char *name, double seconds) {
-    json_array_append_new(stages, json_pack("{s:s, s:f}", "name", name, "seconds", seconds));
+static void add_step(json_t *stages, const char *name, double seconds) {
+    json_array_append_new(
+        stages, json_pack("{s:s, s:f, s:b}", "name", name, "seconds", seconds, "reused", false));
+}
+
+static void add_stage(json_t *stages, const model_run *r, model_stage stage, double seconds) {
+    json_array_append_new(stages, json_pack("{s:s, s:f, s:b, s:b}", "name",
+                                            model_stage_names[stage], "seconds", seconds, "reused",
+                                            r->keep.reused[stage], "given", r->keep.given[stage]));
 }
 
 static json_t *stages_json(const model_run *r) {
     const es_model_result *m = &r->result;
     json_t *stages = json_array();
-    if (r->check.looked) add_stage(stages, "doctor and spacing", r->check.seconds);
-    add_stage(stages, "reading", r->flow.read_s);
-    add_stage(stages, "bone", m->detect_s);
-    add_stage(stages, "volume", fmax(0, r->flow.stage_s - m->detect_s));
-    add_stage(stages, "surface", m->surface_s);
-    add_stage(stages, "writing", r->write_s);
+    double grey = r->flow.stage_s > 0 ? r->flow.stage_s - m->detect_s - m->insert_s : 0;
+    if (r->check.looked) add_step(stages, "doctor and spacing", r->check.seconds);
+    add_step(stages, "reading", r->flow.read_s);
+    add_stage(stages, r, STAGE_BONE, m->detect_s);
+    add_stage(stages, r, STAGE_VOLUME, fmax(0, grey));
+    add_stage(stages, r, STAGE_FIELD, m->insert_s + m->field_s);
+    add_stage(stages, r, STAGE_SURFACE, m->surface_s);
+    add_stage(stages, r, STAGE_SOLID, m->shape_s);
+    add_step(stages, "writing", r->write_s);
     return stages;
 }
 
@@ -132,16 +142,19 @@ static void print_model(const model_run *r, const char *path) {
 void model_result_print(const model_run *r) {
     const es_model_result *m = &r->result;
     const model_options *o = r->o;
-    printf("frames        %lld of %lld inserted, bone in %lld\n", (long long)m->frames,
-           (long long)r->s.setup.survey.frames, (long long)m->frames_with_bone);
+    if (m->lines > 0)
+        printf("frames        %lld of %lld inserted, bone in %lld\n", (long long)m->frames,
+               (long long)r->s.setup.survey.frames, (long long)m->frames_with_bone);
     printf("surface       %.0f mm2 in %zu piece%s, %zu small one%s dropped\n",
            m->sheet_check.area_mm2, m->pieces_kept, m->pieces_kept == 1 ? "" : "s",
            m->pieces_dropped, m->pieces_dropped == 1 ? "" : "s");
     printf("coverage      %.1f %% of what its rims enclose; %zu hole%s of %.0f mm2\n",
            100 * model_coverage(m), m->holes, m->holes == 1 ? "" : "s", m->hole_mm2);
-    printf("scatter       single frames lie %.2f mm RMS (95 %% %.2f mm) from the fused surface; "
-           "%.1f %% lie off it\n",
-           m->scatter.rms_mm, m->scatter.p95_mm, 100 * m->scatter.beyond);
+    if (m->scatter.points > 0)
+        printf(
+            "scatter       single frames lie %.2f mm RMS (95 %% %.2f mm) from the fused surface; "
+            "%.1f %% lie off it\n",
+            m->scatter.rms_mm, m->scatter.p95_mm, 100 * m->scatter.beyond);
     if (r->check.looked) {
         app_print_spacing(&r->check.spacing);
         app_print_findings(&r->check.findings);

@@ -249,12 +249,16 @@ static void add_value(es_text *text, const opt *o, const char *place) {
     }
 }
 
+void options_add_value(es_text *text, const opt *o, const void *options) {
+    add_value(text, o, (const char *)options + o->offset);
+}
+
 char *options_used(const command *cmd, const void *options) {
     es_text text = {0};
     es_text_add(&text, "%s", cmd->name);
     for (const opt *o = cmd->options; o->name; o++)
         if (strcmp(o->name, "threads") != 0) /* never changes a result */
-            add_value(&text, o, (const char *)options + o->offset);
+            options_add_value(&text, o, options);
     if (text.failed) es_text_free(&text);
     return text.bytes;
 }

@@ -87,6 +87,9 @@ void docs_completion(FILE *out);
  * reports: those that differ from the default. es_free it. */
 char *options_used(const command *cmd, const void *options);
 
+/* One of them, " name=value"; nothing while it is not given. */
+void options_add_value(es_text *text, const opt *option, const void *options);
+
 /* The line that a person would type to do the same again, quoted for a shell:
  * what differs from the defaults, and files without their folders. es_free it. */
 char *options_command_line(const command *cmd, const void *options, const char *const *files,

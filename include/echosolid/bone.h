@@ -76,6 +76,9 @@ double es_bone_threshold(const es_bone *bone);
  * ES_UNSUPPORTED: more than 65535 pixels a side. */
 bool es_bone_detect(es_bone *bone, const es_image *image, es_trace *trace, es_error *err);
 
+/* The scan lines of an image, nothing found on them; errors as es_bone_detect. */
+bool es_bone_lines(es_bone *bone, const es_image *image, es_trace *trace, es_error *err);
+
 /* ---- what a trace says ------------------------------------------------------ */
 
 /* The place of a found line's bone in pixels of the image. */

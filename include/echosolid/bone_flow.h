@@ -49,6 +49,10 @@ double es_bone_crew_threshold(const es_bone_crew *crew); /* as es_bone_threshold
 bool es_bone_crew_detect(es_bone_crew *crew, const es_frame *const *frames, size_t count,
                          es_trace *traces, es_error *err);
 
+/* The frames' scan lines, nothing found on them. */
+bool es_bone_crew_lines(es_bone_crew *crew, const es_frame *const *frames, size_t count,
+                        es_trace *traces, es_error *err);
+
 /* ---- bone in a volume ------------------------------------------------------------ */
 
 /* Prepares the setup's volume for es_bone_paint's pictures: u8, one channel,

@@ -59,7 +59,7 @@ typedef struct es_live_run_options {
     es_live_watch watch;
 } es_live_run_options;
 #define ES_LIVE_RUN_DEFAULTS                                                                       \
-    { .warm_up = 20, .queue = 8, .catch_up_s = 3, .preview_hz = 5, .preview_triangles = 20000 }
+    { .warm_up = 20, .queue = 8, .catch_up_s = 3, .preview_hz = 5, .preview_triangles = 30000 }
 
 /* Takes frames until the source ends or `stop` says so. In this order each frame
  * is counted, looked at for room in the queue of frames to insert (none: it is

@@ -8,10 +8,12 @@
 #define ECHOSOLID_PIPELINE_H
 
 #include "echosolid/bone.h"
+#include "echosolid/bone_given.h"
 #include "echosolid/cad.h"
 #include "echosolid/compat.h"
 #include "echosolid/doctor.h"
 #include "echosolid/format.h"
+#include "echosolid/keep.h"
 #include "echosolid/picture.h"
 #include "echosolid/recon.h"
 #include "echosolid/simulate.h"
@@ -225,7 +227,28 @@ es_model *es_model_new(const es_setup *setup, const es_model_options *options, e
 void es_model_free(es_model *model);
 bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *image_to_reference,
                     size_t count, es_error *err);
+/* Inserts the grey of the frames alone, where their bone comes from es_model_take_lines. */
+bool es_model_stage_grey(void *model, const es_frame *const *frames,
+                         const es_mat4 *image_to_reference, size_t count, es_error *err);
 es_volume *es_model_volume(const es_model *model); /* NULL without grey */
+
+/* ---- what is there already (keep.h) -------------------------------------------------- */
+
+/* es_model_stage also writes the lines (borrowed; may be NULL). */
+void es_model_keep_lines(es_model *model, es_lines_writer *lines);
+/* The lines of another run in place of es_model_stage. */
+bool es_model_take_lines(es_model *model, es_lines_reader *lines, es_error *err);
+/* The bone of each frame as polylines (bone_given.h) in place of a detector; borrowed. */
+void es_model_use_given(es_model *model, const es_bone_given *given);
+/* The smoothed field and what stands in es_model_result.distance: frames are no longer
+ * inserted. Takes `field`, which may be NULL where the sheet is given too. */
+void es_model_give_field(es_model *model, es_bricks *field, es_volume_stats statistics);
+/* The sheet, or what is written of it, in place of those that es_model_finish would make.
+ * Both are taken, and empty afterwards. */
+void es_model_give_sheet(es_model *model, es_mesh *sheet, size_t kept, size_t dropped);
+void es_model_give_shape(es_model *model, es_shape *shape);
+/* A picture of the examples, in place of those of es_model_stage; copied. */
+bool es_model_give_example(es_model *model, int64_t frame, const es_image *picture, es_error *err);
 /* The distance field so far, a copy without smoothing; between two
  * es_model_stage. */
 es_bricks *es_model_preview(const es_model *model, es_error *err);
@@ -252,7 +275,7 @@ typedef struct es_model_result {
     es_mesh_check sheet_check;
     size_t pieces_kept, pieces_dropped;
     int64_t frames, frames_with_bone, lines, lines_found;
-    double detect_s, insert_s, surface_s;
+    double detect_s, insert_s, field_s, surface_s, shape_s; /* field: smoothing it */
     es_volume_stats distance;
     es_scatter scatter;
     double depth_mm; /* mean depth of the found bone below the picture's first row */

@@ -39,6 +39,7 @@ typedef struct es_gap {
     es_vec3 centre;    /* reference mm */
     es_vec3 direction; /* unit, its longest way */
     double length_mm, width_mm, volume_mm3;
+    int64_t frames;     /* of a sweep along it that would close it */
     int64_t near_frame; /* the recording's frame whose middle is nearest */
     double near_s;      /* its time; NaN without */
 } es_gap;

@@ -20,6 +20,11 @@ extern "C" {
  *   "knee"      right knee in extension: distal femur, patella, proximal tibia
  *               and fibula; x lateral, y anterior, z proximal, origin in the
  *               middle of the joint line; shafts end 150 mm from it
+ *   "spine"     three lumbar vertebrae from behind; x right, y posterior, z cranial,
+ *               origin in the middle one's canal
+ *   "ribs"      four ribs of a chest of 98 mm radius about the z axis
+ *   "forearm"   the middle of a right ulna and radius; x lateral, y to the palm's
+ *               side, z proximal
  *   "abdomen"   a cyst of 20 mm diameter at (-24, -55, -12) and a bright ball
  *               of 30 mm at (20, -65, 12) in even speckle, skin at y = 0: grey,
  *               no bone. Its "surface" is that of the two.
@@ -29,6 +34,10 @@ extern "C" {
  * All but the last two are centred on the origin and cast shadows like bone. */
 typedef struct es_scene es_scene;
 es_scene *es_scene_new(const char *name, es_error *err); /* unknown: ES_USAGE with the list */
+/* The knee of another person, by number (invented variation of size, shape and pose;
+ * src/simulate/anatomy.c has the ranges); 0: the standard one. ES_USAGE for another
+ * scene with a number. */
+es_scene *es_scene_new_anatomy(const char *name, uint64_t anatomy, es_error *err);
 void es_scene_free(es_scene *scene);
 const char *const *es_scene_names(void); /* NULL terminated */
 /* Signed distance to the scene's surface, mm, negative inside. Exact outside
@@ -71,16 +80,17 @@ typedef struct es_simulation {
     double rate_hz;
     double pose_noise_mm, pose_noise_rad; /* standard deviation per frame, each axis, of the
                                              marker in ProbeToTracker, about the marker */
-    double lag_s;    /* the tracker is late: a frame of time t comes with the poses
-                        of t - lag_s; before the start the hand rests */
-    double speckle;  /* 0: a plain picture without noise or layers; 1: natural */
-    uint64_t seed;   /* of the hand's wobble, the tissue, the speckle and the noise */
-    int threads;     /* <= 0: all the cores; never changes a byte */
-    unsigned hold;   /* ES_HOLD_ bits; scene "floor" only */
-    int sweeps;      /* 0: as suits the scene; else so many, side by side, each leant and turned
-                        another way; not over the floor */
-    double lean_rad; /* of those sweeps: tilt out of the image plane, half of it in the plane */
-    double turn_rad; /* about the probe's long axis */
+    double lag_s;     /* the tracker is late: a frame of time t comes with the poses
+                         of t - lag_s; before the start the hand rests */
+    double speckle;   /* 0: a plain picture without noise or layers; 1: natural */
+    uint64_t seed;    /* of the hand's wobble, the tissue, the speckle and the noise */
+    uint64_t anatomy; /* of the knee, as for es_scene_new_anatomy; 0: the standard one */
+    int threads;      /* <= 0: all the cores; never changes a byte */
+    unsigned hold;    /* ES_HOLD_ bits; scene "floor" only */
+    int sweeps;       /* 0: as suits the scene; else so many, side by side, each leant and turned
+                         another way; not over the floor */
+    double lean_rad;  /* of those sweeps: tilt out of the image plane, half of it in the plane */
+    double turn_rad;  /* about the probe's long axis */
 } es_simulation;
 enum { ES_SWEEPS_MAX = 12 };
 /* A linear 50 mm probe, 60 mm deep, over the knee. */
@@ -89,7 +99,8 @@ enum { ES_SWEEPS_MAX = 12 };
         .scene = "knee", .probe = {.width_mm = 50, .depth_mm = 60, .image_size = {512, 512}},      \
         .frames = 600, .rate_hz = 25, .speckle = 1, .seed = 1                                      \
     }
-/* The defaults with a probe and a number of frames that suit the scene. */
+/* The defaults with a probe and a number of frames that suit the scene: a curved
+ * array for spine and abdomen. */
 bool es_simulation_preset(const char *scene, es_simulation *simulation, es_error *err);
 
 /* The recording as a source: transforms ProbeToTracker and ReferenceToTracker

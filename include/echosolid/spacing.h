@@ -44,8 +44,8 @@ enum { ES_WHY_SIZE = 300 };
  * spacing_u / spacing_v; radii and the apex row are in pixels along v. A
  * flipped fan is given as in the picture turned right way up: row v of the
  * picture is height - 1 - v there. A radius that was not seen is a guess for
- * drawing. The sigma of a radius has half a pixel for unlit first or last
- * samples, which no single picture shows. */
+ * drawing. The sigma of a radius is that of what is lit: first or last samples
+ * that are not shown are es_shape_evidence's business. */
 typedef struct es_fan_found {
     bool found;
     es_fan fan; /* kind CURVED */

@@ -165,6 +165,15 @@ static bool make_map(es_bone *bone, const es_image *image, es_error *err) {
     return true;
 }
 
+bool es_bone_lines(es_bone *bone, const es_image *image, es_trace *trace, es_error *err) {
+    struct beams *beams = &bone->beams;
+    if (!beams_from_image(beams, &bone->options, image, err) ||
+        !es_trace_resize(trace, beams->lines, err))
+        return false;
+    empty_trace(beams, trace);
+    return true;
+}
+
 bool es_bone_detect(es_bone *bone, const es_image *image, es_trace *trace, es_error *err) {
     struct beams *beams = &bone->beams;
     if (!beams_from_image(beams, &bone->options, image, err) || !make_room(bone, err) ||

@@ -289,8 +289,11 @@ static bool check_motion(const lag_data *d, es_lag_result *r, es_error *err) {
     double turn;
     r->turn_rad = 0;
     if (d->count < LEAST)
-        return es_fail(err, ES_GEOMETRY, "%zu pictures show a signal: a lag takes %d or more",
-                       d->count, LEAST);
+        return es_fail(
+            err, ES_GEOMETRY,
+            "%zu pictures show a signal: a lag takes %d or more. Record half a minute of "
+            "quick, irregular motion",
+            d->count, LEAST);
     r->motion_mm = motion_seen(d, &turn);
     r->turn_rad = sqrt(turn);
     if (r->motion_mm < 0.5 && turn < 1e-4)

@@ -11,7 +11,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { LEAST_PICTURES = 30, LEVELS = 5, RESTARTS = 8, MOST_SAMPLES = 40000 };
+enum { LEAST_PICTURES = 30, LEVELS = 5, RESTARTS = 8, MOST_SAMPLES = 80000 };
+
+static const double ELSEWHERE_MM = 4; /* a state this far off is another solution */
 
 /* From the widest blur (cells) to the narrowest: how many of the best states
  * go on, and how carefully. */
@@ -93,12 +95,15 @@ void es_self_pictures_clear(es_self_pictures *pictures) {
 
 /* ---- steps ------------------------------------------------------------------------------- */
 
-/* (N + damping of its diagonal) x = -slope, by eigenvectors: what has no slope
- * at all does not move. */
+/* A step towards less loss / blank = m. Less loss alone would be found where the
+ * pictures show little: half the slope of the ratio is, in units of blank, that of
+ * loss less m times that of blank, and to first order the residuals are
+ * (1 - m) b - a. By eigenvectors: what has no slope at all does not move. */
 void self_step(const self_fit *fit, const self_sums *sums, double damping, double *x) {
     int n = self_parameter_count(fit);
     double a[SELF_PARAMETERS * SELF_PARAMETERS], scale[SELF_PARAMETERS];
     double values[SELF_PARAMETERS], v[SELF_PARAMETERS * SELF_PARAMETERS];
+    double m = sums->blank > 0 ? fmin(sums->loss / sums->blank, 0.95) : 0;
     for (int k = 0; k < n; k++) scale[k] = sqrt(fmax(sums->normal[k * n + k], 1e-12));
     for (int r = 0; r < n; r++)
         for (int c = 0; c <= r; c++)
@@ -107,8 +112,9 @@ void self_step(const self_fit *fit, const self_sums *sums, double damping, doubl
     for (int r = 0; r < n; r++) x[r] = 0;
     for (int k = 0; k < n; k++) {
         double along = 0;
-        for (int r = 0; r < n; r++) along -= v[r * n + k] * sums->slope[r] / scale[r];
-        along /= fmax(values[k], 0) + damping;
+        for (int r = 0; r < n; r++)
+            along -= v[r * n + k] * (sums->slope[r] - m * sums->blank_slope[r]) / scale[r];
+        along /= (1 - m) * (fmax(values[k], 0) + damping);
         for (int r = 0; r < n; r++) x[r] += v[r * n + k] * along / scale[r];
     }
 }
@@ -241,6 +247,12 @@ static void add_restarts(const self_fit *fit, self_start *list, size_t *count) {
     }
 }
 
+/* What agrees nearly as well as the best, and lies near it. */
+static bool is_end(const self_fit *fit, const self_start *end, const self_start *best) {
+    return self_apart(fit, &end->state, &best->state) < 8 &&
+           1 - end->cost >= 0.97 * (1 - best->cost);
+}
+
 /* What the ends of the restarts differ by from the result; those that agree
  * clearly less do not count. */
 static void find_scatter(self_fit *fit, const self_start *list, size_t count) {
@@ -249,8 +261,7 @@ static void find_scatter(self_fit *fit, const self_start *list, size_t count) {
     memset(fit->scatter, 0, sizeof fit->scatter);
     for (size_t i = 0; i < count; i++) {
         double x[SELF_PARAMETERS];
-        bool near = self_apart(fit, &list[i].state, &fit->base) < 8;
-        if (!near || 1 - list[i].cost < 0.97 * (1 - list[0].cost)) continue;
+        if (!is_end(fit, &list[i], &list[0])) continue;
         self_difference(fit, &fit->base, &list[i].state, x);
         for (int k = 0; k < n * n; k++) sum[k] += x[k / n] * x[k % n];
         used++;
@@ -329,12 +340,17 @@ static bool check_motion(const self_fit *fit, es_self_result *r, es_error *err) 
     double turns[3];
     size_t placed, count = fit->pictures->count;
     if (count < LEAST_PICTURES)
-        return es_fail(err, ES_GEOMETRY, "%zu pictures: %d or more are needed", count,
-                       LEAST_PICTURES);
+        return es_fail(err, ES_GEOMETRY,
+                       "%zu pictures: %d or more are needed. Record four to six passes over the "
+                       "same place, each held otherwise, 150 pictures or more in all",
+                       count, LEAST_PICTURES);
     find_turns(fit, turns, &placed);
     if (placed < LEAST_PICTURES)
-        return es_fail(err, ES_GEOMETRY, "%zu of %zu pictures have a pose: %d or more are needed",
-                       placed, count, LEAST_PICTURES);
+        return es_fail(
+            err, ES_GEOMETRY,
+            "%zu of %zu pictures have a pose: %d or more are needed. Keep the markers in "
+            "the tracker's sight, and check that pictures and poses have the same clock",
+            placed, count, LEAST_PICTURES);
     /* two axes of turning are what a shift and a turn of the picture need */
     if (turns[1] > 3 * DEGREE) return true;
     r->missing[r->missing_count++] = ES_SELF_TILT;
@@ -373,6 +389,15 @@ static bool judge_overlap(const es_self_result *r, es_error *err) {
     return true;
 }
 
+/* What need not be found. */
+static const char *known_instead(const self_fit *fit) {
+    static const char *const texts[3] = {
+        "", "; or give the size of the pixels (--spacing-mm, see echosolid spacing)",
+        "; or say that the pixels are square (--isotropic), or their size (--spacing-mm, see "
+        "echosolid spacing)"};
+    return texts[scale_count(fit)];
+}
+
 static bool judge_interval(const self_fit *fit, const es_self_result *r, es_error *err) {
     char missing[500] = "", vague[300] = "";
     if (r->target_ci95_mm <= fit->options->limit_mm) return true;
@@ -387,18 +412,22 @@ static bool judge_interval(const self_fit *fit, const es_self_result *r, es_erro
                                    length ? "; and " : "", es_self_motion_text(r->missing[k]));
     return es_fail(err, ES_GEOMETRY,
                    "the motion does not determine %s: a point of the picture is known within %.2g "
-                   "mm only, %g is allowed. Record again, and %s",
+                   "mm only, %g is allowed. Record again, and %s%s",
                    vague[0] ? vague : "ImageToProbe well enough", r->target_ci95_mm,
-                   fit->options->limit_mm, missing[0] ? missing : "take more pictures");
+                   fit->options->limit_mm, missing[0] ? missing : "take more pictures",
+                   known_instead(fit));
 }
 
 static bool judge(const self_fit *fit, const self_start *list, size_t count, es_self_result *r,
                   es_error *err) {
-    r->rival_mm = count > 1 ? self_apart(fit, &list[0].state, &list[1].state) : NAN;
+    size_t other = 1;
+    while (other < count && self_apart(fit, &list[0].state, &list[other].state) < ELSEWHERE_MM)
+        other++;
+    r->rival_mm = other < count ? self_apart(fit, &list[0].state, &list[other].state) : NAN;
     if (!isfinite(fit->options->limit_mm)) return true;
     if (!judge_overlap(r, err) || !judge_interval(fit, r, err)) return false;
     /* the gain of the best over the rival, against what it has over nothing */
-    bool rival = count > 1 && list[1].cost - list[0].cost < 0.05 * (1 - list[0].cost) &&
+    bool rival = other < count && list[other].cost - list[0].cost < 0.05 * (1 - list[0].cost) &&
                  r->rival_mm > r->target_ci95_mm + 3;
     return !rival || es_fail(err, ES_GEOMETRY,
                              "two ImageToProbe, %.0f mm apart, go equally well with this "
@@ -406,15 +435,33 @@ static bool judge(const self_fit *fit, const self_start *list, size_t count, es_
                              r->rival_mm, es_self_motion_text(ES_SELF_TILT));
 }
 
-/* Keeps all in `ends`, and the best with the best elsewhere in the list. */
+/* The middle of the ends: what their roughness adds to each is less there. */
+static self_start middle_of(const self_fit *fit, const self_start *ends, size_t count) {
+    double sum[SELF_PARAMETERS] = {0}, x[SELF_PARAMETERS];
+    int n = self_parameter_count(fit), used = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_end(fit, &ends[i], &ends[0])) continue;
+        self_difference(fit, &ends[0].state, &ends[i].state, x);
+        for (int k = 0; k < n; k++) sum[k] += x[k];
+        used++;
+    }
+    for (int k = 0; k < n; k++) sum[k] /= used;
+    self_start middle = ends[0];
+    middle.state = self_moved(fit, &ends[0].state, sum);
+    return middle;
+}
+
+/* Keeps all in `ends`; the middle goes on, the best, and the best elsewhere. */
 static size_t keep_rival(const self_fit *fit, self_start *list, size_t count, self_start *ends) {
     memcpy(ends, list, count * sizeof *list);
+    list[0] = middle_of(fit, ends, count);
+    list[1] = ends[0];
     for (size_t k = 1; k < count; k++) {
-        if (self_apart(fit, &list[k].state, &list[0].state) < 4) continue;
-        list[1] = list[k];
-        return 2;
+        if (self_apart(fit, &ends[k].state, &ends[0].state) < ELSEWHERE_MM) continue;
+        list[2] = ends[k];
+        return 3;
     }
-    return 1;
+    return 2;
 }
 
 static bool solve(self_fit *fit, es_self_result *r, es_error *err) {

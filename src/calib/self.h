@@ -51,7 +51,8 @@ typedef enum self_channel {
 
 /* Sums over the lookups between two blocks of time. */
 typedef struct self_sums {
-    double normal[SELF_PARAMETERS * SELF_PARAMETERS], slope[SELF_PARAMETERS];
+    double normal[SELF_PARAMETERS * SELF_PARAMETERS];
+    double slope[SELF_PARAMETERS], blank_slope[SELF_PARAMETERS]; /* half, of loss and blank */
     double n, loss, blank; /* robust loss; that of pictures without anything in common */
     double a, b, aa, bb, ab;
 } self_sums;

@@ -147,7 +147,8 @@ static void add_lookup(const self_fit *fit, const self_sample *sample, const loo
     size_t cells = (size_t)fit->pictures->width * fit->pictures->height;
     double a = fit->level[sample->frame * cells + sample->cell];
     double b = (1 - l->mix) * l->value[0] + l->mix * l->value[1], r = b - a;
-    double soft = fit->soft * fit->soft, weight = 1 / (1 + r * r / soft), j[SELF_PARAMETERS];
+    double soft = fit->soft * fit->soft, weight = 1 / (1 + r * r / soft);
+    double alone = 1 / (1 + b * b / soft), j[SELF_PARAMETERS];
     self_sums *s =
         &view->pairs[self_pair(self_block(fit, sample->frame), self_block(fit, l->frame[0]))];
     s->n++;
@@ -159,6 +160,7 @@ static void add_lookup(const self_fit *fit, const self_sample *sample, const loo
     int n = self_parameter_count(fit);
     for (int row = 0; row < n; row++) {
         s->slope[row] += weight * j[row] * r;
+        s->blank_slope[row] += alone * j[row] * b;
         for (int c = 0; c <= row; c++) s->normal[row * n + c] += weight * j[row] * j[c];
     }
 }

@@ -324,7 +324,8 @@ static bool check_lines(const wall_fit *fit, es_error *err) {
     if (fit->count < LEAST_LINES || placed < LEAST_LINES)
         return es_fail(err, ES_GEOMETRY,
                        "%zu pictures show the floor and %zu of them have a pose: %d or more are "
-                       "needed",
+                       "needed. Hold the probe over the flat bottom of a water tank or a plate, "
+                       "the floor in every picture and the markers in the tracker's sight",
                        fit->count, placed, LEAST_LINES);
     return !fit->options->lag_free || check_track(fit, err);
 }

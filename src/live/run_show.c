@@ -13,9 +13,6 @@ static const double SHARE = 0.25;
 /* The volume is large and changes little. */
 static const double VOLUME_EVERY_S = 2;
 enum { VOLUME_MOST = 1 << 25, SMOOTH = 4, COARSEST = 8 };
-/* More triangles than asked for by this factor: a coarser field is quicker than
- * decimating. */
-static const double ROUGHLY = 1.5;
 
 static bool has_clients(const es_live_run *r) {
     return r->options.server && es_live_server_statistics(r->options.server).clients > 0;
@@ -42,13 +39,14 @@ void run_send_frame(es_live_run *r, const es_frame *frame, const es_mat4 *place)
  * What was too fine once is not tried again: surfaces grow. */
 static bool extract_few(es_live_run *r, const es_bricks *field, const es_iso_options *iso,
                         es_mesh *mesh) {
-    double most = ROUGHLY * (double)r->options.preview_triangles;
     for (;; r->preview_by *= 2) {
         es_bricks *coarse = r->preview_by > 1 ? preview_coarsen(field, r->preview_by, NULL) : NULL;
         bool ok = (coarse || r->preview_by == 1) &&
                   es_surface_extract(coarse ? coarse : field, iso, NULL, mesh, NULL);
         es_bricks_free(coarse);
-        if (!ok || (double)mesh->triangle_count <= most || r->preview_by >= COARSEST) return ok;
+        if (!ok || mesh->triangle_count <= r->options.preview_triangles ||
+            r->preview_by >= COARSEST)
+            return ok;
         es_mesh_clear(mesh);
     }
 }

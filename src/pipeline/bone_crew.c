@@ -48,25 +48,36 @@ typedef struct task {
     es_bone_crew *crew;
     const es_frame *const *frames;
     es_trace *traces;
+    bool (*look)(es_bone *, const es_image *, es_trace *, es_error *);
     bool ok[ES_BATCH];
 } task;
 
-static void detect_one(void *context, size_t index, int worker) {
+static void look_at_one(void *context, size_t index, int worker) {
     task *t = context;
-    t->ok[index] = es_bone_detect(t->crew->detectors[worker], &t->frames[index]->image,
-                                  &t->traces[index], &t->crew->errors[index]);
+    t->ok[index] = t->look(t->crew->detectors[worker], &t->frames[index]->image, &t->traces[index],
+                           &t->crew->errors[index]);
+}
+
+static bool run_crew(task *t, size_t count, es_error *err) {
+    es_pool_run(t->crew->pool, count, look_at_one, t);
+    for (size_t i = 0; i < count; i++) {
+        if (t->ok[i]) continue;
+        if (err) *err = t->crew->errors[i];
+        return es_prefix(err, "frame %lld", (long long)t->frames[i]->index);
+    }
+    return true;
 }
 
 bool es_bone_crew_detect(es_bone_crew *crew, const es_frame *const *frames, size_t count,
                          es_trace *traces, es_error *err) {
-    task t = {.crew = crew, .frames = frames, .traces = traces};
-    es_pool_run(crew->pool, count, detect_one, &t);
-    for (size_t i = 0; i < count; i++) {
-        if (t.ok[i]) continue;
-        if (err) *err = crew->errors[i];
-        return es_prefix(err, "frame %lld", (long long)frames[i]->index);
-    }
-    return true;
+    task t = {.crew = crew, .frames = frames, .traces = traces, .look = es_bone_detect};
+    return run_crew(&t, count, err);
+}
+
+bool es_bone_crew_lines(es_bone_crew *crew, const es_frame *const *frames, size_t count,
+                        es_trace *traces, es_error *err) {
+    task t = {.crew = crew, .frames = frames, .traces = traces, .look = es_bone_lines};
+    return run_crew(&t, count, err);
 }
 
 /* ---- bone as a channel of a volume ------------------------------------------------- */

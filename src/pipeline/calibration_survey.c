@@ -110,7 +110,8 @@ static bool read_probe(survey_run *r, es_error *err) {
  */
 
 static const char NO_PROBE[] =
-    "no poses of the probe: name its marker with --tool, or record ProbeToTracker";
+    "no poses of the probe: give the recording that has them as a second file, name its marker "
+    "with --tool, or record ProbeToTracker";
 
 /* What the pictures lack; NULL: nothing. */
 static const char *lacks_line(const survey_run *r) {
@@ -132,7 +133,12 @@ static bool try_lag(survey_run *r, const es_wall_result *wall, es_error *err) {
     es_error why = {0};
     const char *lacks = lacks_line(r);
     if (!lacks && !(r->lines.timed && r->s->timed)) lacks = "there are no time stamps";
-    if (lacks) return refuse(v, lacks), true;
+    if (lacks) refuse(v, lacks);
+    if (lacks && r->s->pictures > 0 && r->s->transform[0] && r->s->timed)
+        snprintf(v->missing, sizeof v->missing,
+                 "%s; or without any line: calibrate lag --from motion tries whatever moves",
+                 lacks);
+    if (lacks) return true;
     if (wall->frames_used > 0) {
         v->possible = true;
         snprintf(v->found, sizeof v->found, "lag %+.4f s +- %.4f, by calibrate wall", wall->lag_s,

@@ -257,6 +257,7 @@ static es_gap describe(const finder *f, const blob *b) {
     gap.length_mm = sqrt(12 * values[0]);
     gap.width_mm = sqrt(12 * values[1]);
     gap.volume_mm3 = n * cell * cell * cell;
+    gap.frames = 1 + (int64_t)ceil(gap.length_mm / f->out->limit_mm);
     double nearest = INFINITY;
     for (size_t i = 0; i < f->p.count; i++) {
         double mm = es_vec3_length(es_vec3_sub(middle_of(f, i), gap.centre));

@@ -37,6 +37,13 @@ bool judge_configuration(const es_judge_request *request, es_judgement *judgemen
  * can be read again, frames have a place, and the motion determines it. */
 bool judge_motion(es_source *source, const es_plus *plus, es_evidence_list *evidence,
                   es_error *err);
+/* The same of what crossing pictures show: at which scale do they agree? */
+bool judge_overlap(es_source *source, const es_plus *plus, es_evidence_list *evidence,
+                   es_error *err);
+/* The pose of each frame's picture in its own axes, in mm: picture -> reference with columns of
+ * unit length, at right angles. Rewinds. Frames without one are not `placed`. */
+bool judge_read_poses(es_source *source, const es_plus *plus, size_t frames, es_mat4 *pose,
+                      bool *placed, es_error *err);
 /* Adds the columns unless an equal matrix is there already. */
 bool judge_add_matrix(const char *where, es_mat4 matrix, es_judgement *judgement, es_error *err);
 

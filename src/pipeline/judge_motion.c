@@ -62,16 +62,17 @@ static bool make_rigid(es_mat4 *m) {
     return true;
 }
 
-static bool read_poses(es_source *source, const es_plus *plus, motion *m, es_error *err) {
+bool judge_read_poses(es_source *source, const es_plus *plus, size_t frames, es_mat4 *pose,
+                      bool *placed, es_error *err) {
     es_placement *placement = es_placement_new(plus, NULL, err);
     es_frame frame = {0};
     bool ok = placement != NULL, end = false;
-    for (size_t f = 0; ok && f < m->frames; f++) {
+    for (size_t f = 0; ok && f < frames; f++) {
         ok = es_source_next(source, &frame, 0, &end, err);
         if (!ok || end) break;
-        bool placed = false;
-        ok = es_placement_find(placement, &frame, &m->pose[f], &placed, err);
-        m->placed[f] = ok && placed && make_rigid(&m->pose[f]);
+        bool found = false;
+        ok = es_placement_find(placement, &frame, &pose[f], &found, err);
+        placed[f] = ok && found && make_rigid(&pose[f]);
     }
     es_frame_clear(&frame);
     es_placement_free(placement);
@@ -209,7 +210,7 @@ bool judge_motion(es_source *source, const es_plus *plus, es_evidence_list *list
     m.frames = (size_t)info->frame_count;
     m.pose = es_alloc(m.frames, sizeof *m.pose, err);
     m.placed = m.pose ? es_alloc_zero(m.frames, sizeof *m.placed, err) : NULL;
-    bool ok = m.placed && read_poses(source, plus, &m, err);
+    bool ok = m.placed && judge_read_poses(source, plus, m.frames, m.pose, m.placed, err);
     size_t placed = 0;
     for (size_t f = 0; ok && f < m.frames; f++) placed += m.placed[f];
     if (ok && placed >= LEAST_PAIRS) {

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "echosolid/bone_flow.h"
+#include "echosolid/bone_given.h"
+#include "echosolid/keep.h"
 #include "echosolid/picture.h"
 #include "scatter.h"
 
@@ -36,6 +38,11 @@ struct es_model {
     double truncation_mm, pixel_mm, depth_sum;
     int64_t depths;
     es_model_result counts;
+    es_lines_writer *lines;               /* borrowed; NULL: not kept */
+    const es_bone_given *given;           /* borrowed; NULL: detected */
+    bool has_field, has_sheet, has_shape; /* given */
+    es_mesh sheet;
+    es_shape shape;
 };
 
 /* Voxels no finer than the gaps between frames can fill (facts: voxel >=
@@ -107,6 +114,8 @@ void es_model_free(es_model *m) {
     es_volume_free(m->grey);
     es_distance_free(m->distance);
     es_bricks_free(m->field);
+    es_mesh_clear(&m->sheet);
+    es_shape_clear(&m->shape);
     for (int i = 0; i < ES_BATCH; i++) es_trace_clear(&m->traces[i]);
     for (int i = 0; i < EXAMPLES; i++) es_image_clear(&m->examples[i].picture);
     es_free(m);
@@ -144,7 +153,11 @@ static bool keep_example(es_model *m, const es_frame *frame, const es_trace *tra
 
 static bool detect(es_model *m, const es_frame *const *frames, size_t count, es_error *err) {
     double start = es_clock_s();
-    if (!es_bone_crew_detect(m->crew, frames, count, m->traces, err)) return false;
+    bool ok = m->given ? es_bone_crew_lines(m->crew, frames, count, m->traces, err)
+                       : es_bone_crew_detect(m->crew, frames, count, m->traces, err);
+    for (size_t i = 0; ok && m->given && i < count; i++)
+        es_bone_given_put(m->given, frames[i]->index, &m->traces[i]);
+    if (!ok) return false;
     m->counts.detect_s += es_clock_s() - start;
     for (size_t i = 0; i < count; i++) {
         count_lines(m, &m->traces[i]);
@@ -153,20 +166,88 @@ static bool detect(es_model *m, const es_frame *const *frames, size_t count, es_
     return true;
 }
 
-bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *image_to_reference,
-                    size_t count, es_error *err) {
-    es_model *m = model;
-    if (!detect(m, frames, count, err)) return false;
+/* The traces of a batch into the field, unless that is there. */
+static bool insert(es_model *m, const es_mat4 *image_to_reference, size_t count, es_error *err) {
     const es_trace *traces[ES_BATCH];
     for (size_t i = 0; i < count; i++) {
         traces[i] = &m->traces[i];
         scatter_add(m->scatter, traces[i], image_to_reference[i]);
     }
     double start = es_clock_s();
-    bool ok = es_distance_insert(m->distance, traces, image_to_reference, count, err);
+    bool ok =
+        m->has_field || es_distance_insert(m->distance, traces, image_to_reference, count, err);
     m->counts.insert_s += es_clock_s() - start;
-    if (ok && m->grey) ok = es_stage_volume(m->grey, frames, image_to_reference, count, err);
     return ok;
+}
+
+bool es_model_stage_grey(void *model, const es_frame *const *frames,
+                         const es_mat4 *image_to_reference, size_t count, es_error *err) {
+    es_model *m = model;
+    return !m->grey || es_stage_volume(m->grey, frames, image_to_reference, count, err);
+}
+
+bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *image_to_reference,
+                    size_t count, es_error *err) {
+    es_model *m = model;
+    if (!detect(m, frames, count, err)) return false;
+    for (size_t i = 0; m->lines && i < count; i++)
+        if (!es_lines_put(m->lines, frames[i]->index, &image_to_reference[i], &m->traces[i], err))
+            return false;
+    return insert(m, image_to_reference, count, err) &&
+           es_model_stage_grey(m, frames, image_to_reference, count, err);
+}
+
+/* ---- what is there already -------------------------------------------------------- */
+
+bool es_model_take_lines(es_model *m, es_lines_reader *lines, es_error *err) {
+    es_mat4 matrices[ES_BATCH];
+    int64_t index;
+    for (bool end = false; !end;) {
+        size_t count = 0;
+        while (count < ES_BATCH) {
+            if (!es_lines_next(lines, &index, &matrices[count], &m->traces[count], &end, err))
+                return false;
+            if (end) break;
+            count_lines(m, &m->traces[count++]);
+        }
+        if (es_cancelled(err) || !insert(m, matrices, count, err)) return false;
+    }
+    return true;
+}
+
+void es_model_keep_lines(es_model *m, es_lines_writer *lines) { m->lines = lines; }
+void es_model_use_given(es_model *m, const es_bone_given *given) { m->given = given; }
+
+void es_model_give_field(es_model *m, es_bricks *field, es_volume_stats statistics) {
+    es_bricks_free(m->field);
+    m->field = field;
+    m->has_field = true;
+    m->counts.distance = statistics;
+}
+
+void es_model_give_sheet(es_model *m, es_mesh *sheet, size_t kept, size_t dropped) {
+    es_mesh_clear(&m->sheet);
+    m->sheet = *sheet;
+    *sheet = (es_mesh){0};
+    m->has_sheet = true;
+    m->counts.pieces_kept = kept;
+    m->counts.pieces_dropped = dropped;
+}
+
+void es_model_give_shape(es_model *m, es_shape *shape) {
+    es_shape_clear(&m->shape);
+    m->shape = *shape;
+    *shape = (es_shape){0};
+    m->has_shape = true;
+}
+
+bool es_model_give_example(es_model *m, int64_t frame, const es_image *picture, es_error *err) {
+    if (m->example_count == EXAMPLES) return true;
+    example *e = &m->examples[m->example_count];
+    if (!es_image_copy(picture, &e->picture, err)) return false;
+    e->frame = frame;
+    m->example_count++;
+    return true;
 }
 
 es_volume *es_model_volume(const es_model *model) { return model->grey; }
@@ -189,6 +270,7 @@ es_model *es_model_snapshot(const es_model *model, es_pool *pool, es_error *err)
     m->counts.distance = es_distance_statistics(model->distance);
     m->scatter = scatter_copy(model->scatter, err);
     m->field = es_distance_bricks(model->distance, model->options.smooth_voxels, err);
+    m->has_field = true;
     if (m->scatter && m->field) return m;
     es_model_free(m);
     return NULL;
@@ -244,26 +326,51 @@ static bool count_holes(es_model_result *r, es_error *err) {
     return true;
 }
 
+/* The field, unless it is given. */
+static bool finish_field(es_model *m, es_model_result *r, es_error *err) {
+    if (m->has_field) return true;
+    double start = es_clock_s();
+    r->distance = es_distance_statistics(m->distance);
+    m->field = es_distance_bricks(m->distance, m->options.smooth_voxels, err);
+    r->field_s = es_clock_s() - start;
+    return m->field != NULL;
+}
+
+static bool finish_sheet(es_model *m, es_model_result *r, es_error *err) {
+    es_iso_options iso = es_model_iso(m);
+    double start = es_clock_s();
+    if (m->has_sheet) {
+        r->sheet = m->sheet;
+        m->sheet = (es_mesh){0};
+    } else if (!es_surface_extract(m->field, &iso, m->pool, &r->sheet, err) ||
+               !refine_sheet(m, r, err)) {
+        return false;
+    }
+    if (r->sheet.triangle_count == 0) return refuse_empty(m, err);
+    bool ok = es_mesh_inspect_welded(&r->sheet, &r->sheet_check, err) && count_holes(r, err) &&
+              scatter_judge(m->scatter, &r->sheet, m->truncation_mm, m->pool, &r->scatter, err);
+    r->surface_s = es_clock_s() - start;
+    return ok;
+}
+
+static bool finish_shape(es_model *m, es_model_result *r, es_error *err) {
+    double start = es_clock_s();
+    bool ok = true;
+    if (m->has_shape) {
+        r->shape = m->shape;
+        m->shape = (es_shape){0};
+    } else {
+        ok = es_shape_make(&r->sheet, &m->options.shape, m->pool, &r->shape, err);
+    }
+    r->shape_s = es_clock_s() - start;
+    return ok;
+}
+
 bool es_model_finish(es_model *m, es_model_result *result, es_error *err) {
-    const es_model_options *o = &m->options;
     es_model_result r = m->counts;
     memset(result, 0, sizeof *result);
-    double start = es_clock_s();
-    es_iso_options iso = es_model_iso(m);
-    if (m->distance) { /* else a snapshot, which has its field */
-        r.distance = es_distance_statistics(m->distance);
-        es_bricks_free(m->field);
-        m->field = es_distance_bricks(m->distance, o->smooth_voxels, err);
-    }
-    bool ok = m->field && es_surface_extract(m->field, &iso, m->pool, &r.sheet, err) &&
-              refine_sheet(m, &r, err);
-    if (ok && r.sheet.triangle_count == 0) ok = refuse_empty(m, err);
-    ok = ok && es_mesh_inspect_welded(&r.sheet, &r.sheet_check, err) &&
-         es_shape_make(&r.sheet, &o->shape, m->pool, &r.shape, err);
-    ok = ok && count_holes(&r, err) &&
-         scatter_judge(m->scatter, &r.sheet, m->truncation_mm, m->pool, &r.scatter, err);
     r.depth_mm = m->depths ? m->depth_sum / (double)m->depths : NAN;
-    r.surface_s = es_clock_s() - start;
+    bool ok = finish_field(m, &r, err) && finish_sheet(m, &r, err) && finish_shape(m, &r, err);
     if (ok)
         *result = r;
     else

@@ -177,7 +177,8 @@ bool es_judge(es_source *source, const es_judge_request *r, es_judgement *j, es_
     memset(j, 0, sizeof *j);
     bool ok = judge_check_request(r, err) && judge_pass_begin(&p, info, r->frames, err) &&
               read_frames(source, &p, err) &&
-              (!r->motion || judge_motion(source, r->plus, &j->evidence, err)) &&
+              (!r->motion || (judge_motion(source, r->plus, &j->evidence, err) &&
+                              judge_overlap(source, r->plus, &j->evidence, err))) &&
               judge_conclude(info, r, &p, j, err);
     judge_pass_free(&p);
     if (!ok) es_judgement_clear(j);

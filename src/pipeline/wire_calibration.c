@@ -433,6 +433,9 @@ static const char *worst_wire(const work *w) {
     return most > 1 && most > 2.5 * rms[wires / 2] ? w->phantom->wires[worst].name : NULL;
 }
 
+/* Errors that no wire threaded wrongly makes. */
+static const double STRANGE_MM = 15;
+
 static bool hides_lag(const work *w) {
     const es_wire_outcome *o = w->out;
     return !w->options->lag_free && fabs(o->lag_free_s) < 1.5 && o->lag_free_m95_mm < LOST_MM &&
@@ -478,7 +481,7 @@ static void choose_next(work *w) {
             "The poses come %+.3f s against the pictures: calibrate with --lag free (%.2f mm "
             "instead of %.2f).",
             o->lag_free_s, o->lag_free_m95_mm, o->result.calibration.m95_mm);
-    else if (wire)
+    else if (wire && o->validation.m95_mm < STRANGE_MM)
         say(o,
             "Dots of wire %s are far worse than the others': check the phantom's version and how "
             "this wire is threaded.",
@@ -490,9 +493,9 @@ static void choose_next(work *w) {
             w->phantom->wires[3 * rare].name, w->phantom->wires[3 * rare + 2].name, seen,
             o->frame_count);
     else if (o->validation.m95_mm > 2)
-        say(o, "Dots and poses do not fit together: check that the tool is the probe, that the "
-               "phantom's definition is the right one, and where the phantom lies (calibrate "
-               "landmarks).");
+        say(o, "Dots and poses do not fit together: check that the pictures show this phantom "
+               "(--report shows what was found), that the tool is the probe, that the definition "
+               "is the right one, and where the phantom lies (calibrate landmarks).");
     else if (o->motion_rad < 0.35)
         say(o,
             "Turn and tilt the probe more: %.0f degrees were seen, 30 or more in all directions "

@@ -24,7 +24,8 @@ static const double FAR = 250.5, FARTHEST = 100; /* pixels: past the end of a ch
  * of z, in a chunk. */
 static inline bool follows_x(const tile *t) {
     double step[3];
-    for (int a = 0; a < 3; a++) step[a] = fabs((double)(int64_t)t->step[a]) / (double)ONE_VOXEL;
+    for (int a = 0; a < 3; a++)
+        step[a] = fabs((double)(int64_t)t->layout.step[a]) / (double)ONE_VOXEL;
     return step[0] >= 0.25 && step[0] <= 0.75 && step[1] + step[2] <= 0.4 * step[0] &&
            step[1] <= 0.1 && step[2] <= 0.1;
 }
@@ -49,7 +50,7 @@ static inline __m256i plane_steps(double pixels) {
 static inline row_planes make_planes(const tile *t) {
     double way[3], inverse[3], offset[3];
     for (int a = 0; a < 3; a++) {
-        const double step = (double)(int64_t)t->step[a];
+        const double step = (double)(int64_t)t->layout.step[a];
         inverse[a] = step != 0 ? ONE_PIXEL / step : (double)ONE_VOXEL; /* no plane: far away */
         offset[a] = a == 0 || step >= 0 ? (double)ONE_VOXEL : 0;
         way[a] = inverse[a] * (double)ONE_VOXEL / ONE_PIXEL;
@@ -204,31 +205,47 @@ static inline __attribute__((always_inline)) void add_pieces(uint64_t *row, cons
     }
 }
 
-/* The pixels of a span, or a copy where loads would reach past `end`. */
-static inline const uint8_t *reachable(const row_span *span, const void *end,
-                                       uint8_t copy[CHUNK + LOADED]) {
-    if ((const char *)span->pixels + span->count + LOADED <= (const char *)end) return span->pixels;
-    return memcpy(copy, span->pixels, span->count);
+/* The first pixel of a cut; x y z in 64-bit lanes, nothing in the fourth. */
+static inline __m256i first_pixel(const layout *l, __m256i row, uint32_t u) {
+    const __m256i step =
+        _mm256_setr_epi64x((int64_t)l->step[0], (int64_t)l->step[1], (int64_t)l->step[2], 0);
+    const __m256i times = _mm256_set1_epi64x(u);
+    const __m256i upper = _mm256_mul_epu32(_mm256_srli_epi64(step, 32), times);
+    const __m256i way =
+        _mm256_add_epi64(_mm256_mul_epu32(step, times), _mm256_slli_epi64(upper, 32));
+    return _mm256_add_epi64(_mm256_and_si256(row, _mm256_set1_epi64x(-ROW_UNIT)), way);
+}
+
+/* The row of voxels that a pixel lies in. */
+static inline size_t row_of_voxels(__m256i at) {
+    const __m256i places = _mm256_setr_epi64x(64, 4, 8, 64);
+    const __m256i rows = _mm256_sllv_epi64(_mm256_srli_epi64(at, FRACTION), places);
+    const __m128i z = _mm256_extracti128_si256(rows, 1);
+    return (size_t)_mm_extract_epi64(_mm256_castsi256_si128(rows), 1) +
+           (size_t)_mm_cvtsi128_si64(z);
 }
 
 static inline __attribute__((always_inline)) void insert_rows(uint64_t *voxels, const tile *t,
                                                               const axis axes[3], uint8_t flip) {
     const row_planes p = make_planes(t);
-    for (uint32_t s = 0; s < t->count; s++) {
-        const row_span *span = &t->spans[s];
-        const __m256i at = _mm256_loadu_si256((const __m256i *)span->at); /* and what follows */
+    const layout l = t->layout;
+    row_walk walk = start_walk(&l);
+    for (uint32_t i = 0; i < t->count; i++) {
+        const row_cut cut = t->cuts[i];
+        const uint32_t count = cut.pixels.to - cut.pixels.from;
+        const __m256i at = first_pixel(&l, walk_to(&walk, &l, cut.v), cut.pixels.from);
         uint8_t copy[CHUNK + LOADED];
         row_cuts cuts;
-        if (span->count > CHUNK || !cut_at_planes(&p, at, span->count, &cuts)) {
-            insert_chunks(voxels, t, span, axes, flip);
+        if (count > CHUNK || !cut_at_planes(&p, at, count, &cuts)) {
+            insert_chunks(voxels, t, i, axes, flip);
             continue;
         }
-        const uint8_t *pixels = reachable(span, t->end, copy);
-        fetch_ahead(t, span->pixels, CHUNK - 1);
+        const uint8_t *pixels = cut_pixels(&l, &cut);
+        fetch_ahead(t, pixels, count + LOADED - 1);
+        pixels = reachable(pixels, count, LOADED, t->end, copy);
         row_eight eights[2];
         for (int h = 0; h < 2; h++)
             eights[h] = load_eight(pixels, cuts.from[h], cuts.to[h], p.order, flip);
-        uint64_t *row = voxels + (span->at[1] >> FRACTION << 4 | span->at[2] >> FRACTION << 8);
-        add_pieces(row, &p, &cuts, eights, span->count);
+        add_pieces(voxels + row_of_voxels(at), &p, &cuts, eights, count);
     }
 }

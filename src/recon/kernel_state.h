@@ -22,28 +22,42 @@ static inline void fetch_ahead(const tile *t, const void *pixels, size_t bytes) 
     __builtin_prefetch((const void *)(ahead + bytes), 0, 2);
 }
 
+static inline __attribute__((always_inline)) row_span tile_span(const tile *t, uint32_t index) {
+    const layout *l = &t->layout;
+    const row_cut *cut = &t->cuts[index];
+    const uint32_t u = cut->pixels.from;
+    row_span span = {.pixels = l->pixels + cut->v * l->row_bytes + (u - l->u0) * l->pixel_bytes,
+                     .keep = l->keep ? l->keep + cut->v * l->keep_row + (u - l->u0) : NULL,
+                     .count = cut->pixels.to - u};
+    for (int a = 0; a < 3; a++)
+        span.at[a] = (uint64_t)row_start(l->start[a], l->dv[a], cut->v) + u * l->step[a];
+    return span;
+}
+
 static inline chunk make_chunk(const tile *t, const row_span *span, uint32_t first,
                                size_t pixel_bytes) {
     const char *pixels = (const char *)span->pixels + first * pixel_bytes;
     fetch_ahead(t, pixels, (CHUNK - 1) * pixel_bytes);
     return (chunk){.pixels = pixels,
                    .keep = span->keep ? span->keep + first : NULL,
-                   .x = span->at[0] + first * t->step[0],
-                   .y = span->at[1] + first * t->step[1],
-                   .z = span->at[2] + first * t->step[2],
-                   .dx = t->step[0],
-                   .dy = t->step[1],
-                   .dz = t->step[2],
+                   .x = span->at[0] + first * t->layout.step[0],
+                   .y = span->at[1] + first * t->layout.step[1],
+                   .z = span->at[2] + first * t->layout.step[2],
+                   .dx = t->layout.step[0],
+                   .dy = t->layout.step[1],
+                   .dz = t->layout.step[2],
                    .count = span->count - first < CHUNK ? span->count - first : CHUNK};
 }
 
 /* Runs the statement for every chunk `c` of every span of the tile. */
 #define FOR_EACH_CHUNK(t, pixel_bytes, statement)                                                  \
-    for (uint32_t s_ = 0; s_ < (t)->count; s_++)                                                   \
-        for (uint32_t first_ = 0; first_ < (t)->spans[s_].count; first_ += CHUNK) {                \
-            const chunk c = make_chunk(t, &(t)->spans[s_], first_, pixel_bytes);                   \
+    for (uint32_t s_ = 0; s_ < (t)->count; s_++) {                                                 \
+        const row_span span_ = tile_span(t, s_);                                                   \
+        for (uint32_t first_ = 0; first_ < span_.count; first_ += CHUNK) {                         \
+            const chunk c = make_chunk(t, &span_, first_, pixel_bytes);                            \
             statement;                                                                             \
-        }
+        }                                                                                          \
+    }
 
 /* ---- states that do not depend on the pixel type ------------------------------ */
 

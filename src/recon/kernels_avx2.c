@@ -44,7 +44,7 @@ typedef struct axis {
 
 static inline void make_axes(const tile *t, axis axes[3]) {
     for (int a = 0; a < 3; a++) {
-        const uint64_t step = t->step[a] << NEAREST_SHIFT;
+        const uint64_t step = t->layout.step[a] << NEAREST_SHIFT;
         axes[a] = (axis){{multiples(step, 0, 2, 8, 10), multiples(step, 4, 6, 12, 14)},
                          _mm256_set1_epi64x((int64_t)step),
                          _mm256_set1_epi64x((int64_t)(step << 4))};
@@ -61,14 +61,24 @@ static inline place start_at(const axis *a, uint64_t first) {
     return (place){{_mm256_add_epi64(at, a->even[0]), _mm256_add_epi64(at, a->even[1])}};
 }
 
-/* The upper 16 bits of the positions of 16 pixels, in order; then goes on. */
-static inline __m256i next_16(const axis *a, place *at) {
-    __m256i even = upper_halves(at->even[0], at->even[1]);
-    __m256i odd =
-        upper_halves(_mm256_add_epi64(at->even[0], a->one), _mm256_add_epi64(at->even[1], a->one));
+/* The upper halves of the positions of 16 pixels, even and odd ones; then goes on. */
+typedef struct sixteen {
+    __m256i even, odd;
+} sixteen;
+
+static inline sixteen next_16(const axis *a, place *at) {
+    const sixteen upper = {
+        upper_halves(at->even[0], at->even[1]),
+        upper_halves(_mm256_add_epi64(at->even[0], a->one), _mm256_add_epi64(at->even[1], a->one))};
     at->even[0] = _mm256_add_epi64(at->even[0], a->sixteen);
     at->even[1] = _mm256_add_epi64(at->even[1], a->sixteen);
-    return _mm256_blend_epi16(_mm256_srli_epi32(even, 16), odd, 0xaa);
+    return upper;
+}
+
+/* Their upper 16 bits, in order. */
+static inline __m256i next_voxels(const axis *a, place *at) {
+    const sixteen upper = next_16(a, at);
+    return _mm256_blend_epi16(_mm256_srli_epi32(upper.even, 16), upper.odd, 0xaa);
 }
 
 /* ---- runs of pixels in one voxel ---------------------------------------------------- */
@@ -81,11 +91,11 @@ static inline uint64_t find_runs(const chunk *c, const axis axes[3], uint16_t vo
     __m256i before = _mm256_setzero_si256();
     uint64_t same = 0; /* bit i: pixel i and the one before it share a voxel */
     for (uint32_t i = 0; i < c->count; i += LANES) {
-        __m256i number = _mm256_srli_epi16(next_16(&axes[0], &x), 12);
+        __m256i number = _mm256_srli_epi16(next_voxels(&axes[0], &x), 12);
         number = _mm256_or_si256(
-            number, _mm256_and_si256(_mm256_srli_epi16(next_16(&axes[1], &y), 8), y_bits));
+            number, _mm256_and_si256(_mm256_srli_epi16(next_voxels(&axes[1], &y), 8), y_bits));
         number = _mm256_or_si256(
-            number, _mm256_and_si256(_mm256_srli_epi16(next_16(&axes[2], &z), 4), z_bits));
+            number, _mm256_and_si256(_mm256_srli_epi16(next_voxels(&axes[2], &z), 4), z_bits));
         _mm256_store_si256((__m256i *)(voxel + i), number);
         __m256i shifted =
             _mm256_alignr_epi8(number, _mm256_permute2x128_si256(before, number, 0x21), 14);
@@ -111,12 +121,15 @@ static inline const void *whole_steps(const void *pixels, uint32_t count, const 
 }
 
 /* Sums of the 16 pixels, each with the bits of `flip` changed, up to each of
- * them, on top of the sum so far, which stands in every lane of `carry`. */
-static inline __m256i next_sums(const uint8_t *pixels, uint8_t flip, __m256i *carry) {
+ * them and before each of them, on top of the sum so far, which stands in every
+ * lane of `carry`. */
+static inline __m256i next_sums(const uint8_t *pixels, uint8_t flip, __m256i *carry,
+                                __m256i *before) {
     const __m256i top = _mm256_set1_epi16(0x0f0e);
     __m128i bytes = _mm_loadu_si128((const __m128i *)pixels);
-    __m256i s = _mm256_cvtepu8_epi16(_mm_xor_si128(bytes, _mm_set1_epi8((char)flip)));
-    s = _mm256_add_epi16(s, _mm256_slli_si256(s, 2));
+    if (flip) bytes = _mm_xor_si128(bytes, _mm_set1_epi8((char)flip));
+    const __m256i value = _mm256_cvtepu8_epi16(bytes);
+    __m256i s = _mm256_add_epi16(value, _mm256_slli_si256(value, 2));
     s = _mm256_add_epi16(s, _mm256_slli_si256(s, 4));
     s = _mm256_add_epi16(s, _mm256_slli_si256(s, 8));
     __m256i half = _mm256_shuffle_epi8(s, top); /* the sum of each half, everywhere */
@@ -124,15 +137,16 @@ static inline __m256i next_sums(const uint8_t *pixels, uint8_t flip, __m256i *ca
     s = _mm256_add_epi16(s, *carry);
     half = _mm256_shuffle_epi8(s, top);
     *carry = _mm256_permute2x128_si256(half, half, 0x11);
+    *before = _mm256_sub_epi16(s, value);
     return s;
 }
 
 /* sum[i] = pixels 0 to i. */
 static inline void prefix_sums(const uint8_t *pixels, uint32_t count, uint8_t flip,
                                uint16_t sum[CHUNK]) {
-    __m256i carry = _mm256_setzero_si256();
+    __m256i carry = _mm256_setzero_si256(), before;
     for (uint32_t i = 0; i < count; i += LANES)
-        _mm256_store_si256((__m256i *)(sum + i), next_sums(pixels + i, flip, &carry));
+        _mm256_store_si256((__m256i *)(sum + i), next_sums(pixels + i, flip, &carry, &before));
 }
 
 static inline void mean_bytes(uint64_t *voxels, const chunk *c, const axis axes[3], const void *end,
@@ -148,48 +162,65 @@ static inline void mean_bytes(uint64_t *voxels, const chunk *c, const axis axes[
     }
 }
 
-/* Where runs are short, to look for their ends costs more than to add each pixel;
- * four quarters go side by side, as in the plain kernel. */
-static inline void mean_short_runs(uint64_t *voxels, const chunk *c, const axis axes[3],
-                                   uint8_t flip) {
-    const uint8_t *pixels = c->pixels;
-    const uint32_t quarter = c->count / 4;
-    _Alignas(32) uint16_t voxel[CHUNK];
-    find_runs(c, axes, voxel);
-    for (uint32_t i = 0; i < quarter; i++)
-        for (uint32_t part = 0, k = i; part < 4; part++, k += quarter)
-            voxels[voxel[k]] += ONE_HIT + (uint8_t)(pixels[k] ^ flip);
-    for (uint32_t i = 4 * quarter; i < c->count; i++)
-        voxels[voxel[i]] += ONE_HIT + (uint8_t)(pixels[i] ^ flip);
-}
-
-/* Planes between voxels are met every five pixels or more often. */
-static inline bool has_short_runs(const tile *t) {
-    double planes = 0;
-    for (int a = 0; a < 3; a++) planes += fabs((double)(int64_t)t->step[a]) / (double)ONE_VOXEL;
-    return planes >= 0.2;
-}
-
-/* A span that the kernels for rows cannot take. */
-static __attribute__((noinline)) void insert_chunks(uint64_t *voxels, const tile *t,
-                                                    const row_span *span, const axis axes[3],
-                                                    uint8_t flip) {
-    for (uint32_t first = 0; first < span->count; first += CHUNK) {
-        const chunk c = make_chunk(t, span, first, 1);
+/* A cut that the kernel for rows along x cannot take. */
+static __attribute__((noinline)) void insert_chunks(uint64_t *voxels, const tile *t, uint32_t index,
+                                                    const axis axes[3], uint8_t flip) {
+    const row_span span = tile_span(t, index);
+    for (uint32_t first = 0; first < span.count; first += CHUNK) {
+        const chunk c = make_chunk(t, &span, first, 1);
         mean_bytes(voxels, &c, axes, t->end, flip);
     }
 }
 
+/* ---- rows of bytes, one after the other ----------------------------------------------- */
+
+/* Where a row starts before it is rounded: x y z in 64-bit lanes. */
+typedef struct row_walk {
+    __m256i position, down;
+    uint32_t next; /* row */
+} row_walk;
+
+static inline row_walk start_walk(const layout *l) {
+    return (row_walk){.down = _mm256_setr_epi64x(l->dv[0], l->dv[1], l->dv[2], 0),
+                      .next = UINT32_MAX};
+}
+
+/* Rows mostly follow one another. */
+static inline __m256i walk_to(row_walk *walk, const layout *l, uint32_t v) {
+    const int64_t rows = v;
+    if (v != walk->next)
+        walk->position =
+            _mm256_setr_epi64x(l->start[0] + rows * l->dv[0], l->start[1] + rows * l->dv[1],
+                               l->start[2] + rows * l->dv[2], 0);
+    const __m256i at = walk->position;
+    walk->position = _mm256_add_epi64(at, walk->down);
+    walk->next = v + 1;
+    return at;
+}
+
+static inline const uint8_t *cut_pixels(const layout *l, const row_cut *cut) {
+    return (const uint8_t *)l->pixels + cut->v * l->row_bytes + (cut->pixels.from - l->u0);
+}
+
+/* The pixels, or a copy where `more` than `count` would reach past `end`. */
+static inline const uint8_t *reachable(const uint8_t *pixels, uint32_t count, uint32_t more,
+                                       const void *end, uint8_t *copy) {
+    if ((const uint8_t *)end - pixels >= (ptrdiff_t)(count + more)) return pixels;
+    return memcpy(copy, pixels, count);
+}
+
 #include "kernel_rows_avx2.h"
+#include "kernel_runs_avx2.h"
 
 static inline __attribute__((always_inline)) void insert_bytes(void *state, const tile *t,
                                                                uint8_t flip) {
     axis axes[3];
+    row_ways ways;
     make_axes(t, axes);
     if (follows_x(t))
         insert_rows(state, t, axes, flip);
-    else if (has_short_runs(t))
-        FOR_EACH_CHUNK(t, 1, mean_short_runs(state, &c, axes, flip))
+    else if (make_ways(t, axes, &ways))
+        insert_runs(state, t, &ways, flip);
     else
         FOR_EACH_CHUNK(t, 1, mean_bytes(state, &c, axes, t->end, flip));
 }
@@ -240,7 +271,7 @@ typedef struct linear_axis {
 
 static inline void make_linear_axes(const tile *t, linear_axis axes[3]) {
     for (int a = 0; a < 3; a++) {
-        const uint64_t step = t->step[a] << LINEAR_SHIFT;
+        const uint64_t step = t->layout.step[a] << LINEAR_SHIFT;
         axes[a] = (linear_axis){{multiples(step, 0, 1, 4, 5), multiples(step, 2, 3, 6, 7)},
                                 _mm256_set1_epi64x((int64_t)(step << 3))};
     }

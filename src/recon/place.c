@@ -57,6 +57,21 @@ static bool place_axis(double start, double du, double dv, pixel_box pixels, int
     return true;
 }
 
+/* The dual less the multiples of the normal that make one axis vanish. */
+static plane_range make_range(es_vec3 dual, es_vec3 normal) {
+    const double d[3] = {dual.x, dual.y, dual.z}, n[3] = {normal.x, normal.y, normal.z};
+    plane_range range = {.count = 0};
+    for (int k = 0; k < 3; k++) {
+        if (fabs(n[k]) < 1e-12) continue;
+        for (int a = 0; a < 3; a++) {
+            range.dual[range.count][a] = d[a] - d[k] / n[k] * n[a];
+            range.size[range.count][a] = fabs(range.dual[range.count][a]);
+        }
+        range.count++;
+    }
+    return range;
+}
+
 /* The vectors that give a point's column and row: column . du = 1, column . dv = 0. */
 static bool make_duals(placed *frame, es_error *err) {
     es_vec3 u = es_vec3_make((double)frame->du[0], (double)frame->du[1], (double)frame->du[2]);
@@ -67,9 +82,11 @@ static bool make_duals(placed *frame, es_error *err) {
         return es_fail(err, ES_GEOMETRY,
                        "the pixels are too small for the voxels (under 1e-12 of "
                        "a voxel): check ImageToReference and the spacing");
-    frame->column = es_vec3_sub(es_vec3_scale(u, vv / det), es_vec3_scale(v, uv / det));
-    frame->row = es_vec3_sub(es_vec3_scale(v, uu / det), es_vec3_scale(u, uv / det));
+    const es_vec3 column = es_vec3_sub(es_vec3_scale(u, vv / det), es_vec3_scale(v, uv / det));
+    const es_vec3 row = es_vec3_sub(es_vec3_scale(v, uu / det), es_vec3_scale(u, uv / det));
     frame->normal = es_vec3_unit(es_vec3_cross(u, v));
+    frame->columns = make_range(column, frame->normal);
+    frame->rows = make_range(row, frame->normal);
     return true;
 }
 
@@ -138,7 +155,7 @@ static bool cut_row(const placed *frame, const fixed_box *box, const int64_t gap
 
 static row_lines make_lines(const placed *frame, const int64_t gap[3], const fixed_box *box,
                             uint32_t rows) {
-    row_lines lines = {.good = true};
+    row_lines lines = {.margin = ESTIMATE_MARGIN, .good = true};
     for (int a = 0; a < 3; a++) {
         double inverse = frame->inverse_du[a];
         double t0 = (double)gap[a] * inverse;
@@ -146,8 +163,11 @@ static row_lines make_lines(const placed *frame, const int64_t gap[3], const fix
         lines.enter[a] = inverse > 0 ? t0 : t1;
         lines.leave[a] = inverse > 0 ? t1 : t0;
         lines.step[a] = -(double)frame->dv[a] * inverse;
-        /* Up to here rounding stays well below the margin. */
-        if (inverse == 0 || fabs(t0) + fabs(t1) + rows * fabs(lines.step[a]) > 0x1p28)
+        /* Rows start a little before the line; rounding stays well below the margin
+         * for numbers up to here. */
+        lines.margin = fmax(lines.margin, 4 * (double)ROW_UNIT * fabs(inverse));
+        if (inverse == 0 || fabs(t0) + fabs(t1) + rows * fabs(lines.step[a]) > 0x1p28 ||
+            lines.margin > WIDEST_MARGIN)
             lines.good = false;
     }
     return lines;
@@ -157,10 +177,8 @@ static row_lines make_lines(const placed *frame, const int64_t gap[3], const fix
  * Adding multiples of the normal to `dual` changes nothing in the plane, and
  * each choice bounds the range; by the duality of linear programs the best of
  * the three that make one axis vanish is exact. */
-static void range_in_box(const placed *frame, const fixed_box *box, es_vec3 dual, double *low,
-                         double *high) {
-    const double d[3] = {dual.x, dual.y, dual.z};
-    const double n[3] = {frame->normal.x, frame->normal.y, frame->normal.z};
+static void range_in_box(const placed *frame, const fixed_box *box, const plane_range *range,
+                         double *low, double *high) {
     double half[3], centre[3];
     for (int a = 0; a < 3; a++) {
         half[a] = 0.5 * (double)box->size[a];
@@ -168,27 +186,24 @@ static void range_in_box(const placed *frame, const fixed_box *box, es_vec3 dual
     }
     *low = -INFINITY;
     *high = INFINITY;
-    for (int k = 0; k < 3; k++) {
-        if (fabs(n[k]) < 1e-12) continue;
-        double middle = 0, reach = 0, share = d[k] / n[k];
-        for (int a = 0; a < 3; a++) {
-            double along = d[a] - share * n[a];
-            middle += along * centre[a];
-            reach += fabs(along) * half[a];
-        }
-        if (middle - reach > *low) *low = middle - reach;
-        if (middle + reach < *high) *high = middle + reach;
+    for (int k = 0; k < range->count; k++) {
+        const double *d = range->dual[k], *size = range->size[k];
+        const double middle = d[0] * centre[0] + d[1] * centre[1] + d[2] * centre[2];
+        /* Rows start up to a unit before where the plane has them. */
+        const double reach = size[0] * (half[0] + (double)ROW_UNIT) +
+                             size[1] * (half[1] + (double)ROW_UNIT) +
+                             size[2] * (half[2] + (double)ROW_UNIT) + ROW_MARGIN;
+        *low = middle - reach > *low ? middle - reach : *low;
+        *high = middle + reach < *high ? middle + reach : *high;
     }
-    *low -= ROW_MARGIN;
-    *high += ROW_MARGIN;
 }
 
 bool rows_of_box(const placed *frame, const fixed_box *box, pixel_box pixels, uint32_t *first,
                  uint32_t *last) {
     double low, high;
-    range_in_box(frame, box, frame->column, &low, &high);
+    range_in_box(frame, box, &frame->columns, &low, &high);
     if (!(low <= high) || high < pixels.u0 || low > pixels.u1) return false;
-    range_in_box(frame, box, frame->row, &low, &high);
+    range_in_box(frame, box, &frame->rows, &low, &high);
     if (!(low <= high) || high < pixels.v0 || low > pixels.v1) return false;
     *first = low > pixels.v0 ? (uint32_t)ceil(low) : pixels.v0;
     *last = high < pixels.v1 ? (uint32_t)high : pixels.v1;
@@ -197,7 +212,7 @@ bool rows_of_box(const placed *frame, const fixed_box *box, pixel_box pixels, ui
 
 /* The way from the start of row v to the box. */
 static void row_gap(const placed *frame, const fixed_box *box, uint32_t v, int64_t gap[3]) {
-    for (int a = 0; a < 3; a++) gap[a] = box->low[a] - frame->start[a] - (int64_t)v * frame->dv[a];
+    for (int a = 0; a < 3; a++) gap[a] = box->low[a] - row_start(frame->start[a], frame->dv[a], v);
 }
 
 /* The runs of one row; returns how many. */
@@ -213,11 +228,20 @@ static __attribute__((noinline)) size_t cut_runs(const placed *frame, const fixe
     return count;
 }
 
+/* The part of a run from `from` to before `to`; returns how many there are. */
+static inline size_t clip_run(run pixels, uint32_t from, uint32_t to, uint32_t v, row_cut *cut) {
+    const uint32_t a = pixels.from > from ? pixels.from : from;
+    const uint32_t b = pixels.to < to ? pixels.to : to;
+    *cut = (row_cut){v, {a, b}};
+    return a < b;
+}
+
 size_t cut_rows(const placed *frame, const fixed_box *box, const support *s, uint32_t *v,
                 uint32_t last, row_cut cuts[CUTS]) {
     const uint32_t first = *v, rows = last - first < CUTS ? last - first + 1 : CUTS;
     const size_t most_runs = s->most_runs, *const row_first = s->row_first + first;
-    const run *const runs = s->runs;
+    const run *const runs = s->runs, whole = {s->box.u0, s->box.u1 + 1};
+    const bool rectangle = s->rectangle;
     size_t count = 0;
     int64_t gap[3];
     row_ends ends;
@@ -231,12 +255,12 @@ size_t cut_rows(const placed *frame, const fixed_box *box, const support *s, uin
             continue;
         }
         const uint32_t from = (uint32_t)ends.from[r], to = (uint32_t)ends.to[r];
-        for (size_t i = row_first[r]; i < row_first[r + 1]; i++) {
-            const uint32_t a = runs[i].from > from ? runs[i].from : from;
-            const uint32_t b = runs[i].to < to ? runs[i].to : to;
-            cuts[count] = (row_cut){first + r, {a, b}};
-            count += a < b;
+        if (rectangle) {
+            count += clip_run(whole, from, to, first + r, cuts + count);
+            continue;
         }
+        for (size_t i = row_first[r]; i < row_first[r + 1]; i++)
+            count += clip_run(runs[i], from, to, first + r, cuts + count);
     }
     *v = first + r;
     return count;

@@ -5,7 +5,8 @@
 
 #include "recon_internal.h"
 
-static const double ESTIMATE_MARGIN = 0x1p-16; /* pixels; the estimate errs by less than 2^-30 */
+static const double ESTIMATE_MARGIN = 0x1p-16; /* pixels; rounding errs by less than 2^-30 */
+static const double WIDEST_MARGIN = 0x1p-4;    /* where most rows would be unsure */
 
 enum { ROW_BLOCK = 8 }; /* divides CUTS: no remainders when compilers vectorise */
 
@@ -29,13 +30,14 @@ static inline void meet_rows(const row_lines *lines, int32_t rows, double low[CU
 static void estimate_rows(const row_lines *lines, uint32_t rows, row_ends *out) {
     const int32_t count = (int32_t)((rows + ROW_BLOCK - 1) / ROW_BLOCK * ROW_BLOCK);
     double low[CUTS], high[CUTS];
+    const double after = 1 + lines->margin, before = 1 - lines->margin;
     meet_rows(lines, count, low, high);
     for (int32_t r = 0; r < count; r++) {
         /* The first whole number not below t is floor(t) + 1 for all t but whole ones. */
-        const int32_t from = (int32_t)(low[r] + (1 + ESTIMATE_MARGIN));
-        const int32_t to = (int32_t)(high[r] + (1 + ESTIMATE_MARGIN));
-        const bool sure = (from == (int32_t)(low[r] + (1 - ESTIMATE_MARGIN))) &
-                          (to == (int32_t)(high[r] + (1 - ESTIMATE_MARGIN)));
+        const int32_t from = (int32_t)(low[r] + after);
+        const int32_t to = (int32_t)(high[r] + after);
+        const bool sure =
+            (from == (int32_t)(low[r] + before)) & (to == (int32_t)(high[r] + before));
         out->from[r] = sure ? from : UNSURE_ROW;
         out->to[r] = to;
     }

@@ -61,12 +61,16 @@ enum { BATCH = 64 }; /* frames that one mark in `cell.frames` can hold */
 /* ---- place.c: a frame on the lattice -------------------------------------- */
 
 /* Positions are whole numbers of 2^-40 voxels, counted from the voxel `base`
- * of the frame. A pixel's position is start + u * du + v * dv in 64-bit
- * integers: exact, so that it cannot depend on where a row was cut, and every
- * kernel gets the same bits. The rounding of du and dv moves the last pixel of
- * a 10,000-pixel row by less than 1e-8 voxels. */
-enum { FRACTION = 40 };
+ * of the frame. A pixel's position is row_start() + u * du in 64-bit integers:
+ * exact, so that it cannot depend on where a row was cut, and every kernel gets
+ * the same bits. The rounding of du and dv moves the last pixel of a
+ * 10,000-pixel row by less than 1e-8 voxels.
+ *
+ * Rows start at whole numbers of 2^-28 voxels, so that a kernel that drops what is
+ * finer from the way along a row has the same voxels in 32 bits. */
+enum { FRACTION = 40, ROW_FRACTION = 28 };
 #define ONE_VOXEL ((int64_t)1 << FRACTION)
+#define ROW_UNIT ((int64_t)1 << (FRACTION - ROW_FRACTION))
 #define FRAME_SPAN (1 << 20) /* voxels that one frame may reach */
 
 struct row_lines;
@@ -74,14 +78,26 @@ struct row_ends;
 /* Where rows, at most CUTS, enter and leave a box: see place_rows.h. */
 typedef void estimate_rows_fn(const struct row_lines *lines, uint32_t rows, struct row_ends *out);
 
+/* Vectors whose product with (position - start) is a pixel's column, or its row, for
+ * every point of the frame's plane; and their absolute values. */
+typedef struct plane_range {
+    int count;
+    double dual[3][3], size[3][3];
+} plane_range;
+
 typedef struct placed {
     estimate_rows_fn *estimate; /* the plain one, unless the processor has a faster one */
     int64_t base[3];            /* a multiple of ES_BRICK */
     int64_t start[3], du[3], dv[3];
     double inverse_du[3]; /* 1 / du, 0 when du is 0 */
-    es_vec3 column, row;  /* column . (position - start) is a pixel's u, row its v */
-    es_vec3 normal;       /* unit, in voxels */
+    plane_range columns, rows;
+    es_vec3 normal; /* unit, in voxels */
 } placed;
+
+/* Where row v starts along one axis. */
+static inline int64_t row_start(int64_t start, int64_t dv, uint32_t v) {
+    return (start + (int64_t)v * dv) & -ROW_UNIT;
+}
 
 /* ES_GEOMETRY unless finite, affine, and u and v columns span a plane. */
 bool check_matrix(const es_mat4 *image_to_reference, es_error *err);
@@ -122,6 +138,7 @@ typedef struct support {
     run *runs;
     size_t *row_first; /* runs of row v: row_first[v] to row_first[v + 1] */
     size_t most_runs;  /* of any row */
+    bool rectangle;    /* the runs fill the box */
     uint64_t pixels;
 } support;
 bool support_make(support *s, const es_recon_options *options, uint32_t width, uint32_t height,
@@ -138,7 +155,8 @@ enum { CUTS = 64 };
 /* Where row `first` + r enters and leaves the box along each axis: a line in r. */
 typedef struct row_lines {
     double enter[3], leave[3], step[3];
-    bool good; /* an axis along which a row hardly moves gives no good lines */
+    double margin; /* pixels; the estimate errs by less */
+    bool good;     /* an axis along which a row hardly moves gives no good lines */
 } row_lines;
 
 /* The pixels of some rows in the box, [from, to). `from` is UNSURE_ROW for a row
@@ -175,14 +193,26 @@ typedef struct row_span {
     uint32_t count;
 } row_span;
 
+/* How the pixels of one frame lie in memory and in a brick's state. */
+typedef struct layout {
+    const char *pixels; /* pixel (u, v) is at v * row_bytes + (u - u0) * pixel_bytes */
+    size_t pixel_bytes, row_bytes;
+    const uint8_t *keep; /* NULL, or alike, a byte a pixel: see row_span */
+    size_t keep_row;
+    uint32_t u0;
+    int64_t start[3],
+        dv[3];        /* pixel (0, 0), seen from the state's first voxel, and from row to row */
+    uint64_t step[3]; /* from pixel to pixel */
+} layout;
+
 /* What one frame puts into one brick, or a part of it, in the order of rows. */
 typedef struct tile {
-    uint64_t step[3]; /* from pixel to pixel */
-    const void *end;  /* of the memory that holds the pixels of all the spans */
-    uintptr_t ahead;  /* from a pixel to what is worth fetching meanwhile; 0: nothing */
-    uint32_t frame;   /* 1-based number of the frame, for LATEST and MAXIMUM */
+    layout layout;
+    const void *end; /* of the memory that holds the pixels of all the spans */
+    uintptr_t ahead; /* from a pixel to what is worth fetching meanwhile; 0: nothing */
+    uint32_t frame;  /* 1-based number of the frame, for LATEST and MAXIMUM */
     uint32_t count;
-    row_span spans[CUTS];
+    row_cut cuts[CUTS];
 } tile;
 typedef void insert_tile_fn(void *state, const tile *tile);
 

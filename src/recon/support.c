@@ -72,6 +72,8 @@ static void measure(support *s) {
             s->box.v1 = v;
         }
     }
+    const uint64_t area = (uint64_t)(s->box.u1 - s->box.u0 + 1) * (s->box.v1 - s->box.v0 + 1);
+    s->rectangle = s->most_runs == 1 && s->pixels == area;
 }
 
 bool support_make(support *s, const es_recon_options *options, uint32_t width, uint32_t height,

@@ -203,29 +203,30 @@ static void expect_hits(const es_volume *volume, cell *c, uint64_t count) {
     c->most_hits += (uint32_t)(count < MOST_HITS / 2 ? count : MOST_HITS / 2);
 }
 
-/* A span with channels to part or values to leave out, PICKED pixels at a time. */
+/* A cut with channels to part or values to leave out, PICKED pixels at a time. */
 static void insert_picked(const es_volume *volume, void *state, const tile *whole,
-                          const row_span *span) {
+                          const row_cut *cut) {
     const es_recon_options *o = &volume->options;
-    const size_t pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
+    const layout *l = &whole->layout;
     double pixels[PICKED];
     uint8_t keep[PICKED];
-    tile part = {.end = pixels + PICKED, .frame = whole->frame, .count = 1};
-    memcpy(part.step, whole->step, sizeof part.step);
-    for (uint32_t first = 0; first < span->count; first += PICKED) {
-        const void *source = (const char *)span->pixels + first * pixel_bytes;
-        row_span *piece = &part.spans[0];
-        *piece = (row_span){.pixels = pixels, .keep = keep};
-        piece->count = span->count - first < PICKED ? span->count - first : PICKED;
-        for (int a = 0; a < 3; a++) piece->at[a] = span->at[a] + first * whole->step[a];
-        const uint8_t *mask = span->keep ? span->keep + first : NULL;
-        uint32_t kept = weigh_pixels(volume, source, mask, piece->count, keep);
+    tile part = {.layout = *l, .end = pixels + PICKED, .frame = whole->frame, .count = 1};
+    part.layout.pixels = (const char *)pixels;
+    part.layout.pixel_bytes = es_type_size(o->type);
+    part.layout.row_bytes = part.layout.keep_row = 0;
+    for (uint32_t u = cut->pixels.from, count; u < cut->pixels.to; u += count) {
+        count = cut->pixels.to - u < PICKED ? cut->pixels.to - u : PICKED;
+        const char *source = l->pixels + cut->v * l->row_bytes + (u - l->u0) * l->pixel_bytes;
+        const uint8_t *mask = l->keep ? l->keep + cut->v * l->keep_row + (u - l->u0) : NULL;
+        uint32_t kept = weigh_pixels(volume, source, mask, count, keep);
         if (kept == 0) continue;
-        const bool some = kept < piece->count;
+        const bool some = kept < count;
         insert_tile_fn *insert = some ? volume->kernel.insert_kept : volume->kernel.insert;
-        if (!some && !mask) piece->keep = NULL;
+        part.layout.keep = some || mask ? keep : NULL;
+        part.layout.u0 = u;
+        part.cuts[0] = (row_cut){cut->v, {u, u + count}};
         for (int channel = 0; channel < o->channels; channel++) {
-            volume->kernel.pick(source, piece->count, o->channels, channel, pixels);
+            volume->kernel.pick(source, count, o->channels, channel, pixels);
             insert((char *)state + (size_t)channel * volume->channel_bytes, &part);
         }
     }
@@ -233,49 +234,28 @@ static void insert_picked(const es_volume *volume, void *state, const tile *whol
 
 static void insert_tile(const es_volume *volume, cell *c, const tile *t) {
     uint64_t count = 0;
-    for (uint32_t i = 0; i < t->count; i++) count += t->spans[i].count;
+    for (uint32_t i = 0; i < t->count; i++) count += t->cuts[i].pixels.to - t->cuts[i].pixels.from;
     expect_hits(volume, c, count);
     if (volume->options.channels == 1 && !must_check(&volume->options))
         volume->kernel.insert(c->state, t);
     else
-        for (uint32_t i = 0; i < t->count; i++) insert_picked(volume, c->state, t, &t->spans[i]);
+        for (uint32_t i = 0; i < t->count; i++) insert_picked(volume, c->state, t, &t->cuts[i]);
 }
-
-/* How the pixels of one frame lie in a brick's state. */
-typedef struct layout {
-    const char *pixels;
-    const uint8_t *mask; /* or NULL */
-    size_t pixel_bytes, row_bytes, mask_row;
-    int64_t start[3], du[3], dv[3]; /* pixel (0, 0), seen from the state's first voxel */
-} layout;
 
 static layout lay_out(const batch *b, size_t f, const cell *c) {
     const es_recon_options *o = &b->volume->options;
     const placed *frame = &b->frames[f];
-    layout l = {.pixels = b->images[f]->data, .mask = b->volume->mask.data};
+    layout l = {.pixels = b->images[f]->data, .keep = b->volume->mask.data};
     l.pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
-    l.mask_row = b->images[f]->width;
-    l.row_bytes = l.mask_row * l.pixel_bytes;
+    l.keep_row = b->images[f]->width;
+    l.row_bytes = l.keep_row * l.pixel_bytes;
     for (int a = 0; a < 3; a++) {
         int64_t rim = o->interpolation == ES_LINEAR, first = (int64_t)c->at[a] * ES_BRICK - rim;
         l.start[a] = frame->start[a] - (first - frame->base[a]) * ONE_VOXEL;
-        l.du[a] = frame->du[a];
+        l.step[a] = (uint64_t)frame->du[a];
         l.dv[a] = frame->dv[a];
     }
     return l;
-}
-
-/* Takes the layout by value, so that compilers know that no span changes it. */
-static void make_spans(const layout l, const row_cut *cuts, tile *t) {
-    for (uint32_t i = 0; i < t->count; i++) {
-        const size_t v = cuts[i].v, u = cuts[i].pixels.from;
-        row_span *span = &t->spans[i];
-        span->pixels = l.pixels + v * l.row_bytes + u * l.pixel_bytes;
-        span->keep = l.mask ? l.mask + v * l.mask_row + u : NULL;
-        span->count = cuts[i].pixels.to - cuts[i].pixels.from;
-        for (int a = 0; a < 3; a++)
-            span->at[a] = (uint64_t)(l.start[a] + (int64_t)v * l.dv[a] + (int64_t)u * l.du[a]);
-    }
 }
 
 static void insert_frame(const batch *b, size_t f, cell *c) {
@@ -286,17 +266,15 @@ static void insert_frame(const batch *b, size_t f, cell *c) {
     if (!pixel_range(&b->volume->options, frame, c->at, &box) ||
         !rows_of_box(frame, &box, s->box, &v, &last))
         return;
-    const layout l = lay_out(b, f, c);
     tile t;
-    row_cut cuts[CUTS];
-    for (int a = 0; a < 3; a++) t.step[a] = (uint64_t)frame->du[a];
-    t.end = l.pixels + b->images[f]->height * l.row_bytes;
+    t.layout = lay_out(b, f, c);
+    const char *pixels = t.layout.pixels;
+    t.end = pixels + b->images[f]->height * t.layout.row_bytes;
     t.frame = (uint32_t)(b->first_frame + f + 1);
     /* The next frame mostly lies alongside. */
-    t.ahead = (uintptr_t)b->images[f + 1 < b->count ? f + 1 : f]->data - (uintptr_t)l.pixels;
+    t.ahead = (uintptr_t)b->images[f + 1 < b->count ? f + 1 : f]->data - (uintptr_t)pixels;
     while (v <= last) {
-        t.count = (uint32_t)cut_rows(frame, &box, s, &v, last, cuts);
-        make_spans(l, cuts, &t);
+        t.count = (uint32_t)cut_rows(frame, &box, s, &v, last, t.cuts);
         insert_tile(b->volume, c, &t);
     }
 }

@@ -110,7 +110,7 @@ static es_vec3 along_face(double azimuth_rad) {
 static double skin_reach(const scene_model *model, es_vec3 origin, es_vec3 out) {
     double reach = 400;
     for (int i = 0; i < 400 && reach > 0; i++) {
-        double d = model->skin(es_vec3_add(origin, es_vec3_scale(out, reach)));
+        double d = model->skin(model, es_vec3_add(origin, es_vec3_scale(out, reach)));
         if (d < 0.01) return reach;
         reach -= fmax(d * model->safe_step, 0.01);
     }
@@ -164,7 +164,8 @@ static double wobble(const motion *m, int freedom, double at_mm) {
 bool motion_make(const es_simulation *simulation, const scene_model *model,
                  const probe_geometry *geometry, motion *m, es_error *err) {
     corner corners[2 * ES_SWEEPS_MAX];
-    *m = (motion){.options = *simulation, .model = model, .geometry = *geometry};
+    *m = (motion){.options = *simulation, .own = *model, .geometry = *geometry};
+    m->model = &m->own;
     int count = list_corners(m, &model->hand, corners);
     m->options.scene = model->name; /* ours, not the caller's */
     m->knots = count_knots(corners, count);

@@ -14,7 +14,8 @@ typedef struct motion_wave {
 /* The hand's path over the skin, one knot a millimetre, and its wobble. */
 typedef struct motion {
     es_simulation options;
-    const scene_model *model;
+    const scene_model *model; /* &own: a motion stays where it was made */
+    scene_model own;
     probe_geometry geometry;
     size_t knots;
     double *azimuth_rad, *z_mm, *reach_mm; /* reach: of the face from the hand's axis */

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "knee.h"
+#include "bones.h"
 #include "shapes.h"
 
 /* ---- the models ---------------------------------------------------------- */
@@ -21,26 +21,68 @@ static const scene_ball abdomen_balls[ABDOMEN_BALLS] = {
     [BRIGHT_BALL] = {{20, -65, 12}, 15, 4.0f},
 };
 
-static double sphere_field(es_vec3 p) { return shape_sphere(p, es_vec3_make(0, 0, 0), 20); }
-static double box_field(es_vec3 p) { return shape_box(p, es_vec3_make(22, 15, 26)); }
-static double cylinder_field(es_vec3 p) { return shape_cylinder(p, 15, 35); }
-static double torus_field(es_vec3 p) { return shape_torus(p, 24, 9); }
-static double abdomen_field(es_vec3 p) {
+static double sphere_field(const scene_model *m, es_vec3 p) {
+    (void)m;
+    return shape_sphere(p, es_vec3_make(0, 0, 0), 20);
+}
+static double box_field(const scene_model *m, es_vec3 p) {
+    (void)m;
+    return shape_box(p, es_vec3_make(22, 15, 26));
+}
+static double cylinder_field(const scene_model *m, es_vec3 p) {
+    (void)m;
+    return shape_cylinder(p, 15, 35);
+}
+static double torus_field(const scene_model *m, es_vec3 p) {
+    (void)m;
+    return shape_torus(p, 24, 9);
+}
+static double abdomen_field(const scene_model *m, es_vec3 p) {
+    (void)m;
+
     const scene_ball *cyst = &abdomen_balls[CYST], *ball = &abdomen_balls[BRIGHT_BALL];
     return fmin(shape_sphere(p, cyst->centre, cyst->radius_mm),
                 shape_sphere(p, ball->centre, ball->radius_mm));
 }
 
-static double floor_field(es_vec3 p) {
+static double floor_field(const scene_model *m, es_vec3 p) {
+    (void)m;
+
     return shape_box(es_vec3_make(p.x, p.y + 4, p.z), es_vec3_make(120, 4, 120));
 }
 
-static double sphere_skin(es_vec3 p) { return sphere_field(p) - 12; }
-static double box_skin(es_vec3 p) { return box_field(p) - 12; }
-static double cylinder_skin(es_vec3 p) { return cylinder_field(p) - 12; }
-static double torus_skin(es_vec3 p) { return torus_field(p) - 12; }
-static double abdomen_skin(es_vec3 p) { return p.y; }
-static double floor_skin(es_vec3 p) { return p.y - 40; }
+static double sphere_skin(const scene_model *m, es_vec3 p) {
+    (void)m;
+    return sphere_field(m, p) - 12;
+}
+static double box_skin(const scene_model *m, es_vec3 p) {
+    (void)m;
+    return box_field(m, p) - 12;
+}
+static double cylinder_skin(const scene_model *m, es_vec3 p) {
+    (void)m;
+    return cylinder_field(m, p) - 12;
+}
+static double torus_skin(const scene_model *m, es_vec3 p) {
+    (void)m;
+    return torus_field(m, p) - 12;
+}
+static double abdomen_skin(const scene_model *m, es_vec3 p) {
+    (void)m;
+    return p.y;
+}
+static double floor_skin(const scene_model *m, es_vec3 p) {
+    (void)m;
+    return p.y - 40;
+}
+
+static double knee_scene_field(const scene_model *m, es_vec3 p) {
+    return knee_field(&m->anatomy, p);
+}
+static double knee_scene_skin(const scene_model *m, es_vec3 p) { return knee_skin(&m->anatomy, p); }
+static double knee_scene_cartilage(const scene_model *m, es_vec3 p) {
+    return knee_cartilage_mm(&m->anatomy, p);
+}
 
 static const scene_model models[] = {
     {.name = "sphere",
@@ -73,14 +115,37 @@ static const scene_model models[] = {
      .hand = {{0, 0, 0}, 3, {-0.6, 0, 0.6}, -31, 31, 280}},
     {.name = "knee",
      .bone = true,
-     .field = knee_field,
-     .skin = knee_skin,
-     .cartilage = knee_cartilage_mm,
+     .field = knee_scene_field,
+     .skin = knee_scene_skin,
+     .cartilage = knee_scene_cartilage,
      .box = KNEE_BOX,
      .safe_step = 0.8,
      .hand = {{0, -2, 0}, 4, {-1.4, -0.36, 0.36, 1.4}, -56, 74, 900}},
+    {.name = "spine",
+     .bone = true,
+     .field = spine_field,
+     .skin = spine_skin,
+     .box = SPINE_BOX,
+     .deep = true,
+     .safe_step = 0.75,
+     .hand = {{0, -20, 0}, 3, {-0.35, 0, 0.35}, -46, 46, 420}},
+    {.name = "ribs",
+     .bone = true,
+     .field = ribs_field,
+     .skin = ribs_skin,
+     .box = RIBS_BOX,
+     .safe_step = 0.85,
+     .hand = {{0, 0, 0}, 3, {-0.35, 0, 0.35}, -52, 52, 440}},
+    {.name = "forearm",
+     .bone = true,
+     .field = forearm_field,
+     .skin = forearm_skin,
+     .box = FOREARM_BOX,
+     .safe_step = 0.85,
+     .hand = {{0, -2, 0}, 4, {-1.1, -0.2, 0.7, 1.5}, -58, 58, 700}},
     {.name = "abdomen",
      .bone = false,
+     .deep = true,
      .field = abdomen_field,
      .skin = abdomen_skin,
      .box = {{-34, -80, -22}, {35, -45, 27}},
@@ -100,33 +165,50 @@ static const scene_model models[] = {
 enum { MODELS = sizeof models / sizeof *models };
 
 const char *const *es_scene_names(void) {
-    static const char *const names[MODELS + 1] = {"sphere", "box",     "cylinder", "torus",
-                                                  "knee",   "abdomen", "floor"};
+    static const char *const names[MODELS + 1] = {"sphere", "box",  "cylinder", "torus",   "knee",
+                                                  "spine",  "ribs", "forearm",  "abdomen", "floor"};
     return names;
 }
 
-const scene_model *scene_model_find(const char *name, es_error *err) {
+/* Another person's knee in place of the standard one. */
+static bool take_anatomy(scene_model *model, uint64_t anatomy, es_error *err) {
+    if (anatomy == 0) return true;
+    if (!model->cartilage)
+        return es_fail(err, ES_USAGE, "anatomy %llu of scene %s: only the knee has several",
+                       (unsigned long long)anatomy, model->name);
+    model->anatomy = knee_vary(anatomy);
+    model->box = knee_box(&model->anatomy);
+    return true;
+}
+
+bool scene_model_find(const char *name, uint64_t anatomy, scene_model *model, es_error *err) {
     for (int i = 0; name && i < MODELS; i++)
-        if (strcmp(models[i].name, name) == 0) return &models[i];
+        if (strcmp(models[i].name, name) == 0) {
+            *model = models[i];
+            return take_anatomy(model, anatomy, err);
+        }
     char list[128] = "";
     for (int i = 0; i < MODELS; i++) {
         strcat(list, i ? ", " : "");
         strcat(list, models[i].name);
     }
-    es_fail(err, ES_USAGE, "scene \"%.64s\" is not known; choose one of: %s", name ? name : "",
-            list);
-    return NULL;
+    return es_fail(err, ES_USAGE, "scene \"%.64s\" is not known; choose one of: %s",
+                   name ? name : "", list);
 }
 
 /* ---- the public handle --------------------------------------------------- */
 
 struct es_scene {
-    const scene_model *model;
+    scene_model model;
 };
 
 es_scene *es_scene_new(const char *name, es_error *err) {
-    const scene_model *model = scene_model_find(name, err);
-    if (!model) return NULL;
+    return es_scene_new_anatomy(name, 0, err);
+}
+
+es_scene *es_scene_new_anatomy(const char *name, uint64_t anatomy, es_error *err) {
+    scene_model model;
+    if (!scene_model_find(name, anatomy, &model, err)) return NULL;
     es_scene *scene = es_alloc(1, sizeof *scene, err);
     if (scene) scene->model = model;
     return scene;
@@ -134,7 +216,7 @@ es_scene *es_scene_new(const char *name, es_error *err) {
 
 void es_scene_free(es_scene *scene) { es_free(scene); }
 
-es_box3 es_scene_box(const es_scene *scene) { return scene->model->box; }
+es_box3 es_scene_box(const es_scene *scene) { return scene->model.box; }
 
 /* Near a surface the slope of a blend is between these; in the ridge between
  * two bones it may vanish, and says nothing. */
@@ -148,17 +230,20 @@ static double true_distance(const scene_model *model, es_vec3 p, double field) {
 }
 
 double es_scene_distance(const es_scene *scene, es_vec3 p) {
-    return true_distance(scene->model, p, scene->model->field(p));
+    return true_distance(&scene->model, p, scene->model.field(&scene->model, p));
 }
 
 /* ---- beams --------------------------------------------------------------- */
 
 es_vec3 scene_gradient(const scene_model *model, es_vec3 p) {
     const double h = 0.01;
-    double (*field)(es_vec3) = model->field;
-    double dx = field(es_vec3_make(p.x + h, p.y, p.z)) - field(es_vec3_make(p.x - h, p.y, p.z));
-    double dy = field(es_vec3_make(p.x, p.y + h, p.z)) - field(es_vec3_make(p.x, p.y - h, p.z));
-    double dz = field(es_vec3_make(p.x, p.y, p.z + h)) - field(es_vec3_make(p.x, p.y, p.z - h));
+    const scene_model *m = model;
+    double dx =
+        m->field(m, es_vec3_make(p.x + h, p.y, p.z)) - m->field(m, es_vec3_make(p.x - h, p.y, p.z));
+    double dy =
+        m->field(m, es_vec3_make(p.x, p.y + h, p.z)) - m->field(m, es_vec3_make(p.x, p.y - h, p.z));
+    double dz =
+        m->field(m, es_vec3_make(p.x, p.y, p.z + h)) - m->field(m, es_vec3_make(p.x, p.y, p.z - h));
     return es_vec3_scale(es_vec3_make(dx, dy, dz), 0.5 / h);
 }
 
@@ -168,7 +253,7 @@ double scene_trace(const scene_model *model, es_vec3 start, es_vec3 direction, d
     const double near = 0.001, least = 0.005;
     double depth = 0, step = 0;
     for (int i = 0; i < 4000 && depth <= limit_mm; i++) {
-        double field = model->field(es_vec3_add(start, es_vec3_scale(direction, depth)));
+        double field = model->field(model, es_vec3_add(start, es_vec3_scale(direction, depth)));
         if (fabs(field) < near || (field < 0 && depth <= 0)) return depth;
         step = field > 0 ? fmax(field * model->safe_step, least) : -0.5 * fabs(step);
         depth += step;
@@ -194,7 +279,7 @@ static bool cube_may_touch(const band *b, es_vec3 first_voxel, int voxels) {
     double half = (voxels - 1) * 0.5 * b->spacing_mm;
     es_vec3 centre = es_vec3_add(first_voxel, es_vec3_make(half, half, half));
     double reach = half * 1.7321 + b->band_mm;
-    return fabs(b->model->field(centre)) * b->model->safe_step <= reach;
+    return fabs(b->model->field(b->model, centre)) * b->model->safe_step <= reach;
 }
 
 static es_vec3 voxel_centre(const band *b, const int32_t at[3], int x, int y, int z) {
@@ -224,7 +309,7 @@ static void fill_block(const band *b, es_brick *brick, int x0, int y0, int z0) {
         for (int y = y0; y < y0 + BLOCK; y++)
             for (int x = x0; x < x0 + BLOCK; x++) {
                 es_vec3 p = voxel_centre(b, brick->at, x, y, z);
-                double field = b->model->field(p);
+                double field = b->model->field(b->model, p);
                 if (fabs(field) > MOST_SLOPE * b->band_mm) continue;
                 double distance = true_distance(b->model, p, field);
                 if (fmin(fabs(field), fabs(distance)) > b->band_mm) continue;
@@ -278,7 +363,7 @@ es_bricks *es_scene_bricks(const es_scene *scene, double spacing_mm, double band
                 spacing_mm, band_voxels);
         return NULL;
     }
-    band b = {.model = scene->model, .spacing_mm = spacing_mm};
+    band b = {.model = &scene->model, .spacing_mm = spacing_mm};
     b.band_mm = band_voxels * spacing_mm;
     const double origin[3] = {0, 0, 0}, spacing[3] = {spacing_mm, spacing_mm, spacing_mm};
     bool ok = false;

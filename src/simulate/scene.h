@@ -4,6 +4,7 @@
 #define SIMULATE_SCENE_H
 
 #include "echosolid/simulate.h"
+#include "knee.h"
 
 enum { SCENE_SWEEPS = 5 };
 
@@ -23,21 +24,27 @@ typedef struct scene_hand {
     int frames; /* about .7 mm apart */
 } scene_hand;
 
-typedef struct scene_model {
+typedef struct scene_model scene_model;
+struct scene_model {
     const char *name;
-    bool bone;                      /* a hard surface with a shadow, or balls in tissue */
-    bool water;                     /* nothing but water over the surface; see floor.h */
-    double (*field)(es_vec3 p);     /* a distance within about 20 % near the surface */
-    double (*skin)(es_vec3 p);      /* positive outside the body */
-    double (*cartilage)(es_vec3 p); /* mm over the surface at p; may be NULL */
-    es_box3 box;                    /* contains the surface */
-    double safe_step;               /* times the field: never steps over the surface */
-    const scene_ball *balls;        /* in soft tissue, may be NULL */
+    bool bone;  /* a hard surface with a shadow, or balls in tissue */
+    bool water; /* nothing but water over the surface; see floor.h */
+    bool deep;  /* for a curved probe */
+    /* A distance within about 20 % near the surface; positive outside the body; mm over the
+     * surface at p, may be NULL. */
+    double (*field)(const scene_model *model, es_vec3 p);
+    double (*skin)(const scene_model *model, es_vec3 p);
+    double (*cartilage)(const scene_model *model, es_vec3 p);
+    es_box3 box;             /* contains the surface */
+    double safe_step;        /* times the field: never steps over the surface */
+    const scene_ball *balls; /* in soft tissue, may be NULL */
     int ball_count;
     scene_hand hand;
-} scene_model;
+    knee_anatomy anatomy; /* of the knee */
+};
 
-const scene_model *scene_model_find(const char *name, es_error *err);
+/* `anatomy`: 0 is the standard one; ES_USAGE for another where there is none. */
+bool scene_model_find(const char *name, uint64_t anatomy, scene_model *model, es_error *err);
 
 /* Gradient of the field by central differences. */
 es_vec3 scene_gradient(const scene_model *model, es_vec3 p);

@@ -39,26 +39,28 @@ static bool check_options(const es_simulation *s, es_error *err) {
 /* The motion holds the checked simulation with all that follows from it. */
 static bool lay_out(const es_simulation *simulation, motion *m, es_error *err) {
     probe_geometry geometry;
-    const scene_model *model = scene_model_find(simulation->scene, err);
-    if (!model || !check_options(simulation, err)) return false;
-    if (simulation->hold && !model->water)
+    scene_model model;
+    if (!scene_model_find(simulation->scene, simulation->anatomy, &model, err) ||
+        !check_options(simulation, err))
+        return false;
+    if (simulation->hold && !model.water)
         return es_fail(err, ES_USAGE, "motions can be held over the floor only, not over the %s",
-                       model->name);
-    if (simulation->sweeps && model->water)
+                       model.name);
+    if (simulation->sweeps && model.water)
         return es_fail(err, ES_USAGE, "sweeps side by side are for all scenes but the floor");
     if (!probe_geometry_make(&simulation->probe, &geometry, err)) return false;
-    return motion_make(simulation, model, &geometry, m, err);
+    return motion_make(simulation, &model, &geometry, m, err);
 }
 
 bool es_simulation_preset(const char *scene, es_simulation *simulation, es_error *err) {
-    const scene_model *model = scene_model_find(scene, err);
-    if (!model) return false;
+    scene_model model;
+    if (!scene_model_find(scene, 0, &model, err)) return false;
     *simulation = (es_simulation)ES_SIMULATION_DEFAULTS;
-    simulation->scene = model->name;
-    simulation->frames = model->hand.frames;
-    if (model->water)
+    simulation->scene = model.name;
+    simulation->frames = model.hand.frames;
+    if (model.water)
         simulation->probe = (es_probe){.width_mm = 50, .depth_mm = 100, .image_size = {512, 512}};
-    if (!model->bone)
+    if (model.deep)
         simulation->probe = (es_probe){.curved = true,
                                        .radius_mm = 60,
                                        .half_angle_rad = 0.5236,
@@ -204,6 +206,12 @@ static bool describe_probe(const es_probe *probe, es_fields *fields, es_error *e
            set_number(fields, "SimulatedHalfAngleRad", probe->half_angle_rad, err);
 }
 
+static bool describe_anatomy(const es_simulation *s, es_fields *fields, es_error *err) {
+    char number[32];
+    snprintf(number, sizeof number, "%llu", (unsigned long long)s->anatomy);
+    return s->anatomy == 0 || es_fields_set(fields, "SimulatedAnatomy", number, err);
+}
+
 static bool describe(const motion *m, es_stream_info *info, es_error *err) {
     const es_simulation *options = &m->options;
     char seed[32];
@@ -220,7 +228,7 @@ static bool describe(const motion *m, es_stream_info *info, es_error *err) {
     es_fields *fields = &info->fields;
     return es_fields_set(fields, "SimulatedScene", m->model->name, err) &&
            es_fields_set(fields, "SimulatedSeed", seed, err) &&
-           describe_probe(&options->probe, fields, err) &&
+           describe_anatomy(options, fields, err) && describe_probe(&options->probe, fields, err) &&
            set_number(fields, "SimulatedRateHz", options->rate_hz, err) &&
            set_number(fields, "SimulatedPoseNoiseMm", options->pose_noise_mm, err) &&
            set_number(fields, "SimulatedPoseNoiseRad", options->pose_noise_rad, err) &&

@@ -47,7 +47,7 @@ static void trace_line(const scene_model *model, es_vec3 start, es_vec3 directio
     es_vec3 normal = es_vec3_unit(scene_gradient(model, hit));
     line->cos_incidence = fmax(-es_vec3_dot(normal, direction), 0);
     if (model->cartilage)
-        line->cartilage_mm = model->cartilage(hit) / fmax(line->cos_incidence, 0.3);
+        line->cartilage_mm = model->cartilage(model, hit) / fmax(line->cos_incidence, 0.3);
     line->bone_db = 4 * tissue_noise(seed + 9, hit, 2.5);
 }
 
@@ -118,10 +118,10 @@ static double between(es_random *random, double low, double high) {
 
 /* Along the skin, give or take. */
 static es_vec3 sheet_normal(const scene_model *model, es_vec3 p, es_random *random) {
-    double d = model->skin(p), h = 0.5;
-    es_vec3 slope = es_vec3_make(model->skin(es_vec3_make(p.x + h, p.y, p.z)) - d,
-                                 model->skin(es_vec3_make(p.x, p.y + h, p.z)) - d,
-                                 model->skin(es_vec3_make(p.x, p.y, p.z + h)) - d);
+    double d = model->skin(model, p), h = 0.5;
+    es_vec3 slope = es_vec3_make(model->skin(model, es_vec3_make(p.x + h, p.y, p.z)) - d,
+                                 model->skin(model, es_vec3_make(p.x, p.y + h, p.z)) - d,
+                                 model->skin(model, es_vec3_make(p.x, p.y, p.z + h)) - d);
     slope = es_vec3_unit(slope);
     double x = between(random, -0.3, 0.3), y = between(random, -0.3, 0.3);
     return es_vec3_add(slope, es_vec3_make(x, y, between(random, -0.3, 0.3)));
@@ -142,7 +142,8 @@ static void add_fibre(fibre_search *search, int64_t x, int64_t y, int64_t z) {
     if (fabs(in_face.z) > thickness || fabs(in_face.x) > search->half_width_mm || in_face.y < 6 ||
         in_face.y > search->depth_mm)
         return;
-    if (search->model->field(p) < 2.5 || search->model->skin(p) > -3) return;
+    if (search->model->field(search->model, p) < 2.5 || search->model->skin(search->model, p) > -3)
+        return;
     es_vec3 normal = es_mat4_vector(search->scene_to_face, sheet_normal(search->model, p, &random));
     double in_plane = hypot(normal.x, normal.y);
     if (in_plane < 0.5) return;

@@ -11,8 +11,11 @@
 #define FILLED .5
 #define STRAIGHT .5 /* share of the columns that begin, or end, in one row */
 #define UNEVEN .01  /* of a trapezoid's width: its beams meet this near its middle */
-#define SHARP_SIGMA_PX .6
-#define BOUND_SIGMA .02 /* of the width, when an edge is not sharp */
+/* Of the width: ends are cut at pixel centres, and those of a field in the middle of
+ * its panel alike, so that the width is off by up to a pixel, each as likely. */
+#define SHARP_SIGMA_PX .5
+#define TRAPEZOID_SIGMA_PX 1.2 /* its sides slant through several pixels */
+#define BOUND_SIGMA .02        /* of the width, when an edge is not sharp */
 
 enum { FACE_ROWS = 8, LEAST_FACE = 16 }; /* pixels */
 
@@ -64,7 +67,7 @@ static void take_trapezoid(const es_fan_found *fan, const shape_box *box,
     found->left_sharp = even || lean > 0;
     found->right_sharp = even || lean < 0;
     found->sigma =
-        even ? hypot(2 * SHARP_SIGMA_PX, 2 * fan->apex_sigma) : fmax(BOUND_SIGMA * width, 2);
+        even ? hypot(TRAPEZOID_SIGMA_PX, 2 * fan->apex_sigma) : fmax(BOUND_SIGMA * width, 2);
     snprintf(found->why, sizeof found->why,
              "a trapezoid: %.1f px wide at its first row, sides meeting at row %.1f%s", width,
              f->apex_v,

@@ -39,7 +39,7 @@ static depth_case make_case(const es_fan_found *found, const es_still *still, do
     double wide = fmax(fabs(fan->angle_start_rad), fabs(fan->angle_stop_rad));
     double top = fan->apex_v + fan->radius_start * cos(wide) + .5;
     double bottom = fan->apex_v + fan->radius_stop + .5;
-    double slack = 3 + 2 * found->radius_stop_sigma;
+    double slack = 4 + 2 * found->radius_stop_sigma;
     double slack_top = slack + SIDE_DOUBT * fan->radius_start * sin(wide);
     return (depth_case){.depth_mm = depth_mm,
                         .rows = still->height,
@@ -105,6 +105,8 @@ bool es_depth_readings(const es_fan_found *found, const es_still *still,
 
 enum { STEPS = 6 };
 static const double steps_mm[STEPS] = {.5, 1, 2, 5, 10, 20};
+/* Of rulers on real screens: the one whose truth is known is .04 % off. */
+static const double ruler_floor = .001;
 
 /* Whether an item is close enough to tell steps apart, and says this one. */
 static bool tells_step(const es_evidence *e, int axis) {
@@ -159,9 +161,9 @@ static int steps_by_size(const es_ticks_found *f, double extent, const es_spacin
     int count = 0;
     for (int k = 0; k < STEPS; k++) {
         double s = steps_mm[k] / f->period_px;
+        bool told = !isnan(hints->depth_mm) && f->axis == 1;
         bool allowed =
-            size_allows(extent, s) && (isnan(hints->depth_mm) || f->axis == 0 ||
-                                       depth_allows(f, steps_mm[k], extent, hints->depth_mm));
+            told ? depth_allows(f, steps_mm[k], extent, hints->depth_mm) : size_allows(extent, s);
         for (size_t i = 0; i < list->count; i++)
             allowed = allowed && bound_allows(&list->items[i], f->axis, s);
         marked[k] = allowed;
@@ -196,7 +198,7 @@ static bool add_comb(const es_ticks_found *f, const es_still *still, const es_sp
     snprintf(e.group, sizeof e.group, f->axis ? "ticks" : "ticks-across");
     for (int k = 0; used && k < STEPS; k++)
         if (marked[k]) e.spacing_mm[f->axis] = steps_mm[k] / f->period_px;
-    if (used) e.sigma[f->axis] = hypot(.0015, f->period_sigma / f->period_px);
+    if (used) e.sigma[f->axis] = hypot(ruler_floor, f->period_sigma / f->period_px);
     describe(f, marked, count, used, &e);
     return es_evidence_add(list, &e, err);
 }

@@ -183,7 +183,14 @@ static double doubt_aperture(axis_state s[2]) {
     return apart;
 }
 
-static void conclude(const es_evidence_list *list, const axis_state s[2],
+/* A bound that leaves out the value that was taken from the other direction:
+ * the pixels are oblong. By how much is not known, only what grabbers do. */
+static void doubt_borrowed(double x, double ci[2]) {
+    if (x > log(ci[1])) ci[0] = fmin(ci[0], ci[1] * exp(-most_stretch));
+    if (x < log(ci[0])) ci[1] = fmax(ci[1], ci[0] * exp(most_stretch));
+}
+
+static void conclude(const es_evidence_list *list, const axis_state s[2], const bool borrowed[2],
                      es_spacing_verdict *verdict) {
     for (int a = 0; a < 2; a++) {
         double x = s[a].x, half = 1.96 * s[a].sigma;
@@ -192,7 +199,10 @@ static void conclude(const es_evidence_list *list, const axis_state s[2],
         ci[0] = exp(x - half);
         ci[1] = exp(x + half);
         if (isfinite(x)) respect_bounds(list, a, &ci[0], &ci[1]);
+        bool outside = isfinite(x) && borrowed[a] && (x < log(ci[0]) || x > log(ci[1]));
+        if (outside) doubt_borrowed(x, ci);
         if (isfinite(x)) verdict->spacing_mm[a] = fmin(fmax(exp(x), ci[0]), ci[1]);
+        if (outside) verdict->spacing_mm[a] = sqrt(ci[0] * ci[1]);
     }
     verdict->known = has_good(&s[0]) && has_good(&s[1]) && !s[0].contradicted && !s[1].contradicted;
     double apart = fabs(s[0].x - s[1].x);
@@ -217,7 +227,7 @@ bool es_spacing_resolve(const es_evidence_list *evidence, const es_spacing_hints
     r.borrowed[0] = borrow(&s[0], &s[1], doubt);
     r.borrowed[1] = !r.borrowed[0] && borrow(&s[1], &s[0], doubt);
     r.contradicted = s[0].contradicted || s[1].contradicted;
-    conclude(evidence, s, verdict);
+    conclude(evidence, s, r.borrowed, verdict);
     if (!resolve_speed(&r, err)) return false;
     resolve_ask(&r);
     return resolve_words(&r, err);

@@ -237,8 +237,10 @@ static void take_ring(const arc *a, const es_still *still, es_fan_found *found) 
     /* the shorter the arc, the less it fixes its radius */
     double fraction = 1 - cos((a->to - a->from) / 2);
     double drawn = hypot(SIGMA_PX, a->rms / sqrt((double)a->count) * 4 / fraction);
-    /* and nothing shows whether the pixels are square */
-    found->radius_start_sigma = hypot(drawn, ASPECT_DOUBT * a->circle[2]);
+    /* and nothing shows whether the pixels are square: the radius of a short arc
+     * goes with the square of the stretch, that of half a circle with itself */
+    double stretch = 2 - fraction;
+    found->radius_start_sigma = hypot(drawn, stretch * ASPECT_DOUBT * a->circle[2]);
     found->radius_stop_sigma = INFINITY;
     found->apex_sigma = found->radius_start_sigma;
     found->aspect_sigma = ASPECT_DOUBT;

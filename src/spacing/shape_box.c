@@ -23,15 +23,32 @@ enum {
     MANY = 4,           /* frames: what moves is told from overlay */
     STRIP = 3,          /* columns of echoes beside the rectangle */
     LEAST_STAND = 5,    /* columns beyond a shadow that make it one */
-    LEAST_MOVING = 4    /* of a recording, whose overlay was taken out */
+    LEAST_MOVING = 4,   /* of a recording, whose overlay was taken out */
+    BEFORE = 3,         /* lines outside of the outermost lit one */
+    REACH = 12,         /* and inside of it, that the level is taken from */
+    OUTLINE = 3         /* a panel's outline, blurred, is at most this wide */
 };
 #define MOVES 3        /* deviation, grey, of what is no overlay */
 #define LEAST_LEVEL .5 /* just inside of an edge, of the level further in */
 #define LEAST_BRIGHT 2 /* grey over the surround */
 #define LEAST_TOGETHER .3
-#define ALIKE 1.5 /* the two ends' rises; compression alone makes 1.65 of .38 and .62 pixels */
-#define ALIKE_PX .15
-#define REACH 12 /* pixels that the grey inside an edge is taken from */
+#define LEAST_FACE .12 /* of the rows, where only the first ones are bright */
+#define FACE_TOGETHER .8
+#define ALIKE 1.15 /* the two ends' rises: the grey behind them differs by speckle */
+#define ALIKE_PX .1
+#define CUT_PX                                                                                     \
+    .6            /* rise of an edge that is cut between two pixels; compression makes .4 to .63   \
+                   */
+#define LINES 128 /* that the width has, at most of the usual arrays */
+#define DARK_SHARE .2   /* of the level inside: outside of the edge */
+#define MOST_RISE 2.    /* pixels from a fifth to four fifths of the level */
+#define LEAST_STEP .15  /* of the level further in, that an edge beside a shadow has */
+#define LEAST_PLATEAU 8 /* grey: above the halo of compression */
+#define EVEN .2         /* a plateau's two halves */
+#define SATURATED 250   /* white that can move no further */
+#define TELLING 40      /* grey over the surround, whose movement tells */
+#define STILL_SHARE .15 /* a bar has less, speckle more */
+#define LEAST_TELLING 12
 
 /* Lit pixels of each column (axis 0) or row within the range of the other axis. */
 static void count_lines(const shape_box *b, int axis, uint32_t from, uint32_t to,
@@ -98,11 +115,23 @@ static bool find_run(shape_box *b, int axis, uint32_t *counts) {
     return b->last[axis] - b->first[axis] + 1 >= LEAST_SIDE;
 }
 
+/* The outermost, blurred pixels of the echoes are dim and hardly change, so that
+ * they pass for overlay: they touch what is brighter and of the mask. */
+static bool is_rim(const shape_box *b, const float *high, uint32_t u, uint32_t v) {
+    const shape_mask *m = &b->mask;
+    size_t i = (size_t)v * m->width + u;
+    return (u > 0 && m->label[i - 1] && high[i - 1] > high[i]) ||
+           (u + 1 < m->width && m->label[i + 1] && high[i + 1] > high[i]) ||
+           (v > 0 && m->label[i - m->width] && high[i - m->width] > high[i]) ||
+           (v + 1 < m->height && m->label[i + m->width] && high[i + m->width] > high[i]);
+}
+
 /* Grey above the surround; what is bright and not of the mask is overlay, such
  * as a frame drawn two pixels outside of the field, and counts as dark. */
-static float grey_at(const shape_box *b, const es_still *still, size_t i) {
+static float grey_at(const shape_box *b, const es_still *still, uint32_t u, uint32_t v) {
     const float *high = still->high.data;
-    if (high[i] > b->mask.floor && !b->mask.label[i]) return 0;
+    size_t i = (size_t)v * b->mask.width + u;
+    if (high[i] > b->mask.floor && !b->mask.label[i] && !is_rim(b, high, u, v)) return 0;
     return fmaxf(high[i] - b->mask.dark, 0);
 }
 
@@ -113,42 +142,92 @@ static double line_grey(const shape_box *b, const es_still *still, int axis, int
     double sum = 0;
     uint32_t from = b->first[!axis], to = b->last[!axis];
     for (uint32_t k = from; k <= to; k++) {
-        size_t u = axis ? k : (size_t)line, v = axis ? (size_t)line : k;
-        sum += grey_at(b, still, v * b->mask.width + u);
+        uint32_t at = (uint32_t)line;
+        sum += axis ? grey_at(b, still, k, at) : grey_at(b, still, at, k);
     }
     return sum / (to - from + 1);
 }
 
-/* A field's side edge is as bright as what lies further in; where contact
- * ends, the grey grows over many columns. */
-static bool full_at_once(const shape_box *b, const es_still *still, double at, int step) {
-    int64_t outer = lrint(at);
-    double near = 0, far = 0;
-    for (int k = 1; k <= 3; k++) near += line_grey(b, still, 0, outer + (int64_t)step * k) / 3;
-    for (int k = REACH; k < 2 * REACH; k++)
-        far += line_grey(b, still, 0, outer + (int64_t)step * k) / REACH;
-    return near >= LEAST_LEVEL * far;
+/* ---- one end of the rectangle ----------------------------------------------------- */
+
+/* Mean grey of the lines from BEFORE outside of the outermost lit one inwards. */
+typedef struct end_profile {
+    double grey[BEFORE + 2 * REACH];
+    double inside; /* the level further in */
+} end_profile;
+
+static double mean_of(const double *values, int from, int to) {
+    double sum = 0;
+    for (int k = from; k < to; k++) sum += values[k];
+    return sum / (to - from);
 }
 
-/* The edge by half maximum, from `outer` (outermost lit line) inwards by `step`;
- * NaN when it takes more than two pixels from a fifth to four fifths, which is
- * left in *rise_px. */
-static double half_maximum(const shape_box *b, const es_still *still, int axis, uint32_t outer,
-                           int step, double *rise_px) {
-    double inside = 0, values[REACH + 7], low = NAN, half = NAN, high = NAN;
-    for (int k = -3; k <= REACH; k++)
-        values[k + 3] = line_grey(b, still, axis, (int64_t)outer + (int64_t)step * k);
-    for (int k = 4; k < REACH; k++) inside += values[k + 3] / (REACH - 4);
-    inside = fmax(inside, (values[4] + values[5] + values[6] + values[7]) / 4); /* a sliver */
-    for (int k = -2; k <= REACH; k++) {
-        double before = values[k + 2], here = values[k + 3], rise = here - before;
-        if (rise <= 0) continue;
-        if (isnan(low) && here > .2 * inside) low = k - (here - .2 * inside) / rise;
-        if (isnan(half) && here > .5 * inside) half = k - (here - .5 * inside) / rise;
-        if (isnan(high) && here > .8 * inside) high = k - (here - .8 * inside) / rise;
+/* Sets a thin line to nothing that has dark between itself and the echoes: the
+ * outline of a panel, which compression keeps from standing still. */
+static void skip_outline(end_profile *p) {
+    double dark = DARK_SHARE * p->inside;
+    int k = 0, end;
+    while (k < BEFORE + REACH && p->grey[k] <= dark) k++;
+    for (end = k; end < BEFORE + REACH && p->grey[end] > dark;) end++;
+    if (end - k > OUTLINE) return;
+    int dark_end = end;
+    while (dark_end < BEFORE + REACH && p->grey[dark_end] <= dark) dark_end++;
+    if (dark_end - k <= REACH)
+        for (; k < end; k++) p->grey[k] = 0;
+}
+
+static void take_profile(const shape_box *b, const es_still *still, int axis, uint32_t outer,
+                         int step, end_profile *p) {
+    for (int k = 0; k < BEFORE + 2 * REACH; k++)
+        p->grey[k] = line_grey(b, still, axis, (int64_t)outer + (int64_t)step * (k - BEFORE));
+    double sliver = mean_of(p->grey, BEFORE + 1, BEFORE + 5);
+    p->inside = fmax(mean_of(p->grey, BEFORE + 4, BEFORE + REACH), sliver);
+    skip_outline(p);
+}
+
+/* Where the profile rises above the level, lines from the outermost lit one. */
+static double first_above(const end_profile *p, double level) {
+    for (int k = 1; k <= BEFORE + REACH; k++) {
+        double before = p->grey[k - 1], here = p->grey[k];
+        if (here > before && here > level) return k - BEFORE - (here - level) / (here - before);
     }
-    *rise_px = high - low;
-    return high - low <= 2 ? outer + step * half : NAN;
+    return NAN;
+}
+
+/* The level right behind the edge, where it stays the same for four lines: a
+ * shadow beside the edge that begins somewhere below makes it darker than what
+ * lies further in. NaN where the grey grows, as where contact ends. */
+static double find_plateau(const end_profile *p) {
+    for (int k = 1; k < BEFORE + 4; k++) {
+        double near = mean_of(p->grey, k + 2, k + 4), next = mean_of(p->grey, k + 4, k + 6);
+        if (p->grey[k - 1] > DARK_SHARE * next || next < LEAST_STEP * p->inside) continue;
+        if (next >= LEAST_PLATEAU && fabs(near - next) < EVEN * next) return (near + next) / 2;
+    }
+    return NAN;
+}
+
+/* A field's side edge is as bright as what lies further in. */
+static bool full_at_once(const end_profile *p, double at) {
+    int first = BEFORE + (int)lrint(at);
+    double near = mean_of(p->grey, first + 1, first + 4);
+    return near >= LEAST_LEVEL * mean_of(p->grey, first + REACH, BEFORE + 2 * REACH);
+}
+
+/* The edge by half of the level, lines inwards from the outermost lit one; NaN
+ * when it takes more than two pixels from a fifth to four fifths, which is left
+ * in *rise_px. */
+static double half_maximum(const end_profile *p, double level, double *rise_px) {
+    *rise_px = first_above(p, .8 * level) - first_above(p, DARK_SHARE * level);
+    return *rise_px <= MOST_RISE ? first_above(p, .5 * level) : NAN;
+}
+
+/* The same, of a side: its level may be that of the first lines alone. */
+static double side_maximum(const end_profile *p, double *rise_px) {
+    double rise, at = half_maximum(p, p->inside, rise_px);
+    if (!isnan(at) && full_at_once(p, at)) return at;
+    double local = half_maximum(p, find_plateau(p), &rise);
+    if (!isnan(local)) *rise_px = rise;
+    return local;
 }
 
 /* Mean grey of one row (or column) over the three pixels from `from` on. */
@@ -158,26 +237,39 @@ static double three(const shape_box *b, const es_still *still, int axis, int64_t
     double sum = 0;
     for (int64_t k = from; k < from + 3; k++) {
         if (k < 0 || k >= lines) continue;
-        size_t u = axis ? along : (size_t)k, v = axis ? (size_t)k : along;
-        sum += grey_at(b, still, v * b->mask.width + u) / 3;
+        uint32_t at = (uint32_t)k;
+        sum += (axis ? grey_at(b, still, along, at) : grey_at(b, still, at, along)) / 3;
     }
     return sum;
 }
 
-/* Share of the rows (or columns) `from`..`to` that turn bright at the edge. */
-static double together(const shape_box *b, const es_still *still, shape_side side, double at,
-                       uint32_t from, uint32_t to) {
+/* Rows (or columns) `from`..`to` that turn bright at the edge, as a share of all
+ * and of those that are bright behind it. */
+typedef struct beginnings {
+    double of_all, of_bright;
+} beginnings;
+
+static beginnings together(const shape_box *b, const es_still *still, shape_side side, double at,
+                           uint32_t from, uint32_t to) {
     int axis = side == SHAPE_LEFT || side == SHAPE_RIGHT ? 0 : 1;
     bool low = side == SHAPE_LEFT || side == SHAPE_TOP;
     /* the pixel on either side of the edge belongs to neither */
     int64_t first = (int64_t)lrint(low ? at + 1.5 : at - 1.5);
     int64_t inside = low ? first : first - 2, outside = low ? first - 5 : first + 3;
-    uint32_t count = 0;
+    uint32_t count = 0, bright = 0;
     for (uint32_t k = from; k <= to; k++) {
-        double bright = three(b, still, axis, inside, k);
-        count += bright > LEAST_BRIGHT && three(b, still, axis, outside, k) < .35 * bright;
+        double grey = three(b, still, axis, inside, k);
+        if (grey <= LEAST_BRIGHT) continue;
+        bright++;
+        count += three(b, still, axis, outside, k) < .35 * grey;
     }
-    return (double)count / (to - from + 1);
+    return (beginnings){(double)count / (to - from + 1), bright ? (double)count / bright : 0};
+}
+
+/* Of a field that fades, or whose end lies in a shadow, only the first rows are
+ * bright: then all of those must begin together. */
+static bool begins_together(beginnings b) {
+    return b.of_all >= LEAST_TOGETHER || (b.of_all >= LEAST_FACE && b.of_bright >= FACE_TOGETHER);
 }
 
 /* Are there columns of echoes beside the rectangle, lit and moving over much of
@@ -230,6 +322,18 @@ static bool is_pair(uint32_t first, uint32_t inner, uint32_t outer, uint32_t las
     return fabs(one - other) < .04 * (one + other) + 2;
 }
 
+/* What moves in these columns is of the mask, however few they are. */
+static void take_columns(shape_box *b, const es_still *still, uint32_t one, uint32_t other) {
+    const float *high = still->high.data, *deviation = still->deviation.data;
+    uint32_t from = one < other ? one : other, to = one < other ? other : one;
+    for (uint32_t v = b->first[1]; v <= b->last[1]; v++)
+        for (uint32_t u = from; u <= to; u++) {
+            size_t i = (size_t)v * b->mask.width + u;
+            if (!b->mask.label[i] && high[i] > b->mask.floor && deviation[i] > MOVES)
+                b->mask.label[i] = SHAPE_LARGE;
+        }
+}
+
 /* A black shadow from the face to the last row splits the field: the part
  * beyond it belongs to it, too. Only a recording tells echoes by their motion. */
 static void join_beyond(shape_box *b, const es_still *still) {
@@ -244,6 +348,7 @@ static void join_beyond(shape_box *b, const es_still *still) {
         bool pair =
             left ? is_pair(far, inner, near, b->last[0]) : is_pair(b->first[0], near, inner, far);
         if (pair) continue;
+        take_columns(b, still, far, inner);
         if (left)
             b->first[0] = far;
         else
@@ -251,27 +356,41 @@ static void join_beyond(shape_box *b, const es_still *still) {
     }
 }
 
-/* Share of what is lit in the columns from..to that moves. */
-static double moving_share(const shape_box *b, const es_still *still, uint32_t from, uint32_t to) {
-    const float *high = still->high.data, *deviation = still->deviation.data;
-    size_t lit = 0, moving = 0;
-    for (uint32_t v = b->first[1]; v <= b->last[1]; v++)
-        for (uint32_t u = from; u <= to; u++) {
-            size_t i = (size_t)v * b->mask.width + u;
-            lit += high[i] > b->mask.floor;
-            moving += high[i] > b->mask.floor && deviation[i] > MOVES;
-        }
-    return lit ? (double)moving / (double)lit : 0;
+/* Of row v, the pixels in columns from..to that are bright enough to tell, and
+ * those of them that move. White that never gets darker cannot, and what a
+ * shadow leaves hardly does. */
+typedef struct movement {
+    uint32_t telling, moving;
+} movement;
+
+static movement move_in_row(const shape_box *b, const es_still *still, uint32_t v, uint32_t from,
+                            uint32_t to) {
+    const float *high = still->high.data, *low = still->low.data;
+    const float *deviation = still->deviation.data;
+    movement m = {0, 0};
+    for (uint32_t u = from; u <= to; u++) {
+        size_t i = (size_t)v * b->mask.width + u;
+        if (high[i] <= b->mask.floor + TELLING || low[i] >= SATURATED) continue;
+        m.telling++;
+        m.moving += deviation[i] > MOVES;
+    }
+    return m;
 }
 
-/* Does what begins at this edge stand still while the rest moves? Then it is a
- * grey bar or a ruler that touches the echoes. */
+/* Does what begins at this edge stand still where the rest of its rows moves?
+ * Then it is a grey bar or a ruler that touches the echoes. */
 static bool stands_still(const shape_box *b, const es_still *still, double at, bool left) {
-    uint32_t wide = b->last[0] - b->first[0] + 1;
+    uint32_t quarter = (b->last[0] - b->first[0] + 1) / 4, telling = 0, moving = 0;
     uint32_t from = (uint32_t)lrint(left ? at + 1.5 : at - .5 - STRIP);
     if (still->frames < MANY) return false;
-    return moving_share(b, still, from, from + STRIP - 1) <
-           .4 * moving_share(b, still, b->first[0] + wide / 4, b->last[0] - wide / 4);
+    for (uint32_t v = b->first[1]; v <= b->last[1]; v++) {
+        movement middle = move_in_row(b, still, v, b->first[0] + quarter, b->last[0] - quarter);
+        if (middle.telling < quarter / 4 || 2 * middle.moving < middle.telling) continue;
+        movement edge = move_in_row(b, still, v, from, from + STRIP - 1);
+        telling += edge.telling;
+        moving += edge.moving;
+    }
+    return telling >= LEAST_TELLING && moving < STILL_SHARE * telling;
 }
 
 static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
@@ -282,27 +401,43 @@ static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
     shape_edge *e = &b->edge[side];
     double lit = low ? outer - .5 : outer + .5;
     e->border = low ? outer == 0 : outer + 1 == lines;
-    double at = half_maximum(b, still, axis, outer, low ? 1 : -1, &e->rise_px);
+    end_profile p;
+    take_profile(b, still, axis, outer, low ? 1 : -1, &p);
+    double at = axis == 0 ? side_maximum(&p, &e->rise_px) : half_maximum(&p, p.inside, &e->rise_px);
+    if (!isnan(at)) at = low ? outer + at : outer - at;
     uint32_t from = b->first[!axis], to = b->last[!axis];
     double edge = isnan(at) ? lit : at;
-    e->together = together(b, still, side, edge, from, to);
-    e->sharp = !e->border && !isnan(at) && e->together >= LEAST_TOGETHER;
+    beginnings all = together(b, still, side, edge, from, to);
+    e->together = all.of_all;
+    e->sharp = !e->border && !isnan(at) && begins_together(all);
     /* a fan or a trapezoid that was cut at the sides reaches its cut only below */
     if (axis == 0 && e->sharp)
-        e->sharp = full_at_once(b, still, at, low ? 1 : -1) && !goes_on(b, still, low) &&
-                   !stands_still(b, still, at, low) &&
-                   together(b, still, side, edge, from, from + (to - from) / TOP_PART) >= .5;
+        e->sharp = !goes_on(b, still, low) && !stands_still(b, still, at, low) &&
+                   together(b, still, side, edge, from, from + (to - from) / TOP_PART).of_all >= .5;
     e->at = e->sharp ? at : lit;
+}
+
+/* How slowly the other end may rise and still be cut by the scanner, too. */
+static double most_alike(double rise_px) { return ALIKE * fmax(rise_px, CUT_PX) + ALIKE_PX; }
+
+/* Would an edge that goes from one scan line to the next look different? In 20
+ * to 80 % of a blurred edge, 1.68 of its deviation; of a ramp, the length / root 12. */
+static bool shows_lines(double rise_px, double width) {
+    double blur = fmax(rise_px, CUT_PX) / 1.683, line = width / LINES / sqrt(12);
+    return 1.683 * hypot(blur, line) > most_alike(rise_px);
 }
 
 /* The scanner cuts both ends of its field alike. A shadow over one end is drawn
  * from scan line to scan line, so that its edge rises more slowly than the
- * field's own at the other end: that edge is only how far the probe sees. */
+ * field's own at the other end: that edge is only how far the probe sees. A
+ * picture too blurred, or too small, to show this tells of no end whether it is
+ * the array's. */
 static void compare_ends(shape_box *b) {
     shape_edge *l = &b->edge[SHAPE_LEFT], *r = &b->edge[SHAPE_RIGHT];
     if (!l->sharp || !r->sharp) return;
     shape_edge *soft = l->rise_px > r->rise_px ? l : r, *hard = soft == l ? r : l;
-    soft->sharp = soft->rise_px <= ALIKE * hard->rise_px + ALIKE_PX;
+    soft->sharp = soft->rise_px <= most_alike(hard->rise_px);
+    if (soft->sharp && !shows_lines(soft->rise_px, r->at - l->at)) l->sharp = r->sharp = false;
 }
 
 /* The rectangle in one mask; false when there is none. */

@@ -5,14 +5,14 @@
  * width, half a millimetre of the depth setting, and the first and last samples
  * of the lines, which some scanners leave blank (up to 2.5 pixels, seen on
  * recordings): they make the face's radius too large and the last one too
- * small, one-sided, and get one pixel on the radius and half of one on the
- * difference. */
+ * small, one-sided, and get one pixel on the radius and .8 of one on the
+ * difference: the finders' own sigmas are about what is lit. */
 #include "shape_internal.h"
 
 #include <math.h>
 #include <string.h>
 
-static const double blank_start = 1, blank_length = .5, depth_floor = .003, rows_floor = .005;
+static const double blank_start = 1, blank_length = .8, depth_floor = .003, rows_floor = .005;
 
 typedef struct adder {
     es_evidence_list *list;

@@ -17,15 +17,16 @@
 
 #define SOFT_PX .5 /* scale of the soft-L1 loss */
 #define LEAST_SCALE_PX .25
-#define AGREE_PX 1.    /* an edge point within this supports its edge */
-#define CORNER_PX 5.   /* edges are not sampled this close to a corner */
-#define STEP_PX .25    /* of the samples across an edge */
-#define FLOOR_PX .06   /* no edge is known better, whatever the fit says */
-#define UNLIT_PX .5    /* the first and last samples of the lines may not be shown */
+#define AGREE_PX 1.  /* an edge point within this supports its edge */
+#define CORNER_PX 5. /* edges are not sampled this close to a corner */
+#define STEP_PX .25  /* of the samples across an edge */
+#define FLOOR_PX .06 /* no edge is known better, whatever the fit says */
+#define CUT_PX .12   /* a field is cut at pixel centres: of simulated fans, beside the fit's own */
 #define RAY_STEP .0025 /* radians */
 #define MOST_EXTENSION .8
 #define THINNEST .82       /* r_in / r_out: thinner is a reflector */
 #define LEAST_STRETCH .002 /* less is no grabber's doing */
+#define LEAST_LIT .5       /* of a fan whose sides do not hold it */
 #define MOST_RISE_PX 2.    /* of a trapezoid's side, from a fifth to four fifths */
 #define CREST_SHARE .92    /* of a crest: speckle makes crests of its own */
 #define CORRELATED 2       /* neighbouring edge points share speckle: sigma times this */
@@ -445,10 +446,28 @@ static bool extend(refiner *r) {
     return true;
 }
 
+/* The last arc is where the lines end, not a reflector along a part of it? */
+static bool stop_seen(const refiner *r) {
+    return r->use[STOP_EDGE] && r->agree[STOP_EDGE] * 5 >= r->pieces[STOP_EDGE] * 2;
+}
+
+/* The coarse search's stretch is a guess; where the edges cannot tell, the
+ * pixels are taken as square. */
+static void make_square(refiner *r) {
+    r->fan.angle_start_rad = atan(tan(r->fan.angle_start_rad) / r->fan.aspect);
+    r->fan.angle_stop_rad = atan(tan(r->fan.angle_stop_rad) / r->fan.aspect);
+    r->fan.aspect = 1;
+    for (int k = 1; k < ROUNDS; k++) {
+        measure_edges(r, 6);
+        if (!fit(r, false)) return;
+    }
+}
+
 /* The last fit. Frees the aspect; keeps it where it is clearly not one. */
 static double settle_aspect(refiner *r) {
-    bool can = r->use[LEFT_EDGE] && r->use[RIGHT_EDGE] && r->use[STOP_EDGE];
+    bool can = r->use[LEFT_EDGE] && r->use[RIGHT_EDGE] && stop_seen(r);
     double sigma = .02;
+    if (!can && r->fan.aspect != 1) make_square(r);
     r->near = true;
     refiner square = *r;
     if (can && fit(r, true)) {
@@ -483,15 +502,28 @@ static double share_outside(const refiner *r, int parts) {
     return lit ? (double)outside / (double)lit : 1;
 }
 
+/* Share of the fan, as far as it is in the picture, that is lit. */
+static double share_lit(const refiner *r) {
+    size_t lit = 0, all = 0;
+    for (uint32_t v = 0; v < r->mask->height; v += 2)
+        for (uint32_t u = 0; u < r->mask->width; u += 2) {
+            double row = r->flipped ? r->mask->height - 1. - v : v;
+            if (!es_fan_contains(&r->fan, u, row)) continue;
+            all++;
+            lit += shape_lit(r->mask, u, v, SHAPE_LARGE);
+        }
+    return all ? (double)lit / (double)all : 0;
+}
+
 static void tell(const refiner *r, es_fan_found *f) {
     const es_fan *fan = &r->fan;
     double w = r->mask->width, h = r->mask->height;
     f->fan = *fan;
     f->start_seen = r->use[START_EDGE];
-    f->stop_seen = r->use[STOP_EDGE] && r->agree[STOP_EDGE] * 5 >= r->pieces[STOP_EDGE] * 2;
+    f->stop_seen = stop_seen(r);
     f->pinned = r->use[LEFT_EDGE] && r->use[RIGHT_EDGE];
-    f->radius_start_sigma = hypot(sigma_of(r, R_START), UNLIT_PX);
-    f->radius_stop_sigma = hypot(sigma_of(r, R_STOP), UNLIT_PX);
+    f->radius_start_sigma = hypot(sigma_of(r, R_START), CUT_PX);
+    f->radius_stop_sigma = hypot(sigma_of(r, R_STOP), CUT_PX);
     f->apex_sigma = hypot(fmax(sigma_of(r, APEX_U), sigma_of(r, APEX_V)), FLOOR_PX);
     f->cut_left = fan->apex_u + fan->radius_stop * sin(fan->angle_start_rad) / fan->aspect < -.5;
     f->cut_right = fan->apex_u + fan->radius_stop * sin(fan->angle_stop_rad) / fan->aspect > w - .5;
@@ -538,6 +570,8 @@ static void judge(const refiner *r, const shape_fan *coarse, int parts, es_fan_f
         why = "a side edge is neither seen nor cut off by the picture";
     else if (r->wedge && !(is_sharp(r, LEFT_EDGE) && is_sharp(r, RIGHT_EDGE)))
         why = "its sides are not sharp";
+    else if (!f->pinned && !r->wedge && share_lit(r) < LEAST_LIT)
+        why = "arcs alone in a dark field may be reflectors";
     else if (f->start_seen && !f->stop_seen && flat_face(r))
         why = "its face is flat";
     else if (sigma_of(r, f->stop_seen ? R_STOP : R_START) > .02 * r->fan.radius_stop)

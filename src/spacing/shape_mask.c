@@ -33,7 +33,7 @@ enum {
 /* The commonest dark grey, and how much grabbing has shaken it. */
 typedef struct surround {
     float grey;
-    float noise; /* median difference of neighbours */
+    float noise; /* what neighbours differ by: the median, or the mean of the quiet ones */
     float range; /* what high - low rarely exceeds */
 } surround;
 
@@ -68,14 +68,22 @@ static surround measure_surround(const es_still *still) {
     size_t differences[BINS] = {0}, ranges[BINS] = {0}, n = (size_t)still->width * still->height;
     const float *high = still->high.data, *low = still->low.data;
     surround s = {.grey = commonest(still)};
-    float most = s.grey + DARK_RANGE;
+    float most = s.grey + DARK_RANGE, quiet = s.grey + QUIET;
+    double sum = 0, pairs = 0;
     for (size_t i = 1; i < n; i++) {
         if (high[i] > most || high[i - 1] > most) continue;
         count(differences, high[i] - high[i - 1]);
-        if (high[i] <= s.grey + QUIET) count(ranges, high[i] - low[i]);
+        if (high[i] > quiet) continue;
+        count(ranges, high[i] - low[i]);
+        if (high[i - 1] > quiet) continue;
+        sum += fabsf(high[i] - high[i - 1]);
+        pairs++;
     }
     s.noise = quantile(differences, 50);
     s.range = fminf(quantile(ranges, 75), MOST_RANGE);
+    /* the median of little noise, in whole numbers, is 0; a surround that never
+     * changes has none */
+    if (s.range > 0 && pairs > 0) s.noise = fmaxf(s.noise, (float)(sum / pairs));
     return s;
 }
 

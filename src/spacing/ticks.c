@@ -17,8 +17,13 @@
 
 #include "marks.h"
 
+enum { LEAST_MARKS = 5, LONE_MARKS = 7, CROWD = 200, CROWD_MARKS = 12 };
 enum { GROUP_MAX = 512, PAIR_REACH = 7, DIVISORS = 6, REFITS = 6, GAP = 3 };
 static const double period_min = 9, period_max = 130;
+#define TURN 6.283185307179586
+#define WHOLE .9       /* of 1: the marks' parts of a pixel within .07 of one another */
+#define PIXEL_ROOM .51 /* px from a mark's place to the pixel it is drawn at */
+#define BLUR_ROOM .56  /* the same in a blurred picture */
 
 typedef struct comb {
     double first, period, deviation, score, fill;
@@ -86,6 +91,69 @@ static bool fit(const group *g, comb *c) {
     return c->period >= period_min && c->period <= period_max;
 }
 
+/* Scanners draw a mark at the pixel that is nearest to its place. Then each
+ * mark is within half a pixel of it, and two marks bound the step:
+ * |m_j - m_i - (j - i) p| <= 1. The errors of neighbours go together (at a step of 10.02
+ * pixels they grow for 25 marks), so that a straight line through the marks is
+ * off by more than its scatter says; the bounds are exact. Half a pixel and a
+ * little are given to each mark. */
+static bool bound_period(const group *g, double room, double *low, double *high) {
+    *low = 0, *high = INFINITY;
+    for (int i = 0; i < g->count; i++)
+        for (int j = i + 1; j < g->count; j++) {
+            if (g->step[i] == INT32_MIN || g->step[j] == INT32_MIN) continue;
+            double steps = g->step[j] - g->step[i], apart = g->marks[j]->at - g->marks[i]->at;
+            if (steps < 1) continue;
+            *low = fmax(*low, (apart - 2 * room) / steps);
+            *high = fmin(*high, (apart + 2 * room) / steps);
+        }
+    return *low < *high && isfinite(*high);
+}
+
+/* For a period, the room that is left for the place of the first mark. */
+static double room_left(const group *g, double period, double room) {
+    double least = INFINITY, most = -INFINITY;
+    for (int i = 0; i < g->count; i++) {
+        if (g->step[i] == INT32_MIN) continue;
+        double at = g->marks[i]->at - g->step[i] * period;
+        least = fmin(least, at);
+        most = fmax(most, at);
+    }
+    return fmax(2 * room - (most - least), 0);
+}
+
+/* Are the marks at whole pixels, but for a common part of one? */
+static bool at_whole_pixels(const group *g) {
+    double c = 0, s = 0, n = 0;
+    for (int i = 0; i < g->count; i++) {
+        if (g->step[i] == INT32_MIN) continue;
+        c += cos(TURN * g->marks[i]->at);
+        s += sin(TURN * g->marks[i]->at);
+        n++;
+    }
+    return hypot(c, s) > WHOLE * n;
+}
+
+/* Mean and deviation of the period, each place of the first mark being as
+ * likely as the others. False where the marks are not drawn at whole pixels. */
+static bool period_of_pixels(const group *g, double *period, double *sigma) {
+    enum { PARTS = 64 };
+    double low, high, sum = 0, first = 0, second = 0, room = PIXEL_ROOM;
+    if (!at_whole_pixels(g)) return false;
+    if (!bound_period(g, room, &low, &high)) room = BLUR_ROOM;
+    if (!bound_period(g, room, &low, &high)) return false;
+    for (int k = 0; k < PARTS; k++) {
+        double part = (k + .5) / PARTS, p = low + part * (high - low);
+        double weight = room_left(g, p, room);
+        sum += weight, first += weight * part, second += weight * part * part;
+    }
+    if (!(sum > 0)) return false;
+    double mean = first / sum;
+    *period = low + mean * (high - low);
+    *sigma = sqrt(fmax(second / sum - mean * mean, 0)) * (high - low);
+    return true;
+}
+
 static void measure(const group *g, comb *c) {
     int first = -1, last = -1;
     double squares = 0;
@@ -104,16 +172,17 @@ static void measure(const group *g, comb *c) {
     c->score = c->count * c->fill - 2 * c->others - 4 * c->deviation;
 }
 
-/* The guards. Where echoes may stand among the marks there must be more. */
-static bool accept(const group *g, const comb *c, bool alone) {
+/* The guards. Where echoes may stand among the marks `least` is higher. */
+static bool accept(const group *g, const comb *c, int least) {
+    bool alone = least > LEAST_MARKS;
     double length = (c->count / c->fill - 1) * c->period;
     int missing = (int)lround(c->count / c->fill) - c->count;
     if (missing > c->count / 6) return false; /* every other line of a menu */
-    return c->count >= (alone ? 7 : 5) && c->fill >= (alone ? .85 : .75) &&
-           c->others <= .2 * c->count && c->deviation <= .45 && length > .22 * g->extent;
+    return c->count >= least && c->fill >= (alone ? .85 : .75) && c->others <= .2 * c->count &&
+           c->deviation <= .45 && length > .22 * g->extent;
 }
 
-static bool try_comb(group *g, double first, double period, bool alone, comb *best) {
+static bool try_comb(group *g, double first, double period, int least, comb *best) {
     comb c = {.first = first, .period = period};
     if (number_marks(g, first, period, .8, .02) < 3) return false;
     for (int r = 0; r < REFITS; r++) {
@@ -122,13 +191,13 @@ static bool try_comb(group *g, double first, double period, bool alone, comb *be
         if (r + 1 < REFITS && number_marks(g, c.first, c.period, .8, 0) < 3) return false;
     }
     measure(g, &c);
-    if (!accept(g, &c, alone) || c.score <= best->score) return false;
+    if (!accept(g, &c, least) || c.score <= best->score) return false;
     *best = c;
     return true;
 }
 
 /* True when the group has a better comb than *best. */
-static bool search_group(group *g, bool alone, comb *best) {
+static bool search_group(group *g, int least, comb *best) {
     bool found = false;
     for (int i = 0; i < g->count; i++)
         for (int j = i + 1; j < g->count && j <= i + PAIR_REACH; j++)
@@ -136,7 +205,7 @@ static bool search_group(group *g, bool alone, comb *best) {
                 double period = (g->marks[j]->at - g->marks[i]->at) / d;
                 if (period < period_min) break;
                 if (period <= period_max)
-                    found |= try_comb(g, g->marks[i]->at, period, alone, best);
+                    found |= try_comb(g, g->marks[i]->at, period, least, best);
             }
     if (found) { /* number the marks of the best one again */
         number_marks(g, best->first, best->period, .8, 0);
@@ -263,8 +332,8 @@ typedef struct search {
     es_ticks_found *found;
     double score[ES_TICKS_MAX];
     int count, axis;
-    bool alone; /* echoes may stand among the marks */
-    bool few;   /* frames */
+    int least; /* marks of a comb */
+    bool few;  /* frames */
     const es_image *low;
 } search;
 
@@ -322,6 +391,7 @@ static void report(search *s, const group *g, const comb *c, double at) {
     es_ticks_found f = {.found = true, .axis = s->axis, .at = at, .first = c->first};
     f.period_px = c->period;
     f.period_sigma = fmax(c->deviation, .3) / sqrt(c->sum_squares);
+    period_of_pixels(g, &f.period_px, &f.period_sigma);
     f.count = c->count;
     f.major_every = find_majors(g);
     snprintf(f.why, sizeof f.why, "%d marks along %s at %.0f, every %.3f +- %.3f px%s%s", c->count,
@@ -344,7 +414,7 @@ static void search_keys(search *s, const keyed *keys, size_t count, double reach
         for (size_t k = from; k < to; k++) g->marks[k - from] = keys[k].mark;
         qsort(g->marks, to - from, sizeof *g->marks, compare_positions);
         comb best = {.score = 0};
-        if (search_group(g, s->alone, &best)) report(s, g, &best, keys[i].key);
+        if (search_group(g, s->least, &best)) report(s, g, &best, keys[i].key);
     }
 }
 
@@ -352,6 +422,9 @@ static bool search_axis(search *s, const es_image *still, float threshold, es_er
     mark_list marks = {0};
     group *g = es_alloc(1, sizeof *g, err);
     bool ok = g && marks_find(still, s->axis, threshold, &marks, err);
+    /* of many marks some make a comb by chance */
+    int least = s->least;
+    if (least > LEAST_MARKS && !s->few && marks.count > CROWD) s->least = CROWD_MARKS;
     keyed *keys = ok ? es_alloc(marks.count, sizeof *keys, err) : NULL;
     ok = ok && keys;
     if (ok) g->extent = s->axis ? still->height : still->width;
@@ -363,6 +436,7 @@ static bool search_axis(search *s, const es_image *still, float threshold, es_er
         qsort(keys, n, sizeof *keys, compare_keys);
         search_keys(s, keys, n, key == KEY_BESIDE ? 0 : 1, g);
     }
+    s->least = least;
     es_free(keys);
     es_free(g);
     marks_clear(&marks);
@@ -379,10 +453,9 @@ static float find_brightest(const es_image *still) {
     return brightest;
 }
 
-/* Only what hardly changes: takes bright echoes from around a ruler that is
- * drawn over them. The limit is what compression and noise of a grabber do. */
-static bool keep_unchanged(const es_still *still, es_image *unchanged, es_error *err) {
-    static const float limit = 8;
+/* Only what changes by less than `limit`: takes bright echoes from around a
+ * ruler that is drawn over them. */
+static bool keep_unchanged(const es_still *still, float limit, es_image *unchanged, es_error *err) {
     if (!es_image_copy(&still->low, unchanged, err)) return false;
     const float *deviation = still->deviation.data;
     float *grey = unchanged->data;
@@ -392,26 +465,36 @@ static bool keep_unchanged(const es_still *still, es_image *unchanged, es_error 
     return true;
 }
 
+/* One direction: in the picture's minimum, then in what hardly changes, as far
+ * as compression does, as far as noise does, and in what does not at all. */
+static bool search_stills(search *s, const es_still *still, es_error *err) {
+    static const float limits[] = {8, 3, .2F};
+    float threshold = fmaxf(40, find_brightest(&still->low) / 4);
+    int before = s->count;
+    es_image unchanged = {0};
+    bool ok = search_axis(s, &still->low, threshold, err);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        if (!ok || s->few || s->count != before) break;
+        s->least = LONE_MARKS; /* islands of echoes that happen to stand still are many */
+        ok = keep_unchanged(still, limits[i], &unchanged, err) &&
+             search_axis(s, &unchanged, threshold, err);
+        s->least = LEAST_MARKS;
+    }
+    es_image_clear(&unchanged);
+    return ok;
+}
+
 bool es_ticks_find(const es_still *still, es_ticks_found found[ES_TICKS_MAX], int *count,
                    es_error *err) {
     memset(found, 0, ES_TICKS_MAX * sizeof *found);
-    const bool alone = still->frames < 6;
-    search s = {.found = found, .alone = alone, .few = alone, .low = &still->low};
-    float threshold = fmaxf(40, find_brightest(&still->low) / 4);
-    es_image unchanged = {0};
-    bool ok = alone || keep_unchanged(still, &unchanged, err);
-    for (s.axis = 0; ok && s.axis < 2; s.axis++) {
-        int before = s.count;
-        ok = search_axis(&s, &still->low, threshold, err);
-        if (!ok || alone || s.count != before) continue;
-        s.alone = true; /* islands of echoes that happen to stand still are many */
-        ok = search_axis(&s, &unchanged, threshold, err);
-        s.alone = false;
-    }
-    es_image_clear(&unchanged);
+    const bool few = still->frames < 6;
+    search s = {.found = found, .few = few, .low = &still->low};
+    s.least = few ? LONE_MARKS : LEAST_MARKS;
+    for (s.axis = 0; s.axis < 2; s.axis++)
+        if (!search_stills(&s, still, err)) return false;
     *count = s.count;
     if (s.count == 0)
         snprintf(found[0].why, sizeof found[0].why,
                  "no even row of marks stands still in the picture");
-    return ok;
+    return true;
 }

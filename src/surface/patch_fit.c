@@ -16,6 +16,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "conjugate.h"
+
 enum { ROUNDS = 5, STEPS_MAX = 40, QUADS_AT_ONCE = 16 };
 static const double LAMBDA[ROUNDS] = {1, 0.2, 0.05, 0.02, 0.01};
 static const double GLIDE[ROUNDS] = {1, 0.5, 0.1, 0.03, 0.02};
@@ -231,30 +233,17 @@ static void product(fit_state *s, const double *x, bool against_targets, double 
     add_laplace_back(s, s->mean, against_targets ? -s->lambda : s->lambda, out);
 }
 
-static double dot(const double *a, const double *b, size_t count) {
-    double sum = 0;
-    for (size_t i = 0; i < count; i++) sum += a[i] * b[i];
-    return sum;
+static void left_side(void *context, const double *x, double *out) {
+    product(context, x, false, out);
 }
 
-/* Hestenes and Stiefel 1952; `work` has room for four vectors. */
+/* `work` has room for four vectors. */
 static void solve(fit_state *s, double *work) {
     size_t n = s->unknowns;
-    double *x = s->fit->quads->vertices, *change = work, *rest = work + n, *way = rest + n,
-           *image = way + n;
+    double *x = s->fit->quads->vertices, *change = work, *rest = work + n;
     product(s, x, true, rest);
     memset(change, 0, n * sizeof *change);
-    memcpy(way, rest, n * sizeof *way);
-    double square = dot(rest, rest, n), first = square;
-    for (int step = 0; step < STEPS_MAX && square > SOLVED * SOLVED * first; step++) {
-        product(s, way, false, image);
-        double along = square / dot(way, image, n);
-        for (size_t i = 0; i < n; i++) change[i] += along * way[i];
-        for (size_t i = 0; i < n; i++) rest[i] -= along * image[i];
-        double next = dot(rest, rest, n);
-        for (size_t i = 0; i < n; i++) way[i] = rest[i] + next / square * way[i];
-        square = next;
-    }
+    surface_conjugate(left_side, s, n, STEPS_MAX, SOLVED, rest, change);
     for (size_t i = 0; i < n; i++) x[i] += change[i];
 }
 

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "conjugate.h"
 #include "nearest.h"
 #include "topology.h"
 
@@ -224,30 +225,17 @@ static void product(const star_job *job, const double *x, bool hits, double *out
     }
 }
 
-static double dot(const double *a, const double *b, size_t count) {
-    double sum = 0;
-    for (size_t i = 0; i < count; i++) sum += a[i] * b[i];
-    return sum;
+static void left_side(void *context, const double *x, double *out) {
+    product(context, x, false, out);
 }
 
-/* Hestenes and Stiefel 1952, from zero. */
+/* The controls are zero so far. */
 static bool solve(star_job *job, es_error *err) {
     size_t n = 3 * job->cube.point_count;
     double *x = job->cube.points, *rest = es_alloc(n, 3 * sizeof *rest, err);
     if (!rest) return false;
-    double *way = rest + n, *image = way + n;
     product(job, x, true, rest);
-    memcpy(way, rest, n * sizeof *way);
-    double square = dot(rest, rest, n), first = square;
-    for (int step = 0; step < STEPS_MAX && square > SOLVED * SOLVED * first; step++) {
-        product(job, way, false, image);
-        double along = square / dot(way, image, n);
-        for (size_t i = 0; i < n; i++) x[i] += along * way[i];
-        for (size_t i = 0; i < n; i++) rest[i] -= along * image[i];
-        double next = dot(rest, rest, n);
-        for (size_t i = 0; i < n; i++) way[i] = rest[i] + next / square * way[i];
-        square = next;
-    }
+    surface_conjugate(left_side, job, n, STEPS_MAX, SOLVED, rest, x);
     for (size_t i = 0; i < n; i += 3) {
         x[i] += job->centre.x;
         x[i + 1] += job->centre.y;

@@ -39,7 +39,7 @@ function figures(s) {
     ['dropped', `${s.dropped}`, share > 5],
     ['without position', `${s.unplaced}`, s.unplaced > 0.2 * s.received],
     ['latency', `${milliseconds(s.latency_s)}, 99 %: ${milliseconds(s.latency_p99_s)}`],
-    ['surface', `${s.triangles.toLocaleString('en')} triangles, ${s.mesh_hz.toFixed(1)}/s`],
+    ['surface', `${s.triangles.toLocaleString('en')} triangles, ${s.previews} updates`],
     ['bricks', `${s.bricks.toLocaleString('en')}`],
     ['volume', bytesText(s.volume_bytes)],
     ['memory', bytesText(s.memory_bytes)],
