@@ -77,6 +77,7 @@ class Socket:
         self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         self.rest = b""
         self.open = False
+        self.answers = True
         if not take:
             return
         try:
@@ -114,11 +115,15 @@ class Socket:
             opcode = first & 15
             if opcode == 8:
                 raise ConnectionError("closed")
+            if opcode == 9:  # who does not answer is thrown out after 30 s
+                self.send(data, 10)
             if opcode > 8:
                 continue
             kind = opcode or kind
             whole += data
             if first & 128:
+                if kind == 2 and self.answers:
+                    self.send(b"seen")
                 return whole.decode() if kind == 1 else whole
 
     def send(self, data, opcode=1, final=True):
@@ -401,6 +406,20 @@ class Hostile(Scan):
         self.assertEqual(good.state()["phase"] in ("starting", "running"), True)
         half.close()
         self.assertIsNone(live.process.poll())
+
+    def test_a_page_that_does_not_answer_gets_two_pictures_and_all_states(self):
+        live = self.live()
+        good = self.open(live)
+        good.state(lambda s: s["phase"] == "running" and s["triangles"] > 0)
+        page = self.open(live)
+        page.answers = False
+        kinds = []
+        while kinds.count(dict) < 12:  # hello, and states for three seconds
+            message = page.message()
+            kinds.append(dict if isinstance(message, str) else bytes)
+        self.assertEqual(kinds.count(bytes), 2)
+        page.send(b"seen")
+        page.until(lambda m: isinstance(m, bytes))  # and on it goes
 
     def test_sixteen_pages_are_open_at_most(self):
         live = self.live()

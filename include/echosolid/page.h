@@ -63,7 +63,9 @@ int es_page_server_sockets(es_page_server *server); /* pages that listen */
 
 /* The newest message of a channel (copied), for every open page and for those
  * that come later; the one before is forgotten. So a slow page sees fewer of
- * them, and nobody waits. `text`: UTF-8, else binary. ES_MEMORY. */
+ * them, and nobody waits. `text`: UTF-8, else binary. A page answers each binary
+ * message with the text ES_PAGE_SEEN; until then it gets no third one. ES_MEMORY. */
+#define ES_PAGE_SEEN "seen"
 bool es_page_server_send(es_page_server *server, int channel, bool text, const void *bytes,
                          size_t length, es_error *err);
 

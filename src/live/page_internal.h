@@ -54,6 +54,7 @@ bool page_is_allowed(struct lws *wsi, bool open);
 /* One open page; its memory belongs to libwebsockets. */
 typedef struct page_client {
     bool counted; /* among the server's sockets */
+    int unseen;   /* binary messages that the page has not answered yet */
     uint64_t seen[ES_PAGE_CHANNELS];
     int last; /* the channel that had its turn */
     page_message *current;

@@ -3,13 +3,15 @@
  * What is sent stands in channels, of each only the newest message, counted and
  * shared. A page that can take more gets the next channel that has something new
  * for it, in turn; a slow page thereby leaves messages out, and costs no more than
- * the one that is on its way to it. */
+ * the one that is on its way to it. Of binary ones two at most are on their way until
+ * the page says that it has seen one: megabytes fit into the buffers between here and
+ * there, and would be seconds old when they are shown. */
 #include <string.h>
 #include <strings.h>
 
 #include "page_internal.h"
 
-enum { TEXTS_PER_S = 50 };
+enum { TEXTS_PER_S = 50, UNSEEN_MOST = 2 };
 
 /* ---- messages -------------------------------------------------------------------- */
 
@@ -43,6 +45,12 @@ bool es_page_server_send(es_page_server *server, int channel, bool text, const v
     return true;
 }
 
+/* Whether this page may have this message now: what stands in the buffers of the
+ * system and of the browser would be old when it is shown. */
+static bool may_have(const page_client *client, const page_message *m) {
+    return m->text || client->unseen < UNSEEN_MOST;
+}
+
 /* The next message for this page, held for it; NULL: it has seen all. */
 static page_message *take_next(es_page_server *server, page_client *client) {
     page_message *m = NULL;
@@ -50,11 +58,12 @@ static page_message *take_next(es_page_server *server, page_client *client) {
     for (int i = 1; i <= ES_PAGE_CHANNELS && !m; i++) {
         int at = (client->last + i) % ES_PAGE_CHANNELS;
         page_channel *c = &server->channels[at];
-        if (!c->newest || c->number == client->seen[at]) continue;
+        if (!c->newest || c->number == client->seen[at] || !may_have(client, c->newest)) continue;
         client->seen[at] = c->number;
         client->last = at;
         m = c->newest;
         m->holders++;
+        client->unseen += !m->text;
     }
     pthread_mutex_unlock(&server->lock);
     return m;
@@ -103,6 +112,15 @@ static bool too_many(page_client *client) {
     return ++client->texts > TEXTS_PER_S;
 }
 
+/* The page's word that it has shown a binary message. */
+static bool take_word(struct lws *wsi, page_client *client) {
+    if (client->unseen == 0 || strcmp(client->text, ES_PAGE_SEEN) != 0) return false;
+    client->unseen--;
+    client->text_length = 0;
+    lws_callback_on_writable(wsi);
+    return true;
+}
+
 static int receive(struct lws *wsi, es_page_server *server, page_client *client, const char *bytes,
                    size_t length) {
     if (lws_frame_is_binary(wsi) || !server->options.text)
@@ -112,8 +130,9 @@ static int receive(struct lws *wsi, es_page_server *server, page_client *client,
     memcpy(client->text + client->text_length, bytes, length);
     client->text_length += length;
     if (!lws_is_final_fragment(wsi)) return 0;
-    if (too_many(client)) return close_with(wsi, LWS_CLOSE_STATUS_POLICY_VIOLATION);
     client->text[client->text_length] = '\0';
+    if (take_word(wsi, client)) return 0;
+    if (too_many(client)) return close_with(wsi, LWS_CLOSE_STATUS_POLICY_VIOLATION);
     if (strlen(client->text) == client->text_length)
         server->options.text(server->options.context, client->text, client->text_length);
     client->text_length = 0;

@@ -108,11 +108,20 @@ export class Link {
     socket.addEventListener('close', () => this.shut(socket));
   }
 
+  // With the next frame that is drawn: a page that draws slowly gets less.
+  answer() {
+    const { socket } = this;
+    const say = () => socket.readyState === WebSocket.OPEN && socket.send('seen');
+    if (document.hidden) say();
+    else requestAnimationFrame(say);
+  }
+
   take(data) {
     if (typeof data === 'string') {
       const message = JSON.parse(data);
       this.on[message.kind]?.(message);
     } else {
+      this.answer();
       const [name, value] = decode(data);
       if (name) this.on[name](value);
     }
