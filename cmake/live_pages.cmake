@@ -28,7 +28,7 @@ embed(page_icon "/favicon.ico" "image/svg+xml" "${SOURCE}/icon.svg" ", .open = t
 
 set(has true)
 file(READ "${SCENE}" words LIMIT 14)
-if(words STREQUAL "// No 3-D view") # scene_none.js
+if(words MATCHES "^// No 3-D view") # scene_none.js
   set(has false)
 endif()
 file(WRITE "${OUTPUT}" "/* Made by cmake/live_pages.cmake from viewer/live and three.js (MIT). */

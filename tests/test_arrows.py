@@ -32,8 +32,8 @@ BELOW["live_page"] = BELOW["live_run"] | {"live_run", "coach", "page"}  # a thir
 BELOW["judge"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["bone_flow"] = BELOW["judge"]  # a third one
 BELOW["plan"] = BELOW["judge"]  # a fourth one
-BELOW["bone_given"] = {"base", "geom", "image"}  # another
-BELOW["pipeline"].add("bone_given")
+BELOW["bone_given"] = BELOW["keep"] = {"base", "geom", "image"}  # further ones
+BELOW["pipeline"] |= {"bone_given", "keep"}
 BELOW["recon"].add("compat")
 BELOW["compat"] = {"base", "geom", "image", "picture", "recon"}  # a second header of recon
 BELOW["doctor"] = BELOW["spacing"] | {"spacing"}  # a second header of spacing
