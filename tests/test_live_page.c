@@ -74,8 +74,10 @@ static size_t listen_for(int port, double seconds) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
+    static const char seen[] = "\x81\x84\0\0\0\0" ES_PAGE_SEEN; /* masked by nothing */
     size_t got = 0;
     char bytes[4096];
+    double said_s = 0;
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
     assert_int_equal(send(fd, hello, strlen(hello), 0), (ssize_t)strlen(hello));
     for (double end = es_clock_s() + seconds; es_clock_s() < end;) {
@@ -84,6 +86,9 @@ static size_t listen_for(int port, double seconds) {
         ssize_t count = recv(fd, bytes, sizeof bytes, 0);
         if (count <= 0) break;
         got += (size_t)count;
+        if (es_clock_s() - said_s < 0.03) continue; /* 50 a second are the most */
+        said_s = es_clock_s();
+        assert_int_equal(send(fd, seen, sizeof seen - 1, MSG_NOSIGNAL), sizeof seen - 1);
     }
     close(fd);
     return got;
@@ -101,7 +106,7 @@ static void frames_bone_mesh_and_saving_come_from_threads_of_their_own(void **st
     pthread_t threads[3];
     for (int i = 0; i < 3; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, work[i], &feeders[i]), 0);
-    assert_true(listen_for(es_live_page_port(page), 0.5) > 10000);
+    assert_true(listen_for(es_live_page_port(page), 0.5) > 5000);
     assert_true(listen_for(es_live_page_port(page), 0.2) > 1000); /* another one */
     for (int i = 0; i < 3; i++) atomic_store(&feeders[i].stop, true);
     for (int i = 0; i < 3; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
