@@ -8,6 +8,7 @@ usage() {
     cat <<'END'
 usage: ./do WORD
   demo [FILE [--config XML]]  build, simulate a knee (or take FILE) and make out/: model, volume, report
+  serve [FILE --config XML]   a simulated scanner (or FILE, played) and the live page in a browser
   test [--long]               build and run every test; --long fuzzes for a minute each,
                               and lets a live link go wrong for ten minutes
   bench [NAME]                measure speed (reconstruct, fill), truth (accuracy, spacing, bone) or the surface (model)
@@ -31,7 +32,7 @@ TEST_PACKAGES="libcmocka-dev clang libclang-rt-14-dev clang-format shellcheck py
 # What runs under the thread sanitizer.
 THREADED_TESTS="test_base_pool test_pipeline_setup test_recon_volume test_recon_distance
     test_surface_iso test_live_link test_live_commands test_live_subscribe
-    test_live_faults"
+    test_live_faults test_live_page"
 
 # Installs those of the given packages that are missing.
 need() {
@@ -101,6 +102,48 @@ demo() {
             --report out/report.html
     fi
     echo "open out/report.html in a browser. Research software: not for diagnosis or planning."
+}
+
+# The address of a server that writes its log to a file, once it is told there.
+told_port() { # log
+    for _ in $(seq 100); do
+        port=$(sed -n 's/.*127\.0\.0\.1:\([0-9]*\).*/\1/p' "$1" | head -n 1)
+        [ -n "$port" ] && {
+            echo "$port"
+            return
+        }
+        sleep 0.1
+    done
+    cat "$1" >&2
+    exit 1
+}
+
+# Saved models land in out/live.
+serve() {
+    build OFF
+    mkdir -p out/live
+    file=out/live/knee.igs.mha
+    if [ $# -gt 0 ]; then
+        file=$1
+        shift
+    else
+        [ -f "$file" ] || build/echosolid simulate --scene knee --pose-noise 0.3mm \
+            --angle-noise 0.3deg -o "$file"
+        set -- --config out/live/knee.xml
+    fi
+    log=$(mktemp)
+    build/echosolid simulate --live 0 --replay "$file" --repeat >"$log" 2>&1 &
+    scanner=$!
+    trap 'kill "$scanner" 2>/dev/null || true; rm -f "$log"' EXIT
+    trap : INT # ends the scan, not this script before it
+    port=$(told_port "$log")
+    page=http://127.0.0.1:${ES_PAGE_PORT:-8765}/
+    echo "open $page (Ctrl-C ends it)"
+    if [ -n "${DISPLAY:-}" ] && command -v xdg-open >/dev/null; then
+        (sleep 1 && xdg-open "$page") &
+    fi
+    build/echosolid live --connect "127.0.0.1:$port" "$@" --bone --page "${ES_PAGE_PORT:-8765}" \
+        --folder out/live
 }
 
 PASSED=0
@@ -243,6 +286,7 @@ word=${1:-}
 [ $# -gt 0 ] && shift
 case $word in
 demo) demo "$@" ;;
+serve) serve "$@" ;;
 test) tests "$@" ;;
 bench) bench "$@" ;;
 build) build OFF ;;

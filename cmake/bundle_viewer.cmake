@@ -1,5 +1,5 @@
 # Run by cmake -P: installs what viewer/package-lock.json names below FOLDER, once,
-# and bundles the viewer into OUTPUT.
+# and bundles the viewer into OUTPUT and the live page's 3-D view into SCENE.
 file(MAKE_DIRECTORY ${FOLDER})
 file(SHA256 ${SOURCE}/package-lock.json lock)
 set(stamp ${FOLDER}/installed-${lock})
@@ -15,7 +15,7 @@ if(NOT EXISTS ${stamp})
   endif()
 endif()
 if(failed EQUAL 0)
-  execute_process(COMMAND ${NODE} ${SOURCE}/build.mjs ${FOLDER} ${OUTPUT}
+  execute_process(COMMAND ${NODE} ${SOURCE}/build.mjs ${FOLDER} ${OUTPUT} ${SCENE}
                   COMMAND_ERROR_IS_FATAL ANY)
 elseif(REQUIRED STREQUAL "ON")
   message(FATAL_ERROR "npm could not install what the viewer is made of:\n${said}")
@@ -24,4 +24,5 @@ else()
                   "view. Remove ${OUTPUT} and build again to retry.\n${said}")
   file(WRITE ${OUTPUT} "#include \"view_program.h\"\n"
        "const es_view_program view_program = {NULL, NULL, NULL, 0};\n")
+  file(COPY_FILE ${SOURCE}/live/scene_none.js ${SCENE})
 endif()

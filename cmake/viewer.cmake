@@ -9,6 +9,7 @@ find_program(ES_NPM npm)
 
 set(ES_VIEWER_FOLDER ${CMAKE_BINARY_DIR}/viewer)
 set(ES_VIEWER_SOURCE ${ES_VIEWER_FOLDER}/view_program.c)
+set(ES_VIEWER_SCENE ${ES_VIEWER_FOLDER}/scene.js)
 if(ES_VIEWER STREQUAL "OFF" OR NOT ES_NODE OR NOT ES_NPM)
   if(ES_VIEWER STREQUAL "ON")
     message(FATAL_ERROR "ES_VIEWER=ON needs node and npm: apt-get install nodejs npm")
@@ -18,13 +19,14 @@ if(ES_VIEWER STREQUAL "OFF" OR NOT ES_NODE OR NOT ES_NPM)
   set(ES_VIEWER_SOURCE ${ES_VIEWER_FOLDER}/view_program_none.c)
   file(CONFIGURE OUTPUT ${ES_VIEWER_SOURCE} CONTENT
        "#include \"view_program.h\"\nconst es_view_program view_program = {NULL, NULL, NULL, 0};\n")
+  set(ES_VIEWER_SCENE ${CMAKE_SOURCE_DIR}/viewer/live/scene_none.js)
 else()
   file(GLOB ES_VIEWER_INPUTS CONFIGURE_DEPENDS viewer/src/*.js viewer/src/*.css)
   add_custom_command(
-    OUTPUT ${ES_VIEWER_SOURCE}
+    OUTPUT ${ES_VIEWER_SOURCE} ${ES_VIEWER_SCENE}
     COMMAND ${CMAKE_COMMAND} -DNODE=${ES_NODE} -DNPM=${ES_NPM} -DREQUIRED=${ES_VIEWER}
             -DSOURCE=${CMAKE_SOURCE_DIR}/viewer -DFOLDER=${ES_VIEWER_FOLDER}
-            -DOUTPUT=${ES_VIEWER_SOURCE} -P ${CMAKE_SOURCE_DIR}/cmake/bundle_viewer.cmake
+            -DOUTPUT=${ES_VIEWER_SOURCE} -DSCENE=${ES_VIEWER_SCENE} -P ${CMAKE_SOURCE_DIR}/cmake/bundle_viewer.cmake
     DEPENDS ${ES_VIEWER_INPUTS} viewer/package.json viewer/package-lock.json viewer/build.mjs
             cmake/bundle_viewer.cmake
     COMMENT "Bundling the viewer" VERBATIM)
@@ -32,3 +34,15 @@ endif()
 add_custom_target(viewer DEPENDS ${ES_VIEWER_SOURCE})
 set_source_files_properties(${ES_VIEWER_SOURCE} PROPERTIES
                             COMPILE_OPTIONS "-I${CMAKE_SOURCE_DIR}/src/pipeline")
+
+# The live page: its own texts as they are, and its 3-D view from above.
+set(ES_LIVE_PAGES ${CMAKE_BINARY_DIR}/live_pages.c)
+file(GLOB ES_LIVE_TEXTS CONFIGURE_DEPENDS viewer/live/*)
+add_custom_command(
+  OUTPUT ${ES_LIVE_PAGES}
+  COMMAND ${CMAKE_COMMAND} -DSOURCE=${CMAKE_SOURCE_DIR}/viewer/live -DSCENE=${ES_VIEWER_SCENE}
+          -DOUTPUT=${ES_LIVE_PAGES} -P ${CMAKE_SOURCE_DIR}/cmake/live_pages.cmake
+  DEPENDS ${ES_LIVE_TEXTS} ${ES_VIEWER_SCENE} cmake/live_pages.cmake
+  COMMENT "Embedding the live page" VERBATIM)
+set_source_files_properties(${ES_LIVE_PAGES} PROPERTIES
+                            COMPILE_OPTIONS "-I${CMAKE_SOURCE_DIR}/src/live")

@@ -25,7 +25,10 @@ BELOW["trackers"] = BELOW["live"] | {"live"}
 BELOW["igtl"] = BELOW["natnet"] = {"base", "geom", "image"}  # headers of the live room
 BELOW["page"] = {"base"}  # a header of the live room
 BELOW["live"].add("page")
+BELOW["coach"] = {"base", "geom", "image"}  # a header of the live room
+BELOW["live"] |= {"coach", "live_page"}
 BELOW["live_run"] = BELOW["live"] | {"live"}  # a second header of the live room
+BELOW["live_page"] = BELOW["live_run"] | {"live_run", "coach", "page"}  # a third one
 BELOW["judge"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["bone_flow"] = BELOW["judge"]  # a third one
 BELOW["plan"] = BELOW["judge"]  # a fourth one

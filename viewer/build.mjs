@@ -1,31 +1,37 @@
-// Bundles the page's script and style, and writes them as one C file:
-//   node build.mjs FOLDER_WITH_NODE_MODULES OUT.c
+// Bundles the report's script and style, and writes them as one C file; and the
+// 3-D view of the live page as one module:
+//   node build.mjs FOLDER_WITH_NODE_MODULES OUT.c SCENE.js
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const [modules, out] = process.argv.slice(2).map((path) => resolve(path));
+const [modules, out, sceneOut] = process.argv.slice(2).map((path) => resolve(path));
 const source = join(dirname(fileURLToPath(import.meta.url)), 'src');
 const esbuild = createRequire(join(modules, 'package.json'))('esbuild');
 
-const built = esbuild.buildSync({
-  entryPoints: [join(source, 'main.js')],
-  nodePaths: [join(modules, 'node_modules')],
-  bundle: true,
-  minify: true,
-  write: false,
-  format: 'iife',
-  target: 'es2020',
-  charset: 'ascii',
-  legalComments: 'inline', // three.js stands under the MIT licence
-  logLevel: 'warning',
-});
+function bundle(name, format) {
+  const built = esbuild.buildSync({
+    entryPoints: [join(source, name)],
+    nodePaths: [join(modules, 'node_modules')],
+    bundle: true,
+    minify: true,
+    write: false,
+    format,
+    target: 'es2020',
+    charset: 'ascii',
+    legalComments: 'inline', // three.js stands under the MIT licence
+    logLevel: 'warning',
+  });
+  return built.outputFiles[0].text.trim();
+}
+
+writeFileSync(sceneOut, bundle('scene.js', 'esm'));
 
 // The page is read as HTML and as XML: the script is character data in both,
 // and the hash of the security policy covers all of it.
-let script = built.outputFiles[0].text.trim().replaceAll(']]>', ']] >');
+let script = bundle('main.js', 'iife').replaceAll(']]>', ']] >');
 script = `//<![CDATA[\n${script}\n//]]>`;
 if (/<\/script|<!--/i.test(script)) throw new Error('the bundle would end the script element');
 const style = readFileSync(join(source, 'view.css'), 'utf8').trim();

@@ -2,11 +2,13 @@
 #include <math.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "echosolid/bone_flow.h"
-#include "echosolid/live_run.h"
+#include "echosolid/live_page.h"
 #include "echosolid/trackers.h"
 #include "grey.h"
+#include "live_save.h"
 #include "setup_options.h"
 
 enum { TRACKERS = 4, POSES = 4096 };
@@ -16,7 +18,7 @@ typedef struct live_options {
     setup_options setup;
     const char *connect, *output, *record, *model, *listen, *token, *folder;
     const char *trackers[TRACKERS];
-    double seconds, tolerance, wait, lag, preview, first, serve;
+    double seconds, tolerance, wait, lag, preview, first, serve, page, elevation;
     int64_t queue;
     bool bone, no_crc;
 } live_options;
@@ -116,24 +118,42 @@ static const opt table[] = {
      .offset = offsetof(live_options, serve),
      .help = "serve picture, poses, volume and bone by OpenIGTLink, for 3D Slicer; 0: any port, "
              "which is told"},
+    {.name = "page",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 65535,
+     .value = "PORT",
+     .offset = offsetof(live_options, page),
+     .help =
+         "show the scan in a browser: picture, bone, the growing surface, what to do better; 0: "
+         "any port; the address is told"},
+    {.name = "elevation",
+     .type = OPT_NUMBER,
+     .unit = UNIT_MM,
+     .low = 0.1,
+     .high = 50,
+     .fallback = "3",
+     .offset = offsetof(live_options, elevation),
+     .help = "with --page, how thick the scanner's picture is: the page warns of pictures that are "
+             "further apart, or further than three voxels"},
     {.name = "listen",
      .type = OPT_TEXT,
      .value = "ADDRESS",
      .fallback = "127.0.0.1",
      .offset = offsetof(live_options, listen),
-     .help = "where --serve listens; one that others can reach needs --token"},
+     .help = "where --serve and --page listen; one that others can reach needs --token"},
     {.name = "token",
      .type = OPT_TEXT,
      .value = "WORD",
      .offset = offsetof(live_options, token),
-     .help = "clients from other machines must send it as a STRING of the device Token; they may "
-             "look, not command"},
+     .help = "clients of --serve from other machines must send it as a STRING of the device Token; "
+             "they may look, not command. The page needs it in its address, and may command"},
     {.name = "folder",
      .type = OPT_TEXT,
      .value = "FOLDER",
      .offset = offsetof(live_options, folder),
      .help = "where the commands of clients on this machine may write (StartRecording, SaveConfig, "
-             "...); default: nowhere"},
+             "...), and Save on the page; default: nowhere"},
     {.name = "preview",
      .type = OPT_NUMBER,
      .unit = UNIT_HZ,
@@ -155,7 +175,8 @@ static const opt table[] = {
 static const char *const examples[] = {
     "echosolid live --connect 192.168.0.5:18944 --config scan.xml --record scan.igs.nhdr -o "
     "volume.mha",
-    "echosolid live --config scan.xml --bone --model bone.stl --serve 18945 --folder .", NULL};
+    "echosolid live --config scan.xml --bone --model bone.stl --serve 18945 --folder .",
+    "echosolid live --config scan.xml --bone --page 8080 --folder out", NULL};
 
 /* ---- the end, by time or by hand ------------------------------------------------ */
 
@@ -177,6 +198,8 @@ typedef struct live_app {
     es_live *live;
     es_live_server *server;
     es_live_run *run;
+    es_live_page *page; /* NULL: none */
+    live_saver saver;
     es_model_options model;
     es_model_result bone;
     es_fill_stats fill;
@@ -185,7 +208,8 @@ typedef struct live_app {
 } live_app;
 
 static bool should_stop(void *context) {
-    const live_app *a = context;
+    live_app *a = context;
+    if (es_live_page_poll(a->page, a->run)) live_save(&a->saver);
     return stopped || es_clock_s() >= a->end_s;
 }
 
@@ -201,6 +225,23 @@ static void print_state(void *context, const es_live_state *s) {
              (long long)s->inserted, (long long)s->dropped, (long long)s->unplaced,
              (unsigned long long)s->link.lost, 1e3 * s->latency_median_s, 1e3 * s->latency_p99_s,
              app_bytes(s->memory_peak, memory), s->link.connected ? "" : "  (no connection)");
+}
+
+static void show_frame(void *context, const es_frame *frame, const es_mat4 *place) {
+    es_live_page_frame(((live_app *)context)->page, frame, place);
+}
+
+static void show_mesh(void *context, const es_mesh *mesh) {
+    es_live_page_mesh(((live_app *)context)->page, mesh);
+}
+
+static void show_volume(void *context, const es_grid *volume) {
+    es_live_page_volume(((live_app *)context)->page, volume);
+}
+
+static void show_bone(void *context, const es_frame *frame, const es_mat4 *place,
+                      const es_trace *trace) {
+    es_live_page_bone(((live_app *)context)->page, frame, place, trace);
 }
 
 static json_t *link_json(const es_live_stats *l) {
@@ -252,9 +293,12 @@ static void print_summary(const live_app *a, const es_live_state *s) {
 /* ---- the start ------------------------------------------------------------------------ */
 
 static bool check_outputs(const live_options *o, es_error *err) {
-    if (!o->output && !o->record && !o->model && isnan(o->serve))
+    if (!o->output && !o->record && !o->model && isnan(o->serve) && isnan(o->page))
         return es_fail(err, ES_USAGE,
-                       "live: name the volume with -o, or what to record with --record");
+                       "live: name the volume with -o, or what to record with --record, or show it "
+                       "with --page");
+    if (o->folder && access(o->folder, W_OK | X_OK) != 0)
+        return es_fail_errno(err, "--folder %s", o->folder);
     if (o->output && !es_grid_can_write(o->output, err)) return false;
     if (o->record && !es_sequence_can_write(o->record, err)) return false;
     if (o->model && !o->bone)
@@ -282,6 +326,26 @@ static bool open_server(live_app *a, es_error *err) {
         app_note(&o->common, "OpenIGTLink is served at %s:%d", o->listen,
                  es_live_server_port(a->server));
     return a->server != NULL;
+}
+
+/* Before the link: the page then says what is waited for. */
+static bool open_page(live_app *a, es_error *err) {
+    const live_options *o = a->o;
+    es_live_page_options p = ES_LIVE_PAGE_DEFAULTS;
+    if (isnan(o->page)) return true;
+    p.address = o->listen;
+    p.port = (int)o->page;
+    p.token = o->token;
+    p.source = o->connect;
+    p.can_save = o->folder != NULL;
+    p.coach.elevation_mm = o->elevation;
+    a->page = es_live_page_new(&p, err);
+    if (!a->page) return false;
+    app_note(&o->common, "the page: http://%s:%d/%s%s", o->listen, es_live_page_port(a->page),
+             o->token ? "?token=" : "", o->token ? o->token : "");
+    if (!es_live_page_has_scene())
+        app_note(&o->common, "without its 3-D view: this echosolid was built without npm");
+    return true;
 }
 
 static bool open_trackers(live_app *a, es_error *err) {
@@ -333,7 +397,18 @@ static bool open_run(live_app *a, const es_setup_request *request, es_error *err
     r.stop = should_stop;
     r.stop_context = a;
     r.watch = (es_live_watch){.context = a, .state = print_state};
+    if (a->page) {
+        r.watch.frame = show_frame;
+        r.watch.mesh = show_mesh;
+        r.watch.volume = show_volume;
+        r.watch.bone = show_bone;
+    }
     a->run = es_live_run_new(&r, err);
+    a->saver = (live_saver){.page = a->page,
+                            .run = a->run,
+                            .folder = o->folder,
+                            .origin = &a->origin,
+                            .thickness_mm = a->model.shape.thickness_mm};
     return a->run != NULL;
 }
 
@@ -353,6 +428,7 @@ static bool write_outputs(live_app *a, es_error *err) {
     const char *inputs[] = {o->record, o->setup.config};
     if (!setup) return true;
     app_decisions(&o->common, &setup->decisions);
+    app_origin_clear(&a->origin); /* of Save, before the recording was there */
     if (!app_origin_make(&a->origin, &command_live, o, inputs, 2, err)) return false;
     grey_output grey = {.path = o->output, .holes = &setup->holes, .origin = &a->origin};
     if (!grey_write(&grey, es_live_run_volume(a->run), &a->fill, err)) return false;
@@ -367,7 +443,9 @@ static bool write_outputs(live_app *a, es_error *err) {
 static void close_all(live_app *a) {
     es_model_result_clear(&a->bone);
     app_origin_clear(&a->origin);
+    live_save_end(&a->saver);
     es_live_run_free(a->run);
+    es_live_page_free(a->page);
     for (int i = 0; i < TRACKERS; i++) es_tracker_close(a->trackers[i]);
     es_live_free(a->live);
     es_live_poses_free(a->poses);
@@ -383,6 +461,8 @@ static bool work(live_app *a, es_error *err) {
     es_error later = {0};
     double depth;
     bool ran = es_live_run_go(a->run, err);
+    live_save_end(&a->saver);
+    es_live_page_end(a->page, ran ? "The scan is over." : err->message);
     es_live_stop(a->live);
     bool kept = es_live_run_state(a->run).recorded == 0 || convert_journal(a, &later);
     kept = kept && write_outputs(a, &later);
@@ -397,12 +477,19 @@ static bool work(live_app *a, es_error *err) {
     return ran && kept;
 }
 
+/* Of what is saved while the scan goes on: the recording is no input yet. */
+static bool make_origin(live_app *a, es_error *err) {
+    const char *inputs[] = {a->o->setup.config};
+    return !a->page || app_origin_make(&a->origin, &command_live, a->o, inputs, 1, err);
+}
+
 static bool open_all(live_app *a, es_setup_request *request, es_error *err) {
     const live_options *o = a->o;
     if (!check_outputs(o, err) || !name_journal(a, err)) return false;
     if (o->setup.config && !(a->plus = es_plus_read(o->setup.config, err))) return false;
     return session_request(&o->setup, a->plus, &a->mask, request, err) && open_server(a, err) &&
-           open_trackers(a, err) && open_link(a, err) && open_run(a, request, err);
+           open_page(a, err) && open_trackers(a, err) && open_link(a, err) && make_origin(a, err) &&
+           open_run(a, request, err);
 }
 
 static int run(const void *options, const char *const *files, int count) {

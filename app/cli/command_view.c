@@ -248,9 +248,11 @@ static bool say_where(const view_run *r, int port, es_error *err) {
 }
 
 static bool serve(const view_run *r, const char *html, size_t length, es_error *err) {
-    const es_page pages[] = {{"/", "text/html; charset=utf-8", html, length},
-                             {"/favicon.ico", "image/x-icon", "", 0}};
-    es_page_server *server = es_page_server_new(pages, 2, (int)r->o->port, err);
+    const es_page pages[] = {
+        {.address = "/", .type = "text/html; charset=utf-8", .bytes = html, .length = length},
+        {.address = "/favicon.ico", .type = "image/x-icon", .bytes = ""}};
+    es_page_options o = {.pages = pages, .count = 2, .port = (int)r->o->port};
+    es_page_server *server = es_page_server_new(&o, err);
     bool ok =
         server && say_where(r, es_page_server_port(server), err) && es_page_server_run(server, err);
     es_page_server_free(server);

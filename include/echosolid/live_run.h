@@ -35,6 +35,10 @@ typedef struct es_live_watch {
     /* Every received frame; `place` NULL: no valid pose. */
     void (*frame)(void *context, const es_frame *frame, const es_mat4 *place);
     void (*mesh)(void *context, const es_mesh *mesh);
+    /* The grey volume, every two seconds at most, while it is under 32 MB. */
+    void (*volume)(void *context, const es_grid *volume);
+    /* The newest of the frames that were inserted, and the bone in it. */
+    void (*bone)(void *context, const es_frame *frame, const es_mat4 *place, const es_trace *trace);
     void (*state)(void *context, const es_live_state *state);
 } es_live_watch;
 
@@ -76,6 +80,19 @@ const es_setup *es_live_run_setup(const es_live_run *run);
 es_volume *es_live_run_volume(const es_live_run *run);
 es_model *es_live_run_model(const es_live_run *run);
 es_live_state es_live_run_state(es_live_run *run);
+
+/* From `stop`, between two frames: frames are recorded, marked and not inserted. */
+void es_live_run_pause(es_live_run *run, bool paused);
+bool es_live_run_is_paused(const es_live_run *run);
+/* What is in the volume so far, from any thread once es_live_run_setup is not
+ * NULL, while the run goes on. ES_GEOMETRY: nothing yet. */
+typedef struct es_live_snapshot {
+    es_model *model; /* to be finished; NULL without bone */
+    es_grid volume;  /* holes are not filled */
+} es_live_snapshot;
+bool es_live_run_snapshot(es_live_run *run, es_live_snapshot *snapshot, es_error *err);
+void es_live_snapshot_clear(es_live_snapshot *snapshot);
+
 void es_live_run_free(es_live_run *run);
 
 #ifdef __cplusplus

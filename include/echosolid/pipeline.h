@@ -257,6 +257,12 @@ bool es_model_give_example(es_model *model, int64_t frame, const es_image *pictu
 /* The distance field, for es_distance_follow; not during es_model_insert. */
 const es_distance *es_model_distance(const es_model *model);
 es_iso_options es_model_iso(const es_model *model); /* how such a field is meshed */
+/* The model so far, to be finished while this one takes more frames; called
+ * between two es_model_stage. The copy takes none itself, has no grey volume and
+ * no examples, and uses `pool` (borrowed; NULL: the caller's thread alone). */
+es_model *es_model_snapshot(const es_model *model, es_pool *pool, es_error *err);
+/* What was found in the i-th frame of the last es_model_stage; lives until the next. */
+const es_trace *es_model_trace(const es_model *model, size_t i);
 
 /* Of bone points of single frames to the sheet that all frames made: how well
  * they agree. Holds what differs between frames (tracker, detector), not an error

@@ -181,6 +181,9 @@ bool es_live_run_go(es_live_run *r, es_error *err) {
     return ok;
 }
 
+void es_live_run_pause(es_live_run *r, bool paused) { r->paused = paused; }
+bool es_live_run_is_paused(const es_live_run *r) { return r->paused; }
+
 const es_setup *es_live_run_setup(const es_live_run *r) { return r->ready ? &r->setup : NULL; }
 es_volume *es_live_run_volume(const es_live_run *r) { return r->volume; }
 es_model *es_live_run_model(const es_live_run *r) { return r->model; }

@@ -92,6 +92,11 @@ static bool insert_batch(es_live_run *r, const es_frame *const *frames, const es
     return ok;
 }
 
+static void show_bone(es_live_run *r, const es_frame *frame, const es_mat4 *place, size_t i) {
+    const es_live_watch *w = &r->options.watch;
+    if (w->bone && r->model) w->bone(w->context, frame, place, es_model_trace(r->model, i));
+}
+
 static void *insert_all(void *context) {
     es_live_run *r = context;
     const es_frame *frames[BATCH_MOST];
@@ -102,6 +107,7 @@ static void *insert_all(void *context) {
         es_error err = {0};
         es_volume_stats v = {0};
         ok = insert_batch(r, frames, places, count, &v, &err);
+        if (ok) show_bone(r, frames[count - 1], &places[count - 1], count - 1);
         batch_done(r, count, ok, &err);
         pthread_mutex_lock(&r->lock);
         r->state.bricks = v.bricks;
@@ -152,7 +158,8 @@ bool run_make_ready(es_live_run *r, es_error *err) {
     if (!r->queue || !make_setup(r, err) || !make_volume(r, err) || !record_survey(r, err))
         return false;
     r->inserter_runs = pthread_create(&r->inserter, NULL, insert_all, r) == 0;
-    bool shows = r->options.preview_hz > 0 && (r->options.server || r->options.watch.mesh);
+    const es_live_watch *w = &r->options.watch;
+    bool shows = r->options.preview_hz > 0 && (r->options.server || w->mesh || w->volume);
     if (r->inserter_runs && shows)
         r->previewer_runs = pthread_create(&r->previewer, NULL, run_preview, r) == 0;
     r->ready = r->inserter_runs && (!shows || r->previewer_runs);

@@ -1,6 +1,7 @@
 /* What a live run shows: each frame as it comes, and the growing result at a
  * rate that leaves the machine to the insertion. */
 #include <math.h>
+#include <string.h>
 
 #include "clock.h"
 #include "outgo.h"
@@ -49,6 +50,22 @@ bool run_copy_volume(es_live_run *r, es_grid *grid, es_error *err) {
     return ok;
 }
 
+bool es_live_run_snapshot(es_live_run *r, es_live_snapshot *s, es_error *err) {
+    memset(s, 0, sizeof *s);
+    bool ok = run_copy_volume(r, &s->volume, err);
+    run_lock_work(r);
+    if (ok && r->model) ok = (s->model = es_model_snapshot(r->model, NULL, err)) != NULL;
+    run_unlock_work(r);
+    if (!ok) es_live_snapshot_clear(s);
+    return ok;
+}
+
+void es_live_snapshot_clear(es_live_snapshot *s) {
+    es_model_free(s->model);
+    es_grid_clear(&s->volume);
+    memset(s, 0, sizeof *s);
+}
+
 static bool has_sendable_volume(es_live_run *r) {
     es_grid_info info = {0};
     run_lock_work(r);
@@ -62,6 +79,8 @@ static void show_volume(es_live_run *r) {
     es_grid grid = {0};
     es_igtl_out out = {0};
     bool ok = has_sendable_volume(r) && run_copy_volume(r, &grid, NULL);
+    if (ok && r->options.watch.volume) r->options.watch.volume(r->options.watch.context, &grid);
+    ok = ok && r->options.server;
     if (ok) outgo_volume(&out, "Volume", &grid, outgo_now());
     if (ok) es_live_server_send(r->options.server, &out, true);
     es_igtl_out_clear(&out);
@@ -114,6 +133,7 @@ static void show_changes(es_live_run *r, shown *s, bool volume_is_due) {
         run_show_mesh(r, &s->surface);
         s->mesh = now;
     }
+    looked_at = looked_at || r->options.watch.volume;
     if (looked_at && now != s->volume && volume_is_due) {
         show_volume(r);
         s->volume = now;

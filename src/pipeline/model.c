@@ -257,6 +257,27 @@ bool es_model_give_example(es_model *m, int64_t frame, const es_image *picture, 
 es_volume *es_model_volume(const es_model *model) { return model->grey; }
 const es_distance *es_model_distance(const es_model *model) { return model->distance; }
 
+const es_trace *es_model_trace(const es_model *model, size_t i) { return &model->traces[i]; }
+
+es_model *es_model_snapshot(const es_model *model, es_pool *pool, es_error *err) {
+    es_model *m = es_alloc_zero(1, sizeof *m, err);
+    if (!m) return NULL;
+    m->options = model->options;
+    m->pool = pool;
+    m->truncation_mm = model->truncation_mm;
+    m->pixel_mm = model->pixel_mm;
+    m->depth_sum = model->depth_sum;
+    m->depths = model->depths;
+    m->counts = model->counts;
+    m->counts.distance = es_distance_statistics(model->distance);
+    m->scatter = scatter_copy(model->scatter, err);
+    m->field = es_distance_bricks(model->distance, model->options.smooth_voxels, err);
+    m->has_field = true;
+    if (m->scatter && m->field) return m;
+    es_model_free(m);
+    return NULL;
+}
+
 es_iso_options es_model_iso(const es_model *model) {
     es_iso_options iso = ES_ISO_DEFAULTS;
     iso.min_weight = (float)model->options.min_weight;

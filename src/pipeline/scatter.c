@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { POINTS_MAX = 1 << 17, LINES_OF_A_FRAME = 256 };
 
@@ -20,6 +21,16 @@ scatter_list *scatter_new(int64_t frames, es_error *err) {
     if (list->points) return list;
     scatter_free(list);
     return NULL;
+}
+
+scatter_list *scatter_copy(const scatter_list *list, es_error *err) {
+    scatter_list *copy = scatter_new(0, err);
+    if (!copy) return NULL;
+    float *points = copy->points;
+    memcpy(points, list->points, list->count * 3 * sizeof *points);
+    *copy = *list;
+    copy->points = points;
+    return copy;
 }
 
 void scatter_free(scatter_list *list) {

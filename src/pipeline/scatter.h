@@ -8,6 +8,7 @@
 typedef struct scatter_list scatter_list;
 /* For about `frames` frames: every n-th found line is kept. */
 scatter_list *scatter_new(int64_t frames, es_error *err);
+scatter_list *scatter_copy(const scatter_list *list, es_error *err);
 void scatter_free(scatter_list *list);
 void scatter_add(scatter_list *list, const es_trace *trace, es_mat4 image_to_reference);
 bool scatter_judge(const scatter_list *list, const es_mesh *sheet, double limit_mm, es_pool *pool,

@@ -49,7 +49,7 @@ export function makeScale(colours) {
   return scale;
 }
 
-function makeMaterial(data, scale) {
+export function makeMaterial(data, scale) {
   const width = scale.image.width; // the ends of the scale are the middles of its end texels
   const span = `${(width - 1) / width}`;
   const margin = `${0.5 / width}`;

@@ -1,0 +1,141 @@
+// The link to the program: a WebSocket that comes back by itself, and what comes
+// through it as arrays. src/live/page_wire.h says how they stand in the bytes.
+
+const VERSION = 1;
+const AGAIN_MS = [300, 600, 1200, 2000];
+
+// Reads one after the other, and says when more is asked for than there is.
+class Reader {
+  constructor(buffer) {
+    this.buffer = buffer;
+    this.view = new DataView(buffer);
+    this.at = 0;
+  }
+
+  u32() {
+    this.at += 4;
+    return this.view.getUint32(this.at - 4, true);
+  }
+
+  f64() {
+    this.at += 8;
+    return this.view.getFloat64(this.at - 8, true);
+  }
+
+  array(Kind, count) {
+    const taken = new Kind(this.buffer, this.at, count);
+    this.at += (taken.byteLength + 3) & ~3;
+    return taken;
+  }
+}
+
+function readPicture(r) {
+  const [time, index] = [r.f64(), r.f64()];
+  const [width, height, fullWidth, fullHeight] = [r.u32(), r.u32(), r.u32(), r.u32()];
+  const flags = r.u32();
+  const points = r.u32();
+  const place = r.array(Float32Array, 12);
+  const bone = r.array(Float32Array, 3 * points);
+  const grey = r.array(Uint8Array, width * height);
+  const known = { place: flags & 1 ? place : null, looked: Boolean(flags & 2) };
+  return { time, index, width, height, fullWidth, fullHeight, ...known, bone, grey };
+}
+
+function readMesh(r) {
+  const [vertices, triangles] = [r.u32(), r.u32()];
+  const positions = r.array(Float32Array, 3 * vertices);
+  const normals = r.array(Int8Array, 4 * vertices);
+  const confidence = r.array(Uint8Array, vertices);
+  const indices = r.array(Uint32Array, 3 * triangles);
+  return { positions, normals, confidence, indices };
+}
+
+function readPath(r) {
+  const [places, gaps] = [r.u32(), r.u32()];
+  return { places: r.array(Float32Array, 3 * places), gaps: r.array(Float32Array, 3 * gaps) };
+}
+
+// Slices across x, y and z: where they lie, and what they show.
+function readCuts(r) {
+  return [0, 1, 2].map(() => {
+    const [width, height] = [r.u32(), r.u32()];
+    const place = r.array(Float32Array, 9);
+    return { width, height, place, grey: r.array(Uint8Array, width * height) };
+  });
+}
+
+const READERS = {
+  PICT: ['picture', readPicture],
+  MESH: ['mesh', readMesh],
+  CUTS: ['cuts', readCuts],
+  PATH: ['path', readPath],
+};
+
+function decode(buffer) {
+  const kind = new TextDecoder().decode(new Uint8Array(buffer, 0, 4));
+  const reader = new Reader(buffer);
+  reader.at = 4;
+  if (!READERS[kind] || reader.u32() !== VERSION) return [];
+  const [name, read] = READERS[kind];
+  return [name, read(reader)];
+}
+
+// `on` has a function for each kind: hello, state, picture, mesh, cuts, path, open, shut.
+export class Link {
+  constructor(on) {
+    this.on = on;
+    this.tries = 0;
+    this.connections = 0;
+    this.open();
+    // A tablet that wakes up does not wait for the next try.
+    document.addEventListener('visibilitychange', () => {
+      if (!document.hidden && this.socket.readyState === WebSocket.CLOSED) this.open();
+    });
+  }
+
+  open() {
+    clearTimeout(this.timer);
+    const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
+    const socket = new WebSocket(`${scheme}://${location.host}/live${location.search}`, 'echosolid');
+    this.socket = socket;
+    socket.binaryType = 'arraybuffer';
+    socket.addEventListener('open', () => {
+      this.tries = 0;
+      this.connections += 1;
+      this.on.open();
+    });
+    socket.addEventListener('message', (event) => this.take(event.data));
+    socket.addEventListener('close', () => this.shut(socket));
+  }
+
+  // With the next frame that is drawn: a page that draws slowly gets less.
+  answer() {
+    const { socket } = this;
+    const say = () => socket.readyState === WebSocket.OPEN && socket.send('seen');
+    if (document.hidden) say();
+    else requestAnimationFrame(say);
+  }
+
+  take(data) {
+    if (typeof data === 'string') {
+      const message = JSON.parse(data);
+      this.on[message.kind]?.(message);
+    } else {
+      this.answer();
+      const [name, value] = decode(data);
+      if (name) this.on[name](value);
+    }
+  }
+
+  shut(socket) {
+    if (socket !== this.socket) return;
+    this.on.shut();
+    const wait = AGAIN_MS[Math.min(this.tries, AGAIN_MS.length - 1)];
+    this.tries += 1;
+    this.timer = setTimeout(() => this.open(), wait);
+  }
+
+  ask(what) {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ do: what }));
+  }
+}

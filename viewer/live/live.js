@@ -1,0 +1,91 @@
+// The live page: what comes through the link goes to the pictures and the panel,
+// what is pressed goes back.
+import { Cuts } from './cuts.js';
+import { Link } from './link.js';
+import { Panel } from './panel.js';
+import { Picture } from './picture.js';
+import { openScene } from './scene.js';
+
+const byId = (id) => document.getElementById(id);
+
+const picture = new Picture(byId('picture'));
+const cuts = new Cuts(byId('cuts'));
+const panel = new Panel((what) => link.ask(what));
+// For those who open the console, and for the tests.
+const live = { meshes: 0, triangles: 0, paths: 0, panel, picture, cuts, scene: null, state: null };
+window.live = live;
+
+try {
+  live.scene = openScene(byId('stage'), {
+    note: byId('stage-note'),
+    bar: byId('scale-bar'),
+    legend: byId('legend'),
+  });
+  byId('view-buttons').hidden = false;
+} catch (problem) {
+  byId('stage-note').textContent = `No 3-D view: ${problem.message}. Everything else works.`;
+}
+const scene = live.scene;
+
+const link = new Link({
+  open() {},
+  shut() {
+    panel.away();
+  },
+  hello(hello) {
+    panel.greet(hello);
+    scene?.setColours(hello.colours);
+  },
+  state(state) {
+    live.state = state;
+    panel.show(state);
+  },
+  picture(shown) {
+    picture.show(shown);
+    scene?.setPicture(shown);
+  },
+  mesh(mesh) {
+    live.meshes += 1;
+    live.triangles = mesh.indices.length / 3;
+    scene?.setMesh(mesh);
+  },
+  cuts(shown) {
+    cuts.show(shown);
+  },
+  path(path) {
+    live.paths += 1;
+    scene?.setPath(path);
+  },
+});
+live.link = link;
+
+function press(id, change) {
+  const button = byId(id);
+  const pressed = button.getAttribute('aria-pressed') !== 'true';
+  button.setAttribute('aria-pressed', String(pressed));
+  change(pressed);
+}
+
+const actions = {
+  home: () => scene?.home(),
+  follow: () => press('follow', (on) => scene?.follow(on)),
+  colour: () => press('colour', (on) => scene?.colourByConfidence(on)),
+  plane: () => press('plane', (on) => scene?.showPlane(on)),
+};
+for (const [id, act] of Object.entries(actions)) byId(id).addEventListener('click', act);
+
+const keys = {
+  ' ': () => panel.toggle(),
+  s: () => panel.save(),
+  0: actions.home,
+  f: actions.follow,
+  c: actions.colour,
+  p: actions.plane,
+};
+document.addEventListener('keydown', (event) => {
+  const plain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat;
+  const presses = event.target.closest?.('button, a') && event.key === ' ';
+  if (!plain || presses || !keys[event.key]) return;
+  event.preventDefault();
+  keys[event.key]();
+});

@@ -1,0 +1,138 @@
+// Words and buttons round the two pictures: how it stands, what to do, what was
+// saved.
+
+const PHASES = {
+  waiting: 'waiting for the scanner',
+  starting: 'starting: a few frames with a position are needed',
+  running: 'scanning',
+  paused: 'paused',
+  cut: 'the scanner is away; looking for it',
+  ended: 'the scan is over',
+  gone: 'echosolid is away; looking for it',
+};
+
+function element(tag, properties, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+function byId(id) {
+  return document.getElementById(id);
+}
+
+export function bytesText(bytes) {
+  if (bytes < 1e6) return `${Math.ceil(bytes / 1e3)} kB`;
+  return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+}
+
+function milliseconds(seconds) {
+  return seconds === null || seconds === undefined ? '\u2013' : `${(1e3 * seconds).toFixed(0)} ms`;
+}
+
+// Name, text, and whether it is bad news.
+function figures(s) {
+  const share = s.received ? (100 * s.dropped) / s.received : 0;
+  const rows = [
+    ['pictures', `${s.received_hz.toFixed(1)}/s`],
+    ['inserted', `${s.inserted} (${s.inserted_hz.toFixed(1)}/s)`],
+    ['dropped', `${s.dropped}`, share > 5],
+    ['without position', `${s.unplaced}`, s.unplaced > 0.2 * s.received],
+    ['latency', `${milliseconds(s.latency_s)}, 99 %: ${milliseconds(s.latency_p99_s)}`],
+    ['surface', `${s.triangles.toLocaleString('en')} triangles, ${s.previews} updates`],
+    ['bricks', `${s.bricks.toLocaleString('en')}`],
+    ['volume', bytesText(s.volume_bytes)],
+    ['memory', bytesText(s.memory_bytes)],
+  ];
+  if (s.lost) rows.push(['lost', `${s.lost}`, true]);
+  if (s.record_error) rows.push(['recording', `ended: ${s.record_error}`, true]);
+  else if (s.recorded) rows.push(['recorded', `${s.recorded}`]);
+  return rows;
+}
+
+export class Panel {
+  constructor(ask) {
+    this.ask = ask;
+    this.state = null;
+    this.canSave = false;
+    byId('toggle').addEventListener('click', () => this.toggle());
+    byId('save').addEventListener('click', () => this.save());
+  }
+
+  toggle() {
+    if (!byId('toggle').disabled) this.ask(this.state?.phase === 'paused' ? 'start' : 'pause');
+  }
+
+  save() {
+    if (!byId('save').disabled) this.ask('save');
+  }
+
+  greet({ source, can_save: canSave }) {
+    this.canSave = canSave;
+    byId('source').textContent = source;
+    byId('save').title = canSave ? 's' : 'start echosolid live with --folder to save';
+  }
+
+  setPhase(phase) {
+    const line = byId('phase');
+    if (line.dataset.phase === phase) return;
+    line.dataset.phase = phase;
+    line.textContent = PHASES[phase] ?? phase;
+  }
+
+  away() {
+    this.setPhase('gone');
+    byId('toggle').disabled = byId('save').disabled = true;
+  }
+
+  show(state) {
+    this.state = state;
+    const { phase } = state;
+    const away = state.connected === false && phase !== 'waiting' && phase !== 'ended';
+    this.setPhase(away ? 'cut' : phase);
+    const toggle = byId('toggle');
+    toggle.textContent = phase === 'paused' ? 'Start' : 'Pause';
+    toggle.disabled = !['starting', 'running', 'paused'].includes(phase);
+    byId('save').disabled = !this.canSave || !(state.inserted > 0) || state.saving || phase === 'ended';
+    byId('save').textContent = state.saving ? 'Saving \u2026' : 'Save';
+    if (state.received !== undefined) this.showFigures(state);
+    this.showCoach(state);
+    this.showSaved(state);
+  }
+
+  showFigures(state) {
+    const rows = figures(state).map(([name, text, bad]) => {
+      const value = element('dd', {}, text);
+      if (bad) value.dataset.bad = '';
+      return element('div', {}, element('dt', {}, name), value);
+    });
+    byId('figures').replaceChildren(...rows);
+  }
+
+  // A sentence whose number changes stays the same line.
+  showCoach({ coach, phase }) {
+    const list = byId('coach');
+    const good = phase === 'running' ? 'Good: nothing to correct.' : '';
+    const items = coach.length || !good ? coach : [{ what: 'good', text: good }];
+    items.forEach(({ what, text }, k) => {
+      const line = list.children[k] ?? list.appendChild(element('li', {}));
+      if (line.dataset.what !== what) line.dataset.what = what;
+      if (line.textContent !== text) line.textContent = text;
+    });
+    while (list.children.length > items.length) list.lastChild.remove();
+  }
+
+  showSaved({ saved, line }) {
+    byId('saved-box').hidden = saved.length === 0 && !line;
+    if (byId('line').textContent !== line) byId('line').textContent = line;
+    const list = byId('saved');
+    const newest = saved.at(-1)?.address ?? '';
+    if (list.dataset.newest === newest) return;
+    list.dataset.newest = newest;
+    const rows = saved.map(({ name, address, bytes }) => {
+      const link = element('a', { href: address + location.search, download: name }, name);
+      return element('li', {}, link, element('span', {}, bytesText(bytes)));
+    });
+    list.replaceChildren(...rows.reverse());
+  }
+}
