@@ -1,5 +1,6 @@
 /* The pool of threads: every task once, the same result for any number of
  * threads. Meant to run under ThreadSanitizer too. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -128,6 +129,38 @@ static void two_pools_work_side_by_side(void **state) {
     es_free(jb);
 }
 
+typedef struct caller {
+    es_pool *pool;
+    job *j;
+} caller;
+
+enum { CALLS = 40 };
+
+static void *call_often(void *context) {
+    caller *c = context;
+    for (int i = 0; i < CALLS; i++) es_pool_run(c->pool, COUNT, task, c->j);
+    return NULL;
+}
+
+static void several_threads_may_call_one_pool(void **state) {
+    (void)state;
+    enum { CALLERS = 3 };
+    es_pool *pool = es_pool_new(3, NULL);
+    caller callers[CALLERS];
+    pthread_t threads[CALLERS];
+    for (int i = 0; i < CALLERS; i++) {
+        callers[i] = (caller){pool, es_alloc_zero(1, sizeof(job), NULL)};
+        assert_int_equal(pthread_create(&threads[i], NULL, call_often, &callers[i]), 0);
+    }
+    for (int i = 0; i < CALLERS; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < CALLERS; i++) {
+        for (int k = 0; k < COUNT; k++) assert_int_equal(callers[i].j->runs[k], CALLS);
+        assert_int_equal(callers[i].j->wrong, 0);
+        es_free(callers[i].j);
+    }
+    es_pool_free(pool);
+}
+
 static void a_pool_has_the_threads_that_were_asked_for(void **state) {
     (void)state;
     es_pool *two = es_pool_new(2, NULL), *all = es_pool_new(0, NULL), *also = es_pool_new(-5, NULL);
@@ -180,6 +213,7 @@ int main(void) {
         cmocka_unit_test(without_a_pool_tasks_run_in_order),
         cmocka_unit_test(tasks_really_run_at_the_same_time),
         cmocka_unit_test(two_pools_work_side_by_side),
+        cmocka_unit_test(several_threads_may_call_one_pool),
         cmocka_unit_test(a_pool_has_the_threads_that_were_asked_for),
         cmocka_unit_test(a_pool_without_memory_is_reported),
         cmocka_unit_test(tasks_may_cancel_and_see_it),

@@ -158,7 +158,8 @@ const char *es_path_name(const char *path);
 /* A pool runs `count` tasks fn(context, index, worker) and returns when all
  * are done. Results must depend on the index only, never on worker or order:
  * that is how the same bytes come out for any number of threads. The caller
- * works too, as worker 0. Not reentrant. */
+ * works too, as worker 0. Several threads may call: each waits for its turn. A
+ * task must not run tasks of its own pool. */
 typedef struct es_pool es_pool;
 es_pool *es_pool_new(int threads, es_error *err); /* <= 0: all the cores */
 int es_pool_threads(const es_pool *pool);         /* 1 for NULL */

@@ -18,6 +18,7 @@ struct es_pool {
     int threads; /* the caller included */
     worker *workers;
     int started;
+    pthread_mutex_t turn; /* held by the caller whose tasks run */
     pthread_mutex_t lock;
     pthread_cond_t work, done;
     unsigned long round; /* grows with each run; workers wait for it */
@@ -65,6 +66,7 @@ es_pool *es_pool_new(int threads, es_error *err) {
     es_pool *pool = es_alloc_zero(1, sizeof *pool, err);
     if (!pool) return NULL;
     pool->threads = threads;
+    pthread_mutex_init(&pool->turn, NULL);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
     pthread_cond_init(&pool->done, NULL);
@@ -92,6 +94,7 @@ void es_pool_run(es_pool *pool, size_t count, task_fn *fn, void *context) {
         for (size_t i = 0; i < count; i++) fn(context, i, 0);
         return;
     }
+    pthread_mutex_lock(&pool->turn);
     pthread_mutex_lock(&pool->lock);
     pool->fn = fn;
     pool->context = context;
@@ -105,6 +108,7 @@ void es_pool_run(es_pool *pool, size_t count, task_fn *fn, void *context) {
     pthread_mutex_lock(&pool->lock);
     while (pool->busy > 0) pthread_cond_wait(&pool->done, &pool->lock);
     pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->turn);
 }
 
 void es_pool_free(es_pool *pool) {
@@ -114,6 +118,7 @@ void es_pool_free(es_pool *pool) {
     pthread_cond_broadcast(&pool->work);
     pthread_mutex_unlock(&pool->lock);
     for (int i = 1; i <= pool->started; i++) pthread_join(pool->workers[i].thread, NULL);
+    pthread_mutex_destroy(&pool->turn);
     pthread_mutex_destroy(&pool->lock);
     pthread_cond_destroy(&pool->work);
     pthread_cond_destroy(&pool->done);
