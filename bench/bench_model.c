@@ -147,8 +147,8 @@ static bool judge(const es_mesh *mesh, int step, bool must_close, es_pool *pool,
 static bool judge_solid(const es_mesh *mesh, bool cap, int step, es_pool *pool, sums *all,
                         es_error *err) {
     es_mesh solid;
-    bool ok =
-        cap ? es_mesh_cap(mesh, 2, &solid, NULL, err) : es_mesh_thicken(mesh, 2, &solid, NULL, err);
+    bool ok = cap ? es_mesh_cap(mesh, 2, &solid, NULL, err)
+                  : es_mesh_thicken(mesh, 2, NULL, &solid, NULL, err);
     ok = ok && judge(&solid, step, true, pool, all, err);
     es_mesh_clear(&solid);
     return ok;

@@ -182,7 +182,7 @@ static void ragged_noise_smoothed_and_thickened_is_closed(void **state) {
         clean(&mesh, 0.05, NULL);
         assert_int_equal(count_coincident(&mesh), 0);
         assert_int_equal(inspect_welded(&mesh).bad_edges + inspect_welded(&mesh).bad_vertices, 0);
-        assert_true(es_mesh_thicken(&mesh, 1, &solid, NULL, NULL));
+        assert_true(es_mesh_thicken(&mesh, 1, NULL, &solid, NULL, NULL));
         assert_int_equal(count_coincident(&solid), 0);
         assert_true(inspect_welded(&solid).closed);
         es_mesh_clear(&mesh);

@@ -27,7 +27,8 @@ static es_mesh upper_sheet(field_fn *field, double half_mm, double spacing_mm) {
 static es_mesh thicken(const es_mesh *sheet, double thickness_mm) {
     es_mesh solid;
     es_error err = {0};
-    if (!es_mesh_thicken(sheet, thickness_mm, &solid, NULL, &err)) fail_msg("%s", err.message);
+    if (!es_mesh_thicken(sheet, thickness_mm, NULL, &solid, NULL, &err))
+        fail_msg("%s", err.message);
     return solid;
 }
 
@@ -258,7 +259,7 @@ static void closed_parts_stay_and_confidence_is_repeated(void **state) {
 static void assert_refused(const es_mesh *sheet, double thickness_mm, es_code code) {
     es_mesh solid;
     es_error err = {0};
-    assert_false(es_mesh_thicken(sheet, thickness_mm, &solid, NULL, &err));
+    assert_false(es_mesh_thicken(sheet, thickness_mm, NULL, &solid, NULL, &err));
     assert_int_equal(err.code, code);
     assert_true(strlen(err.message) > 10);
     assert_null(solid.vertices);
@@ -314,7 +315,7 @@ static void each_failed_allocation_is_reported(void **state) {
         es_mesh solid;
         es_error err = {0};
         es_alloc_fail_after(failures);
-        bool ok = es_mesh_thicken(&sheet, 0.5, &solid, NULL, &err);
+        bool ok = es_mesh_thicken(&sheet, 0.5, NULL, &solid, NULL, &err);
         es_alloc_fail_after(-1);
         es_mesh_clear(&solid);
         if (ok) break;
@@ -322,6 +323,21 @@ static void each_failed_allocation_is_reported(void **state) {
     }
     assert_true(failures > 15);
     es_mesh_clear(&sheet);
+}
+
+static void any_number_of_threads_gives_the_same_solid(void **state) {
+    (void)state;
+    es_mesh sheet = upper_sheet(noisy_ball, 24, 1), one = thicken(&sheet, 3), three = {0};
+    es_pool *pool = es_pool_new(3, NULL);
+    assert_true(es_mesh_thicken(&sheet, 3, pool, &three, NULL, NULL));
+    assert_int_equal(one.vertex_count, three.vertex_count);
+    assert_int_equal(one.triangle_count, three.triangle_count);
+    assert_memory_equal(one.vertices, three.vertices, 3 * one.vertex_count * sizeof(float));
+    assert_memory_equal(one.triangles, three.triangles, 3 * one.triangle_count * sizeof(uint32_t));
+    es_pool_free(pool);
+    es_mesh_clear(&sheet);
+    es_mesh_clear(&one);
+    es_mesh_clear(&three);
 }
 
 int main(void) {
@@ -335,6 +351,7 @@ int main(void) {
         cmocka_unit_test(one_triangle_becomes_a_prism),
         cmocka_unit_test(sheets_that_touch_in_a_vertex_come_apart),
         cmocka_unit_test(closed_parts_stay_and_confidence_is_repeated),
+        cmocka_unit_test(any_number_of_threads_gives_the_same_solid),
         cmocka_unit_test(thicknesses_that_are_no_length_are_refused),
         cmocka_unit_test(sheets_with_bad_edges_are_refused),
         cmocka_unit_test(indices_and_coordinates_out_of_range_are_refused),

@@ -85,8 +85,8 @@ bool es_mesh_clean(es_mesh *mesh, double min_edge_mm, es_mesh_cleaning *cleaning
  * (folds of noise at the rim) are left out, with a note, and counted in *left_out (may be NULL).
  * Closed components stay as they are. `solid` is overwritten, {0} on failure. ES_USAGE for a
  * thickness not above 0, ES_GEOMETRY for a sheet with bad edges (see es_mesh_check). */
-bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, size_t *left_out,
-                     es_error *err);
+bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_pool *pool, es_mesh *solid,
+                     size_t *left_out, es_error *err);
 
 typedef struct es_mesh_check {
     size_t components;           /* of triangles that share vertices */

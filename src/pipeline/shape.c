@@ -26,12 +26,12 @@ void es_shape_words(const es_shape *shape, const es_shape_options *o, char words
 }
 
 /* `shape->mesh` is the sheet, holes closed. */
-static bool make_solid(const es_shape_options *o, es_shape *shape, es_error *err) {
+static bool make_solid(const es_shape_options *o, es_pool *pool, es_shape *shape, es_error *err) {
     es_mesh solid;
     shape->kind = o->cap ? ES_SHAPE_CAPPED : ES_SHAPE_THICKENED;
-    bool ok = o->cap
-                  ? es_mesh_cap(&shape->mesh, o->thickness_mm, &solid, &shape->cap, err)
-                  : es_mesh_thicken(&shape->mesh, o->thickness_mm, &solid, &shape->left_out, err);
+    bool ok = o->cap ? es_mesh_cap(&shape->mesh, o->thickness_mm, &solid, &shape->cap, err)
+                     : es_mesh_thicken(&shape->mesh, o->thickness_mm, pool, &solid,
+                                       &shape->left_out, err);
     if (!ok) return false;
     if (o->cap)
         es_mesh_clear(&shape->mesh);
@@ -52,7 +52,7 @@ bool es_shape_make(const es_mesh *sheet, const es_shape_options *o, es_pool *poo
     ok = ok && es_mesh_inspect_welded(&shape->mesh, &shape->check, err);
     if (ok && !shape->check.closed) {
         shape->kind = ES_SHAPE_OPEN;
-        if (!o->open) ok = make_solid(o, shape, err);
+        if (!o->open) ok = make_solid(o, pool, shape, err);
     }
     ok = ok && es_mesh_find_crossings(&shape->mesh, pool, NULL, &shape->crossings, err);
     if (!ok) es_shape_clear(shape);

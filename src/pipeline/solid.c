@@ -138,7 +138,8 @@ static bool split(solid_work *w, const es_mesh *surface, es_error *err) {
                        "an open sheet can be written as smooth patches only; write those, or let "
                        "it be thickened");
     if (closed && check.boundary_edges > 0) {
-        if (!es_mesh_thicken(surface, w->options->thickness_mm, &solid, NULL, err)) return false;
+        if (!es_mesh_thicken(surface, w->options->thickness_mm, w->pool, &solid, NULL, err))
+            return false;
         w->report->thickened = true;
         all = &solid;
     }

@@ -76,7 +76,7 @@ static bool make_cap(const es_mesh *sheet, double least_mm, es_mesh *solid,
                      es_mesh_closing *closing, es_error *err) {
     capping c = {0};
     es_mesh thick = {0};
-    bool ok = surface_thicken(sheet, least_mm, &thick, &c.parts, err);
+    bool ok = surface_thicken(sheet, least_mm, NULL, &thick, &c.parts, err);
     nearest_tree *tree = ok ? surface_nearest_new(sheet, true, err) : NULL;
     span_obstacle obstacle = {.sheet = tree, .least_mm = least_mm};
     c.solid = &thick;

@@ -405,13 +405,13 @@ static bool make_solid(thickening *work, size_t first, es_mesh *solid, es_error 
 }
 
 /* Until nothing crosses, or bringing nearer does not help; `crossed` has what is left. */
-static bool make_untangled(thickening *work, size_t first, es_mesh *solid, crossed_facets *crossed,
-                           es_error *err) {
+static bool make_untangled(thickening *work, size_t first, es_pool *pool, es_mesh *solid,
+                           crossed_facets *crossed, es_error *err) {
     bool ok = make_solid(work, first, solid, err);
     size_t least = SIZE_MAX;
     for (int round = 0, since = 0; ok; round++) {
         surface_crossed_clear(crossed);
-        ok = surface_crossed_new(crossed, solid, NULL, err);
+        ok = surface_crossed_new(crossed, solid, pool, err);
         bool hopeless = crossed->count >= solid->triangle_count / 4;
         since = crossed->pairs < least ? 0 : since + 1;
         least = crossed->pairs < least ? crossed->pairs : least;
@@ -470,13 +470,13 @@ static bool leave_out(es_mesh *sheet, const bool *keep, double step_mm, es_error
 
 /* One solid of the sheet; if facets of it cross, the sheet loses those about which they
  * do, and the parts say how many. */
-static bool thicken_once(es_mesh *sheet, double thickness_mm, bool last, es_mesh *solid,
-                         thickened_parts *parts, es_error *err) {
+static bool thicken_once(es_mesh *sheet, double thickness_mm, bool last, es_pool *pool,
+                         es_mesh *solid, thickened_parts *parts, es_error *err) {
     thickening work = {.thickness_mm = thickness_mm};
     crossed_facets crossed = {0};
     bool *keep = es_alloc(sheet->triangle_count, sizeof *keep, err);
     bool ok = keep && begin(&work, sheet, err) &&
-              make_untangled(&work, sheet->vertex_count, solid, &crossed, err);
+              make_untangled(&work, sheet->vertex_count, pool, solid, &crossed, err);
     *parts = (thickened_parts){.sheet_vertices = work.outer.vertex_count,
                                .sheet_triangles = work.outer.triangle_count,
                                .walls = 2 * work.topology.boundary_edges};
@@ -490,7 +490,7 @@ static bool thicken_once(es_mesh *sheet, double thickness_mm, bool last, es_mesh
     return ok;
 }
 
-bool surface_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid,
+bool surface_thicken(const es_mesh *sheet, double thickness_mm, es_pool *pool, es_mesh *solid,
                      thickened_parts *parts, es_error *err) {
     es_mesh fit = {0};
     *solid = (es_mesh){0};
@@ -498,7 +498,7 @@ bool surface_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid,
         return es_fail(err, ES_USAGE, "thickness %g mm: expected a length above 0", thickness_mm);
     bool ok = surface_check_mesh(sheet, err) && es_mesh_copy(sheet, &fit, err);
     for (int trim = 0; ok && trim <= TRIMS; trim++) {
-        ok = thicken_once(&fit, thickness_mm, trim == TRIMS, solid, parts, err);
+        ok = thicken_once(&fit, thickness_mm, trim == TRIMS, pool, solid, parts, err);
         if (parts->left_out == 0) break;
     }
     parts->left_out = sheet->triangle_count - fit.triangle_count;
@@ -510,10 +510,10 @@ bool surface_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid,
     return ok;
 }
 
-bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid, size_t *left_out,
-                     es_error *err) {
+bool es_mesh_thicken(const es_mesh *sheet, double thickness_mm, es_pool *pool, es_mesh *solid,
+                     size_t *left_out, es_error *err) {
     thickened_parts parts = {0};
-    bool ok = surface_thicken(sheet, thickness_mm, solid, &parts, err);
+    bool ok = surface_thicken(sheet, thickness_mm, pool, solid, &parts, err);
     if (left_out) *left_out = parts.left_out;
     return ok;
 }

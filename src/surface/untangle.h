@@ -31,7 +31,7 @@ typedef struct thickened_parts {
     size_t sheet_vertices, sheet_triangles, walls;
     size_t left_out; /* facets of the sheet */
 } thickened_parts;
-bool surface_thicken(const es_mesh *sheet, double thickness_mm, es_mesh *solid,
+bool surface_thicken(const es_mesh *sheet, double thickness_mm, es_pool *pool, es_mesh *solid,
                      thickened_parts *parts, es_error *err);
 
 #endif
