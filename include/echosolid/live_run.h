@@ -75,7 +75,8 @@ typedef struct es_live_run es_live_run;
 es_live_run *es_live_run_new(const es_live_run_options *options, es_error *err);
 /* False also when no frame could be placed (ES_GEOMETRY); the recording is there. */
 bool es_live_run_go(es_live_run *run, es_error *err);
-/* After es_live_run_go: what came of it; all NULL before the warm-up was over. */
+/* What comes of it; all NULL before the warm-up is over. The setup and the state may
+ * be asked for from any thread. */
 const es_setup *es_live_run_setup(const es_live_run *run);
 es_volume *es_live_run_volume(const es_live_run *run);
 es_model *es_live_run_model(const es_live_run *run);

@@ -393,8 +393,8 @@ static bool judge_overlap(const es_self_result *r, es_error *err) {
 static const char *known_instead(const self_fit *fit) {
     static const char *const texts[3] = {
         "", "; or give the size of the pixels (--spacing-mm, see echosolid spacing)",
-        "; or say that the pixels are square (--isotropic), or their size (--spacing-mm, see "
-        "echosolid spacing)"};
+        ("; or say that the pixels are square (--isotropic), or their size (--spacing-mm, see "
+         "echosolid spacing)")};
     return texts[scale_count(fit)];
 }
 

@@ -22,10 +22,10 @@ es_live_state es_live_run_state(es_live_run *r) {
     state.latency_p99_s = latencies_percentile(&r->inserted, 0.99);
     state.shown_median_s = latencies_percentile(&r->shown, 0.5);
     state.shown_p99_s = latencies_percentile(&r->shown, 0.99);
-    pthread_mutex_unlock(&r->lock);
     state.seconds = r->started_s > 0 ? es_clock_s() - r->started_s : 0;
-    state.memory_peak = es_memory_peak();
     state.record_error = r->record_error[0] ? r->record_error : NULL;
+    pthread_mutex_unlock(&r->lock);
+    state.memory_peak = es_memory_peak();
     if (r->options.live) state.link = es_live_statistics(r->options.live);
     return state;
 }
@@ -61,7 +61,9 @@ static void record(es_live_run *r) {
         count(r, &r->state.recorded);
         return;
     }
+    pthread_mutex_lock(&r->lock);
     snprintf(r->record_error, sizeof r->record_error, "%s", err.message);
+    pthread_mutex_unlock(&r->lock);
     es_log(ES_WARNING, "the recording ends here: %s", err.message);
     es_journal_free(r->journal);
     r->journal = NULL;
@@ -125,9 +127,10 @@ static bool keep_newest(es_live_run *r, es_error *err) {
 
 static bool take_frame(es_live_run *r, es_error *err) {
     bool placed = false;
-    r->frame.index = r->state.received;
-    count(r, &r->state.received);
+    pthread_mutex_lock(&r->lock);
+    r->frame.index = r->state.received++;
     if (r->started_s == 0) r->started_s = es_clock_s();
+    pthread_mutex_unlock(&r->lock);
     if (!es_placement_find(r->placement, &r->frame, &r->place, &placed, err)) return false;
     if (!placed) count(r, &r->state.unplaced);
     if (!keep_newest(r, err)) return false;

@@ -3,6 +3,7 @@
 #define ES_LIVE_RUN_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "echosolid/live_run.h"
 #include "frame_list.h"
@@ -37,11 +38,11 @@ struct es_live_run {
     es_journal *journal;
     frame_list early; /* until the setup is made */
     es_mat4 place;
-    double started_s, ready_s, told_s;
+    double ready_s, told_s;
     es_frame frame;
     /* Made once, before the threads start. */
     es_setup setup;
-    bool ready; /* the setup is made and the threads run */
+    atomic_bool ready; /* the setup is made and the threads run */
     es_model *model;
     es_volume *volume; /* the model's, or ours */
     pthread_t inserter, previewer;
@@ -56,12 +57,13 @@ struct es_live_run {
     bool no_more, failed;
     bool all_inserted; /* the last preview may be made */
     es_error error;
-    int64_t changes; /* batches inserted */
+    int64_t changes;  /* batches inserted */
+    double started_s; /* 0: no frame has come */
     es_live_state state;
     latencies inserted, shown;
     double unshown[UNSHOWN_MOST]; /* when frames came that no mesh shows yet */
     size_t unshown_count;
-    char record_error[1000];
+    char record_error[1000]; /* written once */
 };
 
 /* run_insert.c: threads that insert and preview. */
