@@ -104,39 +104,45 @@ static void wait_changed(es_live_run *r, double due_s) {
     clock_wait(&r->changed, &r->lock, end_s);
 }
 
-/* False when nothing more will change. */
-static bool wait_due(es_live_run *r, const shown *s) {
+/* What changed since it was shown and is looked at, and the changes it stands for. */
+typedef struct due {
+    int64_t changes;
+    bool mesh, volume;
+} due;
+
+/* The lock is held. */
+static due find_due(const es_live_run *r, const shown *s, bool has_clients, double now_s) {
+    const es_live_watch *w = &r->options.watch;
+    return (due){.changes = r->changes,
+                 .mesh = r->model && r->changes != s->mesh && (has_clients || w->mesh),
+                 .volume = r->changes != s->volume && (has_clients || w->volume) &&
+                           now_s >= s->volume_due_s};
+}
+
+/* Until something is to be shown; false when nothing more will change, with all that is
+ * left. */
+static bool wait_due(es_live_run *r, const shown *s, due *next) {
     for (;;) {
-        bool looked_at = has_clients(r);
+        bool clients = has_clients(r);
         pthread_mutex_lock(&r->lock);
         double now_s = es_clock_s();
-        bool mesh = r->model && r->changes != s->mesh && (looked_at || r->options.watch.mesh);
-        bool volume = r->changes != s->volume && looked_at && now_s >= s->volume_due_s;
-        bool over = r->all_inserted || r->failed, due = (mesh || volume) && now_s >= s->due_s;
-        if (!over && !due) wait_changed(r, s->due_s);
+        bool over = r->all_inserted || r->failed;
+        *next = find_due(r, s, clients, over ? INFINITY : now_s);
+        bool ready = over || ((next->mesh || next->volume) && now_s >= s->due_s);
+        if (!ready) wait_changed(r, s->due_s);
         pthread_mutex_unlock(&r->lock);
-        if (over || due) return !over;
+        if (ready) return !over;
     }
 }
 
-static int64_t changes_of(es_live_run *r) {
-    pthread_mutex_lock(&r->lock);
-    int64_t changes = r->changes;
-    pthread_mutex_unlock(&r->lock);
-    return changes;
-}
-
-static void show_changes(es_live_run *r, shown *s, bool volume_is_due) {
-    int64_t now = changes_of(r);
-    bool looked_at = has_clients(r);
-    if (r->model && (looked_at || r->options.watch.mesh) && now != s->mesh) {
+static void show_due(es_live_run *r, shown *s, const due *next) {
+    if (next->mesh) {
         run_show_mesh(r, &s->surface);
-        s->mesh = now;
+        s->mesh = next->changes;
     }
-    looked_at = looked_at || r->options.watch.volume;
-    if (looked_at && now != s->volume && volume_is_due) {
+    if (next->volume) {
         show_volume(r);
-        s->volume = now;
+        s->volume = next->changes;
         s->volume_due_s = es_clock_s() + VOLUME_EVERY_S;
     }
 }
@@ -145,13 +151,14 @@ static void show_changes(es_live_run *r, shown *s, bool volume_is_due) {
 void *run_preview(void *context) {
     es_live_run *r = context;
     shown s = {0};
-    while (wait_due(r, &s)) {
+    due next;
+    while (wait_due(r, &s, &next)) {
         double start_s = es_clock_s();
-        show_changes(r, &s, start_s >= s.volume_due_s);
+        show_due(r, &s, &next);
         double took_s = es_clock_s() - start_s;
         s.due_s = start_s + fmax(1 / r->options.preview_hz, took_s / SHARE);
     }
-    show_changes(r, &s, true);
+    show_due(r, &s, &next);
     es_bricks_free(s.surface.field.bricks);
     return NULL;
 }
