@@ -47,7 +47,7 @@ BELOW["report"] = {"base", "geom", "image", "picture", "view"}
 
 # What only one room may touch: the library beside its door.
 LIBRARIES = {"libxml/": {"format"}, "nifti": {"format"}, "zlib.h": {"format", "pipeline"}, "png.h": {"picture"},
-             "xxhash.h": {"base", "format", "pipeline"}, "jansson.h": {"bone", "pipeline", "spacing", "format", "calib", "live"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
+             "xxhash.h": {"base", "format"}, "jansson.h": {"bone", "pipeline", "spacing", "format", "calib", "live"}, "lapacke.h": {"geom", "calib", "spacing", "cad"},
              "cminpack.h": {"geom", "calib", "spacing", "cad"}, "dcmtk/": {"format"},
              "kiss_fft": {"image"}, "hdf5.h": {"format"}, "matio.h": {"format"}, "zip.h": {"format", "cad"}, "libwebsockets.h": {"live"}, "libav": {"format"}}
 

@@ -33,13 +33,14 @@ json_t *calibrate_json_vector(es_vec3 v);
 json_t *calibrate_json_matrix(es_mat4 m);
 void calibrate_print_matrix(const char *name, es_mat4 m);
 
+#define CALIBRATE_CONFIG_OPTION(T)                                                                 \
+    {                                                                                              \
+        .name = "config", .letter = 'c', .type = OPT_TEXT, .value = "XML",                         \
+        .offset = offsetof(T, config), .help = "PLUS configuration with the fixed transforms"      \
+    }
+
 #define CALIBRATE_TOOL_OPTIONS(T)                                                                  \
-    {.name = "config",                                                                             \
-     .letter = 'c',                                                                                \
-     .type = OPT_TEXT,                                                                             \
-     .value = "XML",                                                                               \
-     .offset = offsetof(T, config),                                                                \
-     .help = "PLUS configuration with the fixed transforms"},                                      \
+    CALIBRATE_CONFIG_OPTION(T),                                                                    \
         {.name = "tool",                                                                           \
          .type = OPT_TEXT,                                                                         \
          .value = "NAME",                                                                          \
@@ -58,12 +59,7 @@ void calibrate_print_matrix(const char *name, es_mat4 m);
 /* Of the marker on the probe. `still`: what its reference must be still to, as text after a
  * comma, or "". */
 #define CALIBRATE_PROBE_OPTIONS(T, still)                                                          \
-    {.name = "config",                                                                             \
-     .letter = 'c',                                                                                \
-     .type = OPT_TEXT,                                                                             \
-     .value = "XML",                                                                               \
-     .offset = offsetof(T, config),                                                                \
-     .help = "PLUS configuration with the fixed transforms"},                                      \
+    CALIBRATE_CONFIG_OPTION(T),                                                                    \
         {.name = "tool",                                                                           \
          .type = OPT_TEXT,                                                                         \
          .value = "NAME",                                                                          \

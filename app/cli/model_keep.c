@@ -108,7 +108,7 @@ static bool base_key(const model_run *r, char hex[33], es_error *err) {
               add_input(&text, "poses", o->setup.recording.poses, err);
     add_options(&text, o, EVERYTHING);
     if (ok && text.failed) ok = es_fail(err, ES_MEMORY, "out of memory");
-    if (ok) es_keep_digest(text.bytes, text.length, hex);
+    if (ok) es_bytes_digest(text.bytes, text.length, hex);
     es_text_free(&text);
     return ok;
 }
@@ -123,7 +123,7 @@ static bool stage_key(model_run *r, model_stage stage, const char *before, const
     if (ok && stage == STAGE_BONE) ok = add_network(&text, r->o->detector.network, err);
     add_options(&text, r->o, 1 << stage);
     if (ok && text.failed) ok = es_fail(err, ES_MEMORY, "out of memory");
-    if (ok) es_keep_digest(text.bytes, text.length, r->keep.keys[stage]);
+    if (ok) es_bytes_digest(text.bytes, text.length, r->keep.keys[stage]);
     es_text_free(&text);
     return ok;
 }

@@ -142,6 +142,7 @@ char *es_file_read(const char *path, size_t limit, size_t *length, es_error *err
 
 /* XXH3-128 of a file's bytes as 32 hex digits. */
 bool es_file_digest(const char *path, char hex[33], es_error *err);
+void es_bytes_digest(const void *bytes, size_t length, char hex[33]);
 /* The same of whatever can be an input: a file; FILE#CHOICE; a folder, by the
  * names and digests of all files in it in order; a pattern of names, by its
  * folder. */

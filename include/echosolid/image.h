@@ -239,6 +239,16 @@ typedef struct es_brick {
     float value[ES_BRICK_VOXELS]; /* x fastest, then y, then z */
     float weight[ES_BRICK_VOXELS];
 } es_brick;
+/* For tables of bricks or cells by their coordinates: the finaliser of SplitMix64
+ * (Steele, Lea and Flood 2014), so that neighbours do not fall into neighbouring slots. */
+static inline size_t es_place_hash(const int32_t at[3]) {
+    uint64_t h = (uint64_t)(uint32_t)at[0] | (uint64_t)(uint32_t)at[1] << 32;
+    h ^= (uint64_t)(uint32_t)at[2] * 0x9e3779b97f4a7c15u;
+    h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u;
+    h = (h ^ (h >> 27)) * 0x94d049bb133111ebu;
+    return (size_t)(h ^ (h >> 31));
+}
+
 typedef struct es_bricks es_bricks;
 es_bricks *es_bricks_new(const double origin_mm[3], const double spacing_mm[3], es_error *err);
 void es_bricks_free(es_bricks *bricks);

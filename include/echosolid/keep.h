@@ -47,9 +47,6 @@ typedef struct es_keep_stage {
 /* Digests the files and writes the list, at once and whole. */
 bool es_keep_put(es_keep *keep, const es_keep_stage *stage, es_error *err);
 
-/* XXH3-128 of bytes as 32 hex digits: keys are made with it. */
-void es_keep_digest(const void *bytes, size_t length, char hex[33]);
-
 /* ---- files of our own ----------------------------------------------------------- */
 
 /* The found bone of frames with their places, every bit of it, frame by frame. */

@@ -12,6 +12,10 @@ static void write_hex(XXH128_hash_t hash, char hex[33]) {
              (unsigned long long)hash.low64);
 }
 
+void es_bytes_digest(const void *bytes, size_t length, char hex[33]) {
+    write_hex(XXH3_128bits(bytes, length), hex);
+}
+
 bool es_file_digest(const char *path, char hex[33], es_error *err) {
     FILE *file = fopen(path, "rb");
     if (!file) return es_fail_errno(err, "%s: cannot be opened", path);
@@ -59,7 +63,7 @@ static bool digest_folder(char *path, char hex[33], es_error *err) {
     es_text list = {0};
     bool ok = list_folder(path, &list, err);
     if (ok && list.failed) ok = es_fail(err, ES_MEMORY, "out of memory");
-    if (ok) write_hex(XXH3_128bits(list.bytes, list.length), hex);
+    if (ok) es_bytes_digest(list.bytes, list.length, hex);
     es_text_free(&list);
     return ok;
 }

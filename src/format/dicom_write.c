@@ -89,6 +89,17 @@ void es_dicom_put_nobody(es_elements *to) {
     es_put_text(to, 0x00120063, "LO", "Written without patient data");
 }
 
+void es_dicom_put_code(es_elements *to, uint32_t tag, const char *value, const char *scheme,
+                       const char *meaning) {
+    es_put_sequence(to, tag);
+    es_put_item(to);
+    es_put_text(to, 0x00080100, "SH", value);
+    es_put_text(to, 0x00080102, "SH", scheme);
+    es_put_text(to, 0x00080104, "LO", meaning);
+    es_put_item_end(to);
+    es_put_sequence_end(to);
+}
+
 static void put_identity(es_elements *to, const es_dicom_document *d) {
     bool volume = d->kind == ES_DICOM_US_VOLUME;
     es_put_text(to, 0x00080005, "CS", "ISO_IR 192");

@@ -43,9 +43,11 @@ enum {
     ES_SALT_SERIES = 32
 };
 
-/* Preamble and meta header; and an unknown patient. */
+/* Preamble and meta header; an unknown patient; a sequence of one code. */
 void es_dicom_put_meta(es_elements *to, const char *sop_class, es_dicom_kind kind, bool implicit);
 void es_dicom_put_nobody(es_elements *to);
+void es_dicom_put_code(es_elements *to, uint32_t tag, const char *value, const char *scheme,
+                       const char *meaning);
 
 /* The rows of a data set that differ; each is called where its tags come.
  * With functional groups the frames have places in space. */

@@ -43,13 +43,7 @@ static void put_relation(es_elements *to) {
 }
 
 static void put_unit(es_elements *to) {
-    es_put_sequence(to, 0x004008ea);
-    es_put_item(to);
-    es_put_text(to, 0x00080100, "SH", "mm");
-    es_put_text(to, 0x00080102, "SH", "UCUM");
-    es_put_text(to, 0x00080104, "LO", "millimeter");
-    es_put_item_end(to);
-    es_put_sequence_end(to);
+    es_dicom_put_code(to, 0x004008ea, "mm", "UCUM", "millimeter");
     es_put_sequence(to, 0x0040a043); /* what kind of document: not said */
     es_put_sequence_end(to);
 }

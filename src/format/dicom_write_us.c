@@ -9,13 +9,7 @@ const char *const es_dicom_us_comment =
     "their values are stand-ins.";
 
 static void put_unknown(es_elements *to, uint32_t tag) {
-    es_put_sequence(to, tag);
-    es_put_item(to);
-    es_put_text(to, 0x00080100, "SH", "261665006");
-    es_put_text(to, 0x00080102, "SH", "SCT");
-    es_put_text(to, 0x00080104, "LO", "Unknown");
-    es_put_item_end(to);
-    es_put_sequence_end(to);
+    es_dicom_put_code(to, tag, "261665006", "SCT", "Unknown");
 }
 
 void es_dicom_us_put_anatomy(es_elements *to) { put_unknown(to, 0x00082218); }

@@ -24,19 +24,9 @@ enum { FIRST_CAPACITY = 64 };
 
 /* ---- the hash table ---------------------------------------------------- */
 
-/* The finaliser of SplitMix64 (Steele, Lea and Flood 2014) over the packed
- * coordinates: neighbouring bricks must not fall into neighbouring slots. */
-static size_t hash_of(const int32_t at[3]) {
-    uint64_t h = (uint64_t)(uint32_t)at[0] | (uint64_t)(uint32_t)at[1] << 32;
-    h ^= (uint64_t)(uint32_t)at[2] * 0x9e3779b97f4a7c15u;
-    h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u;
-    h = (h ^ (h >> 27)) * 0x94d049bb133111ebu;
-    return (size_t)(h ^ (h >> 31));
-}
-
 /* The slot that holds `at`, or the free one where it belongs. */
 static size_t find_slot(const es_bricks *bricks, const int32_t at[3]) {
-    size_t slot = hash_of(at) & bricks->slot_mask;
+    size_t slot = es_place_hash(at) & bricks->slot_mask;
     while (bricks->slots[slot] != 0) {
         const es_brick *brick = bricks->bricks[bricks->slots[slot] - 1];
         if (memcmp(brick->at, at, sizeof brick->at) == 0) break;

@@ -1,11 +1,11 @@
-/* A cursor over little-endian bytes that stays failed after the first read past
- * the end; inside the room. Reads give 0 then. */
+/* Little-endian bytes, read by a cursor that stays failed after the first read past
+ * the end (reads give 0 then), and written; inside the room. */
 #ifndef ECHOSOLID_LIVE_LITTLE_WIRE_H
 #define ECHOSOLID_LIVE_LITTLE_WIRE_H
 
 #include <string.h>
 
-#include "echosolid/base.h"
+#include "echosolid/geom.h"
 
 typedef struct little {
     const uint8_t *at, *end;
@@ -62,6 +62,28 @@ static inline const char *little_text(little *in) {
     const char *text = (const char *)in->at;
     in->at = (const uint8_t *)nul + 1;
     return text;
+}
+
+static inline void little_put(es_text *out, uint64_t value, size_t size) {
+    uint8_t bytes[8];
+    for (size_t i = 0; i < size; i++) bytes[i] = (uint8_t)(value >> 8 * i);
+    es_text_add_bytes(out, bytes, size);
+}
+static inline void little_put_f32(es_text *out, double value) {
+    float single = (float)value;
+    uint32_t bits;
+    memcpy(&bits, &single, sizeof bits);
+    little_put(out, bits, 4);
+}
+static inline void little_put_f64(es_text *out, double value) {
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    little_put(out, bits, 8);
+}
+static inline void little_put_vec3(es_text *out, es_vec3 v) {
+    little_put_f32(out, v.x);
+    little_put_f32(out, v.y);
+    little_put_f32(out, v.z);
 }
 
 #endif

@@ -1,29 +1,8 @@
 /* NatNet's packets made: for a server to try against, and what a client asks. */
 #include "natnet_wire.h"
 
-static void put_number(es_text *out, uint64_t value, size_t size) {
-    uint8_t bytes[8];
-    for (size_t i = 0; i < size; i++) bytes[i] = (uint8_t)(value >> 8 * i);
-    es_text_add_bytes(out, bytes, size);
-}
-static void put_u16(es_text *out, unsigned value) { put_number(out, value, 2); }
-static void put_i32(es_text *out, int32_t value) { put_number(out, (uint32_t)value, 4); }
-static void put_f32(es_text *out, double value) {
-    float single = (float)value;
-    uint32_t bits;
-    memcpy(&bits, &single, sizeof bits);
-    put_number(out, bits, 4);
-}
-static void put_f64(es_text *out, double value) {
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    put_number(out, bits, 8);
-}
-static void put_vec3(es_text *out, es_vec3 v) {
-    put_f32(out, v.x);
-    put_f32(out, v.y);
-    put_f32(out, v.z);
-}
+static void put_u16(es_text *out, unsigned value) { little_put(out, value, 2); }
+static void put_i32(es_text *out, int32_t value) { little_put(out, (uint32_t)value, 4); }
 /* A text in a field of `size` bytes, cut to it less the NUL. */
 static void put_field(es_text *out, const char *text, size_t size) {
     char field[256] = {0};
@@ -68,9 +47,9 @@ void es_natnet_put_server(es_text *out, const es_natnet_server *server) {
     es_text_add_bytes(out, server->program, 4);
     put_version(out, server->version);
     if (since(server->version, 3, 0)) {
-        put_number(out, server->clock_hz, 8);
+        little_put(out, server->clock_hz, 8);
         put_u16(out, server->data_port);
-        put_number(out, server->multicast, 1);
+        little_put(out, server->multicast, 1);
         es_text_add_bytes(out, server->group, 4);
     }
     set_size(out, start, 2);
@@ -78,8 +57,8 @@ void es_natnet_put_server(es_text *out, const es_natnet_server *server) {
 
 void es_natnet_put_echo(es_text *out, int id, const es_natnet_echo *echo) {
     size_t start = open_packet(out, id);
-    put_number(out, echo->sent, 8);
-    if (id == ES_NATNET_ECHO_RESPONSE) put_number(out, echo->ticks, 8);
+    little_put(out, echo->sent, 8);
+    if (id == ES_NATNET_ECHO_RESPONSE) little_put(out, echo->ticks, 8);
     set_size(out, start, 2);
 }
 
@@ -87,10 +66,10 @@ static void put_model(es_text *out, es_natnet_version v, const es_natnet_model *
     es_text_add_bytes(out, model->name, strlen(model->name) + 1);
     put_i32(out, model->id);
     put_i32(out, model->parent);
-    put_vec3(out, model->offset_m);
+    little_put_vec3(out, model->offset_m);
     if (!since(v, 3, 0)) return;
     put_i32(out, model->markers);
-    for (int i = 0; i < model->markers; i++) put_vec3(out, es_vec3_make(0, 0, 0));
+    for (int i = 0; i < model->markers; i++) little_put_vec3(out, es_vec3_make(0, 0, 0));
     for (int i = 0; i < model->markers; i++) put_i32(out, 0);
     for (int i = 0; since(v, 4, 0) && i < model->markers; i++) {
         char name[32];
@@ -115,13 +94,13 @@ void es_natnet_put_models(es_text *out, es_natnet_version version, const es_natn
 
 static void put_body(es_text *out, es_natnet_version v, const es_natnet_body *body) {
     put_i32(out, body->id);
-    put_vec3(out, body->place_m);
-    put_f32(out, body->turn.x);
-    put_f32(out, body->turn.y);
-    put_f32(out, body->turn.z);
-    put_f32(out, body->turn.w);
+    little_put_vec3(out, body->place_m);
+    little_put_f32(out, body->turn.x);
+    little_put_f32(out, body->turn.y);
+    little_put_f32(out, body->turn.z);
+    little_put_f32(out, body->turn.w);
     if (!since(v, 3, 0)) put_i32(out, 0);
-    put_f32(out, body->error_m);
+    little_put_f32(out, body->error_m);
     if (since(v, 2, 6)) put_u16(out, body->tracked);
 }
 
@@ -134,21 +113,21 @@ static void put_empty(es_text *out, es_natnet_version v, int sections) {
 }
 
 static void put_tail(es_text *out, es_natnet_version v, const es_natnet_frame *frame) {
-    if (!since(v, 3, 0)) put_f32(out, 0);
+    if (!since(v, 3, 0)) little_put_f32(out, 0);
     put_i32(out, 0);
     put_i32(out, 0);
     if (since(v, 2, 7))
-        put_f64(out, frame->timestamp_s);
+        little_put_f64(out, frame->timestamp_s);
     else
-        put_f32(out, frame->timestamp_s);
+        little_put_f32(out, frame->timestamp_s);
     if (since(v, 3, 0)) {
-        put_number(out, frame->exposed, 8);
-        put_number(out, frame->received, 8);
-        put_number(out, frame->sent, 8);
+        little_put(out, frame->exposed, 8);
+        little_put(out, frame->received, 8);
+        little_put(out, frame->sent, 8);
     }
     if (since(v, 4, 1) && frame->has_precision) {
-        put_number(out, frame->precise_s, 4);
-        put_number(out, frame->precise_fraction, 4);
+        little_put(out, frame->precise_s, 4);
+        little_put(out, frame->precise_fraction, 4);
     }
     put_u16(out, (unsigned)frame->recording | (unsigned)frame->models_changed << 1);
     put_i32(out, 0);

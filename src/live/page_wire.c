@@ -5,33 +5,9 @@
 #include <string.h>
 
 #include "echosolid/bone.h"
+#include "little_wire.h"
 
-static void put_number(es_text *out, uint64_t value, int size) {
-    uint8_t bytes[8];
-    for (int i = 0; i < size; i++) bytes[i] = (uint8_t)(value >> 8 * i);
-    es_text_add_bytes(out, bytes, (size_t)size);
-}
-
-static void put_u32(es_text *out, size_t value) { put_number(out, (uint32_t)value, 4); }
-
-static void put_f32(es_text *out, double value) {
-    float narrow = (float)value;
-    uint32_t bits;
-    memcpy(&bits, &narrow, sizeof bits);
-    put_number(out, bits, 4);
-}
-
-static void put_f64(es_text *out, double value) {
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    put_number(out, bits, 8);
-}
-
-static void put_place(es_text *out, es_vec3 p) {
-    put_f32(out, p.x);
-    put_f32(out, p.y);
-    put_f32(out, p.z);
-}
+static void put_u32(es_text *out, size_t value) { little_put(out, (uint32_t)value, 4); }
 
 static void pad(es_text *out) { es_text_add_bytes(out, "\0\0\0", (4 - out->length % 4) % 4); }
 
@@ -86,11 +62,11 @@ static size_t put_bone(es_text *out, const es_trace *trace) {
         for (size_t k = i; k < end; k++) {
             double u, v;
             es_bone_point(&trace->lines[k], &u, &v);
-            put_f32(out, u);
-            put_f32(out, v);
-            put_f32(out, (double)trace->lines[k].confidence);
+            little_put_f32(out, u);
+            little_put_f32(out, v);
+            little_put_f32(out, (double)trace->lines[k].confidence);
         }
-        for (int k = 0; k < 3; k++) put_f32(out, NAN);
+        for (int k = 0; k < 3; k++) little_put_f32(out, NAN);
         count += end - i + 1;
     }
     return count;
@@ -102,8 +78,8 @@ bool page_put_picture(es_text *out, const page_picture *p) {
     uint32_t block = longer / (uint32_t)p->side + (longer % (uint32_t)p->side != 0);
     *p->full = white_of(image, *p->full);
     begin(out, "PICT");
-    put_f64(out, p->frame->has_time ? p->frame->time_s : NAN);
-    put_f64(out, (double)p->frame->index);
+    little_put_f64(out, p->frame->has_time ? p->frame->time_s : NAN);
+    little_put_f64(out, (double)p->frame->index);
     put_u32(out, (image->width + block - 1) / block);
     put_u32(out, (image->height + block - 1) / block);
     put_u32(out, image->width);
@@ -111,7 +87,7 @@ bool page_put_picture(es_text *out, const page_picture *p) {
     put_u32(out, (size_t)(p->place != NULL) + (p->trace ? 2 : 0));
     size_t points_at = out->length;
     put_u32(out, 0);
-    for (int i = 0; i < 12; i++) put_f32(out, p->place ? p->place->m[i] : 0);
+    for (int i = 0; i < 12; i++) little_put_f32(out, p->place ? p->place->m[i] : 0);
     size_t points = put_bone(out, p->trace);
     for (int i = 0; i < 4 && !out->failed; i++)
         out->bytes[points_at + (size_t)i] = (char)(points >> 8 * i);
@@ -146,7 +122,8 @@ bool page_put_mesh(es_text *out, const es_mesh *mesh) {
     begin(out, "MESH");
     put_u32(out, mesh->vertex_count);
     put_u32(out, mesh->triangle_count);
-    for (size_t i = 0; i < 3 * mesh->vertex_count; i++) put_f32(out, (double)mesh->vertices[i]);
+    for (size_t i = 0; i < 3 * mesh->vertex_count; i++)
+        little_put_f32(out, (double)mesh->vertices[i]);
     put_normals(out, normals, mesh->vertex_count);
     put_confidence(out, mesh);
     for (size_t i = 0; i < 3 * mesh->triangle_count; i++) put_u32(out, mesh->triangles[i]);
@@ -175,14 +152,14 @@ static void put_cut(es_text *out, const es_grid *g, const uint64_t through[3], i
     put_u32(out, (n[u] + du - 1) / du);
     put_u32(out, (n[v] + dv - 1) / dv);
     es_vec3 first = voxel_mm(&to_mm, at), next;
-    put_place(out, first);
+    little_put_vec3(out, first);
     at[u] = du;
     next = voxel_mm(&to_mm, at);
-    put_place(out, es_vec3_sub(next, first));
+    little_put_vec3(out, es_vec3_sub(next, first));
     at[u] = 0;
     at[v] = dv;
     next = voxel_mm(&to_mm, at);
-    put_place(out, es_vec3_sub(next, first));
+    little_put_vec3(out, es_vec3_sub(next, first));
     for (at[v] = 0; at[v] < n[v]; at[v] += dv)
         for (at[u] = 0; at[u] < n[u]; at[u] += du) {
             uint64_t i = (at[2] * n[1] + at[1]) * n[0] + at[0];
@@ -216,7 +193,7 @@ bool page_put_path(es_text *out, const float *places, size_t count, const es_vec
     begin(out, "PATH");
     put_u32(out, count);
     put_u32(out, gap_count);
-    for (size_t i = 0; i < 3 * count; i++) put_f32(out, (double)places[i]);
-    for (size_t i = 0; i < gap_count; i++) put_place(out, gaps[i]);
+    for (size_t i = 0; i < 3 * count; i++) little_put_f32(out, (double)places[i]);
+    for (size_t i = 0; i < gap_count; i++) little_put_vec3(out, gaps[i]);
     return !out->failed;
 }

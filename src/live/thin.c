@@ -33,17 +33,8 @@ static bool make_table(cell_table *t, size_t corners, es_error *err) {
     return t->at && t->sum && t->members && t->of_corner && t->slots;
 }
 
-/* SplitMix64's finaliser (Steele, Lea and Flood 2014) over the coordinates. */
-static size_t hash_of(const int32_t at[3]) {
-    uint64_t h = (uint64_t)(uint32_t)at[0] | (uint64_t)(uint32_t)at[1] << 32;
-    h ^= (uint64_t)(uint32_t)at[2] * 0x9e3779b97f4a7c15u;
-    h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u;
-    h = (h ^ (h >> 27)) * 0x94d049bb133111ebu;
-    return (size_t)(h ^ (h >> 31));
-}
-
 static uint32_t find_cell(cell_table *t, const int32_t at[3]) {
-    size_t slot = hash_of(at) & t->mask;
+    size_t slot = es_place_hash(at) & t->mask;
     while (t->slots[slot] && memcmp(t->at[t->slots[slot] - 1], at, sizeof *t->at) != 0)
         slot = (slot + 1) & t->mask;
     if (t->slots[slot] == 0) {

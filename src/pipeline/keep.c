@@ -7,8 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include <xxhash.h>
-
 static const char LIST[] = "kept.json";
 static const int LIST_VERSION = 1;
 enum { LIST_LIMIT = 1 << 24 };
@@ -17,12 +15,6 @@ struct es_keep {
     char *folder;
     json_t *stages; /* by name: key, files {name: digest}, numbers */
 };
-
-void es_keep_digest(const void *bytes, size_t length, char hex[33]) {
-    XXH128_hash_t hash = XXH3_128bits(bytes, length);
-    snprintf(hex, 33, "%016llx%016llx", (unsigned long long)hash.high64,
-             (unsigned long long)hash.low64);
-}
 
 char *es_keep_path(const es_keep *keep, const char *name, es_error *err) {
     size_t size = strlen(keep->folder) + strlen(name) + 2;

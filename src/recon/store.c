@@ -20,17 +20,8 @@ enum {
     CACHE_LINE = 64
 };
 
-/* SplitMix64's finaliser (Steele, Lea and Flood 2014) over the coordinates. */
-static size_t hash_of(const int32_t at[3]) {
-    uint64_t h = (uint64_t)(uint32_t)at[0] | (uint64_t)(uint32_t)at[1] << 32;
-    h ^= (uint64_t)(uint32_t)at[2] * 0x9e3779b97f4a7c15u;
-    h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u;
-    h = (h ^ (h >> 27)) * 0x94d049bb133111ebu;
-    return (size_t)(h ^ (h >> 31));
-}
-
 static size_t find_slot(const store *s, const int32_t at[3]) {
-    size_t slot = hash_of(at) & s->slot_mask;
+    size_t slot = es_place_hash(at) & s->slot_mask;
     while (s->slots[slot] != 0 && memcmp(s->cells[s->slots[slot] - 1].at, at, 3 * sizeof *at) != 0)
         slot = (slot + 1) & s->slot_mask;
     return slot;
