@@ -73,6 +73,10 @@ typedef struct es_live_stats {
     uint64_t malformed; /* the connection was ended and made again */
     uint64_t connections;
     bool connected;
+    /* Of es_live_capture alone. */
+    uint64_t duplicates; /* pictures equal to the one before: left out */
+    uint64_t missed;     /* pictures that never came, by the gaps between the stamps */
+    uint64_t damaged;    /* could not be decoded, or hang on one that could not */
 } es_live_stats;
 
 /* Connects and waits for the first picture, which says what the frames are. Its
@@ -101,6 +105,28 @@ es_live_stats es_live_statistics(es_live *live);
 double es_live_depth_mm(es_live *live);
 void es_live_stop(es_live *live);
 void es_live_free(es_live *live);
+
+/* The same from pictures without a server: a grabber or camera, a stream (capture.h:
+ * es_capture_is), or a file that es_sequence_open reads, played at its own pace as if it
+ * came now. `options` without host and port.
+ *
+ * A thread of its own reads, another joins: never does one wait for the other. A picture's
+ * time is the device's; of a stream its stamps, laid so that the fastest picture of the
+ * last seconds took no time (the first second is only looked at); else that of arrival.
+ * The rest of the delay is for lag_s.
+ *
+ * Pictures become grey and are cut to `crop`. In the first ones the field of the echoes is
+ * looked for, once: what lies outside of it is black from then on (es_judge_mask). Where it
+ * is not found that is told, and all of the picture is taken. Transforms that a file holds
+ * come along. A picture that is equal to the one before, and brings no transforms, is left
+ * out. Devices and streams that end are opened anew; a file ends the frames. */
+typedef struct es_live_capture_options {
+    const char *address;
+    uint32_t crop[4]; /* u, v, width, height; width 0: all of it */
+    bool whole;       /* nothing is looked for, nothing blackened */
+} es_live_capture_options;
+es_live *es_live_capture(const es_live_capture_options *capture, const es_live_options *options,
+                         es_error *err);
 
 /* ---- a server ------------------------------------------------------------------ */
 
