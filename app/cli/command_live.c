@@ -427,10 +427,10 @@ static es_live *open_capture(const live_app *a, const es_live_options *l, es_err
     const live_options *o = a->o;
     es_live_capture_options c = {.address = o->capture, .whole = o->whole};
     for (int i = 0; !isnan(o->crop[0]) && i < 4; i++) c.crop[i] = (uint32_t)o->crop[i];
-    if (!o->trackers[0])
-        app_note(&o->common,
-                 "no --tracker is given: frames have the poses that %s brings along, or none",
-                 a->source);
+    if (!o->trackers[0] && es_capture_is(o->capture))
+        app_note(
+            &o->common,
+            "no --tracker is given: the pictures will have no poses, and can only be recorded");
     return es_live_capture(&c, l, err);
 }
 

@@ -271,8 +271,8 @@ static bool look_for_echoes(capture_grab *g, es_error *err) {
         ok = g->cut != NULL;
     } else if (ok) {
         es_log(ES_WARNING,
-               "%s: %s; all of the picture is taken, with what is written on it: give --crop, or "
-               "--whole if that is meant",
+               "%s: %s; all of the picture is taken, with what is written on it (--whole says that "
+               "this is meant)",
                g->name, why.code ? why.message : "the field of the echoes was not found");
     }
     es_image_clear(&mask);
