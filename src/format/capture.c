@@ -45,13 +45,11 @@ bool es_capture_is(const char *address) {
 }
 
 void es_capture_name(const char *address, char name[300]) {
-    const char *host = strstr(address, "://");
-    host = host ? host + 3 : address;
-    const char *end = host + strcspn(host, "/"), *at = NULL;
-    for (const char *c = host; c < end; c++)
+    const char *host = strstr(address, "://"), *at = NULL;
+    for (const char *c = host ? host + 3 : ""; *c && *c != '/'; c++)
         if (*c == '@') at = c;
     if (at)
-        snprintf(name, 300, "%.*s%s", (int)(host - address), address, at + 1);
+        snprintf(name, 300, "%.*s%s", (int)(host + 3 - address), address, at + 1);
     else
         snprintf(name, 300, "%s", address);
 }
