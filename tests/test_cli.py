@@ -149,6 +149,31 @@ class Cli(unittest.TestCase):
         self.assertEqual(list(self.folder.glob("live.live.*")), [])
         run("reconstruct", "live.igs.mha", *again, "--all", "-o", "all.mha", "-q", cwd=self.folder)
 
+    def test_a_scan_with_a_tracker_of_its_own_can_be_tried_without_hardware(self):
+        process, port = self.play("--replay", "scan.igs.mha", "--natnet", 0, "--repeat")
+        tracker = re.search(r"natnet://127\.0\.0\.1:\d+", process.stderr.readline()).group()
+        live = run_json("live", "--connect", f"127.0.0.1:{port}", "--tracker", tracker, "--config",
+                        "scan.xml", "--record", "tracked.igs.mha", "--seconds",
+                        "20s" if SANITIZED else "5s", "--first", "20s", "--wait", "1s", cwd=self.folder)
+        self.assertGreater(live["inserted"], 10)
+        info = run("info", "tracked.igs.mha", cwd=self.folder).stdout
+        self.assertRegex(info, r"ProbeToTracker +valid in [1-9]")
+        self.assertRegex(info, r"ReferenceToTracker +valid in [1-9]")
+        self.assertNotIn("RigidBody", info)
+        self.refused("simulate", "--natnet", 0, "-o", "a.igs.mha", status=2, says="--live")
+
+    def test_a_recording_is_played_as_if_it_came_now(self):
+        live = run_json("live", "--capture", "scan.igs.mha", "--config", "scan.xml", "--crop",
+                        "0,0,200,256", "--whole", "--record", "played.igs.mha", cwd=self.folder)
+        self.assertEqual(live["received"], 120)
+        self.assertIn("200 x 256", run("info", "played.igs.mha", cwd=self.folder).stdout)
+        for words, says in ((["--connect", "127.0.0.1:1"], "--connect"), (["--no-crc"], "--no-crc"),
+                            (["--crop", "0,0,0,9"], "--crop")):
+            self.refused("live", "-o", "v.mha", "--capture", "scan.igs.mha", *words, status=2, says=says)
+        self.refused("live", "-o", "v.mha", "--whole", status=2, says="--capture")
+        self.refused("live", "-o", "v.mha", "--crop", "0,0,9,9", status=2, says="--capture")
+        self.refused("live", "-o", "v.mha", "--capture", "none.mp4", status=1, says="none.mp4")
+
     def test_a_live_scan_ends_at_ctrl_c_with_everything_written(self):
         _, port = self.play("--scene", "sphere", "--frames", 20, "--image-size", "128,128", "--rate",
                             50, "--repeat")

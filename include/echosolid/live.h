@@ -200,6 +200,17 @@ bool es_live_server_reply(es_live_server *server, const es_live_command *command
 /* Messages that still wait to be sent, of all clients. */
 size_t es_live_server_waiting(es_live_server *server);
 
+/* A tracker without cameras: a NatNet 3.0 server at 127.0.0.1 that answers as Motive does
+ * by unicast. A frame's transform ProbeToTracker is the rigid body Probe. Port 0: any. */
+typedef struct es_natnet_host es_natnet_host;
+es_natnet_host *es_natnet_host_new(int port, es_error *err);
+void es_natnet_host_free(es_natnet_host *host);
+int es_natnet_host_port(const es_natnet_host *host);
+/* The bodies that there will be, for those who ask before the first frame. */
+void es_natnet_host_learn(es_natnet_host *host, const es_frame *frame);
+/* Sends the frame's bodies, seen at a moment of es_clock_s, to whoever is connected. */
+void es_natnet_host_put(es_natnet_host *host, const es_frame *frame, double moment_s);
+
 /* Serves a source in real time as PlusServer would: each picture as IMAGE
  * (Image_Image: uncalibrated) with the frame's fields as metadata, and each
  * transform as TRANSFORM with its status, all with one time stamp; the times
@@ -210,6 +221,9 @@ typedef struct es_live_play_options {
     double rate_hz; /* instead of the frames' own times; 0: these, else 25 */
     bool repeat;
     uint64_t preload_bytes; /* above 0: all frames are made first; this much at most */
+    /* Gets the poses, in step with the pictures, which then come without; borrowed; NULL:
+     * none. */
+    es_natnet_host *natnet;
     bool (*stop)(void *context);
     void *context;
 } es_live_play_options;
