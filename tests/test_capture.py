@@ -299,6 +299,12 @@ class Capture(unittest.TestCase):
         for frame in found:
             self.assertTrue((frame == wanted).all(axis=(1, 2)).any())
 
+    def test_pictures_alone_can_be_recorded(self):
+        told = self.live("file.mkv", "--whole", name="alone")
+        self.assertEqual((told["recorded"], told["inserted"]), (75, 0))
+        self.assertIn("none of the 75 frames has a valid position", self.notes)
+        np.testing.assert_array_equal(self.recorded("alone")["frames"], [picture(i) for i in range(75)])
+
     def test_without_a_field_of_echoes_all_is_taken_and_that_is_told(self):
         _, address = self.with_tracker()
         self.live("file.mkv", "--tracker", address, name="nothing", enough=1)
@@ -395,7 +401,7 @@ class Capture(unittest.TestCase):
     def test_a_stream_is_taken_from_this_machine_alone(self):
         port = free_port(socket.SOCK_DGRAM)
         process = subprocess.Popen([BINARY, "live", "--capture", f"udp://:{port}", "--record",
-                                    "alone.igs.nhdr"], cwd=self.folder, stderr=subprocess.DEVNULL)
+                                    "bound.igs.nhdr"], cwd=self.folder, stderr=subprocess.DEVNULL)
         self.addCleanup(lambda: (process.kill(), process.wait()))
         bound, end = [], time.time() + 60
         while not bound and time.time() < end:

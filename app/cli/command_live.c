@@ -324,8 +324,9 @@ static void print_summary(const live_app *a, const es_live_state *s) {
         printf("%llu pictures came twice, %llu never, %llu were damaged\n",
                (unsigned long long)s->link.duplicates, (unsigned long long)s->link.missed,
                (unsigned long long)s->link.damaged);
-    printf("latency from received to inserted: median %.1f ms, 99 %% %.1f ms\n",
-           1e3 * s->latency_median_s, 1e3 * s->latency_p99_s);
+    if (s->inserted > 0)
+        printf("latency from received to inserted: median %.1f ms, 99 %% %.1f ms\n",
+               1e3 * s->latency_median_s, 1e3 * s->latency_p99_s);
     if (s->previews > 0)
         printf("%lld surfaces shown, from received: median %.1f ms, 99 %% %.1f ms\n",
                (long long)s->previews, 1e3 * s->shown_median_s, 1e3 * s->shown_p99_s);
@@ -530,12 +531,23 @@ static void close_all(live_app *a) {
     es_free(a->journal);
 }
 
+/* Pictures without poses are enough where a recording of them is all that was asked for. */
+static bool was_only_recorded(const live_app *a, es_error *err) {
+    const live_options *o = a->o;
+    bool only = o->capture && !o->output && !o->model && es_live_run_state(a->run).recorded > 0 &&
+                err->code == ES_GEOMETRY && !es_live_run_setup(a->run);
+    if (!only) return false;
+    app_note(&o->common, "%s", err->message);
+    *err = (es_error){0};
+    return true;
+}
+
 /* Whatever came is kept: an error in the middle costs neither the recording nor
  * the volume so far. */
 static bool work(live_app *a, es_error *err) {
     es_error later = {0};
     double depth;
-    bool ran = es_live_run_go(a->run, err);
+    bool ran = es_live_run_go(a->run, err) || was_only_recorded(a, err);
     live_save_end(&a->saver);
     es_live_page_end(a->page, ran ? "The scan is over." : err->message);
     es_live_stop(a->live);

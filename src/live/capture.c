@@ -116,14 +116,20 @@ static bool is_lasting(es_code code) {
     return code == ES_USAGE || code == ES_UNSUPPORTED || code == ES_MEMORY || code == ES_CANCELLED;
 }
 
+static void set_busy(es_live *l, bool busy) {
+    feed_lock(l);
+    l->busy = busy;
+    feed_unlock(l);
+}
+
 static bool open_grab(capture *c, es_error *err) {
     bool ok = capture_connect(&c->grab, err);
     feed_connected(c->live, ok, err);
     if (!ok || c->grab.ready) return ok;
-    feed_lock(c->live);
-    c->live->busy = true;
-    feed_unlock(c->live);
-    return capture_prepare(&c->grab, err);
+    set_busy(c->live, true);
+    ok = capture_prepare(&c->grab, err);
+    set_busy(c->live, false);
+    return ok;
 }
 
 /* One connection, from its start to its end. False: another try makes no sense. */

@@ -242,6 +242,7 @@ static bool connect_now(es_live *l) {
         disconnect(l);
     }
     feed_connected(l, ok, &why);
+    if (ok) matcher_reset(l->match);
     c->heard_s = es_clock_s();
     return ok;
 }

@@ -36,7 +36,6 @@ void feed_connected(es_live *l, bool connected, const es_error *why) {
     l->stats.connections += connected;
     if (why) l->error = *why;
     feed_unlock(l);
-    if (connected) matcher_reset(l->match);
 }
 
 double feed_now(void) {
@@ -260,8 +259,9 @@ static bool refuse(es_live *l, es_error *err) {
 static bool wait_first(es_live *l, es_error *err) {
     double end = es_clock_s() + l->options.first_s;
     bool found = false, failed = false, busy = false;
-    while (!found && !failed && (busy || es_clock_s() < end)) {
+    while (!found && !failed && es_clock_s() < end) {
         if (es_cancelled(err)) return false;
+        if (busy) end = es_clock_s() + l->options.first_s;
         feed_pause(l, 0.05);
         feed_lock(l);
         found = l->has_info;
