@@ -63,13 +63,13 @@ class Tracker(threading.Thread):
         self.start()
 
     def run(self):
-        out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        while not self.over:
-            now = time.time()
-            line = {"time": now, "name": "Probe", "quaternion": [1, 0, 0, 0],
-                    "position": [MM_PER_S * (now - self.begun), 0, 100]}
-            out.sendto(json.dumps(line).encode(), ("127.0.0.1", self.port))
-            time.sleep(0.01)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            while not self.over:
+                now = time.time()
+                line = {"time": now, "name": "Probe", "quaternion": [1, 0, 0, 0],
+                        "position": [MM_PER_S * (now - self.begun), 0, 100]}
+                out.sendto(json.dumps(line).encode(), ("127.0.0.1", self.port))
+                time.sleep(0.01)
 
     def times(self, transforms):
         return self.begun + transforms[:, 0, 3] / MM_PER_S
@@ -413,11 +413,11 @@ class Capture(unittest.TestCase):
     def test_a_stream_by_tcp_that_ends_is_fetched_anew(self):
         tracker, address = self.with_tracker()
         port = free_port()
-        server = self.stream(*CODE, f"tcp://127.0.0.1:{port}?listen=1")
+        server = self.stream(*CODE, f"tcp://127.0.0.1:{port}?listen=1&listen_timeout=60000")
 
         def again():
             server.wait(timeout=60)
-            self.stream(*CODE, f"tcp://127.0.0.1:{port}?listen=1")
+            self.stream(*CODE, f"tcp://127.0.0.1:{port}?listen=1&listen_timeout=60000")
 
         threading.Timer(4, server.kill).start()
         threading.Thread(target=again, daemon=True).start()
