@@ -88,6 +88,7 @@ typedef struct es_solid_report {
     bool thickened;   /* at least one piece was open and is now a solid */
     bool reached;     /* the tolerance, by each piece */
     double cell_mm;   /* smooth: the largest size of patches */
+    size_t planes;    /* smooth: flat ends that are one flat face each */
     double thinnest_mm;
     size_t bridged;    /* small holes of sheets that smooth patches close */
     double bridged_mm; /* the longest way round one of them */

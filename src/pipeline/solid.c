@@ -70,6 +70,7 @@ static bool fit_piece(solid_work *w, size_t i, double area, es_error *err) {
     all->thickened |= !r.closed && options.thickness_mm > 0;
     all->reached &= r.reached;
     all->cell_mm = fmax(all->cell_mm, r.cell_mm);
+    all->planes += r.planes;
     all->folded += r.folded;
     all->bridged += r.bridged;
     all->bridged_mm = fmax(all->bridged_mm, r.bridged_mm);
@@ -176,6 +177,9 @@ static void describe(const solid_work *w, char *text, size_t size) {
     if (r->bridged)
         snprintf(holes, sizeof holes, "; %zu holes up to %.1f mm round closed, not measured",
                  r->bridged, r->bridged_mm);
+    if (r->planes)
+        snprintf(holes, sizeof holes, "; %zu flat end%s kept flat", r->planes,
+                 r->planes == 1 ? "" : "s");
     static const char *const WORDS[] = {[ES_STEP_SMOOTH] = "smooth patches",
                                         [ES_STEP_FACETED] = "facets",
                                         [ES_STEP_PATCHES6] = "six B-spline patches",
