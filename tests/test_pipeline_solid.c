@@ -257,6 +257,18 @@ static void what_cannot_be_a_solid_is_refused_in_words(void **state) {
     es_mesh_clear(&sheet);
 }
 
+static void a_surface_of_very_many_triangles_is_refused_before_the_work(void **state) {
+    (void)state;
+    es_error err = {0};
+    es_mesh many = {.triangle_count = 20000000}; /* the count alone is looked at */
+    assert_false(es_shape_check_size(&many, &err));
+    assert_int_equal(err.code, ES_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "20000000 triangles"));
+    assert_non_null(strstr(err.message, "larger voxels"));
+    many.triangle_count = ES_SHAPE_TRIANGLES_MAX;
+    assert_true(es_shape_check_size(&many, &err));
+}
+
 static void each_failed_allocation_is_reported(void **state) {
     (void)state;
     es_solid_options options = ES_SOLID_DEFAULTS;
@@ -285,6 +297,7 @@ int main(void) {
         cmocka_unit_test(a_star_shaped_bone_becomes_six_spline_faces),
         cmocka_unit_test(a_tessellated_file_has_the_triangles_of_each_piece_in_ap242),
         cmocka_unit_test(what_cannot_be_a_solid_is_refused_in_words),
+        cmocka_unit_test(a_surface_of_very_many_triangles_is_refused_before_the_work),
         cmocka_unit_test(each_failed_allocation_is_reported),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

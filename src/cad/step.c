@@ -401,7 +401,7 @@ bool es_step_write(const char *path, const es_step_body *bodies, size_t count,
         if (ok && report) *report = sum.report;
     } else {
         es_output_discard(file.out);
-        es_prefix(err, "%s", path);
+        if (told->code != ES_IO) es_prefix(err, "%s", path); /* else it names the file */
     }
     es_free(sum.items);
     es_text_free(&file.text);

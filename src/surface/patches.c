@@ -416,19 +416,28 @@ static bool judge_thickness(const es_patches *patches, size_t count, es_patch_re
     return ok;
 }
 
+static size_t count_rim(const es_patch_edges *edges) {
+    size_t rim = 0;
+    for (size_t e = 0; e < edges->count; e++) rim += edges->edges[e].uses == 1;
+    return rim;
+}
+
+/* Patches that close all holes of the sheet, for these are small, are a solid as they are. */
 static bool thicken(patch_job *job, es_patches *patches, es_patch_report *report, es_error *err) {
     size_t count = patches->count, vertices = job->quads.vertex_count;
     double *normals = es_alloc(vertices, 6 * sizeof *normals, err);
     double *work = normals ? es_alloc(job->masks.rows, 6 * sizeof *work, err) : NULL;
     es_patch_edges edges = {0};
     bool ok = work && es_patch_edges_find(patches, &edges, err);
-    if (ok) {
+    bool sealed = ok && count_rim(&edges) == 0;
+    if (sealed) report->bridged = surface_rim_bridged(job->rim, &report->bridged_mm);
+    if (ok && !sealed) {
         double *behind = normals + 3 * vertices;
         find_normals(&job->quads, normals);
         move_behind(job, normals, behind, work);
         ok = put_points(job, behind, patches->points + 3 * patches->point_count, err);
     }
-    if (ok) {
+    if (ok && !sealed) {
         add_back(patches, count);
         add_walls(patches, count, &edges, report);
         patches->point_count *= 2;
