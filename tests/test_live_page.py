@@ -129,8 +129,8 @@ class Socket:
                  bytes([128 | 127]) + struct.pack("!Q", length))
         self.socket.sendall(head + b"\0\0\0\0" + data)  # masked by nothing
 
-    def ask(self, what):
-        self.send(json.dumps({"do": what}).encode())
+    def ask(self, what, **more):
+        self.send(json.dumps({"do": what, **more}).encode())
 
     def until(self, wanted, seconds=60):
         """The first message for which `wanted` is true; a state comes parsed."""
@@ -296,9 +296,10 @@ class Messages(Scan):
             self.assertEqual(len(grey), width * height)
             at += 44 + (width * height + 3) // 4 * 4
             sizes.append((width, height))
-        self.assertEqual(at, len(cuts))
+        self.assertEqual(at + 72, len(cuts))
         (y, z), (x, z_again), (x_again, y_again) = sizes
         self.assertEqual((x, y, z), (x_again, y_again, z_again))
+        self.assertEqual(struct.unpack_from("<3I", cuts, at), (x, y, z))
         state = page.state(lambda s: s["phase"] == "running" and s["bricks"] > 0)
         self.assertGreater(state["received_hz"], 0)
         self.assertIsInstance(state["coach"], list)
@@ -333,6 +334,82 @@ class Messages(Scan):
         self.assertEqual(last["inserted"], later["inserted"])
         page.ask("start")
         page.state(lambda s: s["phase"] == "running" and s["inserted"] > last["inserted"])
+
+    def test_undo_takes_seconds_back_and_the_recording_makes_what_is_left(self):
+        live = self.live("-o", "undone.mha", "--record", "undone.igs.mha", "--fill", "none",
+                         "--json")
+        page = self.open(live)
+        state = page.state(lambda s: s["phase"] == "running" and s["undo_s"] > 0)
+        self.assertEqual((state["undone"], state["undo_step_s"]), (0, 5))
+        page.state(lambda s: s["inserted"] > 60)
+        page.ask("undo")
+        first = page.state(lambda s: s["last_undo"]["number"] == 1)
+        self.assertGreater(first["last_undo"]["frames"], 0)
+        self.assertEqual(first["undone"], first["last_undo"]["frames"])
+        page.state(lambda s: s["inserted"] > first["inserted"] + 20)
+        page.ask("pause")
+        page.state(lambda s: s["phase"] == "paused")
+        for number in range(2, 20):  # all that there is, and once more
+            page.ask("undo")
+            last = page.state(lambda s: s["last_undo"]["number"] == number)
+            if last["last_undo"]["frames"] == 0:
+                break
+        self.assertEqual((last["last_undo"]["frames"], last["undo_s"]), (0, 0))
+        page.ask("start")
+        page.state(lambda s: s["phase"] == "running" and s["inserted"] > last["inserted"] + 20)
+        page.ask("undo")
+        page.state(lambda s: s["last_undo"]["number"] == number + 1)
+        page.state(lambda s: s["inserted"] > last["inserted"] + 30)
+        status, out, said = live.stop()
+        self.assertEqual(status, 0, said)
+        self.assertGreater(json.loads(out)["undone"], first["undone"])
+        again = subprocess.run([BINARY, "reconstruct", "undone.igs.mha", "--config", "scan.xml",
+                                "--spacing", "1mm", "--fill", "none", "-o", "again.mha", "-q"],
+                               cwd=self.folder, capture_output=True, text=True)
+        self.assertEqual(again.returncode, 0, again.stderr)
+        done = subprocess.run([BINARY, "compare", "undone.mha", "again.mha", "--json"],
+                              cwd=self.folder, capture_output=True, text=True)
+        self.assertEqual(json.loads(done.stdout)["voxels_differing"], 0)
+
+    def test_slices_are_cut_where_a_page_says_and_follow_the_picture_again(self):
+        page = self.open(self.live())
+
+        def cuts(m):
+            return isinstance(m, bytes) and m[:4] == b"CUTS"
+
+        def end_of(m):
+            """Voxels, the one that the slices go through, and the matrix to mm."""
+            n = len(m) - 72
+            return (struct.unpack_from("<3I", m, n), struct.unpack_from("<3I", m, n + 12),
+                    struct.unpack_from("<12f", m, n + 24))
+
+        size, _, mm = end_of(page.until(cuts))
+        wanted = [n // 3 for n in size]
+        at = [sum(mm[4 * row + a] * wanted[a] for a in range(3)) + mm[4 * row + 3] for row in range(3)]
+        page.ask("slice", at=at)
+
+        def there(m):
+            if not cuts(m):
+                return False
+            _, through, to_mm = end_of(m)  # the volume may have grown meanwhile
+            place = [sum(to_mm[4 * row + a] * through[a] for a in range(3)) + to_mm[4 * row + 3]
+                     for row in range(3)]
+            return max(abs(x - y) for x, y in zip(place, at)) < 1e-3
+
+        page.until(there)
+        for bad in ([1e9, 0, 0], ["a", 0, 0], [1, 2], [1, 2, 3, 4], {"x": 1}, "middle", True, [[1], 2, 3]):
+            page.ask("slice", at=bad)
+        page.ask("slice")
+        page.send(b'{"do": "slice", "at": [1e999, 0, 0]}')
+        page.send(b'{"do": "slice", "at": [NaN, 0, 0]}')
+        for _ in range(3):
+            state = page.state()
+            self.assertLess(max(abs(x - y) for x, y in zip(state["slice"], at)), 1e-9)
+        page.ask("slice", at=[-9e4, 9e4, 0])  # outside: the nearest voxel
+        far = page.until(lambda m: cuts(m) and end_of(m)[1][0] == 0)
+        self.assertEqual(end_of(far)[1][1], end_of(far)[0][1] - 1)
+        page.ask("slice", at=None)
+        page.state(lambda s: s["slice"] is None)
 
     def test_what_is_saved_is_what_the_end_of_the_scan_makes(self):
         out = self.folder / "same"
@@ -504,6 +581,11 @@ class Browser(Scan):
             ["key", "Space"],
             ["wait", 20 * SLOW, "live.state.phase === 'paused'"],
             ["tell", "toggle", "document.getElementById('toggle').textContent"],
+            ["key", "u"],
+            ["wait", 20 * SLOW, "live.state.last_undo.number === 1"],
+            ["wait", 20 * SLOW, "document.getElementById('undo-note').textContent !== ''"],
+            ["tell", "note", "document.getElementById('undo-note').textContent"],
+            ["tell", "undone", "live.state.undone"],
             ["sleep", 1],
             ["tell", "inserted", "live.state.inserted"],
             ["click", "#toggle"],
@@ -520,11 +602,39 @@ class Browser(Scan):
         self.assertIn("triangles", told["figures"])
         self.assertGreater(told["coach"], 0)
         self.assertEqual(told["toggle"], "Start")
+        self.assertGreater(told["undone"], 0)
+        self.assertIn(f"{told['undone']} pictures", told["note"])
         self.assertFalse(told["wide"])
         self.assertEqual(sorted(told["links"]), ["scan-1.mha", "scan-1.step", "scan-1.stl"])
         self.assertEqual((self.folder / "got.stl").read_bytes(),
                          (self.folder / "browser/scan-1.stl").read_bytes())
         print(f"the page shows the mesh {told['shown']:.1f} s after it was opened", file=sys.stderr)
+
+    def test_slices_move_by_slider_and_pointer_and_the_keys_of_a_slider_are_its_own(self):
+        live = self.live()
+        through = "live.cuts.through"
+        found = self.seen(self.browse(live, [
+            ["wait", 60 * SLOW, "live.cuts.count > 0 && live.cuts.size.every((n) => n > 8)"],
+            ["wait", 90 * SLOW, f"live.state.slice === null && live.state.inserted > {2 * FRAMES}"],
+            ["tell", "follows", "document.getElementById('cuts-follow').getAttribute('aria-pressed')"],
+            ["key", "f", "#cuts input"],  # keys of the page work there too
+            ["tell", "pressed", "document.getElementById('follow').getAttribute('aria-pressed')"],
+            ["key", "Home", "#cuts input"],
+            ["wait", 20 * SLOW, f"live.state.slice && {through}[0] === 0"],
+            ["key", "ArrowRight", "#cuts input"],
+            ["key", "ArrowRight", "#cuts input"],
+            ["wait", 20 * SLOW, f"{through}[0] === 2 && live.cuts.sliders[0].value === '2'"],
+            ["tell", "placed", "document.getElementById('cuts-follow').getAttribute('aria-pressed')"],
+            # the middle of the slice across z
+            ["click", "#cuts figure:nth-child(3) canvas"],
+            ["wait", 20 * SLOW, f"[0, 1].every((a) => Math.abs({through}[a] - live.cuts.size[a] / 2) < 3)"],
+            ["shoot", "slices"],
+            ["click", "#cuts-follow"],
+            ["wait", 20 * SLOW, "live.state.slice === null"],
+            ["tell", "again", "document.getElementById('cuts-follow').getAttribute('aria-pressed')"],
+        ]))
+        self.assertEqual([found["told"][k] for k in ("follows", "pressed", "placed", "again")],
+                         ["true", "true", "false", "true"])
 
     def test_a_reload_and_a_restart_come_back(self):
         live = self.live()

@@ -244,6 +244,10 @@ static void show_bone(void *context, const es_frame *frame, const es_mat4 *place
     es_live_page_bone(((live_app *)context)->page, frame, place, trace);
 }
 
+static void show_undone(void *context, int64_t first) {
+    es_live_page_undone(((live_app *)context)->page, first);
+}
+
 static json_t *link_json(const es_live_stats *l) {
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "messages",
                      (json_int_t)l->messages, "bytes", (json_int_t)l->bytes, "pictures",
@@ -266,6 +270,7 @@ static json_t *summary_json(const live_app *a, const es_live_state *s) {
         "shown_median_s", app_json_number(s->shown_median_s), "shown_p99_s",
         app_json_number(s->shown_p99_s), "depth_mm", app_json_number(es_live_depth_mm(a->live)),
         "link", link_json(&s->link));
+    json_object_set_new(root, "undone", json_integer((json_int_t)s->undone));
     if (a->o->output) json_object_set_new(root, "output", json_string(a->o->output));
     if (a->o->record) json_object_set_new(root, "record", json_string(a->o->record));
     if (a->o->model)
@@ -280,6 +285,7 @@ static void print_summary(const live_app *a, const es_live_state *s) {
            "%llu lost\n",
            (long long)s->received, s->seconds, (long long)s->inserted, (long long)s->dropped,
            (long long)s->unplaced, (unsigned long long)s->link.lost);
+    if (s->undone > 0) printf("%lld more were taken back\n", (long long)s->undone);
     printf("latency from received to inserted: median %.1f ms, 99 %% %.1f ms\n",
            1e3 * s->latency_median_s, 1e3 * s->latency_p99_s);
     if (s->previews > 0)
@@ -402,6 +408,7 @@ static bool open_run(live_app *a, const es_setup_request *request, es_error *err
         r.watch.mesh = show_mesh;
         r.watch.volume = show_volume;
         r.watch.bone = show_bone;
+        r.watch.undone = show_undone;
     }
     a->run = es_live_run_new(&r, err);
     a->saver = (live_saver){.page = a->page,

@@ -38,8 +38,11 @@ void es_live_page_frame(es_live_page *page, const es_frame *frame, const es_mat4
 void es_live_page_bone(es_live_page *page, const es_frame *frame, const es_mat4 *place,
                        const es_trace *trace);
 void es_live_page_mesh(es_live_page *page, const es_mesh *mesh);
-/* Shown as three slices through the middle of the newest picture. */
+/* Shown as three slices through the middle of the newest picture, or where a page has put
+ * them; kept, so that they can be moved before the next one comes. */
 void es_live_page_volume(es_live_page *page, const es_grid *volume);
+/* The path and the coach's gaps are as without the frames from this one on. */
+void es_live_page_undone(es_live_page *page, int64_t first);
 
 /* To be called between frames, by the thread that runs the run (its `stop`): does
  * what the pages asked for, and tells how it stands four times a second. True

@@ -15,10 +15,11 @@ typedef struct es_live_state {
     double seconds;             /* since the first frame */
     int64_t received, recorded; /* frames */
     int64_t unplaced, inserted;
-    int64_t dropped; /* the queue of frames to insert was full: ES_LIVE_INSERTED is 0 */
-    int64_t waiting; /* in that queue */
-    int64_t undone;  /* were inserted, and were taken back; not among the inserted */
-    double undo_s;   /* how far es_live_run_undo can go back, by presses of undo_s each */
+    int64_t dropped;    /* the queue of frames to insert was full: ES_LIVE_INSERTED is 0 */
+    int64_t waiting;    /* in that queue */
+    int64_t undone;     /* were inserted, and were taken back; not among the inserted */
+    double undo_s;      /* how far es_live_run_undo can go back */
+    double undo_step_s; /* and how far each time */
     double latency_median_s, latency_p99_s; /* received to inserted; NaN: none yet */
     /* Received to seen: the mesh that holds it was given to the watch and the server. */
     double shown_median_s, shown_p99_s;

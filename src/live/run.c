@@ -19,6 +19,7 @@ es_live_state es_live_run_state(es_live_run *r) {
     es_live_state state = r->state;
     state.waiting = (int64_t)r->count;
     state.undo_s = run_undo_s(r);
+    state.undo_step_s = r->options.undo_s;
     state.latency_median_s = latencies_percentile(&r->inserted, 0.5);
     state.latency_p99_s = latencies_percentile(&r->inserted, 0.99);
     state.shown_median_s = latencies_percentile(&r->shown, 0.5);

@@ -1,7 +1,7 @@
 // Opens the live page in a real browser, does some steps and says what it saw:
 //   node live.mjs '{"chromium", "modules", "page", "out", "size", "steps"}'
 // Steps: ["wait", seconds, expression] (until it is true of `live`, the page's own
-// state), ["tell", name, expression], ["click", selector], ["key", name], ["reload"],
+// state), ["tell", name, expression], ["click", selector], ["key", name, selector of who gets it (or none)], ["reload"],
 // ["sleep", seconds], ["shoot", name], ["download", selector, name], ["offline", bool],
 // ["say", word] (prints it, and goes on when a line comes in). Prints one JSON object.
 import { createRequire } from 'node:module';
@@ -46,7 +46,8 @@ const steps = {
   async click(selector) {
     await tab.click(selector);
   },
-  async key(name) {
+  async key(name, selector) {
+    if (selector) await tab.focus(selector);
     await tab.keyboard.press(name);
   },
   async reload() {

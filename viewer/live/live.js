@@ -9,7 +9,7 @@ import { openScene } from './scene.js';
 const byId = (id) => document.getElementById(id);
 
 const picture = new Picture(byId('picture'));
-const cuts = new Cuts(byId('cuts'));
+const cuts = new Cuts(byId('cuts'), (what, more) => link.ask(what, more));
 const panel = new Panel((what) => link.ask(what));
 // For those who open the console, and for the tests.
 const live = { meshes: 0, triangles: 0, paths: 0, panel, picture, cuts, scene: null, state: null };
@@ -39,6 +39,7 @@ const link = new Link({
   state(state) {
     live.state = state;
     panel.show(state);
+    cuts.state(state.slice);
   },
   picture(shown) {
     picture.show(shown);
@@ -77,6 +78,7 @@ for (const [id, act] of Object.entries(actions)) byId(id).addEventListener('clic
 const keys = {
   ' ': () => panel.toggle(),
   s: () => panel.save(),
+  u: () => panel.undo(),
   0: actions.home,
   f: actions.follow,
   c: actions.colour,
@@ -85,7 +87,8 @@ const keys = {
 document.addEventListener('keydown', (event) => {
   const plain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat;
   const presses = event.target.closest?.('button, a') && event.key === ' ';
-  if (!plain || presses || !keys[event.key]) return;
+  const writes = event.target.closest?.('input:not([type=range]), select, textarea');
+  if (!plain || presses || writes || !keys[event.key]) return;
   event.preventDefault();
   keys[event.key]();
 });
