@@ -411,6 +411,35 @@ class Messages(Scan):
         page.ask("slice", at=None)
         page.state(lambda s: s["slice"] is None)
 
+    def test_evidence_for_the_spacing_is_that_of_the_command(self):
+        page = self.open(self.live())
+        # Nothing of this is said: it is as if it were not there.
+        for more in ({"depth_mm": "60"}, {"depth_mm": -1}, {"depth_mm": 1e300}, {"probe": "x" * 500},
+                     {"probe": 7}, {"probe": ["C5"], "depth_mm": None}):
+            page.ask("spacing", **more)  # all but the first are left out: one at a time
+
+        def answer(m):
+            return isinstance(m, dict) and m["kind"] == "evidence" and not m["busy"]
+
+        plain = page.until(answer, 120)
+        self.assertNotIn("error", plain)
+        self.assertEqual(plain["pictures"], 8)
+        page.ask("spacing", probe="no such probe \u00e4")
+        self.assertIn("no such probe", page.until(answer, 120)["error"])
+        page.ask("spacing", depth_mm=61.5)
+        with_depth = page.until(answer, 120)
+        sources = {row["source"] for row in with_depth["rows"]}
+        self.assertGreater(len(sources), len({row["source"] for row in plain["rows"]}))
+        done = subprocess.run([BINARY, "spacing", "scan.igs.mha", "--config", "scan.xml", "--json"],
+                              cwd=self.folder, capture_output=True, text=True, check=True)
+        said = json.loads(done.stdout)
+        self.assertEqual(plain["known"], said["verdict"] == "known")
+        if plain["known"]:  # other pictures of the same scan
+            for axis in range(2):
+                low, high = plain["ci95_mm"][axis]
+                self.assertLess(low, said["ci95_mm"][axis][1])
+                self.assertGreater(high, said["ci95_mm"][axis][0])
+
     def test_what_is_saved_is_what_the_end_of_the_scan_makes(self):
         out = self.folder / "same"
         out.mkdir()
@@ -635,6 +664,51 @@ class Browser(Scan):
         ]))
         self.assertEqual([found["told"][k] for k in ("follows", "pressed", "placed", "again")],
                          ["true", "true", "false", "true"])
+
+    def test_a_line_over_the_picture_is_held_against_spacing_and_evidence(self):
+        live = self.live()
+        ends = "live.measure.ends"
+        found = self.seen(self.browse(live, [
+            ["wait", 60 * SLOW, "live.picture.count > 0 && live.measure.inUse"],
+            ["key", "m"],
+            ["tell", "shown", "!document.getElementById('measure-box').hidden"],
+            ["tell", "before", f"{ends}[1].slice()"],
+            ["key", "Shift+ArrowDown", "#measure-over .end:last-child"],
+            ["key", "ArrowLeft", "#measure-over .end:last-child"],
+            ["tell", "after", f"{ends}[1].slice()"],
+            ["drag", "#measure-over .end:nth-of-type(1)", 0, 40],
+            ["tell", "dragged", f"{ends}[0].slice()"],
+            # a length typed in: its digits are no keys of the page
+            ["fill", "#measure-box input", "20"],
+            ["tell", "measured", "live.measure.measured"],
+            ["tell", "ends", ends],
+            ["tell", "said", "document.getElementById('measured').textContent"],
+            ["tell", "inUse", "live.measure.inUse"],
+            ["click", "#measure-box .row button"],
+            ["wait", 120 * SLOW, "live.measure.answers === 1"],
+            ["tell", "rows", "document.querySelectorAll('#evidence li').length"],
+            ["tell", "verdict", "document.getElementById('verdict').textContent"],
+            # Ticks as they would be found: the line lies on the first and the last one, and a
+            # tick draws the end that comes near.
+            ["tell", "", "live.measure.evidence({busy: false, known: false, ask: [], rows: [], ticks: "
+             "[{axis: 1, at: 200, first: 20.5, period: 30, count: 6, major: 0}]})"],
+            ["click", "#measure-box .row button:nth-child(2)"],
+            ["tell", "laid", ends],
+            ["tell", "snapped", "live.measure.snap([201, 51], [1, 1])"],
+            ["tell", "free", "live.measure.snap([201, 70], [1, 1])"],
+            ["shoot", "measure"],
+        ]))
+        told = found["told"]
+        self.assertTrue(told["shown"])
+        self.assertEqual([a - b for a, b in zip(told["after"], told["before"])], [-1, 10])
+        self.assertGreater(told["dragged"][1], told["before"][1] * 0.15 / 0.65 + 5)
+        (u0, v0), (u1, v1) = told["ends"]
+        self.assertAlmostEqual(told["measured"], 20 / ((u1 - u0) ** 2 + (v1 - v0) ** 2) ** 0.5)
+        self.assertIn("In use along it", told["said"])
+        self.assertGreater(told["rows"], 0)
+        self.assertTrue(told["verdict"])
+        self.assertEqual(told["laid"], [[200, 20.5], [200, 170.5]])
+        self.assertEqual((told["snapped"], told["free"]), ([200, 50.5], [201, 70]))
 
     def test_a_reload_and_a_restart_come_back(self):
         live = self.live()

@@ -345,6 +345,8 @@ static bool open_page(live_app *a, es_error *err) {
     p.source = o->connect;
     p.can_save = o->folder != NULL;
     p.coach.elevation_mm = o->elevation;
+    p.plus = a->plus;
+    p.config = o->setup.config ? es_path_name(o->setup.config) : NULL;
     a->page = es_live_page_new(&p, err);
     if (!a->page) return false;
     app_note(&o->common, "the page: http://%s:%d/%s%s", o->listen, es_live_page_port(a->page),

@@ -19,6 +19,9 @@ typedef struct es_live_page_options {
     double picture_hz;  /* pictures sent a second at most */
     int picture_side;   /* px at most: larger ones are averaged down */
     es_coach_options coach;
+    /* For judging the spacing, borrowed: the configuration and its name; NULL: none. */
+    const es_plus *plus;
+    const char *config;
 } es_live_page_options;
 #define ES_LIVE_PAGE_DEFAULTS                                                                      \
     { .picture_hz = 12, .picture_side = 512, .coach = ES_COACH_DEFAULTS }

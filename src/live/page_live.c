@@ -14,10 +14,11 @@
 #include "echosolid/live_page.h"
 #include "echosolid/picture.h"
 #include "live_pages.h"
+#include "page_evidence.h"
 #include "page_slices.h"
 #include "page_wire.h"
 
-enum { HELLO, STATE, PICTURE, MESH, PATH, CUTS };
+enum { HELLO, STATE, PICTURE, MESH, PATH, CUTS, EVIDENCE };
 enum { PATH_MOST = 4096, SAVED_MOST = 30, LINE = 400, COLOURS = 16, UNDOS_MOST = 10 };
 
 static const double STATE_EVERY_S = 0.25, PATH_EVERY_S = 0.5, RATE_OVER_S = 1, PATH_STEP_MM = 0.5;
@@ -39,8 +40,9 @@ struct es_live_page {
     pthread_mutex_t lock; /* guards all that follows */
     es_coach *coach;
     es_text picture, mesh, path;
-    page_slices slices; /* has a lock of its own */
-    es_vec3 middle;     /* of the newest picture */
+    page_slices slices; /* has a lock of its own, as has the next */
+    page_evidence *evidence;
+    es_vec3 middle; /* of the newest picture */
     double picture_due_s, bone_s, white;
     float places[3 * PATH_MOST];
     int64_t place_frames[PATH_MOST]; /* that were there */
@@ -85,12 +87,26 @@ static void ask_slice(es_live_page *p, const json_t *at) {
     if (is_place) p->slice_at = es_vec3_make(mm[0], mm[1], mm[2]);
 }
 
+/* {"do": "spacing", "depth_mm": 60, "probe": "C5-2R60S-3"}; both may be left out, and are
+ * where they are nothing that can be. */
+static void ask_evidence(es_live_page *p, const json_t *root) {
+    evidence_request request = {.depth_mm = NAN};
+    const json_t *depth = json_object_get(root, "depth_mm");
+    const char *probe = json_string_value(json_object_get(root, "probe"));
+    double mm = json_number_value(depth);
+    if (json_is_number(depth) && mm >= 1 && mm <= 1000) request.depth_mm = mm;
+    if (probe && strlen(probe) < sizeof request.probe) strcpy(request.probe, probe);
+    page_evidence_ask(p->evidence, &request);
+}
+
 /* {"do": "pause"}, from the thread that serves. Whatever else comes is left out. */
 static void on_text(void *context, const char *text, size_t length) {
     es_live_page *p = context;
     json_t *root = json_loadb(text, length, 0, NULL);
     const char *what = json_string_value(json_object_get(root, "do"));
-    if (what) {
+    if (what && strcmp(what, "spacing") == 0) {
+        ask_evidence(p, root);
+    } else if (what) {
         pthread_mutex_lock(&p->lock);
         p->wants_save |= strcmp(what, "save") == 0;
         if (strcmp(what, "undo") == 0 && p->wants_undo < UNDOS_MOST) p->wants_undo++;
@@ -177,6 +193,7 @@ static void show_picture(es_live_page *p, const es_frame *frame, const es_mat4 *
 void es_live_page_frame(es_live_page *p, const es_frame *frame, const es_mat4 *place) {
     if (!p) return;
     double now = es_clock_s();
+    page_evidence_frame(p->evidence, frame);
     pthread_mutex_lock(&p->lock);
     es_coach_frame(p->coach, frame, place, now);
     if (place) add_place(p, frame, place);
@@ -443,6 +460,8 @@ static bool open_server(es_live_page *p, es_error *err) {
 static bool start(es_live_page *p, es_error *err) {
     p->coach = es_coach_new(&p->options.coach, err);
     if (!p->coach || !open_server(p, err)) return false;
+    p->evidence = page_evidence_new(p->server, EVIDENCE, p->options.plus, p->options.config, err);
+    if (!p->evidence) return false;
     send_hello(p);
     send_state(p, NULL, NULL);
     p->thread_runs = pthread_create(&p->thread, NULL, serve, p) == 0;
@@ -476,6 +495,7 @@ void es_live_page_free(es_live_page *p) {
         es_page_server_stop(p->server);
         pthread_join(p->thread, NULL);
     }
+    page_evidence_free(p->evidence);
     es_page_server_free(p->server);
     es_coach_free(p->coach);
     es_text_free(&p->picture);

@@ -2,6 +2,7 @@
 // what is pressed goes back.
 import { Cuts } from './cuts.js';
 import { Link } from './link.js';
+import { Measure } from './measure.js';
 import { Panel } from './panel.js';
 import { Picture } from './picture.js';
 import { openScene } from './scene.js';
@@ -10,9 +11,10 @@ const byId = (id) => document.getElementById(id);
 
 const picture = new Picture(byId('picture'));
 const cuts = new Cuts(byId('cuts'), (what, more) => link.ask(what, more));
+const measure = new Measure(byId('picture'), (what, more) => link.ask(what, more));
 const panel = new Panel((what) => link.ask(what));
 // For those who open the console, and for the tests.
-const live = { meshes: 0, triangles: 0, paths: 0, panel, picture, cuts, scene: null, state: null };
+const live = { meshes: 0, triangles: 0, paths: 0, panel, picture, cuts, measure, scene: null, state: null };
 window.live = live;
 
 try {
@@ -43,6 +45,7 @@ const link = new Link({
   },
   picture(shown) {
     picture.show(shown);
+    measure.show(shown);
     scene?.setPicture(shown);
   },
   mesh(mesh) {
@@ -52,6 +55,9 @@ const link = new Link({
   },
   cuts(shown) {
     cuts.show(shown);
+  },
+  evidence(answer) {
+    measure.evidence(answer);
   },
   path(path) {
     live.paths += 1;
@@ -79,6 +85,7 @@ const keys = {
   ' ': () => panel.toggle(),
   s: () => panel.save(),
   u: () => panel.undo(),
+  m: () => measure.toggle(),
   0: actions.home,
   f: actions.follow,
   c: actions.colour,
