@@ -174,15 +174,17 @@ class Scan(unittest.TestCase):
     def tearDownClass(cls):
         cls.temporary.cleanup()
 
-    def scanner(self, *words):
-        program = Program(self.folder, "simulate", "--live", 0, "--replay", "scan.igs.mha", *words)
+    def scanner(self, *words, recording="scan"):
+        program = Program(self.folder, "simulate", "--live", 0, "--replay", f"{recording}.igs.mha",
+                          *words)
         self.addCleanup(program.stop, signal.SIGKILL)
         return int(program.line(r"127\.0\.0\.1:(\d+)"))
 
-    def live(self, *words, scanner=None):
-        scanner = scanner or self.scanner("--repeat")
+    def live(self, *words, scanner=None, recording="scan"):
+        scanner = scanner or self.scanner("--repeat", recording=recording)
         program = Program(self.folder, "live", "--connect", f"127.0.0.1:{scanner}", "--config",
-                          "scan.xml", "--bone", "--spacing", "1mm", "--page", 0, "--first", "60s",
+                          f"{recording}.xml", "--bone", "--spacing", "1mm", "--page", 0,
+                          "--first", "60s",
                           *words)
         self.addCleanup(program.stop, signal.SIGKILL)
         program.port = int(program.line(r"http://[0-9.]+:(\d+)/"))
@@ -439,6 +441,21 @@ class Messages(Scan):
                 low, high = plain["ci95_mm"][axis]
                 self.assertLess(low, said["ci95_mm"][axis][1])
                 self.assertGreater(high, said["ci95_mm"][axis][0])
+
+    def test_depth_and_probe_give_the_true_spacing_of_a_screen_that_claims_another(self):
+        done = subprocess.run([BINARY, "simulate", "--screen", "c5-2r60-b", "-o", "screen.igs.mha"],
+                              cwd=self.folder, capture_output=True, text=True, check=True)
+        truth = float(re.search(r"pixels of ([0-9.]+) x", done.stdout + done.stderr).group(1))
+        page = self.open(self.live(recording="screen"))
+        page.ask("spacing", depth_mm=150, probe="C5-2R60S-3")
+        answer = page.until(lambda m: isinstance(m, dict) and m["kind"] == "evidence"
+                            and not m["busy"], 120)
+        self.assertTrue(answer["known"], answer)
+        for axis in range(2):
+            low, high = answer["ci95_mm"][axis]
+            self.assertTrue(low < truth < high, (low, truth, high))
+        claimed = [row for row in answer["rows"] if row["suspect"]]
+        self.assertEqual([row["spacing_mm"] for row in claimed], [[0.2, 0.2]])
 
     def test_what_is_saved_is_what_the_end_of_the_scan_makes(self):
         out = self.folder / "same"
