@@ -20,7 +20,7 @@ typedef struct live_options {
     const char *trackers[TRACKERS];
     double seconds, tolerance, wait, lag, preview, first, serve, page, elevation;
     int64_t queue;
-    bool bone, no_crc;
+    bool bone, no_crc, parts;
 } live_options;
 
 static const opt table[] = {
@@ -118,6 +118,12 @@ static const opt table[] = {
      .offset = offsetof(live_options, serve),
      .help = "serve picture, poses, volume and bone by OpenIGTLink, for 3D Slicer; 0: any port, "
              "which is told"},
+    {.name = "parts",
+     .type = OPT_FLAG,
+     .offset = offsetof(live_options, parts),
+     .help =
+         "with --serve, while the volume's box stays the same send only the box of what changed, "
+         "as a part of an IMAGE; for clients that understand it, as 3D Slicer does"},
     {.name = "page",
      .type = OPT_NUMBER,
      .low = 0,
@@ -401,6 +407,7 @@ static bool open_run(live_app *a, const es_setup_request *request, es_error *err
     r.preview_hz = o->preview;
     r.threads = (int)o->setup.threads;
     r.server = a->server;
+    r.volume_parts = o->parts;
     r.output_folder = o->folder;
     r.stop = should_stop;
     r.stop_context = a;

@@ -63,6 +63,7 @@ typedef struct es_live_run_options {
     size_t preview_triangles; /* at most: the surface is thinned until they suffice */
     int threads;
     es_live_server *server;      /* gets pictures, poses, mesh and volume; borrowed; NULL: none */
+    bool volume_parts;           /* its clients get of the volume what has changed, as parts */
     const char *output_folder;   /* where commands may write; NULL: nowhere */
     bool (*stop)(void *context); /* asked between frames */
     void *stop_context;

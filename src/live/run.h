@@ -141,6 +141,10 @@ bool run_copy_volume(es_live_run *run, es_grid *grid, es_error *err);
 void run_send_frame(es_live_run *run, const es_frame *frame, const es_mat4 *place);
 void *run_preview(void *run);
 
+/* run_volume.c: to the server's clients. `base`: what was sent whole, {0} at first; the
+ * grid may be taken for it. */
+void run_send_volume(es_live_run *run, es_grid *base, es_grid *grid);
+
 /* run_mesh.c: extracts, gives to who looks on, and counts. {0} at first. */
 typedef struct run_surface {
     es_distance_copy field;
