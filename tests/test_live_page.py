@@ -567,11 +567,14 @@ class Hostile(Scan):
         good = self.open(live)
         good.state(lambda s: s["phase"] == "running" and s["triangles"] > 0)
         before = live.memory_kb()
-        volume = good.state()["volume_bytes"]
+        def own(state):  # what the run takes for the volume and for Undo
+            return state["volume_bytes"] + state["undo_bytes"]
+
+        start = own(good.state())
         idle = [Socket(live.port) for _ in range(10)]
         first = good.state()
         last = good.state(lambda s: s["received"] >= first["received"] + 100)
-        grown = live.memory_kb() - before - (last["volume_bytes"] - volume) // 1024
+        grown = live.memory_kb() - before - (own(last) - start) // 1024
         rate = (last["received"] - first["received"]) / (last["seconds"] - first["seconds"])
         print(f"10 pages that do not read cost {grown} kB; {rate:.1f} frames a second", file=sys.stderr)
         if SLOW == 1:

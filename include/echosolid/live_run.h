@@ -26,7 +26,7 @@ typedef struct es_live_state {
     int64_t previews;
     double preview_s, previews_s; /* of processor time: the last one; all of them */
     size_t triangles;             /* of the last preview, as sent */
-    uint64_t bricks, volume_bytes, memory_peak;
+    uint64_t bricks, volume_bytes, undo_bytes, memory_peak;
     const char *record_error; /* NULL: the recording goes on */
     es_live_stats link;
 } es_live_state;

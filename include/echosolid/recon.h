@@ -109,7 +109,8 @@ typedef struct es_volume_stats {
     uint64_t pixels_outside;  /* nearest voxel outside the given extent */
     uint64_t pixels_ignored;  /* below the threshold, not finite, or of weight 0 in the mask */
     uint64_t bricks, bytes;
-    double insert_s; /* wall time inside insert */
+    uint64_t undo_bytes; /* of copies, for checkpoints */
+    double insert_s;     /* wall time inside insert */
 } es_volume_stats;
 es_volume_stats es_volume_statistics(const es_volume *volume);
 

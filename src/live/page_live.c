@@ -308,6 +308,7 @@ static void add_counts(json_t *root, const es_live_page *p, const es_live_state 
 
 static void add_undo(json_t *root, const es_live_page *p, const es_live_state *s) {
     json_object_set_new(root, "undone", json_integer((json_int_t)s->undone));
+    json_object_set_new(root, "undo_bytes", json_integer((json_int_t)s->undo_bytes));
     json_object_set_new(root, "undo_s", number(s->undo_s));
     json_object_set_new(root, "undo_step_s", number(s->undo_step_s));
     json_object_set_new(root, "last_undo",

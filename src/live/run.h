@@ -122,6 +122,7 @@ void run_slices_end(es_live_run *run);
 /* With the work locked: the volume can come back to here. */
 void run_checkpoint(es_live_run *run);
 size_t run_checkpoints(const es_live_run *run);
+uint64_t run_undo_bytes(const es_live_run *run);
 /* How far back it can go; the lock is held. */
 double run_undo_s(const es_live_run *run);
 

@@ -42,6 +42,7 @@ typedef struct batch {
     bool begins; /* a slice, with the first frame */
     es_volume_stats volume;
     size_t checkpoints;
+    uint64_t undo_bytes;
 } batch;
 
 /* Waits for frames that stand in front of the queue; false when none will come. They stay
@@ -78,6 +79,7 @@ static void batch_done(es_live_run *r, const batch *b, bool ok, const es_error *
     r->state.inserted += ok ? (int64_t)count : 0;
     r->state.bricks = b->volume.bricks;
     r->state.volume_bytes = b->volume.bytes;
+    r->state.undo_bytes = b->undo_bytes;
     r->slices.kept = b->checkpoints;
     if (!ok && !r->failed) {
         r->failed = true;
@@ -108,6 +110,7 @@ static bool insert_batch(es_live_run *r, batch *b, es_error *err) {
                        : es_stage_volume(r->volume, b->frames, b->places, b->count, err);
     b->volume = es_volume_statistics(r->volume);
     b->checkpoints = run_checkpoints(r);
+    b->undo_bytes = run_undo_bytes(r);
     run_unlock_work(r);
     return ok;
 }

@@ -79,6 +79,12 @@ size_t run_checkpoints(const es_live_run *r) {
     return r->model ? es_model_checkpoints(r->model) : es_volume_checkpoints(r->volume);
 }
 
+uint64_t run_undo_bytes(const es_live_run *r) {
+    const es_distance *distance = r->model ? es_model_distance(r->model) : NULL;
+    return es_volume_statistics(r->volume).undo_bytes +
+           (distance ? es_distance_statistics(distance).undo_bytes : 0);
+}
+
 static bool wait_inserted(es_live_run *r) {
     pthread_mutex_lock(&r->lock);
     while (r->count > 0 && !r->failed) pthread_cond_wait(&r->changed, &r->lock);

@@ -78,6 +78,7 @@ es_volume_stats es_distance_statistics(const es_distance *distance) {
     es_volume_stats stats = distance->stats;
     stats.bricks = distance->store.settled;
     stats.bytes = stats.bricks * (uint64_t)distance->store.state_bytes;
+    stats.undo_bytes = distance->store.log.buffers * (uint64_t)distance->store.state_bytes;
     return stats;
 }
 

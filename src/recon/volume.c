@@ -79,6 +79,7 @@ es_volume_stats es_volume_statistics(const es_volume *volume) {
     es_volume_stats stats = volume->stats;
     stats.bricks = volume->store.settled;
     stats.bytes = stats.bricks * (uint64_t)volume->store.state_bytes;
+    stats.undo_bytes = volume->store.log.buffers * (uint64_t)volume->store.state_bytes;
     return stats;
 }
 

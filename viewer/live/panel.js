@@ -108,12 +108,12 @@ export class Panel {
     this.showSaved(state);
   }
 
-  showUndo({ phase, undo_s: left, undo_step_s: step, last_undo: last }) {
+  showUndo({ phase, undo_s: left, undo_step_s: step, undo_bytes: held, last_undo: last }) {
     const button = byId('undo');
     button.disabled = !(left > 0) || !['running', 'paused'].includes(phase);
     if (!last) return;
     button.textContent = `Undo ${step} s`;
-    button.title = `u; ${left.toFixed(0)} s can be taken back`;
+    button.title = `u; ${left.toFixed(0)} s can be taken back, held in ${bytesText(held)}`;
     if (last.number === this.undos) return;
     this.undos = last.number;
     byId('undo-note').textContent = last.frames
