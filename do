@@ -32,7 +32,8 @@ TEST_PACKAGES="libcmocka-dev clang libclang-rt-14-dev clang-format shellcheck py
 # What runs under the thread sanitizer.
 THREADED_TESTS="test_base_pool test_pipeline_setup test_recon_volume test_recon_distance
     test_surface_iso test_live_link test_live_commands test_live_subscribe
-    test_live_faults test_live_page test_live_capture test_live_video test_live_host"
+    test_live_faults test_live_page test_live_capture test_live_video test_live_host
+    test_live_undo test_live_parts"
 
 # Installs those of the given packages that are missing.
 need() {

@@ -127,7 +127,7 @@ class Cli(unittest.TestCase):
                         "40s" if SANITIZED else "7s", "--bone",
                         "--model", "live.stl", "--fill", "none", "--first", "20s", "--tolerance",
                         "20ms", "--wait", "100ms", "--lag", "0ms", "--queue", 64, "--no-crc",
-                        "--serve", 0, "--listen", "127.0.0.1", "--token", "word", "--folder", ".",
+                        "--serve", 0, "--parts", "--listen", "127.0.0.1", "--token", "word", "--folder", ".",
                         "--page", 0, "--elevation", "3mm",
                         "--preview", "2", "--spacing", "1mm", "--interpolation", "nearest",
                         "--compounding", "mean", "--clip", "0,0,256,256", "--threshold", 1,

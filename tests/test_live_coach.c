@@ -63,6 +63,7 @@ static es_mat4 place_at(double x, double z) {
 }
 
 static void take(scan *s, const es_mat4 *place) {
+    s->frame.index = s->frames;
     es_coach_frame(s->coach, &s->frame, place, s->now_s);
     s->now_s += 1 / RATE;
     s->frames++;
@@ -142,6 +143,31 @@ static void a_gap_stays_until_it_is_gone_over(void **state) {
     sweep(s, 30, 30, -0.5);
     assert_null(advice(s, ES_COACH_GAP));
     assert_int_equal(es_coach_gaps(s->coach, gaps), 0);
+}
+
+static void pictures_that_were_taken_back_left_and_covered_no_gap(void **state) {
+    scan *s = *state;
+    es_vec3 gaps[ES_COACH_GAPS];
+    sweep(s, 40, 0, 0.5); /* to 19.5 mm */
+    sweep(s, 40, 26, 0.5);
+    int64_t covering = s->frames;
+    sweep(s, 30, 30, -0.5);
+    int64_t leaving = s->frames;
+    sweep(s, 10, 60 - 24, 0.5); /* from 15.5 to 36 mm, past pictures that were there */
+    sweep(s, 10, 60, 0.5);      /* and on to where none was */
+    assert_int_equal(es_coach_gaps(s->coach, gaps), 1);
+    es_coach_undo(s->coach, leaving);
+    assert_int_equal(es_coach_gaps(s->coach, gaps), 0);
+    es_coach_undo(s->coach, covering);
+    assert_int_equal(es_coach_gaps(s->coach, gaps), 1);
+    assert_float_equal(gaps[0].z, (19.5 + 26) / 2, 1e-9);
+    /* What they have seen was not seen: hurrying past there leaves a gap. */
+    es_coach_undo(s->coach, 0);
+    assert_int_equal(es_coach_gaps(s->coach, gaps), 0);
+    sweep(s, 2, 5, 6);
+    assert_int_equal(es_coach_gaps(s->coach, gaps), 1);
+    es_coach_undo(s->coach, s->frames);
+    assert_int_equal(es_coach_gaps(s->coach, gaps), 1);
 }
 
 static void a_probe_put_down_elsewhere_leaves_no_gap(void **state) {
@@ -335,6 +361,7 @@ int main(void) {
         TEST(fine_voxels_ask_for_nearer_pictures),
         TEST(motion_within_the_picture_is_no_gap),
         TEST(a_gap_stays_until_it_is_gone_over),
+        TEST(pictures_that_were_taken_back_left_and_covered_no_gap),
         TEST(a_probe_put_down_elsewhere_leaves_no_gap),
         TEST(gaps_never_outgrow_their_list),
         TEST(a_lost_tracker_is_said_with_its_time),

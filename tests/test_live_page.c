@@ -56,9 +56,18 @@ static void *feed_mesh(void *context) {
     float corners[12] = {0, 0, 0, 10, 0, 0, 0, 10, 0, 0, 0, 10};
     uint32_t triangles[12] = {0, 2, 1, 0, 1, 3, 1, 2, 3, 0, 3, 2};
     const es_mesh mesh = {corners, 4, triangles, 4, NULL};
+    uint8_t voxels[24] = {7};
+    const es_grid volume = {.info = {.size = {4, 3, 2},
+                                     .spacing_mm = {1, 1, 1},
+                                     .direction = {1, 0, 0, 0, 1, 0, 0, 0, 1},
+                                     .type = ES_U8,
+                                     .channels = 1},
+                            .data = voxels};
     for (; !atomic_load(&f->stop); f->done++) {
         es_live_page_mesh(f->page, &mesh);
         es_live_page_saving(f->page, f->done % 2, "scan-1: on its way");
+        es_live_page_volume(f->page, &volume);
+        es_live_page_undone(f->page, 50);
     }
     return NULL;
 }

@@ -129,8 +129,8 @@ class Socket:
                  bytes([128 | 127]) + struct.pack("!Q", length))
         self.socket.sendall(head + b"\0\0\0\0" + data)  # masked by nothing
 
-    def ask(self, what):
-        self.send(json.dumps({"do": what}).encode())
+    def ask(self, what, **more):
+        self.send(json.dumps({"do": what, **more}).encode())
 
     def until(self, wanted, seconds=60):
         """The first message for which `wanted` is true; a state comes parsed."""
@@ -174,15 +174,17 @@ class Scan(unittest.TestCase):
     def tearDownClass(cls):
         cls.temporary.cleanup()
 
-    def scanner(self, *words):
-        program = Program(self.folder, "simulate", "--live", 0, "--replay", "scan.igs.mha", *words)
+    def scanner(self, *words, recording="scan"):
+        program = Program(self.folder, "simulate", "--live", 0, "--replay", f"{recording}.igs.mha",
+                          *words)
         self.addCleanup(program.stop, signal.SIGKILL)
         return int(program.line(r"127\.0\.0\.1:(\d+)"))
 
-    def live(self, *words, scanner=None):
-        scanner = scanner or self.scanner("--repeat")
+    def live(self, *words, scanner=None, recording="scan"):
+        scanner = scanner or self.scanner("--repeat", recording=recording)
         program = Program(self.folder, "live", "--connect", f"127.0.0.1:{scanner}", "--config",
-                          "scan.xml", "--bone", "--spacing", "1mm", "--page", 0, "--first", "60s",
+                          f"{recording}.xml", "--bone", "--spacing", "1mm", "--page", 0,
+                          "--first", "60s",
                           *words)
         self.addCleanup(program.stop, signal.SIGKILL)
         program.port = int(program.line(r"http://[0-9.]+:(\d+)/"))
@@ -296,9 +298,10 @@ class Messages(Scan):
             self.assertEqual(len(grey), width * height)
             at += 44 + (width * height + 3) // 4 * 4
             sizes.append((width, height))
-        self.assertEqual(at, len(cuts))
+        self.assertEqual(at + 72, len(cuts))
         (y, z), (x, z_again), (x_again, y_again) = sizes
         self.assertEqual((x, y, z), (x_again, y_again, z_again))
+        self.assertEqual(struct.unpack_from("<3I", cuts, at), (x, y, z))
         state = page.state(lambda s: s["phase"] == "running" and s["bricks"] > 0)
         self.assertGreater(state["received_hz"], 0)
         self.assertIsInstance(state["coach"], list)
@@ -333,6 +336,126 @@ class Messages(Scan):
         self.assertEqual(last["inserted"], later["inserted"])
         page.ask("start")
         page.state(lambda s: s["phase"] == "running" and s["inserted"] > last["inserted"])
+
+    def test_undo_takes_seconds_back_and_the_recording_makes_what_is_left(self):
+        live = self.live("-o", "undone.mha", "--record", "undone.igs.mha", "--fill", "none",
+                         "--json")
+        page = self.open(live)
+        state = page.state(lambda s: s["phase"] == "running" and s["undo_s"] > 0)
+        self.assertEqual((state["undone"], state["undo_step_s"]), (0, 5))
+        page.state(lambda s: s["inserted"] > 60)
+        page.ask("undo")
+        first = page.state(lambda s: s["last_undo"]["number"] == 1)
+        self.assertGreater(first["last_undo"]["frames"], 0)
+        self.assertEqual(first["undone"], first["last_undo"]["frames"])
+        page.state(lambda s: s["inserted"] > first["inserted"] + 20)
+        page.ask("pause")
+        page.state(lambda s: s["phase"] == "paused")
+        for number in range(2, 20):  # all that there is, and once more
+            page.ask("undo")
+            last = page.state(lambda s: s["last_undo"]["number"] == number)
+            if last["last_undo"]["frames"] == 0:
+                break
+        self.assertEqual((last["last_undo"]["frames"], last["undo_s"]), (0, 0))
+        page.ask("start")
+        page.state(lambda s: s["phase"] == "running" and s["inserted"] > last["inserted"] + 20)
+        page.ask("undo")
+        page.state(lambda s: s["last_undo"]["number"] == number + 1)
+        page.state(lambda s: s["inserted"] > last["inserted"] + 30)
+        status, out, said = live.stop()
+        self.assertEqual(status, 0, said)
+        self.assertGreater(json.loads(out)["undone"], first["undone"])
+        again = subprocess.run([BINARY, "reconstruct", "undone.igs.mha", "--config", "scan.xml",
+                                "--spacing", "1mm", "--fill", "none", "-o", "again.mha", "-q"],
+                               cwd=self.folder, capture_output=True, text=True)
+        self.assertEqual(again.returncode, 0, again.stderr)
+        done = subprocess.run([BINARY, "compare", "undone.mha", "again.mha", "--json"],
+                              cwd=self.folder, capture_output=True, text=True)
+        self.assertEqual(json.loads(done.stdout)["voxels_differing"], 0)
+
+    def test_slices_are_cut_where_a_page_says_and_follow_the_picture_again(self):
+        page = self.open(self.live())
+
+        def cuts(m):
+            return isinstance(m, bytes) and m[:4] == b"CUTS"
+
+        def end_of(m):
+            """Voxels, the one that the slices go through, and the matrix to mm."""
+            n = len(m) - 72
+            return (struct.unpack_from("<3I", m, n), struct.unpack_from("<3I", m, n + 12),
+                    struct.unpack_from("<12f", m, n + 24))
+
+        size, _, mm = end_of(page.until(cuts))
+        wanted = [n // 3 for n in size]
+        at = [sum(mm[4 * row + a] * wanted[a] for a in range(3)) + mm[4 * row + 3] for row in range(3)]
+        page.ask("slice", at=at)
+
+        def there(m):
+            if not cuts(m):
+                return False
+            _, through, to_mm = end_of(m)  # the volume may have grown meanwhile
+            place = [sum(to_mm[4 * row + a] * through[a] for a in range(3)) + to_mm[4 * row + 3]
+                     for row in range(3)]
+            return max(abs(x - y) for x, y in zip(place, at)) < 1e-3
+
+        page.until(there)
+        for bad in ([1e9, 0, 0], ["a", 0, 0], [1, 2], [1, 2, 3, 4], {"x": 1}, "middle", True, [[1], 2, 3]):
+            page.ask("slice", at=bad)
+        page.ask("slice")
+        page.send(b'{"do": "slice", "at": [1e999, 0, 0]}')
+        page.send(b'{"do": "slice", "at": [NaN, 0, 0]}')
+        for _ in range(3):
+            state = page.state()
+            self.assertLess(max(abs(x - y) for x, y in zip(state["slice"], at)), 1e-9)
+        page.ask("slice", at=[-9e4, 9e4, 0])  # outside: the nearest voxel
+        far = page.until(lambda m: cuts(m) and end_of(m)[1][0] == 0)
+        self.assertEqual(end_of(far)[1][1], end_of(far)[0][1] - 1)
+        page.ask("slice", at=None)
+        page.state(lambda s: s["slice"] is None)
+
+    def test_evidence_for_the_spacing_is_that_of_the_command(self):
+        page = self.open(self.live())
+        # Nothing of this is said: it is as if it were not there.
+        for more in ({"depth_mm": "60"}, {"depth_mm": -1}, {"depth_mm": 1e300}, {"probe": "x" * 500},
+                     {"probe": 7}, {"probe": ["C5"], "depth_mm": None}):
+            page.ask("spacing", **more)  # all but the first are left out: one at a time
+
+        def answer(m):
+            return isinstance(m, dict) and m["kind"] == "evidence" and not m["busy"]
+
+        plain = page.until(answer, 120)
+        self.assertNotIn("error", plain)
+        self.assertEqual(plain["pictures"], 8)
+        page.ask("spacing", probe="no such probe \u00e4")
+        self.assertIn("no such probe", page.until(answer, 120)["error"])
+        page.ask("spacing", depth_mm=61.5)
+        with_depth = page.until(answer, 120)
+        sources = {row["source"] for row in with_depth["rows"]}
+        self.assertGreater(len(sources), len({row["source"] for row in plain["rows"]}))
+        done = subprocess.run([BINARY, "spacing", "scan.igs.mha", "--config", "scan.xml", "--json"],
+                              cwd=self.folder, capture_output=True, text=True, check=True)
+        said = json.loads(done.stdout)
+        self.assertEqual(plain["known"], said["verdict"] == "known")
+        if plain["known"]:  # other pictures of the same scan
+            for axis in range(2):
+                low, high = plain["ci95_mm"][axis]
+                self.assertLess(low, said["ci95_mm"][axis][1])
+                self.assertGreater(high, said["ci95_mm"][axis][0])
+
+    def test_depth_and_probe_give_the_true_spacing_of_a_screen_that_claims_another(self):
+        done = subprocess.run([BINARY, "simulate", "--screen", "c5-2r60-b", "-o", "screen.igs.mha"],
+                              cwd=self.folder, capture_output=True, text=True, check=True)
+        truth = float(re.search(r"pixels of ([0-9.]+) x", done.stdout + done.stderr).group(1))
+        page = self.open(self.live(recording="screen"))
+        page.ask("spacing", depth_mm=150, probe="C5-2R60S-3")
+        answer = page.until(lambda m: isinstance(m, dict) and m["kind"] == "evidence"
+                            and not m["busy"], 120)
+        self.assertTrue(answer["known"], answer)
+        for axis in range(2):
+            low, high = answer["ci95_mm"][axis]
+            self.assertTrue(low < truth < high, (low, truth, high))
+        claimed = [row for row in answer["rows"] if row["suspect"]]
+        self.assertEqual([row["spacing_mm"] for row in claimed], [[0.2, 0.2]])
 
     def test_what_is_saved_is_what_the_end_of_the_scan_makes(self):
         out = self.folder / "same"
@@ -444,11 +567,14 @@ class Hostile(Scan):
         good = self.open(live)
         good.state(lambda s: s["phase"] == "running" and s["triangles"] > 0)
         before = live.memory_kb()
-        volume = good.state()["volume_bytes"]
+        def own(state):  # what the run takes for the volume and for Undo
+            return state["volume_bytes"] + state["undo_bytes"]
+
+        start = own(good.state())
         idle = [Socket(live.port) for _ in range(10)]
         first = good.state()
         last = good.state(lambda s: s["received"] >= first["received"] + 100)
-        grown = live.memory_kb() - before - (last["volume_bytes"] - volume) // 1024
+        grown = live.memory_kb() - before - (own(last) - start) // 1024
         rate = (last["received"] - first["received"]) / (last["seconds"] - first["seconds"])
         print(f"10 pages that do not read cost {grown} kB; {rate:.1f} frames a second", file=sys.stderr)
         if SLOW == 1:
@@ -504,6 +630,11 @@ class Browser(Scan):
             ["key", "Space"],
             ["wait", 20 * SLOW, "live.state.phase === 'paused'"],
             ["tell", "toggle", "document.getElementById('toggle').textContent"],
+            ["key", "u"],
+            ["wait", 20 * SLOW, "live.state.last_undo.number === 1"],
+            ["wait", 20 * SLOW, "document.getElementById('undo-note').textContent !== ''"],
+            ["tell", "note", "document.getElementById('undo-note').textContent"],
+            ["tell", "undone", "live.state.undone"],
             ["sleep", 1],
             ["tell", "inserted", "live.state.inserted"],
             ["click", "#toggle"],
@@ -520,11 +651,84 @@ class Browser(Scan):
         self.assertIn("triangles", told["figures"])
         self.assertGreater(told["coach"], 0)
         self.assertEqual(told["toggle"], "Start")
+        self.assertGreater(told["undone"], 0)
+        self.assertIn(f"{told['undone']} pictures", told["note"])
         self.assertFalse(told["wide"])
         self.assertEqual(sorted(told["links"]), ["scan-1.mha", "scan-1.step", "scan-1.stl"])
         self.assertEqual((self.folder / "got.stl").read_bytes(),
                          (self.folder / "browser/scan-1.stl").read_bytes())
         print(f"the page shows the mesh {told['shown']:.1f} s after it was opened", file=sys.stderr)
+
+    def test_slices_move_by_slider_and_pointer_and_the_keys_of_a_slider_are_its_own(self):
+        live = self.live()
+        through = "live.cuts.through"
+        found = self.seen(self.browse(live, [
+            ["wait", 60 * SLOW, "live.cuts.count > 0 && live.cuts.size.every((n) => n > 8)"],
+            ["wait", 90 * SLOW, f"live.state.slice === null && live.state.inserted > {2 * FRAMES}"],
+            ["tell", "follows", "document.getElementById('cuts-follow').getAttribute('aria-pressed')"],
+            ["key", "f", "#cuts input"],  # keys of the page work there too
+            ["tell", "pressed", "document.getElementById('follow').getAttribute('aria-pressed')"],
+            ["key", "Home", "#cuts input"],
+            ["wait", 20 * SLOW, f"live.state.slice && {through}[0] === 0"],
+            ["key", "ArrowRight", "#cuts input"],
+            ["key", "ArrowRight", "#cuts input"],
+            ["wait", 20 * SLOW, f"{through}[0] === 2 && live.cuts.sliders[0].value === '2'"],
+            ["tell", "placed", "document.getElementById('cuts-follow').getAttribute('aria-pressed')"],
+            # the middle of the slice across z
+            ["click", "#cuts figure:nth-child(3) canvas"],
+            ["wait", 20 * SLOW, f"[0, 1].every((a) => Math.abs({through}[a] - live.cuts.size[a] / 2) < 3)"],
+            ["shoot", "slices"],
+            ["click", "#cuts-follow"],
+            ["wait", 20 * SLOW, "live.state.slice === null"],
+            ["tell", "again", "document.getElementById('cuts-follow').getAttribute('aria-pressed')"],
+        ]))
+        self.assertEqual([found["told"][k] for k in ("follows", "pressed", "placed", "again")],
+                         ["true", "true", "false", "true"])
+
+    def test_a_line_over_the_picture_is_held_against_spacing_and_evidence(self):
+        live = self.live()
+        ends = "live.measure.ends"
+        found = self.seen(self.browse(live, [
+            ["wait", 60 * SLOW, "live.picture.count > 0 && live.measure.inUse"],
+            ["key", "m"],
+            ["tell", "shown", "!document.getElementById('measure-box').hidden"],
+            ["tell", "before", f"{ends}[1].slice()"],
+            ["key", "Shift+ArrowDown", "#measure-over .end:last-child"],
+            ["key", "ArrowLeft", "#measure-over .end:last-child"],
+            ["tell", "after", f"{ends}[1].slice()"],
+            ["drag", "#measure-over .end:nth-of-type(1)", 0, 40],
+            ["tell", "dragged", f"{ends}[0].slice()"],
+            # a length typed in: its digits are no keys of the page
+            ["fill", "#measure-box input", "20"],
+            ["tell", "measured", "live.measure.measured"],
+            ["tell", "ends", ends],
+            ["tell", "said", "document.getElementById('measured').textContent"],
+            ["tell", "inUse", "live.measure.inUse"],
+            ["click", "#measure-box .row button"],
+            ["wait", 120 * SLOW, "live.measure.answers === 1"],
+            ["tell", "rows", "document.querySelectorAll('#evidence li').length"],
+            ["tell", "verdict", "document.getElementById('verdict').textContent"],
+            # Ticks as they would be found: the line lies on the first and the last one, and a
+            # tick draws the end that comes near.
+            ["tell", "", "live.measure.evidence({busy: false, known: false, ask: [], rows: [], ticks: "
+             "[{axis: 1, at: 200, first: 20.5, period: 30, count: 6, major: 0}]})"],
+            ["click", "#measure-box .row button:nth-child(2)"],
+            ["tell", "laid", ends],
+            ["tell", "snapped", "live.measure.snap([201, 51], [1, 1])"],
+            ["tell", "free", "live.measure.snap([201, 70], [1, 1])"],
+            ["shoot", "measure"],
+        ]))
+        told = found["told"]
+        self.assertTrue(told["shown"])
+        self.assertEqual([a - b for a, b in zip(told["after"], told["before"])], [-1, 10])
+        self.assertGreater(told["dragged"][1], told["before"][1] * 0.15 / 0.65 + 5)
+        (u0, v0), (u1, v1) = told["ends"]
+        self.assertAlmostEqual(told["measured"], 20 / ((u1 - u0) ** 2 + (v1 - v0) ** 2) ** 0.5)
+        self.assertIn("In use along it", told["said"])
+        self.assertGreater(told["rows"], 0)
+        self.assertTrue(told["verdict"])
+        self.assertEqual(told["laid"], [[200, 20.5], [200, 170.5]])
+        self.assertEqual((told["snapped"], told["free"]), ([200, 50.5], [201, 70]))
 
     def test_a_reload_and_a_restart_come_back(self):
         live = self.live()

@@ -22,7 +22,7 @@ typedef struct live_options {
     double seconds, tolerance, wait, lag, preview, first, serve, page, elevation;
     int64_t queue;
     double crop[4]; /* u, v, width, height; NaN first: not given */
-    bool bone, no_crc, whole;
+    bool bone, no_crc, whole, parts;
 } live_options;
 
 static const opt table[] = {
@@ -142,6 +142,12 @@ static const opt table[] = {
      .offset = offsetof(live_options, serve),
      .help = "serve picture, poses, volume and bone by OpenIGTLink, for 3D Slicer; 0: any port, "
              "which is told"},
+    {.name = "parts",
+     .type = OPT_FLAG,
+     .offset = offsetof(live_options, parts),
+     .help =
+         "with --serve, while the volume's box stays the same send only the box of what changed, "
+         "as a part of an IMAGE; for clients that understand it, as 3D Slicer does"},
     {.name = "page",
      .type = OPT_NUMBER,
      .low = 0,
@@ -283,6 +289,10 @@ static void show_bone(void *context, const es_frame *frame, const es_mat4 *place
     es_live_page_bone(((live_app *)context)->page, frame, place, trace);
 }
 
+static void show_undone(void *context, int64_t first) {
+    es_live_page_undone(((live_app *)context)->page, first);
+}
+
 static json_t *link_json(const es_live_stats *l) {
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
                      "messages", (json_int_t)l->messages, "bytes", (json_int_t)l->bytes, "pictures",
@@ -306,6 +316,7 @@ static json_t *summary_json(const live_app *a, const es_live_state *s) {
         "shown_median_s", app_json_number(s->shown_median_s), "shown_p99_s",
         app_json_number(s->shown_p99_s), "depth_mm", app_json_number(es_live_depth_mm(a->live)),
         "link", link_json(&s->link));
+    json_object_set_new(root, "undone", json_integer((json_int_t)s->undone));
     if (a->o->output) json_object_set_new(root, "output", json_string(a->o->output));
     if (a->o->record) json_object_set_new(root, "record", json_string(a->o->record));
     if (a->o->model)
@@ -324,6 +335,7 @@ static void print_summary(const live_app *a, const es_live_state *s) {
         printf("%llu pictures came twice, %llu never, %llu were damaged\n",
                (unsigned long long)s->link.duplicates, (unsigned long long)s->link.missed,
                (unsigned long long)s->link.damaged);
+    if (s->undone > 0) printf("%lld more were taken back\n", (long long)s->undone);
     if (s->inserted > 0)
         printf("latency from received to inserted: median %.1f ms, 99 %% %.1f ms\n",
                1e3 * s->latency_median_s, 1e3 * s->latency_p99_s);
@@ -404,6 +416,8 @@ static bool open_page(live_app *a, es_error *err) {
     p.source = a->source;
     p.can_save = o->folder != NULL;
     p.coach.elevation_mm = o->elevation;
+    p.plus = a->plus;
+    p.config = o->setup.config ? es_path_name(o->setup.config) : NULL;
     a->page = es_live_page_new(&p, err);
     if (!a->page) return false;
     app_note(&o->common, "the page: http://%s:%d/%s%s", o->listen, es_live_page_port(a->page),
@@ -469,6 +483,7 @@ static bool open_run(live_app *a, const es_setup_request *request, es_error *err
     r.preview_hz = o->preview;
     r.threads = (int)o->setup.threads;
     r.server = a->server;
+    r.volume_parts = o->parts;
     r.output_folder = o->folder;
     r.stop = should_stop;
     r.stop_context = a;
@@ -478,6 +493,7 @@ static bool open_run(live_app *a, const es_setup_request *request, es_error *err
         r.watch.mesh = show_mesh;
         r.watch.volume = show_volume;
         r.watch.bone = show_bone;
+        r.watch.undone = show_undone;
     }
     a->run = es_live_run_new(&r, err);
     a->saver = (live_saver){.page = a->page,

@@ -53,6 +53,10 @@ double es_coach_limit_mm(const es_coach *coach);
  * from the other's plane: motion within the picture leaves no gap. */
 void es_coach_frame(es_coach *coach, const es_frame *frame, const es_mat4 *place, double now_s);
 
+/* Frames from this number on (es_frame.index) were taken out of the volume: gaps that they
+ * left go, gaps that they covered are there again (the last 64 of these are known). */
+void es_coach_undo(es_coach *coach, int64_t first);
+
 /* What holds now, at most one of each kind; how many. */
 size_t es_coach_advise(const es_coach *coach, double now_s, es_coach_advice out[ES_COACH_WHATS]);
 /* The middles of gaps that no later picture has covered, newest last. */

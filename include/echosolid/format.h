@@ -57,6 +57,14 @@ typedef struct es_sequence_options {
 es_sink *es_sequence_create(const char *path, const es_stream_info *info,
                             const es_sequence_options *options, es_error *err);
 
+/* "0" as the field of a frame: a live run had no time to insert it, was paused, or took
+ * it back. */
+#define ES_LIVE_INSERTED "EchosolidLiveInserted"
+/* With a number behind it a field of the header, "FIRST LAST": these frames were taken
+ * back after they had been recorded. es_sequence_open gives them with the field above,
+ * and the header without this one. */
+#define ES_LIVE_UNDONE "EchosolidLiveUndone"
+
 /* A recording that can be read at any time, whatever happens to its writer:
  * NAME.nhdr, to which lines are only ever added, and NAME.raw beside it. Each
  * frame is in the hands of the system when es_journal_put returns; the disk is

@@ -163,6 +163,10 @@ int es_live_server_port(const es_live_server *server);
  * it. `keep`: they are also the first that later clients get, until a message
  * of the same type and device takes their place. False when memory failed. */
 bool es_live_server_send(es_live_server *server, es_igtl_out *out, bool keep);
+/* The same of parts that change the kept message of their type and device: each must hold
+ * all that is different from that one. Clients that did not get that one, or will not
+ * because it was dropped, get no part of it. */
+bool es_live_server_send_part(es_live_server *server, es_igtl_out *out);
 
 typedef struct es_live_server_stats {
     int clients;

@@ -19,6 +19,9 @@ typedef struct es_live_page_options {
     double picture_hz;  /* pictures sent a second at most */
     int picture_side;   /* px at most: larger ones are averaged down */
     es_coach_options coach;
+    /* For judging the spacing, borrowed: the configuration and its name; NULL: none. */
+    const es_plus *plus;
+    const char *config;
 } es_live_page_options;
 #define ES_LIVE_PAGE_DEFAULTS                                                                      \
     { .picture_hz = 12, .picture_side = 512, .coach = ES_COACH_DEFAULTS }
@@ -38,8 +41,11 @@ void es_live_page_frame(es_live_page *page, const es_frame *frame, const es_mat4
 void es_live_page_bone(es_live_page *page, const es_frame *frame, const es_mat4 *place,
                        const es_trace *trace);
 void es_live_page_mesh(es_live_page *page, const es_mesh *mesh);
-/* Shown as three slices through the middle of the newest picture. */
+/* Shown as three slices through the middle of the newest picture, or where a page has put
+ * them; kept, so that they can be moved before the next one comes. */
 void es_live_page_volume(es_live_page *page, const es_grid *volume);
+/* The path and the coach's gaps are as without the frames from this one on. */
+void es_live_page_undone(es_live_page *page, int64_t first);
 
 /* To be called between frames, by the thread that runs the run (its `stop`): does
  * what the pages asked for, and tells how it stands four times a second. True

@@ -15,15 +15,18 @@ typedef struct es_live_state {
     double seconds;             /* since the first frame */
     int64_t received, recorded; /* frames */
     int64_t unplaced, inserted;
-    int64_t dropped; /* the queue of frames to insert was full: ES_LIVE_INSERTED is 0 */
-    int64_t waiting; /* in that queue */
+    int64_t dropped;    /* the queue of frames to insert was full: ES_LIVE_INSERTED is 0 */
+    int64_t waiting;    /* in that queue */
+    int64_t undone;     /* were inserted, and were taken back; not among the inserted */
+    double undo_s;      /* how far es_live_run_undo can go back */
+    double undo_step_s; /* and how far each time */
     double latency_median_s, latency_p99_s; /* received to inserted; NaN: none yet */
     /* Received to seen: the mesh that holds it was given to the watch and the server. */
     double shown_median_s, shown_p99_s;
     int64_t previews;
     double preview_s, previews_s; /* of processor time: the last one; all of them */
     size_t triangles;             /* of the last preview, as sent */
-    uint64_t bricks, volume_bytes, memory_peak;
+    uint64_t bricks, volume_bytes, undo_bytes, memory_peak;
     const char *record_error; /* NULL: the recording goes on */
     es_live_stats link;
 } es_live_state;
@@ -40,6 +43,8 @@ typedef struct es_live_watch {
     /* The newest of the frames that were inserted, and the bone in it. */
     void (*bone)(void *context, const es_frame *frame, const es_mat4 *place, const es_trace *trace);
     void (*state)(void *context, const es_live_state *state);
+    /* Frames from this one on, as far as they were inserted, were taken back. */
+    void (*undone)(void *context, int64_t first);
 } es_live_watch;
 
 typedef struct es_live_run_options {
@@ -51,17 +56,24 @@ typedef struct es_live_run_options {
     int warm_up;                  /* placed frames before spacing and lattice are chosen */
     int queue;                    /* frames that wait for insertion, 2 to 64 */
     double catch_up_s;        /* so long after the warm-up frames wait instead of being dropped */
+    double undo_s;            /* of inserted frames, taken back at a time; 0: never */
+    double undo_keep_s;       /* how far back at most, 32 times undo_s */
+    uint64_t undo_bytes;      /* for that, of each volume (grey, bone) */
     double preview_hz;        /* at most */
     size_t preview_triangles; /* at most: the surface is thinned until they suffice */
     int threads;
     es_live_server *server;      /* gets pictures, poses, mesh and volume; borrowed; NULL: none */
+    bool volume_parts;           /* its clients get of the volume what has changed, as parts */
     const char *output_folder;   /* where commands may write; NULL: nowhere */
     bool (*stop)(void *context); /* asked between frames */
     void *stop_context;
     es_live_watch watch;
 } es_live_run_options;
 #define ES_LIVE_RUN_DEFAULTS                                                                       \
-    { .warm_up = 20, .queue = 8, .catch_up_s = 3, .preview_hz = 30, .preview_triangles = 20000 }
+    {                                                                                              \
+        .warm_up = 20, .queue = 8, .catch_up_s = 3, .undo_s = 5, .undo_keep_s = 30,                \
+        .undo_bytes = 1 << 27, .preview_hz = 30, .preview_triangles = 20000                        \
+    }
 
 /* Takes frames until the source ends or `stop` says so. In this order each frame
  * is counted, looked at for room in the queue of frames to insert (none: it is
@@ -85,6 +97,17 @@ es_live_state es_live_run_state(es_live_run *run);
 /* From `stop`, between two frames: frames are recorded, marked and not inserted. */
 void es_live_run_pause(es_live_run *run, bool paused);
 bool es_live_run_is_paused(const es_live_run *run);
+/* From `stop`, between two frames: as if the frames of the last undo_s had not been
+ * inserted (up to a tenth of that more; the frames of the warm-up together); again, it
+ * goes further back, as far as is kept: undo_keep_s, or less where so much changed that
+ * the copies pass undo_bytes. Seconds in which nothing was inserted do not count. What
+ * waits is inserted first. The recordings say which frames it were (ES_LIVE_UNDONE), so that
+ * they make the same volume again. False when there was nothing to take back. */
+typedef struct es_live_undone {
+    int64_t first, frames; /* these: from this one on, as far as they were inserted */
+    double seconds;        /* from the first to the last of them */
+} es_live_undone;
+bool es_live_run_undo(es_live_run *run, es_live_undone *undone);
 /* What is in the volume so far, from any thread once es_live_run_setup is not
  * NULL, while the run goes on. ES_GEOMETRY: nothing yet. */
 typedef struct es_live_snapshot {

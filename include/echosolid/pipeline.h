@@ -154,8 +154,7 @@ void es_setup_clear(es_setup *setup);
  * chooses the same again: "pixel_u pixel_v step x y z", mm. */
 #define ES_LIVE_SURVEY "EchosolidLiveSurvey"
 char *es_setup_survey_text(const es_setup *setup, es_error *err); /* es_free it */
-/* The field of a frame that a live run had no time to insert: "0". */
-#define ES_LIVE_INSERTED "EchosolidLiveInserted"
+/* Whether the frame's field ES_LIVE_INSERTED (format.h) is "0". */
 bool es_frame_was_dropped(const es_frame *frame);
 /* Bytes of the dense result and an upper bound of the bricks' memory. */
 void es_setup_memory(const es_setup *setup, uint64_t *dense_bytes, uint64_t *brick_bytes,
@@ -232,6 +231,12 @@ bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *i
 bool es_model_detect(es_model *model, const es_frame *const *frames, size_t count, es_error *err);
 bool es_model_insert(es_model *model, const es_frame *const *frames,
                      const es_mat4 *image_to_reference, size_t count, es_error *err);
+/* As es_volume_checkpoint and es_volume_undo, of all that frames change (`limit` is that
+ * of each of the two volumes); between two batches, the first before their
+ * es_model_detect. */
+void es_model_checkpoint(es_model *model, const es_undo_limit *limit);
+size_t es_model_checkpoints(const es_model *model);
+bool es_model_undo(es_model *model, size_t steps);
 /* Inserts the grey of the frames alone, where their bone comes from es_model_take_lines. */
 bool es_model_stage_grey(void *model, const es_frame *const *frames,
                          const es_mat4 *image_to_reference, size_t count, es_error *err);

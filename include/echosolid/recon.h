@@ -109,7 +109,8 @@ typedef struct es_volume_stats {
     uint64_t pixels_outside;  /* nearest voxel outside the given extent */
     uint64_t pixels_ignored;  /* below the threshold, not finite, or of weight 0 in the mask */
     uint64_t bricks, bytes;
-    double insert_s; /* wall time inside insert */
+    uint64_t undo_bytes; /* of copies, for checkpoints */
+    double insert_s;     /* wall time inside insert */
 } es_volume_stats;
 es_volume_stats es_volume_statistics(const es_volume *volume);
 
@@ -127,6 +128,25 @@ bool es_volume_hits_slab(void *volume, uint64_t z0, uint64_t count, void *out, e
 bool es_volume_spread_slab(void *volume, uint64_t z0, uint64_t count, void *out, es_error *err);
 /* Channel 0 as a sparse field: value and number of hits (sum of weights). */
 es_bricks *es_volume_bricks(const es_volume *volume, es_error *err);
+
+/* ---- taking frames back -------------------------------------------------- */
+
+/* How many checkpoints are kept at most, and bytes of copies. */
+typedef struct es_undo_limit {
+    size_t checkpoints;
+    uint64_t bytes;
+} es_undo_limit;
+/* From now on what changes is copied first, a brick once after each checkpoint, so
+ * that the volume can become again what it is now. Past either limit the oldest
+ * checkpoint is forgotten; all of them where one alone holds too much, or memory
+ * fails. Without checkpoints nothing is copied. */
+void es_volume_checkpoint(es_volume *volume, const es_undo_limit *limit);
+size_t es_volume_checkpoints(const es_volume *volume); /* that are kept */
+/* Back to the `steps`-th newest checkpoint (1: the newest), which is forgotten with
+ * all later ones. The volume is then in every bit what it was, and what is inserted
+ * from now on gives what it would have given then. Needs no memory. False, and
+ * nothing changes, when so many are not kept. */
+bool es_volume_undo(es_volume *volume, size_t steps);
 
 /* ---- signed distance along the beam ------------------------------------ */
 
@@ -165,6 +185,10 @@ bool es_distance_insert(es_distance *distance, const es_trace *const *traces,
                         const es_mat4 *image_to_reference, size_t count, es_error *err);
 /* pixels_inserted counts scan lines with bone. */
 es_volume_stats es_distance_statistics(const es_distance *distance);
+/* As es_volume_checkpoint and es_volume_undo. */
+void es_distance_checkpoint(es_distance *distance, const es_undo_limit *limit);
+size_t es_distance_checkpoints(const es_distance *distance);
+bool es_distance_undo(es_distance *distance, size_t steps);
 /* The field (negative inside the bone) after a Gaussian of sigma_voxels (0 to
  * 5; 0: none) on (w d, w). A voxel that was not seen itself stays unknown
  * (weight 0) unless at least half of the Gaussian's mass round it was seen: so
@@ -175,12 +199,12 @@ es_bricks *es_distance_bricks(const es_distance *distance, double sigma_voxels, 
  * 2^level voxels along each axis (level 0 to 4), with the means of the distances
  * by weight and of the weights of those that were seen, where at least a quarter
  * of them was. es_distance_follow brings
- * it up to date at the cost of the bricks that changed since it last did; the
- * result is that of a new copy. */
+ * it up to date at the cost of the bricks that changed since it last did, of all of
+ * them after es_distance_undo; the result is that of a new copy. */
 typedef struct es_distance_copy {
     int level;
     es_bricks *bricks;
-    uint32_t seen; /* batches */
+    uint32_t seen, undos; /* batches; es_distance_undo */
 } es_distance_copy;
 /* ES_USAGE for another level. es_bricks_free(copy->bricks) frees it. */
 bool es_distance_copy_new(const es_distance *distance, int level, es_distance_copy *copy,

@@ -196,6 +196,9 @@ typedef struct es_slice_ops {
 es_grid_file *es_grid_file_of_slices(const char *path, const es_slice_ops *ops, void *self,
                                      const es_grid_info *info, es_error *err);
 
+/* undone.c: the same frames with their marks, where the header says that some were taken
+ * back. Takes `inner` (NULL: gives NULL), also on failure. */
+es_source *es_undone_open(es_source *inner, const char *path, es_error *err);
 /* Both take the layout's contents over, also on failure. */
 es_source *es_recording_open(es_layout *layout, es_error *err);
 /* A recording in a scratch file, which is taken over, also on failure; messages

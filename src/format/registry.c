@@ -185,6 +185,7 @@ es_source *es_sequence_open(const char *path, es_error *err) {
         input_set(&input, path, err) ? find_reader(path, input.path, err) : NULL;
     if (format)
         source = format->read ? open_layout(format, &input, err) : format->open(&input, err);
+    source = es_undone_open(source, path, err);
     input_clear(&input);
     return source;
 }

@@ -38,7 +38,13 @@ typedef struct look {
 typedef struct rectangle {
     es_vec3 corner, u, v; /* sides from the corner; mm */
     es_vec3 normal;       /* of length 1 */
+    int64_t frame;
 } rectangle;
+
+typedef struct gap {
+    es_vec3 middle;
+    int64_t left, covered; /* by which frame; covered: of those that are no more */
+} gap;
 
 struct es_coach {
     double limit_mm, elevation_mm;
@@ -50,8 +56,8 @@ struct es_coach {
     rectangle last, now;
     rectangle past[PAST]; /* a ring of pictures that were there */
     size_t past_count;
-    es_vec3 gaps[ES_COACH_GAPS]; /* their middles */
-    size_t gap_count;
+    gap gaps[ES_COACH_GAPS], covered[ES_COACH_GAPS]; /* covered: a ring */
+    size_t gap_count, covered_count;
     double full; /* white: the type's, or the most that was seen */
     uint8_t sample[SAMPLES], before[SAMPLES];
     bool lit[SAMPLES];
@@ -80,10 +86,11 @@ double es_coach_limit_mm(const es_coach *c) { return c->limit_mm; }
 
 /* ---- where the picture is -------------------------------------------------- */
 
-static rectangle rectangle_of(const es_image *image, const es_mat4 *place) {
+static rectangle rectangle_of(const es_frame *frame, const es_mat4 *place) {
+    const es_image *image = &frame->image;
     double w = image->width > 1 ? image->width - 1.0 : 1,
            h = image->height > 1 ? image->height - 1.0 : 1;
-    rectangle r = {.corner = es_mat4_point(*place, es_vec3_make(0, 0, 0))};
+    rectangle r = {.corner = es_mat4_point(*place, es_vec3_make(0, 0, 0)), .frame = frame->index};
     r.u = es_vec3_sub(es_mat4_point(*place, es_vec3_make(w, 0, 0)), r.corner);
     r.v = es_vec3_sub(es_mat4_point(*place, es_vec3_make(0, h, 0)), r.corner);
     r.normal = es_vec3_unit(es_vec3_cross(r.u, r.v));
@@ -127,25 +134,54 @@ static void add_gap(es_coach *c, es_vec3 middle) {
     if (was_seen(c, middle)) return;
     if (c->gap_count == ES_COACH_GAPS)
         memmove(c->gaps, c->gaps + 1, (--c->gap_count) * sizeof *c->gaps);
-    c->gaps[c->gap_count++] = middle;
+    c->gaps[c->gap_count++] = (gap){.middle = middle, .left = c->now.frame};
 }
 
 static void close_gaps(es_coach *c, const rectangle *now) {
     size_t kept = 0;
-    for (size_t i = 0; i < c->gap_count; i++)
-        if (!covers(now, c->gaps[i], c->limit_mm / 2)) c->gaps[kept++] = c->gaps[i];
+    for (size_t i = 0; i < c->gap_count; i++) {
+        gap g = c->gaps[i];
+        if (covers(now, g.middle, c->limit_mm / 2)) {
+            g.covered = now->frame;
+            c->covered[c->covered_count++ % ES_COACH_GAPS] = g;
+        } else {
+            c->gaps[kept++] = g;
+        }
+    }
     c->gap_count = kept;
 }
 
 size_t es_coach_gaps(const es_coach *c, es_vec3 out[ES_COACH_GAPS]) {
-    for (size_t i = 0; i < c->gap_count; i++) out[i] = c->gaps[i];
+    for (size_t i = 0; i < c->gap_count; i++) out[i] = c->gaps[i].middle;
     return c->gap_count;
 }
 
+/* Those that were covered since come back behind the others. */
+static void open_gaps(es_coach *c, int64_t first) {
+    size_t left = c->covered_count < ES_COACH_GAPS ? c->covered_count : ES_COACH_GAPS;
+    for (; left > 0; left--, c->covered_count--) {
+        const gap g = c->covered[(c->covered_count - 1) % ES_COACH_GAPS];
+        if (g.covered < first) return;
+        if (g.left < first && c->gap_count < ES_COACH_GAPS) c->gaps[c->gap_count++] = g;
+    }
+    c->covered_count = 0; /* those before them are not known any more */
+}
+
+void es_coach_undo(es_coach *c, int64_t first) {
+    size_t kept = 0;
+    for (size_t i = 0; i < PAST; i++)
+        if (c->past[i].frame >= first) c->past[i] = (rectangle){0}; /* covers nothing */
+    for (size_t i = 0; i < c->gap_count; i++)
+        if (c->gaps[i].left < first) c->gaps[kept++] = c->gaps[i];
+    c->gap_count = kept;
+    open_gaps(c, first);
+    c->has_last = false;
+}
+
 /* The distance from the picture before. */
-static double move_to(es_coach *c, const es_image *image, const es_mat4 *place, double now_s) {
+static double move_to(es_coach *c, const es_frame *frame, const es_mat4 *place, double now_s) {
     double step = NAN;
-    c->now = rectangle_of(image, place);
+    c->now = rectangle_of(frame, place);
     close_gaps(c, &c->now);
     if (c->has_last && now_s - c->last_s <= LIFTED_S) {
         es_vec3 from = middle_of(&c->last), to = middle_of(&c->now);
@@ -240,7 +276,7 @@ void es_coach_frame(es_coach *c, const es_frame *frame, const es_mat4 *place, do
     c->frame_s = now_s;
     l.seen = frame->has_image && image->width > 0 && image->height > 0;
     if (place) c->placed_s = now_s;
-    if (place && l.seen) l.step_mm = move_to(c, image, place, now_s);
+    if (place && l.seen) l.step_mm = move_to(c, frame, place, now_s);
     if (l.seen) {
         take_samples(c, image);
         if (memcmp(c->before, c->sample, sizeof c->sample) != 0) c->changed_s = now_s;
@@ -317,11 +353,11 @@ static void say_motion(const es_coach *c, es_coach_advice *out, size_t *count, c
                  s->step_mm, c->limit_mm, s->frames, c->limit_mm * (double)s->frames);
     }
     if (c->gap_count == 0) return;
-    es_vec3 here = middle_of(&c->now), nearest = c->gaps[0];
+    es_vec3 here = middle_of(&c->now), nearest = c->gaps[0].middle;
     double away = INFINITY;
     for (size_t i = 0; i < c->gap_count; i++) {
-        double d = es_vec3_length(es_vec3_sub(c->gaps[i], here));
-        if (d < away) nearest = c->gaps[i];
+        double d = es_vec3_length(es_vec3_sub(c->gaps[i].middle, here));
+        if (d < away) nearest = c->gaps[i].middle;
         away = fmin(away, d);
     }
     es_coach_advice *a = say(out, count, ES_COACH_GAP, (double)c->gap_count, 0);

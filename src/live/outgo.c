@@ -96,19 +96,29 @@ void outgo_transform(es_igtl_out *out, const es_frame_transform *t, uint64_t tim
     es_igtl_put_transform(out, &head, t->matrix);
 }
 
-void outgo_volume(es_igtl_out *out, const char *device, const es_grid *grid, uint64_t time) {
+void outgo_volume_part(es_igtl_out *out, const char *device, const es_grid *grid,
+                       const uint64_t first[3], const uint64_t last[3], const void *pixels,
+                       uint64_t time) {
     const es_grid_info *info = &grid->info;
     es_igtl_image sent = {.channels = info->channels,
                           .type = info->type,
                           .little = true,
                           .frame = 1,
-                          .pixels = grid->data,
+                          .pixels = pixels,
                           .bytes = es_type_size(info->type) * (size_t)info->channels};
     for (int a = 0; a < 3; a++) {
-        sent.size[a] = sent.part_size[a] = (uint16_t)info->size[a];
-        sent.bytes *= (size_t)info->size[a];
+        sent.size[a] = (uint16_t)info->size[a];
+        sent.part_first[a] = (uint16_t)first[a];
+        sent.part_size[a] = (uint16_t)(last[a] - first[a] + 1);
+        sent.bytes *= (size_t)sent.part_size[a];
     }
     sent.matrix = es_igtl_image_centre(es_grid_to_mm(info), sent.size);
     es_igtl_head head = {.version = 2, .device = device, .time = time};
     es_igtl_put_image(out, &head, &sent);
+}
+
+void outgo_volume(es_igtl_out *out, const char *device, const es_grid *grid, uint64_t time) {
+    const uint64_t first[3] = {0, 0, 0}, *n = grid->info.size;
+    const uint64_t last[3] = {n[0] - 1, n[1] - 1, n[2] - 1};
+    outgo_volume_part(out, device, grid, first, last, grid->data, time);
 }

@@ -56,7 +56,7 @@ typedef struct page_client {
     bool counted; /* among the server's sockets */
     int unseen;   /* binary messages that the page has not answered yet */
     uint64_t seen[ES_PAGE_CHANNELS];
-    int last; /* the channel that had its turn */
+    int last; /* the channel that had its turn; of binary ones */
     page_message *current;
     size_t sent;
     char text[ES_PAGE_TEXT + 1];

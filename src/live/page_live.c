@@ -14,12 +14,16 @@
 #include "echosolid/live_page.h"
 #include "echosolid/picture.h"
 #include "live_pages.h"
+#include "page_evidence.h"
+#include "page_slices.h"
 #include "page_wire.h"
 
-enum { HELLO, STATE, PICTURE, MESH, PATH, CUTS };
-enum { PATH_MOST = 4096, SAVED_MOST = 30, LINE = 400, COLOURS = 16 };
+enum { HELLO, STATE, PICTURE, MESH, PATH, CUTS, EVIDENCE };
+enum { PATH_MOST = 4096, SAVED_MOST = 30, LINE = 400, COLOURS = 16, UNDOS_MOST = 10 };
 
 static const double STATE_EVERY_S = 0.25, PATH_EVERY_S = 0.5, RATE_OVER_S = 1, PATH_STEP_MM = 0.5;
+/* No scanner's volume lies further from its origin. */
+static const double FAR_MM = 1e5;
 /* Pictures with their bone come this much late at most; then they come without. */
 static const double BONE_LATE_S = 0.4;
 
@@ -35,10 +39,13 @@ struct es_live_page {
     bool thread_runs;
     pthread_mutex_t lock; /* guards all that follows */
     es_coach *coach;
-    es_text picture, mesh, path, cuts;
+    es_text picture, mesh, path;
+    page_slices slices; /* has a lock of its own, as has the next */
+    page_evidence *evidence;
     es_vec3 middle; /* of the newest picture */
     double picture_due_s, bone_s, white;
     float places[3 * PATH_MOST];
+    int64_t place_frames[PATH_MOST]; /* that were there */
     size_t place_count;
     double place_step_mm;
     bool path_changed;
@@ -49,6 +56,12 @@ struct es_live_page {
     bool voxel_known;
     /* What pages asked for, and what they are told. */
     bool wants_save, wants_pause, wants_start;
+    int wants_undo;   /* how often */
+    bool wants_slice; /* slices at slice_at, or, if they follow, with the picture */
+    bool slice_follows;
+    es_vec3 slice_at;
+    es_live_undone undone; /* the last one; frames 0: none */
+    int64_t undos;
     bool saving, ended;
     char line[LINE];
     saved saved[SAVED_MOST];
@@ -59,14 +72,45 @@ bool es_live_page_has_scene(void) { return live_pages_have_scene; }
 
 /* ---- what pages ask for ------------------------------------------------------------ */
 
+/* {"do": "slice", "at": [x, y, z]} in mm, or null to follow the picture. */
+static void ask_slice(es_live_page *p, const json_t *at) {
+    double mm[3] = {0};
+    bool is_place = json_array_size(at) == 3;
+    for (size_t a = 0; is_place && a < 3; a++) {
+        const json_t *one = json_array_get(at, a);
+        mm[a] = json_number_value(one);
+        is_place = json_is_number(one) && fabs(mm[a]) <= FAR_MM;
+    }
+    if (!is_place && !json_is_null(at)) return;
+    p->wants_slice = true;
+    p->slice_follows = !is_place;
+    if (is_place) p->slice_at = es_vec3_make(mm[0], mm[1], mm[2]);
+}
+
+/* {"do": "spacing", "depth_mm": 60, "probe": "C5-2R60S-3"}; both may be left out, and are
+ * where they are nothing that can be. */
+static void ask_evidence(es_live_page *p, const json_t *root) {
+    evidence_request request = {.depth_mm = NAN};
+    const json_t *depth = json_object_get(root, "depth_mm");
+    const char *probe = json_string_value(json_object_get(root, "probe"));
+    double mm = json_number_value(depth);
+    if (json_is_number(depth) && mm >= 1 && mm <= 1000) request.depth_mm = mm;
+    if (probe && strlen(probe) < sizeof request.probe) strcpy(request.probe, probe);
+    page_evidence_ask(p->evidence, &request);
+}
+
 /* {"do": "pause"}, from the thread that serves. Whatever else comes is left out. */
 static void on_text(void *context, const char *text, size_t length) {
     es_live_page *p = context;
     json_t *root = json_loadb(text, length, 0, NULL);
     const char *what = json_string_value(json_object_get(root, "do"));
-    if (what) {
+    if (what && strcmp(what, "spacing") == 0) {
+        ask_evidence(p, root);
+    } else if (what) {
         pthread_mutex_lock(&p->lock);
         p->wants_save |= strcmp(what, "save") == 0;
+        if (strcmp(what, "undo") == 0 && p->wants_undo < UNDOS_MOST) p->wants_undo++;
+        if (strcmp(what, "slice") == 0) ask_slice(p, json_object_get(root, "at"));
         if (strcmp(what, "pause") == 0) p->wants_pause = true, p->wants_start = false;
         if (strcmp(what, "start") == 0) p->wants_start = true, p->wants_pause = false;
         pthread_mutex_unlock(&p->lock);
@@ -120,11 +164,14 @@ static void add_place(es_live_page *p, const es_frame *frame, const es_mat4 *pla
         if (!(es_vec3_length(step) >= p->place_step_mm)) return;
     }
     if (p->place_count == PATH_MOST) {
-        for (size_t i = 0; i < PATH_MOST / 2; i++)
+        for (size_t i = 0; i < PATH_MOST / 2; i++) {
             memmove(p->places + 3 * i, p->places + 6 * i, 3 * sizeof *p->places);
+            p->place_frames[i] = p->place_frames[2 * i];
+        }
         p->place_count = PATH_MOST / 2;
         p->place_step_mm *= 2;
     }
+    p->place_frames[p->place_count] = frame->index;
     float *to = p->places + 3 * p->place_count++;
     to[0] = (float)at.x;
     to[1] = (float)at.y;
@@ -146,6 +193,7 @@ static void show_picture(es_live_page *p, const es_frame *frame, const es_mat4 *
 void es_live_page_frame(es_live_page *p, const es_frame *frame, const es_mat4 *place) {
     if (!p) return;
     double now = es_clock_s();
+    page_evidence_frame(p->evidence, frame);
     pthread_mutex_lock(&p->lock);
     es_coach_frame(p->coach, frame, place, now);
     if (place) add_place(p, frame, place);
@@ -173,7 +221,17 @@ void es_live_page_volume(es_live_page *p, const es_grid *volume) {
     es_vec3 middle = p->middle;
     double white = volume->info.type == ES_U8 ? 255 : p->white;
     pthread_mutex_unlock(&p->lock);
-    if (page_put_cuts(&p->cuts, volume, middle, white)) send_bytes(p, CUTS, &p->cuts);
+    page_slices_volume(&p->slices, volume, middle, white);
+}
+
+void es_live_page_undone(es_live_page *p, int64_t first) {
+    if (!p) return;
+    pthread_mutex_lock(&p->lock);
+    while (p->place_count > 0 && p->place_frames[p->place_count - 1] >= first) p->place_count--;
+    es_coach_undo(p->coach, first);
+    p->path_changed = true;
+    p->path_due_s = 0;
+    pthread_mutex_unlock(&p->lock);
 }
 
 /* ---- how it stands -------------------------------------------------- */
@@ -248,16 +306,34 @@ static void add_counts(json_t *root, const es_live_page *p, const es_live_state 
     json_decref(counts);
 }
 
+static void add_undo(json_t *root, const es_live_page *p, const es_live_state *s) {
+    json_object_set_new(root, "undone", json_integer((json_int_t)s->undone));
+    json_object_set_new(root, "undo_bytes", json_integer((json_int_t)s->undo_bytes));
+    json_object_set_new(root, "undo_s", number(s->undo_s));
+    json_object_set_new(root, "undo_step_s", number(s->undo_step_s));
+    json_object_set_new(root, "last_undo",
+                        json_pack("{s:I, s:I, s:f}", "number", (json_int_t)p->undos, "frames",
+                                  (json_int_t)p->undone.frames, "seconds", p->undone.seconds));
+}
+
+/* Where the slices are, if a page has put them there. */
+static json_t *slice_json(es_live_page *p) {
+    es_vec3 at;
+    if (!page_slices_place(&p->slices, &at)) return json_null();
+    return json_pack("[f, f, f]", at.x, at.y, at.z);
+}
+
 /* With the lock held. */
 static void send_state(es_live_page *p, es_live_run *run, const es_live_state *s) {
     double now = es_clock_s();
-    json_t *root =
-        json_pack("{s:s, s:s, s:b, s:s, s:o, s:o, s:f}", "kind", "state", "phase", phase_of(p, run),
-                  "saving", p->saving, "line", p->line, "coach", coach_json(p, now), "saved",
-                  saved_json(p), "limit_mm", es_coach_limit_mm(p->coach));
+    json_t *root = json_pack("{s:s, s:s, s:b, s:s, s:o, s:o, s:f, s:o}", "kind", "state", "phase",
+                             phase_of(p, run), "saving", p->saving, "line", p->line, "coach",
+                             coach_json(p, now), "saved", saved_json(p), "limit_mm",
+                             es_coach_limit_mm(p->coach), "slice", slice_json(p));
     if (root && s) {
         find_rates(p, s, now);
         add_counts(root, p, s);
+        add_undo(root, p, s);
     }
     send_json(p, STATE, root);
     p->state_due_s = now + STATE_EVERY_S;
@@ -279,15 +355,43 @@ static void learn_voxel(es_live_page *p, const es_live_run *run) {
     es_coach_set_voxel(p->coach, setup->recon.spacing_mm[0]);
 }
 
+/* The lock is not held: what is done tells of itself. */
+static bool undo_as_asked(es_live_page *p, es_live_run *run) {
+    pthread_mutex_lock(&p->lock);
+    int times = p->wants_undo;
+    p->wants_undo = 0;
+    pthread_mutex_unlock(&p->lock);
+    for (int i = 0; i < times; i++) {
+        es_live_undone undone;
+        es_live_run_undo(run, &undone);
+        pthread_mutex_lock(&p->lock);
+        p->undone = undone;
+        p->undos++;
+        pthread_mutex_unlock(&p->lock);
+    }
+    return times > 0;
+}
+
+static bool move_slices_as_asked(es_live_page *p) {
+    pthread_mutex_lock(&p->lock);
+    bool wanted = p->wants_slice, follow = p->slice_follows;
+    es_vec3 at = p->slice_at;
+    p->wants_slice = false;
+    pthread_mutex_unlock(&p->lock);
+    if (wanted) page_slices_move(&p->slices, follow ? NULL : &at);
+    return wanted;
+}
+
 bool es_live_page_poll(es_live_page *p, es_live_run *run) {
     if (!p) return false;
+    bool changed = undo_as_asked(p, run) | move_slices_as_asked(p);
     double now = es_clock_s();
     pthread_mutex_lock(&p->lock);
     bool pressed = p->wants_pause || p->wants_start, save = p->wants_save && p->options.can_save;
     if (pressed) es_live_run_pause(run, p->wants_pause);
     p->wants_pause = p->wants_start = p->wants_save = false;
     learn_voxel(p, run);
-    bool due = pressed || now >= p->state_due_s;
+    bool due = pressed || changed || now >= p->state_due_s;
     if (p->path_changed && now >= p->path_due_s) send_path(p);
     pthread_mutex_unlock(&p->lock);
     if (!due) return save;
@@ -349,12 +453,16 @@ static bool open_server(es_live_page *p, es_error *err) {
                                .text = on_text,
                                .context = p};
     p->server = es_page_server_new(&o, err);
+    p->slices.server = p->server;
+    p->slices.channel = CUTS;
     return p->server != NULL;
 }
 
 static bool start(es_live_page *p, es_error *err) {
     p->coach = es_coach_new(&p->options.coach, err);
     if (!p->coach || !open_server(p, err)) return false;
+    p->evidence = page_evidence_new(p->server, EVIDENCE, p->options.plus, p->options.config, err);
+    if (!p->evidence) return false;
     send_hello(p);
     send_state(p, NULL, NULL);
     p->thread_runs = pthread_create(&p->thread, NULL, serve, p) == 0;
@@ -374,6 +482,7 @@ es_live_page *es_live_page_new(const es_live_page_options *options, es_error *er
     p->bone_s = -INFINITY;
     p->place_step_mm = PATH_STEP_MM;
     pthread_mutex_init(&p->lock, NULL);
+    page_slices_init(&p->slices);
     if (start(p, err)) return p;
     es_live_page_free(p);
     return NULL;
@@ -387,12 +496,13 @@ void es_live_page_free(es_live_page *p) {
         es_page_server_stop(p->server);
         pthread_join(p->thread, NULL);
     }
+    page_evidence_free(p->evidence);
     es_page_server_free(p->server);
     es_coach_free(p->coach);
     es_text_free(&p->picture);
     es_text_free(&p->mesh);
     es_text_free(&p->path);
-    es_text_free(&p->cuts);
+    page_slices_clear(&p->slices);
     pthread_mutex_destroy(&p->lock);
     es_free(p);
 }

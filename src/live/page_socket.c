@@ -60,8 +60,9 @@ static page_message *take_next(es_page_server *server, page_client *client) {
         page_channel *c = &server->channels[at];
         if (!c->newest || c->number == client->seen[at] || !may_have(client, c->newest)) continue;
         client->seen[at] = c->number;
-        client->last = at;
         m = c->newest;
+        if (!m->text)
+            client->last = at; /* else texts, which come often, would give all turns away */
         m->holders++;
         client->unseen += !m->text;
     }

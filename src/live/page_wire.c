@@ -183,6 +183,10 @@ bool page_put_cuts(es_text *out, const es_grid *g, es_vec3 place, double full) {
     }
     begin(out, "CUTS");
     for (int axis = 0; axis < 3; axis++) put_cut(out, g, through, axis, full > 0 ? full : 255);
+    for (int a = 0; a < 3; a++) put_u32(out, (size_t)g->info.size[a]);
+    for (int a = 0; a < 3; a++) put_u32(out, (size_t)through[a]);
+    const es_mat4 to_mm = es_grid_to_mm(&g->info);
+    for (int i = 0; i < 12; i++) little_put_f32(out, to_mm.m[i]);
     return !out->failed;
 }
 

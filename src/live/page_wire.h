@@ -12,7 +12,9 @@
  *     triangle.
  *   "CUTS" version, then of the slices across x, y and z: u32 width, height, f32 9: the
  *     middle of its first voxel, the steps to the next along a row and to the next row
- *     (mm), width * height grey bytes, padded.
+ *     (mm), width * height grey bytes, padded; then u32 3: the volume's voxels along x, y
+ *     and z, u32 3: the voxel that the slices go through, f32 12: the first three rows of
+ *     the matrix from voxels to mm.
  *   "PATH" version, u32 places, gaps, then f32 3 of each (mm). */
 #ifndef ES_LIVE_PAGE_WIRE_H
 #define ES_LIVE_PAGE_WIRE_H

@@ -18,6 +18,8 @@ es_live_state es_live_run_state(es_live_run *r) {
     pthread_mutex_lock(&r->lock);
     es_live_state state = r->state;
     state.waiting = (int64_t)r->count;
+    state.undo_s = run_undo_s(r);
+    state.undo_step_s = r->options.undo_s;
     state.latency_median_s = latencies_percentile(&r->inserted, 0.5);
     state.latency_p99_s = latencies_percentile(&r->inserted, 0.99);
     state.shown_median_s = latencies_percentile(&r->shown, 0.5);
@@ -45,28 +47,24 @@ static void count(es_live_run *r, int64_t *counter) {
     pthread_mutex_unlock(&r->lock);
 }
 
-static void record_capture(es_live_run *r) {
-    es_error err = {0};
-    if (run_capture_put(r, &r->frame, &err)) return;
-    es_log(ES_WARNING, "the recording that a client started ends here: %s", err.message);
-    run_capture_clear(r);
-}
-
 /* A full disk must not stop what is seen. */
-static void record(es_live_run *r) {
-    es_error err = {0};
-    record_capture(r);
-    if (!r->journal) return;
-    if (es_journal_put(r->journal, &r->frame, &err)) {
-        count(r, &r->state.recorded);
-        return;
-    }
+void run_record_end(es_live_run *r, const es_error *why) {
     pthread_mutex_lock(&r->lock);
-    snprintf(r->record_error, sizeof r->record_error, "%s", err.message);
+    snprintf(r->record_error, sizeof r->record_error, "%s", why->message);
     pthread_mutex_unlock(&r->lock);
-    es_log(ES_WARNING, "the recording ends here: %s", err.message);
+    es_log(ES_WARNING, "the recording ends here: %s", why->message);
     es_journal_free(r->journal);
     r->journal = NULL;
+}
+
+static void record(es_live_run *r) {
+    es_error err = {0};
+    if (!run_capture_put(r, &r->frame, &err)) run_capture_end(r, &err);
+    if (!r->journal) return;
+    if (es_journal_put(r->journal, &r->frame, &err))
+        count(r, &r->state.recorded);
+    else
+        run_record_end(r, &err);
 }
 
 static bool is_wanted(const es_live_run *r) {
@@ -78,12 +76,15 @@ static bool finish_warm_up(es_live_run *r, es_error *err) {
     if (!run_make_ready(r, err)) return false;
     for (size_t i = 0; i < r->early.count; i++) {
         es_frame *frame = &r->early.frames[i];
-        es_mat4 place;
+        run_arrival a = {.arrived_s = NAN, .patient = true};
         bool placed = false;
-        if (!es_placement_find(r->placement, frame, &place, &placed, err)) return false;
+        if (!es_placement_find(r->placement, frame, &a.place, &placed, err)) return false;
         bool wanted = r->setup.skip <= 1 || frame->index % r->setup.skip == 0;
-        if (placed && wanted && frame->has_image) run_push(r, frame, &place, NAN, true);
+        if (!placed || !wanted || !frame->has_image) continue;
+        a.begins = run_slice_early(r, frame);
+        run_push(r, frame, &a);
     }
+    run_slices_end(r);
     frame_list_clear(&r->early);
     r->ready_s = es_clock_s();
     return true;
@@ -108,11 +109,16 @@ static bool insert_or_drop(es_live_run *r, const es_mat4 *place, es_error *err) 
     bool wanted = place && r->frame.has_image && is_wanted(r);
     /* The first frames go into memory that was never touched: that takes time. */
     bool patient = !r->options.live || es_clock_s() - r->ready_s < r->options.catch_up_s;
-    double arrived_s = r->options.live ? es_live_arrived(r->options.live) : NAN;
+    run_arrival a = {.arrived_s = r->options.live ? es_live_arrived(r->options.live) : NAN,
+                     .patient = patient};
     bool dropped = wanted && (r->paused || (!patient && !run_has_room(r)));
     if (dropped && !mark_dropped(r, err)) return false;
+    if (wanted && !dropped) a.begins = run_slice_frame(r, &r->frame);
     record(r);
-    if (wanted && !dropped) run_push(r, &r->frame, place, arrived_s, patient);
+    if (wanted && !dropped) {
+        a.place = *place;
+        run_push(r, &r->frame, &a);
+    }
     return true;
 }
 
@@ -196,6 +202,7 @@ void es_live_run_free(es_live_run *r) {
     run_join(r);
     for (size_t i = 0; r->queue && i < QUEUE_MOST; i++) es_frame_clear(&r->queue[i].frame);
     es_free(r->queue);
+    es_free(r->slices.items);
     es_frame_clear(&r->frame);
     es_frame_clear(&r->newest);
     if (r->capture.journal) run_capture_stop(r, NULL);
@@ -221,6 +228,12 @@ static bool check(const es_live_run_options *o, es_error *err) {
         return es_fail(err, ES_USAGE,
                        "a warm-up of %d frames and a queue of %d; expected 1 to 1000 and 2 to %d",
                        o->warm_up, o->queue, QUEUE_MOST);
+    if (!(o->undo_s >= 0 && o->undo_keep_s >= 0 && o->undo_keep_s <= 32 * o->undo_s))
+        return es_fail(
+            err, ES_USAGE,
+            "%g s are taken back at a time, %g s in all; expected 0 or more, and at most "
+            "32 times as much in all",
+            o->undo_s, o->undo_keep_s);
     return true;
 }
 

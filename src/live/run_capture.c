@@ -19,8 +19,9 @@ bool run_capture_start(es_live_run *r, const char *path, es_error *err) {
     run_capture *c = &r->capture;
     c->path = es_copy_text(path, err);
     c->journal_path = c->path ? with_ending(path, is_journal(path) ? "" : ".live.nhdr", err) : NULL;
-    c->frames = 0;
+    c->frames = c->marks = 0;
     c->paused = false;
+    r->captures++;
     c->journal = c->journal_path
                      ? es_journal_create(c->journal_path, es_source_info(r->options.source), err)
                      : NULL;
@@ -43,6 +44,11 @@ void run_capture_clear(es_live_run *r) {
     es_free(c->journal_path);
     es_free(c->path);
     memset(c, 0, sizeof *c);
+}
+
+void run_capture_end(es_live_run *r, const es_error *why) {
+    es_log(ES_WARNING, "the recording that a client started ends here: %s", why->message);
+    run_capture_clear(r);
 }
 
 bool run_capture_stop(es_live_run *r, es_error *err) {

@@ -15,10 +15,9 @@ bool run_has_room(es_live_run *r) {
     return room;
 }
 
-bool run_push(es_live_run *r, es_frame *frame, const es_mat4 *place, double arrived_s,
-              bool patient) {
+bool run_push(es_live_run *r, es_frame *frame, const run_arrival *a) {
     pthread_mutex_lock(&r->lock);
-    while (patient && !r->failed && r->count == (size_t)r->options.queue)
+    while (a->patient && !r->failed && r->count == (size_t)r->options.queue)
         pthread_cond_wait(&r->changed, &r->lock);
     bool room = !r->failed && r->count < (size_t)r->options.queue;
     if (room) {
@@ -26,27 +25,40 @@ bool run_push(es_live_run *r, es_frame *frame, const es_mat4 *place, double arri
         es_frame swapped = slot->frame;
         slot->frame = *frame;
         *frame = swapped;
-        slot->place = *place;
-        slot->arrived_s = arrived_s;
+        slot->place = a->place;
+        slot->arrived_s = a->arrived_s;
+        slot->begins = a->begins;
         pthread_cond_broadcast(&r->changed);
     }
     pthread_mutex_unlock(&r->lock);
     return room;
 }
 
-/* Waits for frames; how many stand in front of the queue. They stay there, so
- * that nobody overwrites them, until they are inserted. */
-static size_t wait_batch(es_live_run *r, const es_frame **frames, es_mat4 *places) {
+/* What is inserted together. */
+typedef struct batch {
+    const es_frame *frames[BATCH_MOST];
+    es_mat4 places[BATCH_MOST];
+    size_t count;
+    bool begins; /* a slice, with the first frame */
+    es_volume_stats volume;
+    size_t checkpoints;
+    uint64_t undo_bytes;
+} batch;
+
+/* Waits for frames that stand in front of the queue; false when none will come. They stay
+ * there, so that nobody overwrites them, until they are inserted. */
+static bool wait_batch(es_live_run *r, batch *b) {
     pthread_mutex_lock(&r->lock);
     while (r->count == 0 && !r->no_more) pthread_cond_wait(&r->changed, &r->lock);
-    size_t count = r->count < BATCH_MOST ? r->count : BATCH_MOST;
-    for (size_t i = 0; i < count; i++) {
-        run_slot *slot = &r->queue[(r->first + i) % QUEUE_MOST];
-        frames[i] = &slot->frame;
-        places[i] = slot->place;
+    for (b->count = 0; b->count < r->count && b->count < BATCH_MOST; b->count++) {
+        run_slot *slot = &r->queue[(r->first + b->count) % QUEUE_MOST];
+        if (b->count == 0) b->begins = slot->begins;
+        if (b->count > 0 && slot->begins) break;
+        b->frames[b->count] = &slot->frame;
+        b->places[b->count] = slot->place;
     }
     pthread_mutex_unlock(&r->lock);
-    return count;
+    return b->count > 0;
 }
 
 static void note_inserted(es_live_run *r, double arrived_s, double now_s) {
@@ -54,8 +66,9 @@ static void note_inserted(es_live_run *r, double arrived_s, double now_s) {
     if (r->unshown_count < UNSHOWN_MOST) r->unshown[r->unshown_count++] = arrived_s;
 }
 
-static void batch_done(es_live_run *r, size_t count, bool ok, const es_error *err) {
+static void batch_done(es_live_run *r, const batch *b, bool ok, const es_error *err) {
     double now_s = es_clock_s();
+    const size_t count = b->count;
     pthread_mutex_lock(&r->lock);
     for (size_t i = 0; i < count && ok; i++)
         note_inserted(r, r->queue[(r->first + i) % QUEUE_MOST].arrived_s, now_s);
@@ -64,6 +77,10 @@ static void batch_done(es_live_run *r, size_t count, bool ok, const es_error *er
     r->count -= count;
     if (r->count == 0) r->first = 0; /* few slots, little memory */
     r->state.inserted += ok ? (int64_t)count : 0;
+    r->state.bricks = b->volume.bricks;
+    r->state.volume_bytes = b->volume.bytes;
+    r->state.undo_bytes = b->undo_bytes;
+    r->slices.kept = b->checkpoints;
     if (!ok && !r->failed) {
         r->failed = true;
         r->error = *err;
@@ -81,13 +98,19 @@ void run_lock_work(es_live_run *r) {
 void run_unlock_work(es_live_run *r) { pthread_mutex_unlock(&r->work); }
 
 /* The bone is found before the volume is locked: it takes longest. */
-static bool insert_batch(es_live_run *r, const es_frame *const *frames, const es_mat4 *places,
-                         size_t count, es_volume_stats *stats, es_error *err) {
-    if (r->model && !es_model_detect(r->model, frames, count, err)) return false;
+static bool insert_batch(es_live_run *r, batch *b, es_error *err) {
+    if (b->begins) {
+        run_lock_work(r);
+        run_checkpoint(r);
+        run_unlock_work(r);
+    }
+    if (r->model && !es_model_detect(r->model, b->frames, b->count, err)) return false;
     run_lock_work(r);
-    bool ok = r->model ? es_model_insert(r->model, frames, places, count, err)
-                       : es_stage_volume(r->volume, frames, places, count, err);
-    *stats = es_volume_statistics(r->volume);
+    bool ok = r->model ? es_model_insert(r->model, b->frames, b->places, b->count, err)
+                       : es_stage_volume(r->volume, b->frames, b->places, b->count, err);
+    b->volume = es_volume_statistics(r->volume);
+    b->checkpoints = run_checkpoints(r);
+    b->undo_bytes = run_undo_bytes(r);
     run_unlock_work(r);
     return ok;
 }
@@ -99,20 +122,14 @@ static void show_bone(es_live_run *r, const es_frame *frame, const es_mat4 *plac
 
 static void *insert_all(void *context) {
     es_live_run *r = context;
-    const es_frame *frames[BATCH_MOST];
-    es_mat4 places[BATCH_MOST];
-    size_t count;
+    batch b = {0};
     bool ok = true;
-    while (ok && (count = wait_batch(r, frames, places)) > 0) {
+    while (ok && wait_batch(r, &b)) {
+        const size_t last = b.count - 1;
         es_error err = {0};
-        es_volume_stats v = {0};
-        ok = insert_batch(r, frames, places, count, &v, &err);
-        if (ok) show_bone(r, frames[count - 1], &places[count - 1], count - 1);
-        batch_done(r, count, ok, &err);
-        pthread_mutex_lock(&r->lock);
-        r->state.bricks = v.bricks;
-        r->state.volume_bytes = v.bytes;
-        pthread_mutex_unlock(&r->lock);
+        ok = insert_batch(r, &b, &err);
+        if (ok) show_bone(r, b.frames[last], &b.places[last], last);
+        batch_done(r, &b, ok, &err);
     }
     return NULL;
 }
@@ -155,7 +172,8 @@ static bool record_survey(es_live_run *r, es_error *err) {
 
 bool run_make_ready(es_live_run *r, es_error *err) {
     r->queue = es_alloc_zero(QUEUE_MOST, sizeof *r->queue, err);
-    if (!r->queue || !make_setup(r, err) || !make_volume(r, err) || !record_survey(r, err))
+    if (!r->queue || !run_slices_make(r, err) || !make_setup(r, err) || !make_volume(r, err) ||
+        !record_survey(r, err))
         return false;
     r->inserter_runs = pthread_create(&r->inserter, NULL, insert_all, r) == 0;
     const es_live_watch *w = &r->options.watch;

@@ -67,7 +67,7 @@ static bool thin(es_live_run *r, run_surface *surface, es_mesh *mesh) {
         return false;
     while (mesh->triangle_count > r->options.preview_triangles && surface->cells < CELLS_MOST)
         if (!thin_mesh(mesh, CELLS[++surface->cells] * voxel_mm, NULL)) return false;
-    return mesh->triangle_count > 0;
+    return true;
 }
 
 static void send_mesh(es_live_run *r, const es_mesh *mesh) {
@@ -110,7 +110,10 @@ void run_show_mesh(es_live_run *r, run_surface *surface) {
     double start_s = processor_s(), arrived_s[UNSHOWN_MOST];
     es_mesh mesh = {0};
     size_t count = take_unshown(r, arrived_s);
-    if (extract(r, surface, &mesh) && thin(r, surface, &mesh)) {
+    bool ok = extract(r, surface, &mesh) && thin(r, surface, &mesh);
+    /* Nothing is shown only where something was, and was taken back. */
+    if (ok && (mesh.triangle_count > 0 || surface->shows)) {
+        surface->shows = mesh.triangle_count > 0;
         if (r->options.watch.mesh) r->options.watch.mesh(r->options.watch.context, &mesh);
         if (r->options.server) send_mesh(r, &mesh);
         note_shown(r, start_s, mesh.triangle_count, arrived_s, count);

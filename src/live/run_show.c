@@ -75,15 +75,11 @@ static bool has_sendable_volume(es_live_run *r) {
     return ok;
 }
 
-static void show_volume(es_live_run *r) {
+static void show_volume(es_live_run *r, es_grid *sent) {
     es_grid grid = {0};
-    es_igtl_out out = {0};
     bool ok = has_sendable_volume(r) && run_copy_volume(r, &grid, NULL);
     if (ok && r->options.watch.volume) r->options.watch.volume(r->options.watch.context, &grid);
-    ok = ok && r->options.server;
-    if (ok) outgo_volume(&out, "Volume", &grid, outgo_now());
-    if (ok) es_live_server_send(r->options.server, &out, true);
-    es_igtl_out_clear(&out);
+    if (ok && r->options.server) run_send_volume(r, sent, &grid);
     es_grid_clear(&grid);
 }
 
@@ -94,6 +90,7 @@ typedef struct shown {
     int64_t mesh, volume;
     double due_s, volume_due_s;
     run_surface surface;
+    es_grid sent; /* the volume, whole */
 } shown;
 
 /* Until more is inserted, the next preview is due, or a little while: clients come
@@ -141,7 +138,7 @@ static void show_due(es_live_run *r, shown *s, const due *next) {
         s->mesh = next->changes;
     }
     if (next->volume) {
-        show_volume(r);
+        show_volume(r, &s->sent);
         s->volume = next->changes;
         s->volume_due_s = es_clock_s() + VOLUME_EVERY_S;
     }
@@ -160,5 +157,6 @@ void *run_preview(void *context) {
     }
     show_due(r, &s, &next);
     es_bricks_free(s.surface.field.bricks);
+    es_grid_clear(&s.sent);
     return NULL;
 }

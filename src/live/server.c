@@ -33,6 +33,8 @@ typedef struct parcel {
     int users; /* guarded by the lock */
     char type[ES_IGTL_TYPE + 1], device[ES_IGTL_DEVICE + 1];
     bool answer;         /* never dropped */
+    uint64_t whole;      /* its number, if it is kept; 0 else */
+    uint64_t part_of;    /* the whole that it changes; 0: it is no part */
     es_igtl_out form[2]; /* header version 1 (made when needed) and 2 */
 } parcel;
 
@@ -47,6 +49,7 @@ typedef struct client {
     size_t first, count, sent_bytes;
     uint64_t bytes;
     int answers;
+    uint64_t whole; /* the last one that it got, or will get; 0: none */
     uint8_t *in;
     size_t in_filled, in_capacity;
     uint32_t last_ids[LAST_IDS];
@@ -64,7 +67,7 @@ struct es_live_server {
     /* All guarded by the lock. */
     client *clients;
     int capacity;
-    uint64_t next_number;
+    uint64_t next_number, wholes;
     parcel *kept[KEPT];
     es_live_command commands[COMMANDS]; /* a ring */
     size_t command_first, command_count;
@@ -132,8 +135,17 @@ static void remove_at(client *c, size_t i) {
     let_go(p);
 }
 
+/* Parts take no whole's place. */
 static bool is_same(const parcel *a, const parcel *b) {
-    return strcmp(a->type, b->type) == 0 && strcmp(a->device, b->device) == 0;
+    return strcmp(a->type, b->type) == 0 && strcmp(a->device, b->device) == 0 &&
+           !a->part_of == !b->part_of;
+}
+
+/* What changes a whole that does not come means nothing. */
+static void drop_parts(client *c, uint64_t whole) {
+    if (c->whole == whole) c->whole = 0;
+    for (size_t i = c->count; i-- > (size_t)(c->sent_bytes > 0);)
+        if ((*place(c, i))->part_of == whole) remove_at(c, i);
 }
 
 /* The first from the front that may go, of the kind of `like` (NULL: of any);
@@ -142,7 +154,9 @@ static bool drop_one(client *c, const parcel *like) {
     for (size_t i = c->sent_bytes > 0; i < c->count; i++) {
         const parcel *p = *place(c, i);
         if (p->answer || (like && !is_same(p, like))) continue;
+        const uint64_t whole = p->whole;
         remove_at(c, i);
+        if (whole) drop_parts(c, whole);
         return true;
     }
     return false;
@@ -157,6 +171,7 @@ static int count_same(client *c, const parcel *like) {
 static void add_to_line(es_live_server *s, client *c, parcel *p) {
     if (c->fd < 0 || c->doomed || (!c->trusted && !p->answer)) return;
     if (!p->answer && !subscription_wants(&c->asked, p->type, p->device)) return;
+    if (p->part_of && p->part_of != c->whole) return;
     if (!p->answer && count_same(c, p) >= s->options.same_most) s->stats.dropped += drop_one(c, p);
     while (c->count > 0 && (c->count == LINE || c->bytes + weight(p) > s->options.queue_bytes)) {
         if (!drop_one(c, NULL)) break;
@@ -167,6 +182,8 @@ static void add_to_line(es_live_server *s, client *c, parcel *p) {
         c->doomed = true;
         return;
     }
+    if (p->part_of && p->part_of != c->whole) return; /* the whole had to make room for it */
+    if (p->whole) c->whole = p->whole;
     p->users++;
     *place(c, c->count++) = p;
     c->bytes += weight(p);
@@ -588,7 +605,24 @@ static void send_tools(es_live_server *s, const tool_list *tools) {
     }
 }
 
-bool es_live_server_send(es_live_server *s, es_igtl_out *out, bool keep) {
+/* The kept message that a part changes; 0: none. */
+static uint64_t whole_of(const es_live_server *s, const parcel *p) {
+    for (int k = 0; k < KEPT; k++)
+        if (s->kept[k] && is_same(s->kept[k], p)) return s->kept[k]->whole;
+    return 0;
+}
+
+enum { PASSES, STAYS, CHANGES }; /* nobody else gets it; later clients; those with the whole */
+
+/* To all who may have it. */
+static void hand_out(es_live_server *s, parcel *p, int how) {
+    if (how == STAYS) p->whole = ++s->wholes;
+    if (how == CHANGES && !(p->part_of = whole_of(s, p))) return;
+    for (int i = 0; i < s->capacity; i++) add_to_line(s, &s->clients[i], p);
+    if (how == STAYS) keep_parcel(s, p);
+}
+
+static bool send_all(es_live_server *s, es_igtl_out *out, int how) {
     const es_igtl_limits limits = {.body_max = UINT64_MAX / 4, .ignore_crc = true};
     bool ok = !out->failed;
     size_t at = 0, used;
@@ -602,8 +636,7 @@ bool es_live_server_send(es_live_server *s, es_igtl_out *out, bool keep) {
         at += used;
         tool_list_take(&tools, &m);
         if (!(ok = p != NULL)) break;
-        for (int i = 0; i < s->capacity; i++) add_to_line(s, &s->clients[i], p);
-        if (keep) keep_parcel(s, p);
+        hand_out(s, p, how);
         let_go(p);
     }
     send_tools(s, &tools);
@@ -611,6 +644,14 @@ bool es_live_server_send(es_live_server *s, es_igtl_out *out, bool keep) {
     out->length = 0;
     wake(s);
     return ok;
+}
+
+bool es_live_server_send(es_live_server *s, es_igtl_out *out, bool keep) {
+    return send_all(s, out, keep ? STAYS : PASSES);
+}
+
+bool es_live_server_send_part(es_live_server *s, es_igtl_out *out) {
+    return send_all(s, out, CHANGES);
 }
 
 es_live_server_stats es_live_server_statistics(es_live_server *s) {

@@ -23,6 +23,15 @@ typedef struct example {
     int64_t frame;
 } example;
 
+/* What a checkpoint keeps beside those of the volumes. */
+typedef struct past {
+    es_model_result counts;
+    double depth_sum;
+    int64_t depths;
+    size_t example_count;
+    scatter_mark scatter;
+} past;
+
 struct es_model {
     es_model_options options;
     es_pool *pool; /* borrowed */
@@ -43,6 +52,8 @@ struct es_model {
     bool has_field, has_sheet, has_shape; /* given */
     es_mesh sheet;
     es_shape shape;
+    past *pasts; /* the oldest first */
+    size_t past_count, past_capacity;
 };
 
 /* Voxels no finer than the gaps between frames can fill (facts: voxel >=
@@ -118,6 +129,7 @@ void es_model_free(es_model *m) {
     es_shape_clear(&m->shape);
     for (int i = 0; i < ES_BATCH; i++) es_trace_clear(&m->traces[i]);
     for (int i = 0; i < EXAMPLES; i++) es_image_clear(&m->examples[i].picture);
+    es_free(m->pasts);
     es_free(m);
 }
 
@@ -199,6 +211,48 @@ bool es_model_stage(void *model, const es_frame *const *frames, const es_mat4 *i
                     size_t count, es_error *err) {
     return es_model_detect(model, frames, count, err) &&
            es_model_insert(model, frames, image_to_reference, count, err);
+}
+
+/* ---- taking frames back ---------------------------------------------------------- */
+
+void es_model_checkpoint(es_model *m, const es_undo_limit *limit) {
+    es_distance_checkpoint(m->distance, limit);
+    if (m->grey) es_volume_checkpoint(m->grey, limit);
+    if (m->past_count == m->past_capacity &&
+        es_resize(&m->pasts, m->past_capacity + 16, sizeof *m->pasts, NULL))
+        m->past_capacity += 16;
+    size_t room = m->past_capacity < limit->checkpoints ? m->past_capacity : limit->checkpoints;
+    if (room == 0) return;
+    if (m->past_count >= room) {
+        m->past_count = room - 1;
+        memmove(m->pasts, m->pasts + 1, m->past_count * sizeof *m->pasts);
+    }
+    m->pasts[m->past_count++] = (past){.counts = m->counts,
+                                       .depth_sum = m->depth_sum,
+                                       .depths = m->depths,
+                                       .example_count = m->example_count,
+                                       .scatter = scatter_where(m->scatter)};
+}
+
+size_t es_model_checkpoints(const es_model *m) {
+    size_t count = es_distance_checkpoints(m->distance);
+    if (m->grey && es_volume_checkpoints(m->grey) < count) count = es_volume_checkpoints(m->grey);
+    return m->past_count < count ? m->past_count : count;
+}
+
+bool es_model_undo(es_model *m, size_t steps) {
+    if (steps > es_model_checkpoints(m)) return false;
+    if (steps == 0) return true;
+    es_distance_undo(m->distance, steps);
+    if (m->grey) es_volume_undo(m->grey, steps);
+    m->past_count -= steps;
+    const past *p = &m->pasts[m->past_count];
+    m->counts = p->counts;
+    m->depth_sum = p->depth_sum;
+    m->depths = p->depths;
+    m->example_count = p->example_count;
+    scatter_back(m->scatter, p->scatter);
+    return true;
 }
 
 /* ---- what is there already -------------------------------------------------------- */

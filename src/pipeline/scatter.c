@@ -39,6 +39,15 @@ void scatter_free(scatter_list *list) {
     es_free(list);
 }
 
+scatter_mark scatter_where(const scatter_list *list) {
+    return (scatter_mark){list->count, list->lines};
+}
+
+void scatter_back(scatter_list *list, scatter_mark mark) {
+    list->count = mark.count;
+    list->lines = mark.lines;
+}
+
 void scatter_add(scatter_list *list, const es_trace *trace, es_mat4 image_to_reference) {
     for (size_t i = 0; i < trace->count; i++) {
         double u, v;

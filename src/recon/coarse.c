@@ -14,7 +14,7 @@ bool es_distance_copy_new(const es_distance *distance, int level, es_distance_co
                           es_error *err) {
     const es_distance_options *o = &distance->options;
     double origin_mm[3], spacing_mm[3];
-    *copy = (es_distance_copy){.level = level};
+    *copy = (es_distance_copy){.level = level, .undos = distance->undos};
     if (level < 0 || level > MOST_LEVEL)
         return es_fail(err, ES_USAGE, "a copy of level %d: expected 0 to %d", level, MOST_LEVEL);
     for (int a = 0; a < 3; a++) {
@@ -72,8 +72,18 @@ static bool follow_brick(const cell *c, const es_distance_copy *copy, es_error *
     return true;
 }
 
+/* What was taken back is not in a new copy. */
+static bool begin_anew(const es_distance *distance, es_distance_copy *copy, es_error *err) {
+    es_distance_copy fresh;
+    if (!es_distance_copy_new(distance, copy->level, &fresh, err)) return false;
+    es_bricks_free(copy->bricks);
+    *copy = fresh;
+    return true;
+}
+
 bool es_distance_follow(const es_distance *distance, es_distance_copy *copy, es_error *err) {
     const store *s = &distance->store;
+    if (copy->undos != distance->undos && !begin_anew(distance, copy, err)) return false;
     for (size_t i = 0; i < s->settled; i++)
         if (s->cells[i].stamp > copy->seen && !follow_brick(&s->cells[i], copy, err)) return false;
     copy->seen = distance->batches;

@@ -78,6 +78,7 @@ es_volume_stats es_distance_statistics(const es_distance *distance) {
     es_volume_stats stats = distance->stats;
     stats.bricks = distance->store.settled;
     stats.bytes = stats.bricks * (uint64_t)distance->store.state_bytes;
+    stats.undo_bytes = distance->store.log.buffers * (uint64_t)distance->store.state_bytes;
     return stats;
 }
 
@@ -350,7 +351,9 @@ static bool make_batch(es_distance *distance, const es_trace *const *traces,
             return es_prefix(err, "frame %llu", (unsigned long long)(distance->stats.frames + f));
     es_pool_run(distance->pool, distance->store.touched_count, verify_brick, distance);
     store_drop_idle(&distance->store);
-    return store_settle(&distance->store, distance->options.spacing_mm, err);
+    if (!store_settle(&distance->store, distance->options.spacing_mm, err)) return false;
+    store_save(&distance->store);
+    return true;
 }
 
 static void stamp_batch(es_distance *distance) {
@@ -382,4 +385,18 @@ bool es_distance_insert(es_distance *distance, const es_trace *const *traces,
                           count - f < BATCH ? count - f : BATCH, err);
     distance->stats.insert_s += es_clock_s() - start_s;
     return ok;
+}
+
+/* ---- back ----------------------------------------------------------------------------------- */
+
+void es_distance_checkpoint(es_distance *distance, const es_undo_limit *limit) {
+    store_checkpoint(&distance->store, limit, &distance->stats);
+}
+
+size_t es_distance_checkpoints(const es_distance *distance) { return distance->store.log.count; }
+
+bool es_distance_undo(es_distance *distance, size_t steps) {
+    if (!store_undo(&distance->store, steps, &distance->stats)) return false;
+    distance->undos += steps > 0;
+    return true;
 }

@@ -14,7 +14,33 @@ typedef struct cell {
     uint64_t frames;    /* bit f: frame f of the batch in hand touches the brick */
     uint32_t most_hits; /* no voxel has more: see kernel.make_room */
     uint32_t stamp;     /* the last batch that changed it, for whoever follows */
+    uint32_t saved;     /* the last checkpoint after which its state was copied; 0: none */
 } cell;
+
+/* What a brick was at a checkpoint. */
+typedef struct saved_cell {
+    size_t index;
+    uint32_t most_hits;
+    void *state;
+} saved_cell;
+
+typedef struct checkpoint {
+    uint32_t number; /* from 1, never used again */
+    size_t settled;  /* cells from here on came later */
+    saved_cell *saved;
+    size_t count, capacity;
+    es_volume_stats stats;
+} checkpoint;
+
+/* What undo.c keeps of them. */
+typedef struct undo_log {
+    checkpoint *points; /* the oldest first */
+    size_t count, capacity;
+    uint32_t number;      /* of checkpoints so far */
+    uint64_t bytes, held; /* that copies may take; copies that are held */
+    void **spare;         /* memory for a copy that is not held; room for `buffers` */
+    size_t spare_count, spare_capacity, buffers;
+} undo_log;
 
 /* Memory for the states of many bricks, cleared. Blocks grow, up to a limit. */
 typedef struct slab_list {
@@ -36,6 +62,9 @@ typedef struct store {
     slab_list slabs;
     size_t *slots, slot_mask;
     size_t *touched, touched_count, touched_capacity; /* cells of the batch */
+    void **idle; /* cleared states of cells that were taken back; room for `capacity` */
+    size_t idle_count;
+    undo_log log;
 } store;
 
 bool store_init(store *s, size_t state_bytes, uint64_t limit, es_error *err);
@@ -56,6 +85,16 @@ void store_drop_idle(store *s);
 const cell *store_find(const store *s, const int32_t at[3]); /* or NULL */
 /* Forgets the batch: new cells without a state, marks, the touched list. */
 void store_end_batch(store *s);
+/* Between two batches: leaves the first `settled` cells. Fails never. */
+void store_shrink(store *s, size_t settled);
+
+/* undo.c. See es_volume_checkpoint and es_volume_undo. */
+void store_checkpoint(store *s, const es_undo_limit *limit, const es_volume_stats *stats);
+/* Copies the cells of the batch that have changed since the newest checkpoint for the
+ * first time; to be called when they are settled, before they change. */
+void store_save(store *s);
+bool store_undo(store *s, size_t steps, es_volume_stats *stats);
+void store_forget(store *s); /* all of it */
 
 enum { BATCH = 64 }; /* frames that one mark in `cell.frames` can hold */
 
@@ -291,6 +330,7 @@ struct es_distance {
     store store; /* a state is ES_BRICK_VOXELS distance_voxels, x fastest */
     es_volume_stats stats;
     uint32_t batches;     /* inserted; the newest stamp */
+    uint32_t undos;       /* a copy from before the last one is not to be followed on */
     struct sheet *sheets; /* the frames in hand, BATCH of them */
 };
 

@@ -33,7 +33,9 @@ static void fill_slots(store *s) {
 }
 
 static bool reserve(store *s, size_t capacity, es_error *err) {
-    if (!es_resize(&s->cells, capacity, sizeof *s->cells, err)) return false;
+    if (!es_resize(&s->cells, capacity, sizeof *s->cells, err) ||
+        !es_resize(&s->idle, capacity, sizeof *s->idle, err))
+        return false;
     size_t *slots = es_alloc(capacity, 2 * sizeof *slots, err);
     if (!slots) return false;
     es_free(s->slots);
@@ -52,7 +54,9 @@ bool store_init(store *s, size_t state_bytes, uint64_t limit, es_error *err) {
 
 void store_clear(store *s) {
     for (size_t i = 0; i < s->slabs.count; i++) es_free(s->slabs.blocks[i]);
+    store_forget(s);
     es_free(s->slabs.blocks);
+    es_free(s->idle);
     es_free(s->cells);
     es_free(s->slots);
     es_free(s->touched);
@@ -172,15 +176,31 @@ static bool add_block(store *s, size_t needed, es_error *err) {
     return true;
 }
 
+/* A cleared state that nobody has, for the cell `settled`. */
+static void *take_state(store *s, es_error *err) {
+    if (s->idle_count > 0) return s->idle[--s->idle_count];
+    if (s->slabs.left == 0 && !add_block(s, s->count - s->settled, err)) return NULL;
+    void *state = s->slabs.next;
+    s->slabs.next += state_stride(s);
+    s->slabs.left--;
+    return state;
+}
+
 bool store_settle(store *s, const double spacing_mm[3], es_error *err) {
     if (store_past_limit(s)) return refuse(s, !store_hopeless(s), spacing_mm, err);
-    for (; s->settled < s->count; s->settled++) {
-        if (s->slabs.left == 0 && !add_block(s, s->count - s->settled, err)) return false;
-        s->cells[s->settled].state = s->slabs.next;
-        s->slabs.next += state_stride(s);
-        s->slabs.left--;
-    }
+    for (; s->settled < s->count; s->settled++)
+        if (!(s->cells[s->settled].state = take_state(s, err))) return false;
     return true;
+}
+
+void store_shrink(store *s, size_t settled) {
+    while (s->settled > settled) {
+        void *state = s->cells[--s->settled].state;
+        memset(state, 0, s->state_bytes);
+        s->idle[s->idle_count++] = state;
+    }
+    s->count = settled;
+    fill_slots(s);
 }
 
 /* Bytes from `at` to the next huge page. */

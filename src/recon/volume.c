@@ -79,6 +79,7 @@ es_volume_stats es_volume_statistics(const es_volume *volume) {
     es_volume_stats stats = volume->stats;
     stats.bricks = volume->store.settled;
     stats.bytes = stats.bricks * (uint64_t)volume->store.state_bytes;
+    stats.undo_bytes = volume->store.log.buffers * (uint64_t)volume->store.state_bytes;
     return stats;
 }
 
@@ -379,6 +380,7 @@ static bool place_batch(batch *b, const es_mat4 *matrices, es_error *err) {
     store_drop_idle(&volume->store);
     if (!store_settle(&volume->store, o->spacing_mm, err)) return false;
     store_warm(&volume->store, volume->pool);
+    store_save(&volume->store);
     return true;
 }
 
@@ -418,4 +420,16 @@ bool es_volume_insert(es_volume *volume, const es_image *const *images,
     }
     volume->stats.insert_s += es_clock_s() - start_s;
     return ok;
+}
+
+/* ---- back ----------------------------------------------------------------------------------- */
+
+void es_volume_checkpoint(es_volume *volume, const es_undo_limit *limit) {
+    store_checkpoint(&volume->store, limit, &volume->stats);
+}
+
+size_t es_volume_checkpoints(const es_volume *volume) { return volume->store.log.count; }
+
+bool es_volume_undo(es_volume *volume, size_t steps) {
+    return store_undo(&volume->store, steps, &volume->stats);
 }

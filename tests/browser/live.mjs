@@ -1,8 +1,8 @@
 // Opens the live page in a real browser, does some steps and says what it saw:
 //   node live.mjs '{"chromium", "modules", "page", "out", "size", "steps"}'
 // Steps: ["wait", seconds, expression] (until it is true of `live`, the page's own
-// state), ["tell", name, expression], ["click", selector], ["key", name], ["reload"],
-// ["sleep", seconds], ["shoot", name], ["download", selector, name], ["offline", bool],
+// state), ["tell", name, expression], ["click", selector], ["key", name, selector of who gets it (or none)], ["reload"],
+// ["drag", selector, x, y], ["fill", selector, text], ["sleep", seconds], ["shoot", name], ["download", selector, name], ["offline", bool],
 // ["say", word] (prints it, and goes on when a line comes in). Prints one JSON object.
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
@@ -46,8 +46,23 @@ const steps = {
   async click(selector) {
     await tab.click(selector);
   },
-  async key(name) {
+  async key(name, selector) {
+    if (selector) await tab.focus(selector);
     await tab.keyboard.press(name);
+  },
+  // From the middle of an element, by pixels of the screen.
+  async drag(selector, x, y) {
+    await tab.locator(selector).scrollIntoViewIfNeeded();
+    const box = await tab.locator(selector).boundingBox();
+    const [u, v] = [box.x + box.width / 2, box.y + box.height / 2];
+    await tab.mouse.move(u, v);
+    await tab.mouse.down();
+    await tab.mouse.move(u + x / 2, v + y / 2);
+    await tab.mouse.move(u + x, v + y);
+    await tab.mouse.up();
+  },
+  async fill(selector, text) {
+    await tab.fill(selector, text);
   },
   async reload() {
     await tab.reload({ waitUntil: 'commit' });

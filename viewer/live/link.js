@@ -55,13 +55,16 @@ function readPath(r) {
   return { places: r.array(Float32Array, 3 * places), gaps: r.array(Float32Array, 3 * gaps) };
 }
 
-// Slices across x, y and z: where they lie, and what they show.
+// Slices across x, y and z: where they lie, what they show, and through which voxel.
 function readCuts(r) {
-  return [0, 1, 2].map(() => {
+  const slices = [0, 1, 2].map(() => {
     const [width, height] = [r.u32(), r.u32()];
     const place = r.array(Float32Array, 9);
     return { width, height, place, grey: r.array(Uint8Array, width * height) };
   });
+  const size = [...r.array(Uint32Array, 3)];
+  const through = [...r.array(Uint32Array, 3)];
+  return { slices, size, through, toMm: r.array(Float32Array, 12) };
 }
 
 const READERS = {
@@ -135,7 +138,8 @@ export class Link {
     this.timer = setTimeout(() => this.open(), wait);
   }
 
-  ask(what) {
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ do: what }));
+  ask(what, more = {}) {
+    const { socket } = this;
+    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ do: what, ...more }));
   }
 }

@@ -2,6 +2,7 @@
 // what is pressed goes back.
 import { Cuts } from './cuts.js';
 import { Link } from './link.js';
+import { Measure } from './measure.js';
 import { Panel } from './panel.js';
 import { Picture } from './picture.js';
 import { openScene } from './scene.js';
@@ -9,10 +10,11 @@ import { openScene } from './scene.js';
 const byId = (id) => document.getElementById(id);
 
 const picture = new Picture(byId('picture'));
-const cuts = new Cuts(byId('cuts'));
+const cuts = new Cuts(byId('cuts'), (what, more) => link.ask(what, more));
+const measure = new Measure(byId('picture'), (what, more) => link.ask(what, more));
 const panel = new Panel((what) => link.ask(what));
 // For those who open the console, and for the tests.
-const live = { meshes: 0, triangles: 0, paths: 0, panel, picture, cuts, scene: null, state: null };
+const live = { meshes: 0, triangles: 0, paths: 0, panel, picture, cuts, measure, scene: null, state: null };
 window.live = live;
 
 try {
@@ -39,9 +41,11 @@ const link = new Link({
   state(state) {
     live.state = state;
     panel.show(state);
+    cuts.state(state.slice);
   },
   picture(shown) {
     picture.show(shown);
+    measure.show(shown);
     scene?.setPicture(shown);
   },
   mesh(mesh) {
@@ -51,6 +55,9 @@ const link = new Link({
   },
   cuts(shown) {
     cuts.show(shown);
+  },
+  evidence(answer) {
+    measure.evidence(answer);
   },
   path(path) {
     live.paths += 1;
@@ -77,6 +84,8 @@ for (const [id, act] of Object.entries(actions)) byId(id).addEventListener('clic
 const keys = {
   ' ': () => panel.toggle(),
   s: () => panel.save(),
+  u: () => panel.undo(),
+  m: () => measure.toggle(),
   0: actions.home,
   f: actions.follow,
   c: actions.colour,
@@ -85,7 +94,8 @@ const keys = {
 document.addEventListener('keydown', (event) => {
   const plain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat;
   const presses = event.target.closest?.('button, a') && event.key === ' ';
-  if (!plain || presses || !keys[event.key]) return;
+  const writes = event.target.closest?.('input:not([type=range]), select, textarea');
+  if (!plain || presses || writes || !keys[event.key]) return;
   event.preventDefault();
   keys[event.key]();
 });

@@ -44,6 +44,7 @@ function figures(s) {
     ['volume', bytesText(s.volume_bytes)],
     ['memory', bytesText(s.memory_bytes)],
   ];
+  if (s.undone) rows.push(['taken back', `${s.undone}`]);
   if (s.lost) rows.push(['lost', `${s.lost}`, true]);
   if (s.record_error) rows.push(['recording', `ended: ${s.record_error}`, true]);
   else if (s.recorded) rows.push(['recorded', `${s.recorded}`]);
@@ -57,6 +58,8 @@ export class Panel {
     this.canSave = false;
     byId('toggle').addEventListener('click', () => this.toggle());
     byId('save').addEventListener('click', () => this.save());
+    byId('undo').addEventListener('click', () => this.undo());
+    this.undos = 0;
   }
 
   toggle() {
@@ -65,6 +68,10 @@ export class Panel {
 
   save() {
     if (!byId('save').disabled) this.ask('save');
+  }
+
+  undo() {
+    if (!byId('undo').disabled) this.ask('undo');
   }
 
   greet({ source, can_save: canSave }) {
@@ -82,7 +89,7 @@ export class Panel {
 
   away() {
     this.setPhase('gone');
-    byId('toggle').disabled = byId('save').disabled = true;
+    for (const id of ['toggle', 'save', 'undo']) byId(id).disabled = true;
   }
 
   show(state) {
@@ -95,9 +102,23 @@ export class Panel {
     toggle.disabled = !['starting', 'running', 'paused'].includes(phase);
     byId('save').disabled = !this.canSave || !(state.inserted > 0) || state.saving || phase === 'ended';
     byId('save').textContent = state.saving ? 'Saving \u2026' : 'Save';
+    this.showUndo(state);
     if (state.received !== undefined) this.showFigures(state);
     this.showCoach(state);
     this.showSaved(state);
+  }
+
+  showUndo({ phase, undo_s: left, undo_step_s: step, undo_bytes: held, last_undo: last }) {
+    const button = byId('undo');
+    button.disabled = !(left > 0) || !['running', 'paused'].includes(phase);
+    if (!last) return;
+    button.textContent = `Undo ${step} s`;
+    button.title = `u; ${left.toFixed(0)} s can be taken back, held in ${bytesText(held)}`;
+    if (last.number === this.undos) return;
+    this.undos = last.number;
+    byId('undo-note').textContent = last.frames
+      ? `${last.seconds.toFixed(1)} s taken back: ${last.frames} pictures`
+      : 'Nothing left to take back';
   }
 
   showFigures(state) {
