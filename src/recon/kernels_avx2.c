@@ -218,20 +218,26 @@ static inline const uint8_t *reachable(const uint8_t *pixels, uint32_t count, ui
     return memcpy(copy, pixels, count);
 }
 
+#include "kernel_pixels_avx2.h"
 #include "kernel_rows_avx2.h"
-#include "kernel_runs_avx2.h"
 
 static inline __attribute__((always_inline)) void insert_bytes(void *state, const tile *t,
                                                                uint8_t flip) {
+    gathered *g = t->scratch;
     axis axes[3];
     row_ways ways;
     make_axes(t, axes);
-    if (follows_x(t))
-        insert_rows(state, t, axes, flip);
-    else if (make_ways(t, axes, &ways))
-        insert_runs(state, t, &ways, flip);
-    else
+    const bool rows = follows_x(t);
+    if (!g || t->most_hits > HITS_ROOM || (!rows && !make_ways(t, axes, &ways))) {
         FOR_EACH_CHUNK(t, 1, mean_bytes(state, &c, axes, t->end, flip));
+        return;
+    }
+    if (g->most_hits + t->most_hits > HITS_ROOM) flush_bytes(state, g);
+    g->most_hits += t->most_hits;
+    if (rows)
+        insert_rows(g, state, t, axes, flip);
+    else
+        insert_pixels(g->voxel + BESIDE, t, &ways, flip);
 }
 static void nearest_mean_u8_avx2(void *state, const tile *t) { insert_bytes(state, t, 0); }
 /* value - lowest */
@@ -549,6 +555,10 @@ void use_avx2(const es_recon_options *o, kernel *k) {
     insert_tile_fn *insert = find_insert(o);
     if (insert) k->insert = insert;
     if (insert == nearest_mean_u8_avx2) k->values = values_bytes;
+    if (insert == nearest_mean_u8_avx2 || insert == nearest_mean_i8_avx2) {
+        k->scratch_bytes = sizeof(gathered);
+        k->flush = flush_bytes;
+    }
 }
 
 #else

@@ -72,6 +72,17 @@ static plane_range make_range(es_vec3 dual, es_vec3 normal) {
     return range;
 }
 
+/* Pixels of a row, or rows, that can meet in a voxel: two of its points are less than
+ * a voxel apart along each axis. Rounded up; rows start a little off. */
+static double most_in_voxel(const plane_range *range) {
+    double least = INFINITY;
+    for (int k = 0; k < range->count; k++) {
+        const double *size = range->size[k];
+        least = fmin(least, (size[0] + size[1] + size[2]) * (double)(ONE_VOXEL + ROW_UNIT));
+    }
+    return floor(least) + 2;
+}
+
 /* The vectors that give a point's column and row: column . du = 1, column . dv = 0. */
 static bool make_duals(placed *frame, es_error *err) {
     es_vec3 u = es_vec3_make((double)frame->du[0], (double)frame->du[1], (double)frame->du[2]);
@@ -87,6 +98,8 @@ static bool make_duals(placed *frame, es_error *err) {
     frame->normal = es_vec3_unit(es_vec3_cross(u, v));
     frame->columns = make_range(column, frame->normal);
     frame->rows = make_range(row, frame->normal);
+    const double most = most_in_voxel(&frame->columns) * most_in_voxel(&frame->rows);
+    frame->most_hits = (uint32_t)fmin(most, UINT32_MAX);
     return true;
 }
 
