@@ -157,8 +157,9 @@ enum { CUTS = 64 };
 /* Where row `first` + r enters and leaves the box along each axis: a line in r. */
 typedef struct row_lines {
     double enter[3], leave[3], step[3];
-    double margin; /* pixels; the estimate errs by less */
-    bool good;     /* an axis along which a row hardly moves gives no good lines */
+    double first, last; /* half a pixel outside the columns that count */
+    double margin;      /* pixels; the estimate errs by less */
+    bool good;          /* an axis along which a row hardly moves gives no good lines */
 } row_lines;
 
 /* The pixels of some rows in the box, [from, to). `from` is UNSURE_ROW for a row

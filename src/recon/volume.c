@@ -268,7 +268,10 @@ static void insert_tile(const es_volume *volume, cell *c, const tile *t) {
 static layout lay_out(const batch *b, size_t f, const cell *c) {
     const es_recon_options *o = &b->volume->options;
     const placed *frame = &b->frames[f];
-    layout l = {.pixels = b->images[f]->data, .keep = b->volume->mask.data};
+    layout l; /* each field below: clearing it first takes longer */
+    l.pixels = b->images[f]->data;
+    l.keep = b->volume->mask.data;
+    l.u0 = 0;
     l.pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
     l.keep_row = b->images[f]->width;
     l.row_bytes = l.keep_row * l.pixel_bytes;
