@@ -10,14 +10,14 @@
 
 #include "echosolid/recon.h"
 
-enum { MOST_FRAMES = 6 };
+enum { MOST_FRAMES = 6, FRAME_ROOM = 64 };
 
 typedef struct scene {
     es_recon_options options;
     size_t count;
-    es_image images[MOST_FRAMES];
-    const es_image *pointers[MOST_FRAMES];
-    es_mat4 poses[MOST_FRAMES];
+    es_image images[FRAME_ROOM];
+    const es_image *pointers[FRAME_ROOM];
+    es_mat4 poses[FRAME_ROOM];
     es_image mask;
 } scene;
 
@@ -278,6 +278,38 @@ static void bytes_in_runs_of_any_length_give_the_bits_of_the_plain_kernel(void *
     }
 }
 
+/* 64 frames in one batch, all white and all on one another: what a kernel gathers for
+ * a batch before it goes to the state must not run over. Rows rise and fall along x. */
+static void many_white_frames_on_one_another_give_the_bits_of_the_plain_kernel(void **state) {
+    (void)state;
+    skip_without_kernels();
+    static const double pixel_mm[] = {0.05, 0.1, 0.3, 0.5};
+    static const int threads[4] = {1, 2, 3, 8};
+    for (int n = 0; n < 16; n++) {
+        es_random random = es_random_new(13, (uint64_t)n);
+        scene s = {.options = ES_RECON_DEFAULTS, .count = FRAME_ROOM};
+        for (int a = 0; a < 3; a++) s.options.spacing_mm[a] = 1;
+        s.options.type = n / 4 % 2 ? ES_I8 : ES_U8;
+        assert_true(es_image_resize(&s.images[0], s.options.type, 1, 90, 40, NULL));
+        memset(s.images[0].data, s.options.type == ES_I8 ? 127 : 255, 90 * 40);
+        const double pixel = pixel_mm[n % 4], turned = n / 8 ? M_PI : 0;
+        for (size_t f = 0; f < s.count; f++) {
+            s.pointers[f] = &s.images[0];
+            s.poses[f] = es_mat4_multiply(
+                es_mat4_rotation(es_vec3_unit(es_vec3_make(between(&random, -0.1, 0.1),
+                                                           between(&random, -0.1, 0.1), 1)),
+                                 turned + between(&random, -0.1, 0.1)),
+                es_mat4_scaling(pixel, pixel, 1));
+        }
+        output plain = reconstruct(&s, "scalar", 1);
+        output fast = reconstruct(&s, "avx2", threads[n / 4]);
+        same_output(&plain, &fast);
+        clear_output(&plain);
+        clear_output(&fast);
+        clear_scene(&s);
+    }
+}
+
 static void rows_that_end_with_the_image_are_not_read_past(void **state) {
     (void)state;
     skip_without_kernels();
@@ -319,6 +351,7 @@ int main(void) {
         cmocka_unit_test(nearest_kernels_give_the_bits_of_the_plain_ones),
         cmocka_unit_test(linear_kernels_give_the_bits_of_the_plain_ones),
         cmocka_unit_test(bytes_in_runs_of_any_length_give_the_bits_of_the_plain_kernel),
+        cmocka_unit_test(many_white_frames_on_one_another_give_the_bits_of_the_plain_kernel),
         cmocka_unit_test(rows_that_end_with_the_image_are_not_read_past),
         cmocka_unit_test(an_unknown_processor_level_is_refused_before_any_work),
     };

@@ -240,7 +240,7 @@ VALUE_ROWS(NAME(values_largest), frames, reading_of_largest)
 
 /* clang-format off */
 #define ENTRY(state, insert, read, values, room)                                                   \
-    {sizeof(state), insert, NULL, read, values, NAME(keep), NAME(pick), room, NULL}
+    {sizeof(state), insert, NULL, read, values, NAME(keep), NAME(pick), room, NULL, 0, NULL}
 static const kernel NAME(kernels)[2][3][4] = {
     [ES_NEAREST] = {
         [ES_LATEST] = {ENTRY(NAME(picked), NAME(nearest_latest), NAME(read_picked),

@@ -4,6 +4,7 @@
  * word, the last pixel of each run of pixels that share a voxel; the state is
  * then touched once a run. The sum of a run of bytes is the difference of two
  * prefix sums, so that a pixel costs a few lanes and no instruction of its own.
+ * Most means of bytes take a faster way: kernel_rows_avx2.h, kernel_pixels_avx2.h.
  *
  * LINEAR: weights of 8 pixels are made side by side, turned so that one register
  * holds the 8 corners of one pixel, and gathered in registers until the cell
@@ -130,10 +131,8 @@ static inline const void *whole_steps(const void *pixels, uint32_t count, const 
 }
 
 /* Sums of the 16 pixels, each with the bits of `flip` changed, up to each of
- * them and before each of them, on top of the sum so far, which stands in every
- * lane of `carry`. */
-static inline __m256i next_sums(const uint8_t *pixels, uint8_t flip, __m256i *carry,
-                                __m256i *before) {
+ * them, on top of the sum so far, which stands in every lane of `carry`. */
+static inline __m256i next_sums(const uint8_t *pixels, uint8_t flip, __m256i *carry) {
     const __m256i top = _mm256_set1_epi16(0x0f0e);
     __m128i bytes = _mm_loadu_si128((const __m128i *)pixels);
     if (flip) bytes = _mm_xor_si128(bytes, _mm_set1_epi8((char)flip));
@@ -146,16 +145,15 @@ static inline __m256i next_sums(const uint8_t *pixels, uint8_t flip, __m256i *ca
     s = _mm256_add_epi16(s, *carry);
     half = _mm256_shuffle_epi8(s, top);
     *carry = _mm256_permute2x128_si256(half, half, 0x11);
-    *before = _mm256_sub_epi16(s, value);
     return s;
 }
 
 /* sum[i] = pixels 0 to i. */
 static inline void prefix_sums(const uint8_t *pixels, uint32_t count, uint8_t flip,
                                uint16_t sum[CHUNK]) {
-    __m256i carry = _mm256_setzero_si256(), before;
+    __m256i carry = _mm256_setzero_si256();
     for (uint32_t i = 0; i < count; i += LANES)
-        _mm256_store_si256((__m256i *)(sum + i), next_sums(pixels + i, flip, &carry, &before));
+        _mm256_store_si256((__m256i *)(sum + i), next_sums(pixels + i, flip, &carry));
 }
 
 static inline void mean_bytes(uint64_t *voxels, const chunk *c, const axis axes[3], const void *end,
@@ -218,20 +216,27 @@ static inline const uint8_t *reachable(const uint8_t *pixels, uint32_t count, ui
     return memcpy(copy, pixels, count);
 }
 
+#include "kernel_pixels_avx2.h"
 #include "kernel_rows_avx2.h"
-#include "kernel_runs_avx2.h"
 
+/* Into what the batch gathers, where there is room for it; else at once. */
 static inline __attribute__((always_inline)) void insert_bytes(void *state, const tile *t,
                                                                uint8_t flip) {
+    gathered *g = t->scratch;
     axis axes[3];
     row_ways ways;
     make_axes(t, axes);
-    if (follows_x(t))
-        insert_rows(state, t, axes, flip);
-    else if (make_ways(t, axes, &ways))
-        insert_runs(state, t, &ways, flip);
-    else
+    const bool rows = follows_x(t);
+    if (!g || t->most_hits > HITS_ROOM || (!rows && !make_ways(t, axes, &ways))) {
         FOR_EACH_CHUNK(t, 1, mean_bytes(state, &c, axes, t->end, flip));
+        return;
+    }
+    if (g->most_hits + t->most_hits > HITS_ROOM) flush_bytes(state, g);
+    g->most_hits += t->most_hits;
+    if (rows)
+        insert_rows(g, state, t, axes, flip);
+    else
+        insert_pixels(g->voxel + BESIDE, t, &ways, flip);
 }
 static void nearest_mean_u8_avx2(void *state, const tile *t) { insert_bytes(state, t, 0); }
 /* value - lowest */
@@ -549,6 +554,10 @@ void use_avx2(const es_recon_options *o, kernel *k) {
     insert_tile_fn *insert = find_insert(o);
     if (insert) k->insert = insert;
     if (insert == nearest_mean_u8_avx2) k->values = values_bytes;
+    if (insert == nearest_mean_u8_avx2 || insert == nearest_mean_i8_avx2) {
+        k->scratch_bytes = sizeof(gathered);
+        k->flush = flush_bytes;
+    }
 }
 
 #else

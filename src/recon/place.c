@@ -72,6 +72,17 @@ static plane_range make_range(es_vec3 dual, es_vec3 normal) {
     return range;
 }
 
+/* Pixels of a row, or rows, that can meet in a voxel: two of its points are less than
+ * a voxel apart along each axis. Rounded up; rows start a little off. */
+static double most_in_voxel(const plane_range *range) {
+    double least = INFINITY;
+    for (int k = 0; k < range->count; k++) {
+        const double *size = range->size[k];
+        least = fmin(least, (size[0] + size[1] + size[2]) * (double)(ONE_VOXEL + ROW_UNIT));
+    }
+    return floor(least) + 2;
+}
+
 /* The vectors that give a point's column and row: column . du = 1, column . dv = 0. */
 static bool make_duals(placed *frame, es_error *err) {
     es_vec3 u = es_vec3_make((double)frame->du[0], (double)frame->du[1], (double)frame->du[2]);
@@ -87,6 +98,8 @@ static bool make_duals(placed *frame, es_error *err) {
     frame->normal = es_vec3_unit(es_vec3_cross(u, v));
     frame->columns = make_range(column, frame->normal);
     frame->rows = make_range(row, frame->normal);
+    const double most = most_in_voxel(&frame->columns) * most_in_voxel(&frame->rows);
+    frame->most_hits = (uint32_t)fmin(most, UINT32_MAX);
     return true;
 }
 
@@ -154,8 +167,12 @@ static bool cut_row(const placed *frame, const fixed_box *box, const int64_t gap
 }
 
 static row_lines make_lines(const placed *frame, const int64_t gap[3], const fixed_box *box,
-                            uint32_t rows) {
-    row_lines lines = {.margin = ESTIMATE_MARGIN, .good = true};
+                            const support *s, uint32_t rows) {
+    row_lines lines; /* not cleared first: that would take longer than the rest */
+    lines.first = (double)s->box.u0 - 0.5;
+    lines.last = (double)s->box.u1 + 0.5;
+    lines.margin = ESTIMATE_MARGIN;
+    lines.good = true;
     for (int a = 0; a < 3; a++) {
         double inverse = frame->inverse_du[a];
         double t0 = (double)gap[a] * inverse;
@@ -236,13 +253,14 @@ static inline size_t clip_run(run pixels, uint32_t from, uint32_t to, uint32_t v
     return a < b;
 }
 
-/* Rows that are all sure, each of them one run. */
-static size_t clip_whole_rows(run whole, const row_ends *ends, uint32_t first, uint32_t rows,
-                              row_cut *cuts) {
+/* Rows that are all sure, each of them one run of all the columns that count. */
+static size_t take_whole_rows(const row_ends *ends, uint32_t first, uint32_t rows, row_cut *cuts) {
     size_t count = 0;
-    for (uint32_t r = 0; r < rows; r++)
-        count += clip_run(whole, (uint32_t)ends->from[r], (uint32_t)ends->to[r], first + r,
-                          cuts + count);
+    for (uint32_t r = 0; r < rows; r++) {
+        const int32_t from = ends->from[r], to = ends->to[r];
+        cuts[count] = (row_cut){first + r, {(uint32_t)from, (uint32_t)to}};
+        count += from < to;
+    }
     return count;
 }
 
@@ -255,12 +273,11 @@ size_t cut_rows(const placed *frame, const fixed_box *box, const support *s, uin
     int64_t gap[3];
     row_ends ends;
     row_gap(frame, box, first, gap);
-    const row_lines lines = make_lines(frame, gap, box, rows);
+    const row_lines lines = make_lines(frame, gap, box, s, rows);
     if (lines.good) frame->estimate(&lines, rows, &ends);
     if (lines.good && ends.sure && s->rectangle) {
-        const run whole = {s->box.u0, s->box.u1 + 1};
         *v = first + rows;
-        return clip_whole_rows(whole, &ends, first, rows, cuts);
+        return take_whole_rows(&ends, first, rows, cuts);
     }
     uint32_t r = 0;
     for (; r < rows && count + most_runs <= CUTS; r++) {

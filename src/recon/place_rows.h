@@ -10,7 +10,8 @@ static const double WIDEST_MARGIN = 0x1p-4;    /* where most rows would be unsur
 
 enum { ROW_BLOCK = 8 }; /* divides CUTS: no remainders when compilers vectorise */
 
-/* Where the rows enter and leave, at least -0.5. No branches: compilers vectorise it. */
+/* Where the rows enter and leave, between the columns that count. No branches: compilers
+ * vectorise it. */
 static inline void meet_rows(const row_lines *lines, int32_t rows, double low[CUTS],
                              double high[CUTS]) {
     const row_lines l = *lines;
@@ -22,7 +23,8 @@ static inline void meet_rows(const row_lines *lines, int32_t rows, double low[CU
         double enter = x0 > y0 ? x0 : y0, leave = x1 < y1 ? x1 : y1;
         enter = enter > z0 ? enter : z0;
         leave = leave < z1 ? leave : z1;
-        low[r] = enter > -0.5 ? enter : -0.5;
+        leave = leave < l.last ? leave : l.last;
+        low[r] = enter > l.first ? enter : l.first;
         high[r] = leave > -0.5 ? leave : -0.5;
     }
 }

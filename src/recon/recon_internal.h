@@ -131,7 +131,8 @@ typedef struct placed {
     int64_t start[3], du[3], dv[3];
     double inverse_du[3]; /* 1 / du, 0 when du is 0 */
     plane_range columns, rows;
-    es_vec3 normal; /* unit, in voxels */
+    es_vec3 normal;     /* unit, in voxels */
+    uint32_t most_hits; /* no voxel has more pixels of the frame nearest to it */
 } placed;
 
 /* Where row v starts along one axis. */
@@ -195,8 +196,9 @@ enum { CUTS = 64 };
 /* Where row `first` + r enters and leaves the box along each axis: a line in r. */
 typedef struct row_lines {
     double enter[3], leave[3], step[3];
-    double margin; /* pixels; the estimate errs by less */
-    bool good;     /* an axis along which a row hardly moves gives no good lines */
+    double first, last; /* half a pixel outside the columns that count */
+    double margin;      /* pixels; the estimate errs by less */
+    bool good;          /* an axis along which a row hardly moves gives no good lines */
 } row_lines;
 
 /* The pixels of some rows in the box, [from, to). `from` is UNSURE_ROW for a row
@@ -249,9 +251,11 @@ typedef struct layout {
 /* What one frame puts into one brick, or a part of it, in the order of rows. */
 typedef struct tile {
     layout layout;
-    const void *end; /* of the memory that holds the pixels of all the spans */
-    uintptr_t ahead; /* from a pixel to what is worth fetching meanwhile; 0: nothing */
-    uint32_t frame;  /* 1-based number of the frame, for LATEST and MAXIMUM */
+    const void *end;    /* of the memory that holds the pixels of all the spans */
+    uintptr_t ahead;    /* from a pixel to what is worth fetching meanwhile; 0: nothing */
+    uint32_t frame;     /* 1-based number of the frame, for LATEST and MAXIMUM */
+    uint32_t most_hits; /* of a voxel, from all the spans */
+    void *scratch;      /* NULL, or kernel.scratch_bytes that the brick's tiles share */
     uint32_t count;
     row_cut cuts[CUTS];
 } tile;
@@ -262,6 +266,7 @@ typedef struct reading {
     double value, hits, spread; /* hits 0: unseen, and then all are 0 */
 } reading;
 
+enum { SCRATCH_ALIGNMENT = 64 };
 typedef struct kernel {
     size_t voxel_bytes;
     insert_tile_fn *insert_kept; /* heeds what spans say of pixels to leave out */
@@ -279,6 +284,10 @@ typedef struct kernel {
      * could pass what it can count. */
     void (*make_room)(void *state);
     estimate_rows_fn *estimate; /* NULL: the plain one */
+    /* Room of each worker, all zero between bricks, for what tiles leave there until
+     * flush() puts it into the state. 0 and NULL: none. */
+    size_t scratch_bytes; /* a multiple of SCRATCH_ALIGNMENT, at which it stands */
+    void (*flush)(void *state, void *scratch);
 } kernel;
 
 /* The kernel for valid options at a processor level. */
@@ -309,6 +318,7 @@ struct es_volume {
     support support;
     es_volume_stats stats;
     struct batch *batch; /* room for the frames in hand */
+    char *scratch;       /* kernel.scratch_bytes for each worker, and room to align them */
 };
 
 /* First and last voxel of a brick that belong to the volume; false when the

@@ -46,6 +46,21 @@ static bool copy_mask(es_volume *volume, es_error *err) {
     return true;
 }
 
+static bool make_scratch(es_volume *volume, es_error *err) {
+    const size_t bytes = volume->kernel.scratch_bytes;
+    if (bytes == 0) return true;
+    const size_t threads = (size_t)es_pool_threads(volume->pool);
+    volume->scratch = es_alloc_zero(1, threads * bytes + SCRATCH_ALIGNMENT, err);
+    return volume->scratch != NULL;
+}
+
+/* NULL for kernels without. */
+static void *scratch_of(const es_volume *volume, int worker) {
+    if (!volume->scratch) return NULL;
+    const size_t before = -(uintptr_t)volume->scratch & (SCRATCH_ALIGNMENT - 1);
+    return volume->scratch + before + (size_t)worker * volume->kernel.scratch_bytes;
+}
+
 es_volume *es_volume_new(const es_recon_options *options, es_pool *pool, es_error *err) {
     es_cpu level;
     if (!check_options(options, err) || !es_cpu_level(&level, err)) return NULL;
@@ -56,7 +71,7 @@ es_volume *es_volume_new(const es_recon_options *options, es_pool *pool, es_erro
     volume->kernel = kernel_find(options, level);
     volume->channel_bytes = channel_bytes(options, &volume->kernel);
     volume->batch = es_alloc_zero(1, sizeof *volume->batch, err);
-    if (!volume->batch || !copy_mask(volume, err) ||
+    if (!volume->batch || !make_scratch(volume, err) || !copy_mask(volume, err) ||
         !store_init(&volume->store, volume->channel_bytes * (size_t)options->channels,
                     options->memory_limit, err)) {
         es_volume_free(volume);
@@ -72,6 +87,7 @@ void es_volume_free(es_volume *volume) {
     support_clear(&volume->support);
     es_image_clear(&volume->mask);
     es_free(volume->batch);
+    es_free(volume->scratch);
     es_free(volume);
 }
 
@@ -194,9 +210,10 @@ static uint32_t weigh_pixels(const es_volume *volume, const void *pixels, const 
 }
 
 /* Makes sure that the brick can count so many more hits in one voxel. */
-static void expect_hits(const es_volume *volume, cell *c, uint64_t count) {
+static void expect_hits(const es_volume *volume, cell *c, uint64_t count, void *scratch) {
     if (!volume->kernel.make_room) return;
     if (c->most_hits + count > MOST_HITS) {
+        if (volume->kernel.flush) volume->kernel.flush(c->state, scratch);
         for (int channel = 0; channel < volume->options.channels; channel++)
             volume->kernel.make_room((char *)c->state + (size_t)channel * volume->channel_bytes);
         c->most_hits = (MOST_HITS + 1) / 2;
@@ -211,7 +228,13 @@ static void insert_picked(const es_volume *volume, void *state, const tile *whol
     const layout *l = &whole->layout;
     double pixels[PICKED];
     uint8_t keep[PICKED];
-    tile part = {.layout = *l, .end = pixels + PICKED, .frame = whole->frame, .count = 1};
+    /* Channels have states of their own: nothing is left for later. */
+    tile part = {.layout = *l,
+                 .end = pixels + PICKED,
+                 .frame = whole->frame,
+                 .most_hits = whole->most_hits,
+                 .scratch = volume->kernel.flush ? NULL : whole->scratch,
+                 .count = 1};
     part.layout.pixels = (const char *)pixels;
     part.layout.pixel_bytes = es_type_size(o->type);
     part.layout.row_bytes = part.layout.keep_row = 0;
@@ -236,7 +259,7 @@ static void insert_picked(const es_volume *volume, void *state, const tile *whol
 static void insert_tile(const es_volume *volume, cell *c, const tile *t) {
     uint64_t count = 0;
     for (uint32_t i = 0; i < t->count; i++) count += t->cuts[i].pixels.to - t->cuts[i].pixels.from;
-    expect_hits(volume, c, count);
+    expect_hits(volume, c, count, t->scratch);
     if (volume->options.channels == 1 && !must_check(&volume->options))
         volume->kernel.insert(c->state, t);
     else
@@ -246,7 +269,10 @@ static void insert_tile(const es_volume *volume, cell *c, const tile *t) {
 static layout lay_out(const batch *b, size_t f, const cell *c) {
     const es_recon_options *o = &b->volume->options;
     const placed *frame = &b->frames[f];
-    layout l = {.pixels = b->images[f]->data, .keep = b->volume->mask.data};
+    layout l; /* each field below: clearing it first takes longer */
+    l.pixels = b->images[f]->data;
+    l.keep = b->volume->mask.data;
+    l.u0 = 0;
     l.pixel_bytes = es_type_size(o->type) * (size_t)o->channels;
     l.keep_row = b->images[f]->width;
     l.row_bytes = l.keep_row * l.pixel_bytes;
@@ -259,7 +285,7 @@ static layout lay_out(const batch *b, size_t f, const cell *c) {
     return l;
 }
 
-static void insert_frame(const batch *b, size_t f, cell *c) {
+static void insert_frame(const batch *b, size_t f, cell *c, void *scratch) {
     const support *s = &b->volume->support;
     const placed *frame = &b->frames[f];
     fixed_box box;
@@ -272,6 +298,8 @@ static void insert_frame(const batch *b, size_t f, cell *c) {
     const char *pixels = t.layout.pixels;
     t.end = pixels + b->images[f]->height * t.layout.row_bytes;
     t.frame = (uint32_t)(b->first_frame + f + 1);
+    t.most_hits = frame->most_hits;
+    t.scratch = scratch;
     /* The next frame mostly lies alongside. */
     t.ahead = (uintptr_t)b->images[f + 1 < b->count ? f + 1 : f]->data - (uintptr_t)pixels;
     while (v <= last) {
@@ -284,9 +312,11 @@ static void insert_brick(void *context, size_t index, int worker) {
     const batch *b = context;
     store *s = &b->volume->store;
     cell *c = &s->cells[s->touched[index]];
-    (void)worker;
+    const kernel *k = &b->volume->kernel;
+    void *scratch = scratch_of(b->volume, worker);
     for (size_t f = 0; f < b->count; f++)
-        if (c->frames >> f & 1) insert_frame(b, f, c);
+        if (c->frames >> f & 1) insert_frame(b, f, c, scratch);
+    if (k->flush) k->flush(c->state, scratch);
 }
 
 /* ---- statistics -------------------------------------------------------------------------- */
