@@ -19,6 +19,9 @@ typedef struct es_live_page_options {
     double picture_hz;  /* pictures sent a second at most */
     int picture_side;   /* px at most: larger ones are averaged down */
     es_coach_options coach;
+    /* A text {"do": "wizard", ...} of a page, from the thread that serves; NULL: none. */
+    void (*wizard)(void *context, const char *text, size_t length);
+    void *wizard_context;
 } es_live_page_options;
 #define ES_LIVE_PAGE_DEFAULTS                                                                      \
     { .picture_hz = 12, .picture_side = 512, .coach = ES_COACH_DEFAULTS }
@@ -50,6 +53,8 @@ bool es_live_page_poll(es_live_page *page, es_live_run *run);
 void es_live_page_saving(es_live_page *page, bool goes_on, const char *line);
 /* Offers a file that was written as a download, under its own name. */
 bool es_live_page_offer(es_live_page *page, const char *path, es_error *err);
+/* The newest word of the calibrations, JSON with "kind": "wizard"; from any thread. */
+void es_live_page_wizard(es_live_page *page, const char *json);
 /* The scan is over: outputs are being written. */
 void es_live_page_end(es_live_page *page, const char *line);
 

@@ -1,0 +1,36 @@
+/* Frames that a wizard holds: so many at most, evenly over the time. Whoever reads
+ * them holds them too, so that nothing is copied twice and nobody waits. */
+#ifndef ES_LIVE_WIZARD_STORE_H
+#define ES_LIVE_WIZARD_STORE_H
+
+#include "echosolid/image.h"
+
+/* Frames are never changed once they are here. */
+typedef struct wizard_held {
+    int holders; /* guarded by the wizard's lock, as the list is */
+    uint64_t bytes;
+    es_frame frame;
+} wizard_held;
+
+typedef struct wizard_store {
+    wizard_held **items;
+    size_t count, capacity;
+    size_t step; /* every step-th frame is taken */
+    uint64_t bytes;
+} wizard_store;
+
+/* A copy of what is needed: no fields, and pixels only when asked for. */
+wizard_held *wizard_held_new(const es_frame *frame, bool pixels, es_error *err);
+void wizard_held_drop(wizard_held *held); /* one holder less; NULL is left alone */
+
+/* Takes `held`; past `most` frames or bytes every second one goes. */
+bool wizard_store_add(wizard_store *store, wizard_held *held, size_t frames_most,
+                      uint64_t bytes_most, es_error *err);
+/* All of them once more, into an empty list. */
+bool wizard_store_hold(const wizard_store *store, wizard_store *copy, es_error *err);
+void wizard_store_drop(wizard_store *store);
+
+/* A source over the list, which must live longer. */
+es_source *wizard_store_source(const wizard_store *store, es_error *err);
+
+#endif
