@@ -69,6 +69,7 @@ static json_t *message(const live_wizard *w, const es_wizard_state *s) {
         (json_int_t)s->lost, "bytes", (json_int_t)s->bytes, "seconds", s->seconds, "ready",
         s->ready, "advice", s->advice, "checks", checks_json(s));
     if (!root) return NULL;
+    json_object_set_new(root, "full", json_boolean(s->full));
     json_object_set_new(root, "tools", tools_json(&s->tools));
     json_object_set_new(root, "phantoms", phantoms_json());
     json_object_set_new(root, "config_phantom", json_boolean(w->has_phantom));

@@ -51,6 +51,7 @@ typedef struct es_wizard_state {
     es_wizard_request request;
     size_t seen, kept; /* frames that came, and those that are held */
     size_t step;       /* every step-th is held: it grows when memory is full */
+    bool full;         /* and they would be too far apart: no more is taken */
     size_t lost;       /* for want of memory */
     uint64_t bytes;
     double seconds; /* of collecting */
@@ -81,7 +82,8 @@ typedef struct es_wizard_result {
 
 typedef struct es_wizard_options {
     const es_plus *plus; /* borrowed; may be NULL */
-    size_t frames_most;  /* frames held; past that every second one goes, and so on */
+    size_t frames_most;  /* frames held; past that every second one goes, and so on, until
+                            poses would be 0.25 s apart: then no more is taken */
     uint64_t bytes_most;
     double look_every_s; /* and no more than half of the time is spent on looking */
     /* Called without any lock held, each may be NULL: the state has changed (from any
@@ -94,7 +96,7 @@ typedef struct es_wizard_options {
     void (*keep)(void *context);
 } es_wizard_options;
 #define ES_WIZARD_DEFAULTS                                                                         \
-    { .frames_most = 1200, .bytes_most = (uint64_t)256 << 20, .look_every_s = 1 }
+    { .frames_most = 1200, .bytes_most = (uint64_t)512 << 20, .look_every_s = 1 }
 
 /* Looks and solves in a thread of its own. All that follows may be called from any
  * thread, and waits for no look. */

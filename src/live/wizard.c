@@ -18,6 +18,10 @@
 const char *const es_wizard_names[ES_WIZARD_METHODS] = {"pivot", "lag", "nwire", "wall", "self"};
 
 static const double TELL_EVERY_S = 1;
+/* Poses are bridged over half a second. */
+static const double APART_S = 0.25;
+/* A look reads about so many frames where each takes its time. */
+enum { LOOK_FRAMES = 120 };
 
 struct es_wizard {
     es_wizard_options options;
@@ -48,6 +52,14 @@ typedef struct job {
     wizard_figures figures;
 } job;
 
+static bool needs_pixels(es_wizard_method method) { return method != ES_WIZARD_PIVOT; }
+
+/* The lag's signal goes from picture to picture, and the others' are quickly read. */
+static wizard_limits limits_of_look(es_wizard_method method) {
+    bool slow = method == ES_WIZARD_NWIRE || method == ES_WIZARD_WALL;
+    return (wizard_limits){slow ? LOOK_FRAMES : SIZE_MAX / 2, 0, APART_S};
+}
+
 /* With the lock held; false: there is nothing to do. */
 static bool take_job(es_wizard *w, job *j, es_error *err) {
     es_wizard_phase phase = w->state.phase;
@@ -58,7 +70,9 @@ static bool take_job(es_wizard *w, job *j, es_error *err) {
                .whole = phase == ES_WIZARD_SOLVING,
                .seen = w->state.seen,
                .request = w->state.request};
-    wizard_store_hold(&w->store, &j->frames, err);
+    wizard_limits limits = limits_of_look(j->request.method);
+    if (j->whole) limits.frames = SIZE_MAX / 2;
+    wizard_store_hold(&w->store, &limits, &j->frames, err);
     return true;
 }
 
@@ -141,14 +155,13 @@ static void *run(void *context) {
 
 /* ---- frames ------------------------------------------------------------------------------ */
 
-static bool needs_pixels(es_wizard_method method) { return method != ES_WIZARD_PIVOT; }
-
 /* With the lock held: whether this frame is one of those to be held. */
 static bool is_wanted(es_wizard *w, const es_frame *frame) {
     es_tool_list_see(&w->state.tools, frame);
     if (w->state.phase != ES_WIZARD_COLLECTING) return false;
     size_t step = w->store.step ? w->store.step : 1, index = w->state.seen++;
-    return index % step == 0 && (frame->has_image || !needs_pixels(w->state.request.method));
+    return index % step == 0 && !w->store.full &&
+           (frame->has_image || !needs_pixels(w->state.request.method));
 }
 
 /* With the lock held. Takes `held`; NULL: there was no memory for it. */
@@ -157,9 +170,10 @@ static void put(es_wizard *w, wizard_held *held, uint64_t number) {
         wizard_held_drop(held);
         return;
     }
-    if (!held ||
-        !wizard_store_add(&w->store, held, w->options.frames_most, w->options.bytes_most, NULL))
-        w->state.lost++;
+    const wizard_limits limits = {w->options.frames_most, w->options.bytes_most,
+                                  needs_pixels(w->state.request.method) ? APART_S : INFINITY};
+    if (!held || !wizard_store_add(&w->store, held, &limits, NULL)) w->state.lost++;
+    w->state.full = w->store.full;
     w->state.kept = w->store.count;
     w->state.step = w->store.step;
     w->state.bytes = w->store.bytes;

@@ -77,26 +77,46 @@ static bool make_room(wizard_store *s, size_t count, es_error *err) {
     return true;
 }
 
-bool wizard_store_add(wizard_store *s, wizard_held *held, size_t frames_most, uint64_t bytes_most,
+/* Mean distance in time; 0 where it is not known. */
+static double apart_s(const wizard_store *s) {
+    if (s->count < 2) return 0;
+    const es_frame *first = &s->items[0]->frame, *last = &s->items[s->count - 1]->frame;
+    if (!first->has_time || !last->has_time) return 0;
+    return (last->time_s - first->time_s) / (double)(s->count - 1);
+}
+
+bool wizard_store_add(wizard_store *s, wizard_held *held, const wizard_limits *limits,
                       es_error *err) {
     if (s->step == 0) s->step = 1;
-    if (!make_room(s, s->count + 1, err)) {
+    if (s->full || !make_room(s, s->count + 1, err)) {
         wizard_held_drop(held);
-        return false;
+        return s->full;
     }
     s->items[s->count++] = held;
     s->bytes += held->bytes;
-    while (s->count > 1 && (s->count > frames_most || s->bytes > bytes_most)) thin(s);
+    while (s->count > limits->frames || s->bytes > limits->bytes) {
+        s->full = s->count < 2 || 2 * apart_s(s) > limits->apart_s;
+        if (!s->full) {
+            thin(s);
+            continue;
+        }
+        s->bytes -= held->bytes;
+        wizard_held_drop(s->items[--s->count]);
+    }
     return true;
 }
 
-bool wizard_store_hold(const wizard_store *s, wizard_store *copy, es_error *err) {
-    if (!make_room(copy, s->count, err)) return false;
-    for (size_t i = 0; i < s->count; i++) s->items[i]->holders++;
-    if (s->count) memcpy(copy->items, s->items, s->count * sizeof *s->items);
-    copy->count = s->count;
-    copy->step = s->step;
-    copy->bytes = s->bytes;
+bool wizard_store_hold(const wizard_store *s, const wizard_limits *limits, wizard_store *copy,
+                       es_error *err) {
+    size_t every = 1;
+    while (s->count / (2 * every) >= limits->frames &&
+           2 * (double)every * apart_s(s) <= limits->apart_s)
+        every *= 2;
+    if (!make_room(copy, s->count / every + 1, err)) return false;
+    for (size_t i = 0; i < s->count; i += every) {
+        copy->items[copy->count++] = s->items[i];
+        s->items[i]->holders++;
+    }
     return true;
 }
 

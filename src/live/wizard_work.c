@@ -84,7 +84,7 @@ static bool work_nwire(es_source *source, const es_plus *plus, es_wizard_result 
         return false;
     r->wire_options.lag_free = wires->poses.timed;
     bool ok = es_wire_calibrate(&r->phantom, wires, NULL, &r->wire_options, &r->nwire, err);
-    add(f, "pictures", "", (double)wires->count, NAN);
+    add(f, "pictures looked at", "", (double)wires->count, NAN);
     add(f, "with the wires told apart", "", (double)count_matched(wires), WIRE_PICTURES);
     if (!ok) return false;
     add(f, "turned over the wires", "degrees", r->nwire.motion_rad / DEGREE, WIRE_TURN_DEG);
@@ -98,7 +98,7 @@ static bool work_wall(es_source *source, es_wizard_result *r, wizard_figures *f,
     es_wall_request request = {.options = ES_WALL_DEFAULTS};
     es_wall_outcome *w = &r->wall;
     bool ok = es_wall_calibrate(source, &r->poses, &request, w, err);
-    add(f, "pictures", "", (double)w->pictures, NAN);
+    add(f, "pictures looked at", "", (double)w->pictures, NAN);
     add(f, "with the floor's line", "", (double)w->with_line, WALL_LINES);
     if (!(w->result.target_ci95_mm > 0)) return ok;
     add(f, "rocked, in the picture's plane", "degrees", w->result.rock_rad / DEGREE, NAN);

@@ -80,7 +80,7 @@ function decode(buffer) {
   return [name, read(reader)];
 }
 
-// `on` has a function for each kind: hello, state, picture, mesh, cuts, path, open, shut.
+// `on` has a function for each kind: hello, state, wizard, picture, mesh, cuts, path, open, shut.
 export class Link {
   constructor(on) {
     this.on = on;
@@ -135,7 +135,8 @@ export class Link {
     this.timer = setTimeout(() => this.open(), wait);
   }
 
-  ask(what) {
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ do: what }));
+  ask(what, more = {}) {
+    const text = JSON.stringify({ do: what, ...more });
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(text);
   }
 }

@@ -5,14 +5,17 @@ import { Link } from './link.js';
 import { Panel } from './panel.js';
 import { Picture } from './picture.js';
 import { openScene } from './scene.js';
+import { Wizard } from './wizard.js';
 
 const byId = (id) => document.getElementById(id);
 
 const picture = new Picture(byId('picture'));
 const cuts = new Cuts(byId('cuts'));
 const panel = new Panel((what) => link.ask(what));
+const wizard = new Wizard(byId('wizard'), byId('calibrate'), (more) => link.ask('wizard', more));
 // For those who open the console, and for the tests.
 const live = { meshes: 0, triangles: 0, paths: 0, panel, picture, cuts, scene: null, state: null };
+live.wizard = wizard;
 window.live = live;
 
 try {
@@ -39,6 +42,9 @@ const link = new Link({
   state(state) {
     live.state = state;
     panel.show(state);
+  },
+  wizard(state) {
+    wizard.show(state);
   },
   picture(shown) {
     picture.show(shown);
@@ -81,11 +87,13 @@ const keys = {
   f: actions.follow,
   c: actions.colour,
   p: actions.plane,
+  k: () => wizard.toggle(),
 };
 document.addEventListener('keydown', (event) => {
   const plain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat;
   const presses = event.target.closest?.('button, a') && event.key === ' ';
-  if (!plain || presses || !keys[event.key]) return;
+  const types = event.target.closest?.('input, select');
+  if (!plain || presses || types || !keys[event.key]) return;
   event.preventDefault();
   keys[event.key]();
 });
