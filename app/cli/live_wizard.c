@@ -258,6 +258,7 @@ static bool read_request(json_t *root, es_wizard_request *q) {
     if (!method || k == ES_WIZARD_METHODS) return false;
     *q = (es_wizard_request){.method = (es_wizard_method)k, .temperature_c = NAN};
     if (json_is_number(temperature)) q->temperature_c = json_number_value(temperature);
+    q->isotropic = json_is_true(json_object_get(root, "isotropic"));
     q->begin_at_config = json_is_true(json_object_get(root, "begin_at_config"));
     return copy_name(root, "tool", q->tool, sizeof q->tool) &&
            copy_name(root, "phantom", q->phantom, sizeof q->phantom);

@@ -26,6 +26,7 @@ typedef struct es_wizard_request {
     char tool[ES_NAME_SIZE]; /* "": Probe; of pivot: Stylus, or the only tool */
     char phantom[40];        /* nwire: one of es_wire_phantom_names; "": the configuration's */
     double temperature_c;    /* of the bath; NaN: not told */
+    bool isotropic;          /* nwire, wall, self: square pixels */
     bool begin_at_config;    /* self: at the configuration's ImageTo<tool> */
 } es_wizard_request;
 

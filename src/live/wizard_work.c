@@ -83,6 +83,7 @@ static bool work_nwire(es_source *source, const es_plus *plus, es_wizard_result 
     if (!es_wire_recording_read(source, plus, r->transform, &r->phantom, NULL, wires, err))
         return false;
     r->wire_options.lag_free = wires->poses.timed;
+    r->wire_options.isotropic = r->request.isotropic;
     bool ok = es_wire_calibrate(&r->phantom, wires, NULL, &r->wire_options, &r->nwire, err);
     add(f, "pictures looked at", "", (double)wires->count, NAN);
     add(f, "with the wires told apart", "", (double)count_matched(wires), WIRE_PICTURES);
@@ -97,6 +98,7 @@ static bool work_nwire(es_source *source, const es_plus *plus, es_wizard_result 
 static bool work_wall(es_source *source, es_wizard_result *r, wizard_figures *f, es_error *err) {
     es_wall_request request = {.options = ES_WALL_DEFAULTS};
     es_wall_outcome *w = &r->wall;
+    request.options.isotropic = r->request.isotropic;
     bool ok = es_wall_calibrate(source, &r->poses, &request, w, err);
     add(f, "pictures looked at", "", (double)w->pictures, NAN);
     add(f, "with the floor's line", "", (double)w->with_line, WALL_LINES);
@@ -114,6 +116,7 @@ static bool work_self(es_source *source, bool whole, es_wizard_result *r, wizard
                       es_error *err) {
     es_self_options options = ES_SELF_DEFAULTS;
     es_self_outcome *s = &r->self;
+    options.isotropic = r->request.isotropic;
     if (r->request.begin_at_config && r->has_earlier) options.start = r->earlier;
     bool ok = whole ? es_self_calibrate(source, &r->poses, &options, s, err)
                     : es_self_look(source, &r->poses, &options, s, err);
