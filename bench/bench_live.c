@@ -180,11 +180,22 @@ static es_plus *calibration(const es_simulation *sim) {
     return plus;
 }
 
-static void print_latency(const char *what, const es_live_state *s) {
+/* The most memory so far, once a tenth of the run is over: flat when it stays so. */
+typedef struct early {
+    double after_s, memory;
+} early;
+
+static void look_early(void *context, const es_live_state *s) {
+    early *e = context;
+    if (e->memory == 0 && s->seconds >= e->after_s) e->memory = (double)s->memory_peak;
+}
+
+static void print_latency(const char *what, const es_live_state *s, const early *e) {
     printf("%-31s %6.1f frames/s inserted, %lld dropped of %lld, latency median %.1f ms, 99 %% "
-           "%.1f ms, memory %.0f MB\n",
+           "%.1f ms, memory %.0f MB after a tenth of the time, %.0f MB at the end\n",
            what, (double)s->inserted / s->seconds, (long long)s->dropped, (long long)s->received,
-           1e3 * s->latency_median_s, 1e3 * s->latency_p99_s, (double)s->memory_peak * 1e-6);
+           1e3 * s->latency_median_s, 1e3 * s->latency_p99_s, e->memory * 1e-6,
+           (double)s->memory_peak * 1e-6);
     if (s->previews == 0) return;
     printf("%-31s %6.1f surfaces/s sent, of received frames: median %.1f ms, 99 %% %.1f ms; a "
            "surface takes %.1f ms of one core (the last, of %zu triangles: %.1f ms)\n",
@@ -227,13 +238,16 @@ static void bench_latency(const char *what, double rate_hz, bool bone, double se
     o.request = &request;
     o.bone = bone ? &model : NULL;
     o.threads = 2;
+    early e = {.after_s = seconds / 10};
     o.watch.mesh = bone ? no_mesh : NULL;
+    o.watch.state = look_early;
+    o.watch.context = &e;
     o.stop = is_over;
     o.stop_context = &s;
     es_live_run *run = live ? es_live_run_new(&o, &err) : NULL;
     if (run && es_live_run_go(run, &err)) {
         es_live_state state = es_live_run_state(run);
-        print_latency(what, &state);
+        print_latency(what, &state, &e);
     } else {
         fprintf(stderr, "bench_live: %s\n", err.message);
     }
@@ -245,19 +259,40 @@ static void bench_latency(const char *what, double rate_hz, bool bone, double se
     es_plus_free(plus);
 }
 
-int main(int argc, char **argv) {
-    double seconds = argc == 3 && strcmp(argv[1], "--seconds") == 0 ? atof(argv[2]) : 10;
+static void bench_wire(void) {
     uint8_t *pixels = malloc(SIDE * SIDE);
-    if (!pixels || !(seconds > 0)) return 2;
+    if (!pixels) exit(1);
     for (int i = 0; i < SIDE * SIDE; i++) pixels[i] = (uint8_t)(i * 7 + (i >> 9));
     bench_poses(pixels);
     double with = bench_pictures(pixels, false), without = bench_pictures(pixels, true);
     printf("IMAGE 512 x 512, sum checked    %9.2f GB/s\n", with);
     printf("IMAGE 512 x 512, sum ignored    %9.2f GB/s\n", without);
     printf("memcpy of the same pictures     %9.2f GB/s\n", bench_copy(pixels));
-    bench_latency("grey, 512 x 512 at 30/s", 30, false, seconds);
-    bench_latency("grey, 512 x 512 at 120/s", 120, false, seconds);
-    bench_latency("grey and bone, 30/s", 30, true, seconds);
     free(pixels);
+}
+
+int main(int argc, char **argv) {
+    double seconds = 10;
+    const char *only = "";
+    bool ok = argc % 2 == 1;
+    for (int i = 1; ok && i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "--seconds") == 0)
+            seconds = atof(argv[i + 1]);
+        else if (strcmp(argv[i], "--only") == 0)
+            only = argv[i + 1];
+        else
+            ok = false;
+    }
+    if (!ok || !(seconds > 0)) {
+        fprintf(stderr, "usage: bench_live [--seconds S] [--only wire|grey|bone]\n");
+        return 2;
+    }
+    if (!*only || strcmp(only, "wire") == 0) bench_wire();
+    if (!*only || strcmp(only, "grey") == 0) {
+        bench_latency("grey, 512 x 512 at 30/s", 30, false, seconds);
+        bench_latency("grey, 512 x 512 at 120/s", 120, false, seconds);
+    }
+    if (!*only || strcmp(only, "bone") == 0)
+        bench_latency("grey and bone, 30/s", 30, true, seconds);
     return 0;
 }

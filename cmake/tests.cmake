@@ -62,8 +62,9 @@ foreach(file IN LISTS ES_SCRIPTS)
   get_filename_component(name ${file} NAME)
   add_test(NAME ${name} COMMAND ${file})
   set_tests_properties(${name} PROPERTIES ENVIRONMENT "${ES_TEST_ENVIRONMENT}" TIMEOUT 2400
-                       SKIP_RETURN_CODE 77)
+                       SKIP_RETURN_CODE 77 COST 10) # the long ones begin first
 endforeach()
+set_tests_properties(test_cli.py PROPERTIES COST 100)
 
 if(TARGET bench_accuracy AND NOT ES_SANITIZE)
   add_test(NAME accuracy COMMAND bench_accuracy --check)

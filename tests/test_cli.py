@@ -829,6 +829,7 @@ class Cli(unittest.TestCase):
         self.assertLess(j["a_to_b"]["p95_mm"], 0.5)
         self.assertIn("sections", json.loads(self.path("m.json").read_text()))
 
+    @thorough
     def test_the_model_as_step_is_thickened_or_open_and_says_how_far_it_is_off(self):
         scan = ["model", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--components", 1]
         j = run_json(*scan, "-o", self.path("k.step"), "--report", self.path("k.html"),
@@ -938,6 +939,7 @@ class Cli(unittest.TestCase):
         self.assertEqual(self.reused(j), [])
         self.assertEqual(mixed, fresh)
 
+    @thorough
     def test_another_recording_configuration_or_a_broken_file_is_noticed(self):
         keep = ["--keep", self.path("kept-b")]
         self.model_into("keep-b")
@@ -969,6 +971,7 @@ class Cli(unittest.TestCase):
         self.refused("model", "scan.igs.mha", "-c", "scan.xml", "-o", "x.stl", "--keep",
                      "scan.xml", says="name a folder", leaves_no="x.stl")
 
+    @thorough
     def test_a_stage_can_be_given(self):
         scan = ["model", self.path("scan.igs.mha"), "-c", self.path("scan.xml"), "--unchecked"]
         full = run_json(*scan, "-o", self.path("g.stl"), "--sheet", self.path("g-sheet.ply"),
@@ -1345,6 +1348,7 @@ class Cli(unittest.TestCase):
         j = run_json("surface", volume, "--open", "-o", self.path("s2.ply"))
         self.assertIn("Otsu", j["level_why"])
 
+    @thorough
     def test_holes_are_closed_by_size_and_a_sheet_is_capped_both_marked_as_not_measured(self):
         # Half a ball of 20 mm with a hole of 6 mm in its top: what lies below is not known.
         write_distance_sphere(self.path("half.mha"), 20, 1.0, lambda x, y, z: z > 2 and

@@ -187,6 +187,80 @@ class EveryRecording(Folder):
                     self.refused("convert", self.folder / name, self.folder / "x.nii", says="recording")
 
 
+class PosesBeside(Folder):
+    """Poses in arrays and in recordings, beside frames that have none."""
+    LAYOUT = ("--pose-layout", "direction=tool-to-tracker,sense=same,handedness=right,unit=mm")
+    TURNED = POSES.copy()  # what would be mistaken shows: no two axes alike
+    TURNED[:, :3, :3] = [[0, -1, 0], [0, 0, -1], [1, 0, 0]]
+    QUATERNIONS = np.c_[TURNED[:, :3, 3], np.tile([.5, .5, -.5, .5], (N, 1))]  # w x y z
+
+    def joined(self, name, *options, frames="frames.npy"):
+        out = self.folder / "joined.npz"
+        run("convert", self.folder / frames, out, "--poses", f"{self.folder}/{name}", *options)
+        with np.load(out) as z:
+            return {key: z[key] for key in z}
+
+    def test_arrays_of_matrices_by_rows_by_columns_and_of_matlab(self):
+        turned = self.TURNED
+        np.save(self.folder / "rows.npy", turned)
+        np.save(self.folder / "columns.npy", np.swapaxes(turned, 1, 2))
+        np.save(self.folder / "short.npy", turned[:, :3])
+        np.save(self.folder / "flat.npy", turned.reshape(N, 16))
+        np.savez(self.folder / "timed.npz", tforms=turned, times=TIMES, mask=np.zeros((3, 3)))
+        scipy.io.savemat(self.folder / "p5.mat", {"ProbeToTracker": np.moveaxis(turned, 0, 2)})
+        with h5py.File(self.folder / "p.h5", "w") as h:
+            h["a/ProbeToTracker"] = turned
+        with h5py.File(self.folder / "p7.mat", "w", userblock_size=512) as h:
+            h["poses"] = np.swapaxes(turned, 1, 2)
+        with open(self.folder / "p7.mat", "r+b") as f:
+            f.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM")
+        for name in ("rows.npy", "columns.npy", "short.npy", "flat.npy", "timed.npz", "p5.mat", "p.h5",
+                     "p7.mat"):
+            with self.subTest(name):
+                np.testing.assert_allclose(self.joined(name, *self.LAYOUT)["ProbeToTracker"], turned,
+                                           atol=1e-12)
+
+    def test_arrays_of_numbers_are_no_clearer_than_a_table_without_names(self):
+        scipy.io.savemat(self.folder / "q.mat", {"poses": self.QUATERNIONS, "other": np.zeros((N, 9))})
+        np.savez(self.folder / "q.npz", a=self.QUATERNIONS, b=self.QUATERNIONS)
+        with self.assertRaisesRegex(AssertionError, "quaternion=wxyz or xyzw"):
+            self.joined("q.mat")
+        layout = (*self.LAYOUT[:1], self.LAYOUT[1] + ",quaternion=wxyz")
+        for name in ("q.mat", "q.npz#b"):
+            with self.subTest(name):
+                np.testing.assert_allclose(self.joined(name, *layout)["ProbeToTracker"], self.TURNED,
+                                           atol=1e-12)
+        for name, says in (("q.npz", ("several arrays", "a [5, 7]", "FILE#NAME")),
+                           ("q.npz#c", ('"c"', "a [5, 7]")), ("frames.npy", "no array that could be poses")):
+            self.refused("info", self.folder / "frames.npy", "--poses", f"{self.folder}/{name}", says=says)
+
+    def test_several_arrays_with_names_of_transforms_are_several_tools(self):
+        np.savez(self.folder / "two.npz", ProbeToTracker=self.TURNED, ReferenceToTracker=POSES, t=TIMES)
+        found = self.joined("two.npz", *self.LAYOUT)
+        np.testing.assert_allclose(found["ProbeToTracker"], self.TURNED, atol=1e-12)
+        np.testing.assert_allclose(found["ReferenceToTracker"], POSES, atol=1e-12)
+        np.savez(self.folder / "uneven.npz", ProbeToTracker=self.TURNED, ReferenceToTracker=POSES[1:])
+        self.refused("info", self.folder / "frames.npy", "--poses", self.folder / "uneven.npz",
+                     says="expected as many")
+
+    def test_a_recording_brings_its_poses_without_a_question(self):
+        """The scene's world is turned from RAS to LPS, as where its pictures are read."""
+        scene = np.diag([-1, -1, 1, 1]) @ POSES
+        for name, truth in (("scan.igs.mha", POSES), ("scene.mrb", scene), ("alone.mrb", scene)):
+            if name == "alone.mrb":  # poses without pictures
+                with zipfile.ZipFile(self.folder / "scene.mrb") as z:
+                    inner = z.read("S/Data/p.seq.mrb")
+                with zipfile.ZipFile(self.folder / name, "w") as z:
+                    z.writestr("S/S.mrml", '<MRML><SequenceStorage id="c" fileName="Data/p.seq.mrb"/>'
+                               '<Sequence id="d" name="ProbeToTracker" storageNodeRef="c" '
+                               'attributes="DataNodeClassName:vtkMRMLLinearTransformNode"/></MRML>')
+                    z.writestr("S/Data/p.seq.mrb", inner)
+            with self.subTest(name):
+                np.testing.assert_allclose(self.joined(name)["ProbeToTracker"], truth, atol=1e-12)
+        self.refused("info", self.folder / "frames.npy", "--poses", self.folder / "stack.nii",
+                     says="without valid poses")
+
+
 class EveryVolume(Folder):
     def test_every_volume_goes_through_every_output(self):
         base = self.folder / "v.mha"

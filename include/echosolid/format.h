@@ -244,7 +244,9 @@ bool es_plus_attribute_set(es_plus *plus, const char *path, size_t index, const 
 /* ---- pose tables ----------------------------------------------------------- */
 
 /* A table of poses beside any frames: comma, semicolon, tab or blank separated,
- * with or without header, by NDI, Motive, Vicon, TUM, KITTI or anybody. What
+ * with or without header, by NDI, Motive, Vicon, TUM, KITTI or anybody; arrays of
+ * numbers (.npy, .npz, .mat, HDF5, FILE#NAME); or a recording (of PLUS, of Slicer),
+ * whose valid rigid transforms are taken as they are called. What
  * its numbers mean is a reading: one value for each attribute below. The
  * header, the option text and the algebra of the numbers settle some of them;
  * the rest stays in doubt until somebody finds it out (es_pose_guess) or asks.
@@ -296,7 +298,7 @@ typedef struct es_pose_table_info {
     char time_note[160]; /* why a time column is not used, or which unit it has */
     char format[40];     /* "table", "NDI", "Motive", ... */
     char unread[200];    /* columns that say nothing to us */
-    char separator;      /* , ; tab or blank */
+    char separator;      /* , ; tab or blank; NUL: no text */
     bool decimal_comma;
 } es_pose_table_info;
 /* `layout` (NULL: none) settles attributes in words: "quaternion=wxyz,unit=mm",

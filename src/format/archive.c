@@ -192,7 +192,7 @@ static es_source *open_npz(const es_input *name, zip_t *zip, es_error *err) {
     bool ok = z.indices != NULL;
     for (size_t i = 0; ok && i < count; i++) ok = add_entry(&file, &z, i, err);
     if (ok)
-        source = es_array_file_open(&file, name->choice, err);
+        source = es_array_file_open(&file, name, err);
     else
         es_prefix(err, "%s", name->path);
     es_array_file_clear(&file);

@@ -249,7 +249,7 @@ static es_source *open_stack(const es_array_file *file, const es_array *array,
 /* ---- what the axes mean ---------------------------------------------------------- */
 
 /* Sizes as the file's own world counts them. */
-static uint64_t world_size(const es_array *array, int axis) {
+uint64_t es_array_world_size(const es_array *array, int axis) {
     return array->size[array->reversed ? array->rank - 1 - axis : axis];
 }
 
@@ -278,7 +278,7 @@ static uint64_t vector_size(const es_array *array) {
  * known) and what is usual there. NULL: they cannot be told. */
 static const char *guess_axes(const es_array *array, uint64_t poses, bool matlab) {
     uint64_t s[ES_ARRAY_AXES] = {0};
-    for (int i = 0; i < array->rank; i++) s[i] = world_size(array, i);
+    for (int i = 0; i < array->rank; i++) s[i] = es_array_world_size(array, i);
     if (array->rank == 2) return "HW";
     if (array->rank == 4) {
         if (matlab && colour_size(s[2])) return "HWCN";
@@ -360,6 +360,8 @@ static bool is_named(const es_array_entry *entry, const char *const *names) {
     return false;
 }
 
+bool es_array_usual_pose_name(const es_array_entry *entry) { return is_named(entry, pose_names); }
+
 static bool entry_frames(const es_array_entry *e) { return looks_like_frames(&e->array); }
 static bool entry_poses(const es_array_entry *e) { return looks_like_poses(&e->array); }
 
@@ -383,7 +385,7 @@ static int find_only(const es_array_file *file, bool (*fits)(const es_array_entr
 
 static bool entry_stack(const es_array_entry *e) { return entry_frames(e) && e->array.rank > 2; }
 
-static int find_name(const es_array_file *file, const char *name) {
+int es_array_find(const es_array_file *file, const char *name) {
     for (size_t i = 0; i < file->count; i++)
         if (strcmp(file->items[i].name, name) == 0) return (int)i;
     for (size_t i = 0; i < file->count; i++) /* "frames" for "/group/frames" */
@@ -392,8 +394,8 @@ static int find_name(const es_array_file *file, const char *name) {
 }
 
 /* "frames [20, 480, 640], mask [480, 640]" */
-static void list_entries(const es_array_file *file, bool (*fits)(const es_array_entry *),
-                         char *text, size_t size) {
+void es_array_list(const es_array_file *file, bool (*fits)(const es_array_entry *), char *text,
+                   size_t size) {
     size_t used = 0;
     text[0] = '\0';
     for (size_t i = 0; i < file->count && used + 120 < size; i++) {
@@ -402,7 +404,7 @@ static void list_entries(const es_array_file *file, bool (*fits)(const es_array_
         used += (size_t)snprintf(text + used, size - used, "%s%.60s [", used ? ", " : "", e->name);
         for (int axis = 0; axis < e->array.rank && used < size; axis++)
             used += (size_t)snprintf(text + used, size - used, "%s%llu", axis ? ", " : "",
-                                     (unsigned long long)world_size(&e->array, axis));
+                                     (unsigned long long)es_array_world_size(&e->array, axis));
         if (used < size) used += (size_t)snprintf(text + used, size - used, "]");
     }
 }
@@ -411,8 +413,8 @@ static int find_frames(const es_array_file *file, const char *name, es_error *er
     char all[700];
     int fitting, found;
     if (*name) {
-        found = find_name(file, name);
-        list_entries(file, NULL, all, sizeof all);
+        found = es_array_find(file, name);
+        es_array_list(file, NULL, all, sizeof all);
         if (found < 0)
             es_fail(err, ES_USAGE, "%s: has no array \"%.60s\"; it has: %s", file->given, name,
                     all);
@@ -421,7 +423,7 @@ static int find_frames(const es_array_file *file, const char *name, es_error *er
     found = find_only(file, entry_stack, frame_names, &fitting);
     if (found < 0 && fitting == 0) found = find_only(file, entry_frames, frame_names, &fitting);
     if (found >= 0) return found;
-    list_entries(file, fitting ? entry_frames : NULL, all, sizeof all);
+    es_array_list(file, fitting ? entry_frames : NULL, all, sizeof all);
     if (fitting)
         es_fail(err, ES_USAGE, "%s: several arrays could be the frames: %s; choose one: FILE#NAME",
                 file->given, all);
@@ -441,7 +443,7 @@ static int find_partner(const es_array_file *file, const char *frames, const cha
         for (int j = 0; at && names[j]; j++) {
             int length = snprintf(name, sizeof name, "%.*s%s%s", (int)(at - frames), frames,
                                   names[j], at + strlen(frame_names[i]));
-            int found = length < (int)sizeof name ? find_name(file, name) : -1;
+            int found = length < (int)sizeof name ? es_array_find(file, name) : -1;
             if (found >= 0) return found;
         }
     }
@@ -449,7 +451,7 @@ static int find_partner(const es_array_file *file, const char *frames, const cha
 }
 
 /* The name of an array where it is one of a transform (ProbeToTracker). */
-static bool is_transform(const es_array_entry *entry, char name[ES_NAME_SIZE]) {
+bool es_array_is_transform(const es_array_entry *entry, char name[ES_NAME_SIZE]) {
     char from[ES_NAME_SIZE], to[ES_NAME_SIZE];
     const char *last = es_path_name(entry->name);
     if (strlen(last) >= ES_NAME_SIZE || !es_transform_name_split(last, from, to, NULL))
@@ -465,14 +467,14 @@ static int find_poses(const es_array_file *file, const char *frames) {
     found = find_only(file, entry_poses, pose_names, &fitting);
     if (found < 0 && fitting) {
         char all[700];
-        list_entries(file, entry_poses, all, sizeof all);
+        es_array_list(file, entry_poses, all, sizeof all);
         es_log(ES_WARNING, "%s: several arrays could be the poses: %s; none is taken", file->given,
                all);
     }
     return found;
 }
 
-static int find_times(const es_array_file *file, const char *frames) {
+int es_array_find_times(const es_array_file *file, const char *frames) {
     int found = find_partner(file, frames, time_names);
     for (size_t i = 0; found < 0 && i < file->count; i++)
         if (is_named(&file->items[i], time_names)) found = (int)i;
@@ -482,7 +484,7 @@ static int find_times(const es_array_file *file, const char *frames) {
 /* ---- poses and times -------------------------------------------------------------- */
 
 /* All values of an entry as doubles, in the order of storage. */
-static double *read_values(es_array_file *file, int index, es_error *err) {
+double *es_array_values(es_array_file *file, int index, es_error *err) {
     const es_array_entry *entry = &file->items[index];
     size_t count = 1, size = es_type_size(entry->array.type);
     bool fits = true;
@@ -550,10 +552,10 @@ static bool take_poses(es_array_file *file, int index, const char *name, es_arra
     const es_array_entry *entry = &file->items[index];
     const es_array *a = &entry->array;
     bool matlab = strcmp(file->advice, "HWN") == 0;
-    bool first =
-        world_size(a, 1) == 4 && world_size(a, 2) == 4 && !(matlab && world_size(a, 0) == 4);
-    uint64_t n = world_size(a, first ? 0 : 2);
-    double *values = read_values(file, index, err);
+    bool first = es_array_world_size(a, 1) == 4 && es_array_world_size(a, 2) == 4 &&
+                 !(matlab && es_array_world_size(a, 0) == 4);
+    uint64_t n = es_array_world_size(a, first ? 0 : 2);
+    double *values = es_array_values(file, index, err);
     double *matrices = values ? es_alloc((size_t)n, 16 * sizeof *matrices, err) : NULL;
     if (matrices) {
         /* elements between neighbours in n, row and column: [first][reversed] */
@@ -578,7 +580,7 @@ static bool take_all_poses(es_array_file *file, const char *frames, es_array_ext
                            es_error *err) {
     char name[ES_NAME_SIZE];
     for (size_t i = 0; i < file->count && extra->pose_count < ES_ARRAY_POSES; i++)
-        if (entry_poses(&file->items[i]) && is_transform(&file->items[i], name) &&
+        if (entry_poses(&file->items[i]) && es_array_is_transform(&file->items[i], name) &&
             !take_poses(file, (int)i, name, extra, err))
             return false;
     if (extra->pose_count) return true;
@@ -587,7 +589,7 @@ static bool take_all_poses(es_array_file *file, const char *frames, es_array_ext
 }
 
 static bool take_times(es_array_file *file, int index, es_array_extra *extra, es_error *err) {
-    extra->times_s = read_values(file, index, err);
+    extra->times_s = es_array_values(file, index, err);
     extra->time_count = vector_size(&file->items[index].array);
     es_log(ES_NOTE, "%s: times are read from %s, in seconds", file->given, file->items[index].name);
     return extra->times_s != NULL;
@@ -595,14 +597,19 @@ static bool take_times(es_array_file *file, int index, es_array_extra *extra, es
 
 static bool take_extra(es_array_file *file, int frames, es_array_extra *extra, es_error *err) {
     const char *name = file->items[frames].name;
-    int times = find_times(file, name);
+    int times = es_array_find_times(file, name);
     return take_all_poses(file, name, extra, err) &&
            (times < 0 || times == frames || take_times(file, times, extra, err));
 }
 
-es_source *es_array_file_open(es_array_file *file, const char *choice, es_error *err) {
+es_source *es_array_file_open(es_array_file *file, const es_input *input, es_error *err) {
     char name[300];
-    const char *comma = strrchr(choice, ',');
+    const char *choice = input->choice, *comma = strrchr(choice, ',');
+    if (input->table) {
+        if (!es_array_file_table(file, choice, input->table, err))
+            es_prefix(err, "%s", file->given);
+        return NULL;
+    }
     size_t length = comma ? (size_t)(comma - choice) : strlen(choice);
     if (length >= sizeof name) {
         es_fail(err, ES_USAGE, "%s: the name behind # is too long", file->given);

@@ -95,7 +95,43 @@ void es_array_file_clear(es_array_file *file);
 /* Frames, poses and times among the arrays of a file, by `choice` ("NAME",
  * "NAME,NHW", ",NHW" or ""), names and sizes; refuses, listing all, when several
  * could be the frames. Says what it took. */
-es_source *es_array_file_open(es_array_file *file, const char *choice, es_error *err);
+es_source *es_array_file_open(es_array_file *file, const es_input *name, es_error *err);
+
+/* What the table (below) needs to choose. Sizes as the file's own world counts them; all
+ * values of an entry as doubles, in the order of storage; the index of the entry of that
+ * name, or -1; the size of a vector, or 0; "frames [20, 480, 640], mask [480, 640]" of
+ * those that fit (NULL: all); whether the last part of a name is that of a transform
+ * (ProbeToTracker), which it gives; the entry with the times of `of`, or -1. */
+uint64_t es_array_world_size(const es_array *array, int axis);
+double *es_array_values(es_array_file *file, int index, es_error *err);
+int es_array_find(const es_array_file *file, const char *name);
+bool es_array_usual_pose_name(const es_array_entry *entry);
+void es_array_list(const es_array_file *file, bool (*fits)(const es_array_entry *), char *text,
+                   size_t size);
+bool es_array_is_transform(const es_array_entry *entry, char name[ES_NAME_SIZE]);
+int es_array_find_times(const es_array_file *file, const char *of);
+
+/* ---- arrays of numbers as a table (array_table.c) ------------------------- */
+
+/* A row for each pose: the time where there is one, then one array after another, their
+ * numbers in the order in which the file's own world writes them in a row: N x 7 as they
+ * are, 4 x 4 row by row. */
+typedef struct es_array_table {
+    double *numbers; /* rows x columns */
+    size_t rows, columns;
+    bool has_time; /* the first column */
+    char format[24];
+    char names[ES_ARRAY_POSES][ES_NAME_SIZE]; /* of the arrays; "" where it says nothing */
+    int count;
+} es_array_table;
+void es_array_table_clear(es_array_table *table);
+/* `choice`: the name of one array, or "". */
+bool es_array_file_table(es_array_file *file, const char *choice, es_array_table *table,
+                         es_error *err);
+
+/* A file that its first bytes tell: arrays as a table, or the source of a recording.
+ * Neither of them: it may be text (registry.c). */
+bool es_pose_file_open(const char *path, es_array_table *table, es_source **source, es_error *err);
 
 /* ---- single formats used by others ------------------------------------------ */
 

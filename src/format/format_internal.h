@@ -345,7 +345,8 @@ bool es_grid_job_run(const es_grid_job *job, const es_dialect *dialect, es_error
 typedef struct es_input {
     const char *given; /* for messages */
     char *path;
-    char *choice; /* "" when there is none */
+    char *choice;                 /* "" when there is none */
+    struct es_array_table *table; /* not NULL: arrays are read into it, and give no source */
 } es_input;
 
 /* Bytes that tell a format, at a place among the first of a file. */

@@ -214,7 +214,7 @@ static es_source *hdf5_open(const es_input *name, es_error *err) {
     if (file.failed)
         es_fail(err, reason.code, "%s: %s", name->path, reason.message);
     else
-        source = es_array_file_open(&file.arrays, name->choice, err);
+        source = es_array_file_open(&file.arrays, name, err);
     es_array_file_clear(&file.arrays);
     H5Fclose(file.id);
     return source;

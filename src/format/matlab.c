@@ -187,7 +187,7 @@ static es_source *matlab_open(const es_input *name, es_error *err) {
     bool ok = true;
     for (matvar_t *var; ok && (var = Mat_VarReadNextInfo(names.mat)); Mat_VarFree(var))
         ok = add_variable(&file, var, most, err);
-    es_source *source = ok ? es_array_file_open(&file, name->choice, err) : NULL;
+    es_source *source = ok ? es_array_file_open(&file, name, err) : NULL;
     if (!ok) es_prefix(err, "%s", name->path);
     es_array_file_clear(&file);
     Mat_Close(names.mat);

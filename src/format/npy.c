@@ -259,7 +259,7 @@ static es_source *npy_open(const es_input *name, es_error *err) {
                 "[N, H, W, 3]",
                 name->path, array.rank);
     else if (es_array_file_add(&file, "array", &array, NULL, err))
-        source = es_array_file_open(&file, name->choice, err);
+        source = es_array_file_open(&file, name, err);
     es_array_file_clear(&file);
     es_array_reader_clear(&reader);
     return source;

@@ -383,25 +383,37 @@ static void find_time(es_pose_table *t) {
                  step);
 }
 
+/* Arrays that bear the names of transforms; of several, each was one tool. */
+static void name_arrays(es_pose_table *t) {
+    for (int i = 0; i < t->columns.tool_count; i++)
+        if (t->cells.names[i][0]) memcpy(t->columns.tools[i].name, t->cells.names[i], ES_NAME_SIZE);
+}
+
 /* ---- reading ---------------------------------------------------------------------------- */
 
+/* Text cut into cells; *known: the columns too. */
+static bool read_text(es_pose_table *t, const char *path, bool *known, es_error *err) {
+    return pose_text_read(&t->cells, path, err) &&
+           pose_vendor_read(&t->cells, path, &t->columns, known, err) &&
+           (*known || pose_text_cut(&t->cells, path, SIZE_MAX, false, err));
+}
+
 static bool read_table(es_pose_table *t, const char *path, const layout *l, es_error *err) {
-    bool known = false;
+    pose_file kind;
     start_columns(&t->columns);
-    if (!pose_text_read(&t->cells, path, err) ||
-        !pose_vendor_read(&t->cells, path, &t->columns, &known, err))
-        return false;
-    bool ok = known || pose_text_cut(&t->cells, path, SIZE_MAX, false, err);
-    if (!ok) return false;
-    ok = known || find_columns(t, l, err);
+    if (!pose_data_read(&t->cells, path, &t->columns, &kind, err)) return false;
+    bool known = kind == POSE_RECORDING;
+    if (kind == POSE_TEXT && !read_text(t, path, &known, err)) return false;
+    bool ok = known || find_columns(t, l, err);
     if (ok && !known) know_makers(t);
+    if (kind == POSE_ARRAYS) name_arrays(t);
     ok = ok && apply_layout(t, l, err) && check_words(t, err) && find_samples(t, err);
     if (!ok) return es_prefix(err, "%s", path);
     find_time(t);
     t->info.has_file = t->columns.file >= 0;
     memcpy(t->info.format, t->columns.format, sizeof t->info.format);
     memcpy(t->info.unread, t->columns.unread, sizeof t->info.unread);
-    t->info.separator = t->cells.style.separator;
+    t->info.separator = kind == POSE_TEXT ? t->cells.style.separator : '\0';
     t->info.decimal_comma = t->cells.style.decimal_comma;
     return true;
 }

@@ -41,6 +41,7 @@ typedef struct pose_cells {
     size_t rows, columns;
     uint32_t *cells;
     double *numbers;
+    char names[POSE_TOOL_LIMIT][ES_NAME_SIZE]; /* of the arrays that were read, else "" */
 } pose_cells;
 
 bool pose_text_read(pose_cells *cells, const char *path, es_error *err);
@@ -56,6 +57,15 @@ bool pose_number(const char *text, bool decimal_comma, double *number);
 /* Blank, NaN, MISSING and their like. */
 bool pose_is_gap(const char *text);
 
+/* ---- poses in other files (pose_table_data.c) -------------------------------- */
+
+typedef struct pose_columns pose_columns;
+typedef enum pose_file { POSE_TEXT, POSE_ARRAYS, POSE_RECORDING } pose_file;
+/* Arrays of numbers as cells whose columns are still to be understood, or the transforms
+ * of a recording with columns that leave no doubt. POSE_TEXT: neither; nothing is read. */
+bool pose_data_read(pose_cells *cells, const char *path, pose_columns *columns, pose_file *kind,
+                    es_error *err);
+
 /* ---- the columns (pose_table_columns.c, pose_table_vendor.c) ----------------- */
 
 /* Where a tool's numbers stand; the rotation in the order that its kind has:
@@ -67,7 +77,7 @@ typedef struct pose_tool {
     int valid; /* column with a state, -1: none */
 } pose_tool;
 
-typedef struct pose_columns {
+struct pose_columns {
     pose_tool tools[POSE_TOOL_LIMIT];
     int tool_count;
     int time, frame, file, tool; /* -1: none; `tool` names the tool of each row */
@@ -76,7 +86,7 @@ typedef struct pose_columns {
     char format[40];
     char unread[200]; /* names of columns that say nothing to us */
     es_pose_doubt doubt;
-} pose_columns;
+};
 
 /* Leaves only `value` of an attribute, with the reason. */
 void pose_doubt_settle(es_pose_doubt *doubt, int attribute, int value, const char *why);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "format_internal.h"
+#include "container.h"
 
 /* Rows of the same bytes or names: the first wins. DICOM without its preamble is
  * told by little, so it comes last; but a folder with DICOM files is DICOM. */
@@ -187,6 +187,28 @@ es_source *es_sequence_open(const char *path, es_error *err) {
         source = format->read ? open_layout(format, &input, err) : format->open(&input, err);
     input_clear(&input);
     return source;
+}
+
+static const es_format *marked_format(const char *path, es_error *err) {
+    unsigned char head[HEAD];
+    size_t length = 0;
+    if (!read_head(path, head, &length, err)) return NULL;
+    for (int f = 0; f < FORMATS; f++)
+        if (has_mark(formats[f], head, length)) return formats[f];
+    return NULL;
+}
+
+bool es_pose_file_open(const char *path, es_array_table *table, es_source **source, es_error *err) {
+    es_input input = {.table = table};
+    es_error none = {0};
+    memset(table, 0, sizeof *table);
+    *source = NULL;
+    bool ok = input_set(&input, path, err);
+    const es_format *format = ok ? marked_format(input.path, &none) : NULL;
+    if (format)
+        *source = format->read ? open_layout(format, &input, err) : format->open(&input, err);
+    input_clear(&input);
+    return ok && (!format || *source || table->numbers);
 }
 
 static bool check_level(const char *path, int level, es_error *err) {

@@ -38,7 +38,9 @@ typedef struct pose_list {
 } pose_list;
 
 typedef struct scene {
-    es_source *frames;
+    es_source *frames; /* NULL: poses alone, one frame for each of `leader` */
+    int leader;
+    int64_t index;
     char *given;
     es_placements placements;
     pose_list poses[SEQUENCES];
@@ -230,7 +232,7 @@ static bool describe(const es_mrml *mrml, xmlNode *node, sequence *q, es_error *
     return true;
 }
 
-/* The sequence of pictures: the chosen one or the only one. */
+/* The sequence of pictures: the chosen one or the only one; -1: there is none. */
 static bool choose_frames(const es_input *name, const sequence *all, int count, int *found,
                           es_error *err) {
     char names[500] = "";
@@ -247,6 +249,7 @@ static bool choose_frames(const es_input *name, const sequence *all, int count, 
                                      all[i].name);
     }
     if (fitting == 1) return true;
+    if (!used && !*name->choice) return true; /* poses alone */
     if (!used) return es_fail(err, ES_FORMAT, "its scene has no sequence of pictures in a file");
     return es_fail(err, ES_USAGE, "%s sequence of pictures; it has: %s; choose one: FILE#NAME",
                    fitting ? "has more than one" : "has no such", names);
@@ -312,7 +315,7 @@ static bool open_sequences(scene *s, const es_input *name, const es_mrml *mrml, 
          node = xmlNextElementSibling(node))
         if (es_mrml_is(node, "Sequence")) ok = describe(mrml, node, &all[count++], err);
     ok = ok && choose_frames(name, all, count, &frames, err) &&
-         open_frames(s, name->path, mrml, &all[frames], err);
+         (frames < 0 || open_frames(s, name->path, mrml, &all[frames], err));
     for (int i = 0; ok && i < count; i++)
         if (all[i].poses) ok = read_transforms(s, mrml, &all[i], err);
     es_free(all);
@@ -358,10 +361,24 @@ static bool add_places(scene *s, es_error *err) {
 
 /* ---- the source --------------------------------------------------------------------- */
 
+/* Of a scene without pictures, the longest list of poses says what a frame is. */
+static bool find_leader(scene *s, es_error *err) {
+    for (int i = 1; i < s->pose_count; i++)
+        if (s->poses[i].count > s->poses[s->leader].count) s->leader = i;
+    return (s->pose_count > 0 && s->poses[s->leader].count > 1) ||
+           es_fail(err, ES_FORMAT, "%s: its scene has no sequence of pictures or of transforms",
+                   s->given);
+}
+
+static int64_t frame_count(const scene *s) {
+    return s->frames ? es_source_info(s->frames)->frame_count : (int64_t)s->poses[s->leader].count;
+}
+
 /* Which sides are the world's and the picture's, and how poses find frames. */
 static bool settle(scene *s, es_error *err) {
     char from[ES_NAME_SIZE], to[ES_NAME_SIZE], other[ES_NAME_SIZE], end[ES_NAME_SIZE];
-    int64_t frames = es_source_info(s->frames)->frame_count;
+    if (!s->frames && !find_leader(s, err)) return false;
+    int64_t frames = frame_count(s);
     for (int i = 0; i < s->pose_count; i++) {
         pose_list *list = &s->poses[i];
         list->to_world = es_transform_name_split(list->name, from, to, NULL);
@@ -389,7 +406,8 @@ static bool settle(scene *s, es_error *err) {
 
 static es_mat4 settle_matrix(const scene *s, const pose_list *list, int64_t frame, es_mat4 matrix) {
     size_t place = s->placements.count > 1 ? (size_t)frame : 0;
-    if (list->from_image) matrix = es_mat4_multiply(matrix, s->placements.pixel_to_ras[place]);
+    if (list->from_image && s->placements.count)
+        matrix = es_mat4_multiply(matrix, s->placements.pixel_to_ras[place]);
     if (list->to_world) matrix = es_mat4_multiply(es_mat4_scaling(-1, -1, 1), matrix);
     return matrix;
 }
@@ -411,9 +429,22 @@ static const timed_pose *pose_at(pose_list *list, const es_frame *frame) {
     return NULL;
 }
 
+/* A frame without a picture, at the time of its pose. */
+static void next_pose(scene *s, es_frame *frame, bool *end) {
+    const pose_list *leader = &s->poses[s->leader];
+    *end = s->index >= (int64_t)leader->count;
+    if (*end) return;
+    es_frame_begin(frame, s->index);
+    frame->time_s = leader->items[s->index++].time_s;
+    frame->has_time = isfinite(frame->time_s);
+}
+
 static bool scene_next(void *self, es_frame *frame, unsigned flags, bool *end, es_error *err) {
     scene *s = self;
-    if (!es_source_next(s->frames, frame, flags, end, err)) return es_prefix(err, "%s", s->given);
+    if (!s->frames)
+        next_pose(s, frame, end);
+    else if (!es_source_next(s->frames, frame, flags, end, err))
+        return es_prefix(err, "%s", s->given);
     for (int i = 0; i < s->pose_count && !*end; i++) {
         pose_list *list = &s->poses[i];
         const timed_pose *pose = pose_at(list, frame);
@@ -428,16 +459,18 @@ static bool scene_next(void *self, es_frame *frame, unsigned flags, bool *end, e
 static bool scene_rewind(void *self, es_error *err) {
     scene *s = self;
     for (int i = 0; i < s->pose_count; i++) s->poses[i].cursor = 0;
-    return es_source_rewind(s->frames, err);
+    s->index = 0;
+    return !s->frames || es_source_rewind(s->frames, err);
 }
 
 static es_source *source_of(scene *s, es_error *err) {
     static const es_source_ops ops = {scene_next, scene_rewind, scene_free};
-    es_stream_info info = {0};
-    if (!es_stream_info_copy(es_source_info(s->frames), &info, err)) {
+    es_stream_info info = {.type = ES_U8, .channels = 1, .spacing_mm = {1, 1}};
+    if (s->frames && !es_stream_info_copy(es_source_info(s->frames), &info, err)) {
         scene_free(s);
         return NULL;
     }
+    info.frame_count = frame_count(s);
     snprintf(info.format, sizeof info.format, "Slicer scene");
     es_source *source = es_source_new(&ops, s, &info, err);
     es_stream_info_clear(&info);

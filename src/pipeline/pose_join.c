@@ -89,10 +89,10 @@ static void list_tools(const es_pose_table *table, char *text, size_t size) {
 static bool find_tools(const es_pose_table *table, const es_pose_request *r, pose_tools *tools,
                        es_decisions *d, es_error *err) {
     int count = es_pose_table_about(table)->tools;
-    char list[400] = "";
+    char list[400] = "", from[ES_NAME_SIZE], to[ES_NAME_SIZE];
     for (int i = 0; i < count; i++) name_tool(table, i, r, tools->names[i]);
     bool one = count == 1 && !r->tools && tool_called(tools, 1, "ProbeToTracker") < 0 &&
-               !strstr(tools->names[0], "ImageTo");
+               !es_transform_name_split(es_pose_table_tool(table, 0), from, to, NULL);
     if (one) strcpy(tools->names[0], "ProbeToTracker");
     tools->probe = tool_called(tools, count, "ProbeToTracker");
     if (tools->probe < 0 && count == 1) tools->probe = 0;
@@ -171,9 +171,12 @@ static bool tell_table(const char *path, const es_pose_table *table, es_decision
                       : about->separator == ';' ? "semicolons"
                                                 : "commas";
     char why[300];
-    snprintf(why, sizeof why, "cut at %s, decimals behind a %s%s%s", cut,
-             about->decimal_comma ? "comma" : "point", about->unread[0] ? "; not read: " : "",
-             about->unread);
+    if (about->separator)
+        snprintf(why, sizeof why, "cut at %s, decimals behind a %s%s%s", cut,
+                 about->decimal_comma ? "comma" : "point", about->unread[0] ? "; not read: " : "",
+                 about->unread);
+    else
+        snprintf(why, sizeof why, "the file's own numbers");
     if (!es_decisions_add(d, err, "poses", why, "%s: %s, %zu poses", es_path_name(path),
                           about->format, about->samples))
         return false;
