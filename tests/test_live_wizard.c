@@ -53,7 +53,7 @@ static void set_up(heard *h, const es_plus *plus, double every_s, size_t frames,
 }
 
 static es_wizard_request ask(es_wizard_method method) {
-    return (es_wizard_request){.method = method, .temperature_c = NAN};
+    return (es_wizard_request){.method = method, .temperature_c = NAN, .spacing_mm = NAN};
 }
 
 static void begin(heard *h, const es_wizard_request *request) {
@@ -238,6 +238,9 @@ static void wires_without_a_place_or_a_phantom_are_refused_at_once(void **state)
     assert_int_equal(err.code, ES_USAGE);
     request.phantom[0] = '\0';
     request.temperature_c = 300;
+    assert_false(es_wizard_begin(h.wizard, &request, &err));
+    request = ask(ES_WIZARD_SELF);
+    request.spacing_mm = 0;
     assert_false(es_wizard_begin(h.wizard, &request, &err));
     request = ask((es_wizard_method)17);
     assert_false(es_wizard_begin(h.wizard, &request, &err));

@@ -4,7 +4,6 @@ simulated scanner, and judged by the simulation's truth; and what a page may ask
 The walks are skipped, and say so, without Chromium, node or npm."""
 import json
 import math
-import os
 import pathlib
 import re
 import signal
@@ -49,7 +48,6 @@ class Scene(unittest.TestCase):
     def setUp(self):
         temporary = tempfile.TemporaryDirectory(prefix="echosolid-wizard-")
         self.addCleanup(temporary.cleanup)
-        if os.environ.get("WZ"): self.addCleanup(lambda: subprocess.run(["sh","-c",f"cp {temporary.name}/*.png /tmp/wz/"]))  # DEBUG
         self.folder = pathlib.Path(temporary.name)
         (self.folder / "out").mkdir()
 
@@ -262,6 +260,7 @@ class Asked(Scene):
         for request, word in (({"method": "nwire"}, "which phantom"),
                               ({"method": "nwire", "phantom": "fcal-1.2"}, "where does the phantom"),
                               ({"method": "nwire", "phantom": "../../etc"}, "fcal-1.2"),
+                              ({"method": "self", "spacing_mm": -1}, "0.001 to 10"),
                               ({"method": "wall", "temperature": 1e9}, "0 to 95")):
             self.ask(page, act="begin", **request)
             told = self.wizard(page, lambda s, word=word: word in s["line"])

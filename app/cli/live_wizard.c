@@ -253,11 +253,14 @@ static bool copy_name(json_t *root, const char *key, char *to, size_t size) {
 static bool read_request(json_t *root, es_wizard_request *q) {
     const char *method = json_string_value(json_object_get(root, "method"));
     json_t *temperature = json_object_get(root, "temperature");
+    json_t *spacing = json_object_get(root, "spacing_mm");
     int k = 0;
     while (method && k < ES_WIZARD_METHODS && strcmp(es_wizard_names[k], method) != 0) k++;
     if (!method || k == ES_WIZARD_METHODS) return false;
-    *q = (es_wizard_request){.method = (es_wizard_method)k, .temperature_c = NAN};
+    *q =
+        (es_wizard_request){.method = (es_wizard_method)k, .temperature_c = NAN, .spacing_mm = NAN};
     if (json_is_number(temperature)) q->temperature_c = json_number_value(temperature);
+    if (json_is_number(spacing)) q->spacing_mm = json_number_value(spacing);
     q->isotropic = json_is_true(json_object_get(root, "isotropic"));
     q->begin_at_config = json_is_true(json_object_get(root, "begin_at_config"));
     return copy_name(root, "tool", q->tool, sizeof q->tool) &&

@@ -26,6 +26,7 @@ typedef struct es_wizard_request {
     char tool[ES_NAME_SIZE]; /* "": Probe; of pivot: Stylus, or the only tool */
     char phantom[40];        /* nwire: one of es_wire_phantom_names; "": the configuration's */
     double temperature_c;    /* of the bath; NaN: not told */
+    double spacing_mm;       /* wall, self: of the pixels; NaN: found */
     bool isotropic;          /* nwire, wall, self: square pixels */
     bool begin_at_config;    /* self: at the configuration's ImageTo<tool> */
 } es_wizard_request;
@@ -106,7 +107,8 @@ es_wizard *es_wizard_new(const es_wizard_options *options, es_error *err);
 /* Waits for a look or solution that goes on; NULL is left alone. */
 void es_wizard_free(es_wizard *wizard);
 
-/* Collects anew. ES_USAGE for an unknown phantom or a temperature outside 0 to 95;
+/* Collects anew. ES_USAGE for an unknown phantom, a temperature outside 0 to 95 or a
+ * pixel outside 0.001 to 10 mm;
  * for nwire without wires or without Phantom to Reference in the configuration, the
  * reason. */
 bool es_wizard_begin(es_wizard *wizard, const es_wizard_request *request, es_error *err);

@@ -95,10 +95,16 @@ static bool work_nwire(es_source *source, const es_plus *plus, es_wizard_result 
     return es_wire_judge(&r->nwire, err);
 }
 
+/* 0: found. */
+static void set_spacing(const es_wizard_request *request, double spacing_mm[2]) {
+    for (int k = 0; k < 2 && !isnan(request->spacing_mm); k++) spacing_mm[k] = request->spacing_mm;
+}
+
 static bool work_wall(es_source *source, es_wizard_result *r, wizard_figures *f, es_error *err) {
     es_wall_request request = {.options = ES_WALL_DEFAULTS};
     es_wall_outcome *w = &r->wall;
     request.options.isotropic = r->request.isotropic;
+    set_spacing(&r->request, request.options.spacing_mm);
     bool ok = es_wall_calibrate(source, &r->poses, &request, w, err);
     add(f, "pictures looked at", "", (double)w->pictures, NAN);
     add(f, "with the floor's line", "", (double)w->with_line, WALL_LINES);
@@ -117,6 +123,7 @@ static bool work_self(es_source *source, bool whole, es_wizard_result *r, wizard
     es_self_options options = ES_SELF_DEFAULTS;
     es_self_outcome *s = &r->self;
     options.isotropic = r->request.isotropic;
+    set_spacing(&r->request, options.spacing_mm);
     if (r->request.begin_at_config && r->has_earlier) options.start = r->earlier;
     bool ok = whole ? es_self_calibrate(source, &r->poses, &options, s, err)
                     : es_self_look(source, &r->poses, &options, s, err);
@@ -182,6 +189,9 @@ bool wizard_prepare(const es_plus *plus, const es_wizard_request *request, es_wi
     r->speed_mps = isnan(t) ? NAN : es_water_speed(t);
     if (!isnan(t) && !(t >= 0 && t <= 95))
         return es_fail(err, ES_USAGE, "water of %g degrees: expected 0 to 95", t);
+    double px = request->spacing_mm;
+    if (!isnan(px) && !(px >= 0.001 && px <= 10))
+        return es_fail(err, ES_USAGE, "pixels of %g mm: expected 0.001 to 10", px);
     const char *tool = request->tool[0] ? request->tool : "Probe";
     r->has_earlier = plus && es_plus_between(plus, "Image", tool, &r->earlier, NULL);
     return request->method != ES_WIZARD_NWIRE || prepare_wires(plus, r, err);

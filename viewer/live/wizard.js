@@ -121,12 +121,15 @@ export class Wizard {
     this.phantom = element('select', { id: 'wizard-phantom' });
     const range = { type: 'number', min: '0', max: '95', step: '0.5', placeholder: 'not told' };
     this.temperature = element('input', { id: 'wizard-temperature', ...range });
+    const pixel = { type: 'number', min: '0.001', max: '10', step: 'any', placeholder: 'found' };
+    this.spacing = element('input', { id: 'wizard-spacing', ...pixel });
     this.begin = element('input', { id: 'wizard-begin', type: 'checkbox' });
     this.square = element('input', { id: 'wizard-square', type: 'checkbox' });
     this.fields = {
       tool: field('Tool', this.tool),
       phantom: field('Phantom', this.phantom),
       temperature: field('Water, \u00b0C', this.temperature),
+      spacing: field('Pixel, mm', this.spacing),
       square: field('Pixels are square', this.square),
       begin: field('Begin at the configuration\u2019s ImageToProbe', this.begin),
     };
@@ -175,6 +178,7 @@ export class Wizard {
     this.steps.replaceChildren(...steps.map((text) => element('li', {}, text)));
     this.fields.phantom.hidden = method !== 'nwire';
     this.fields.temperature.hidden = method !== 'nwire' && method !== 'wall';
+    this.fields.spacing.hidden = method !== 'wall' && method !== 'self';
     this.fields.square.hidden = method === 'pivot' || method === 'lag';
     this.fields.begin.hidden = method !== 'self' || !this.state?.config_image;
     if (this.state) this.show(this.state);
@@ -185,6 +189,8 @@ export class Wizard {
     const asked = { act: 'begin', method: this.chosen, tool: this.tool.value };
     if (this.chosen === 'nwire') asked.phantom = this.phantom.value;
     if (!this.fields.temperature.hidden && Number.isFinite(degrees)) asked.temperature = degrees;
+    const known = this.spacing.valueAsNumber;
+    if (!this.fields.spacing.hidden && Number.isFinite(known)) asked.spacing_mm = known;
     if (!this.fields.square.hidden) asked.isotropic = this.square.checked;
     if (this.chosen === 'self') asked.begin_at_config = this.begin.checked;
     return asked;
@@ -220,7 +226,7 @@ export class Wizard {
     const told = ['done', 'refused'].includes(state.phase) && state.method === this.chosen;
     this.section.classList.toggle('told', told);
     for (const [radio] of this.radios) radio.disabled = busy;
-    for (const input of [this.tool, this.phantom, this.temperature, this.square, this.begin])
+    for (const input of [this.tool, this.phantom, this.temperature, this.spacing, this.square, this.begin])
       input.disabled = busy;
     this.start.hidden = busy;
     this.start.textContent = state.phase === 'idle' ? 'Start' : 'Start again';
