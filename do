@@ -24,7 +24,7 @@ END
 BUILD_PACKAGES="gcc g++ libc6-dev cmake ninja-build pkg-config zlib1g-dev libpng-dev libxml2-dev
     libnifti-dev libjansson-dev libxxhash-dev liblapacke-dev liblapack-dev libblas-dev libcminpack-dev
     libzip-dev libmatio-dev libhdf5-dev libopenjp2-7-dev libdcmtk-dev libavformat-dev libavcodec-dev
-    libavutil-dev libswscale-dev libkissfft-dev libwebsockets-dev"
+    libavutil-dev libswscale-dev libavdevice-dev libkissfft-dev libwebsockets-dev"
 TEST_PACKAGES="libcmocka-dev clang libclang-rt-14-dev clang-format shellcheck python3 python3-vtk9
     man-db python3-numpy python3-pydicom python3-h5py python3-scipy dcmtk libgdcm-tools ffmpeg
     libocct-data-exchange-dev prusa-slicer chromium libopenigtlink-dev"
@@ -32,7 +32,7 @@ TEST_PACKAGES="libcmocka-dev clang libclang-rt-14-dev clang-format shellcheck py
 # What runs under the thread sanitizer.
 THREADED_TESTS="test_base_pool test_pipeline_setup test_recon_volume test_recon_distance
     test_surface_iso test_live_link test_live_commands test_live_subscribe
-    test_live_faults test_live_page"
+    test_live_faults test_live_page test_live_capture test_live_video test_live_host"
 
 # Installs those of the given packages that are missing.
 need() {

@@ -42,6 +42,14 @@ if(IGTL_INCLUDE AND IGTL_LIBRARY)
   list(APPEND ES_TEST_ENVIRONMENT "ES_IGTL_ORACLE=${CMAKE_BINARY_DIR}/tests/oracle_igtl")
 endif()
 
+# A grabber to be preloaded (Linux alone has them).
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT ES_SANITIZE)
+  add_library(fake_v4l2 MODULE tests/fake_v4l2.c)
+  target_link_libraries(fake_v4l2 PRIVATE ${CMAKE_DL_LIBS})
+  set_target_properties(fake_v4l2 PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  list(APPEND ES_TEST_ENVIRONMENT "ES_FAKE_V4L2=$<TARGET_FILE:fake_v4l2>")
+endif()
+
 file(GLOB ES_TESTS CONFIGURE_DEPENDS tests/test_*.c)
 foreach(file IN LISTS ES_TESTS)
   get_filename_component(name ${file} NAME_WE)

@@ -21,6 +21,9 @@ BELOW["pipeline"] = {"base", "geom", "image", "picture", "patches", "solid", "re
 BELOW["calibration"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline
 BELOW["live"] = BELOW["pipeline"] | {"pipeline", "igtl", "natnet", "live_run"}
 BELOW["live"].add("trackers")
+BELOW["capture"] = {"base", "geom", "image"}  # a second header of format
+BELOW["format"] = BELOW["format"] | {"capture"}
+BELOW["live"].add("capture")
 BELOW["trackers"] = BELOW["live"] | {"live"}
 BELOW["igtl"] = BELOW["natnet"] = {"base", "geom", "image"}  # headers of the live room
 BELOW["page"] = {"base"}  # a header of the live room

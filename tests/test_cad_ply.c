@@ -41,9 +41,10 @@ static void the_header_says_what_it_is(void **state) {
     assert_int_equal(strncmp(bytes, "ply\nformat binary_little_endian 1.0\ncomment echosolid ", 54),
                      0);
     assert_non_null(strstr(bytes, " mm a end_header\nelement vertex 8\n"));
-    assert_non_null(strstr(bytes, "property float confidence\nelement face 12\n"));
+    assert_non_null(
+        strstr(bytes, "property float nz\nproperty float confidence\nelement face 12\n"));
     const char *end = strstr(bytes, "\nend_header\n") + 12;
-    assert_int_equal(length - (size_t)(end - bytes), 8 * 16 + 12 * 13);
+    assert_int_equal(length - (size_t)(end - bytes), 8 * 28 + 12 * 13);
     es_free(bytes);
     es_mesh_clear(&mesh);
 }
@@ -63,6 +64,45 @@ static void vtk_reads_the_same(void **state) {
         assert_int_equal(points, 8);
         assert_int_equal(triangles, 12);
         assert_true(fabs(volume - 1000) < 1e-3); /* float32 coordinates of 10 mm: 1e-6 */
+    }
+    es_mesh_clear(&mesh);
+}
+
+/* A normal per vertex, as VTK reads it: along the diagonals of the cube, outwards (up to
+ * how many triangles of each side meet in the corner: at worst (2, 1, 1), 19.5 degrees off). */
+static void vtk_reads_normals_that_point_outwards(void **state) {
+    (void)state;
+    static const char script[] =
+        "import sys, vtk\n"
+        "r = getattr(vtk, sys.argv[1])(); r.SetFileName(sys.argv[2]); r.Update()\n"
+        "o = r.GetOutput(); n = o.GetPointData().GetNormals(); worst = 1\n"
+        "c = o.GetCenter()\n"
+        "for i in range(o.GetNumberOfPoints()):\n"
+        "    d = [a - b for a, b in zip(o.GetPoint(i), c)]\n"
+        "    l = sum(a * a for a in d) ** .5\n"
+        "    worst = min(worst, sum(a * b for a, b in zip(n.GetTuple(i), d)) / l)\n"
+        "print(n.GetNumberOfTuples(), worst)\n";
+    static const char *const files[][2] = {{"vtkPLYReader", "n.ply"}, {"vtkOBJReader", "n.obj"}};
+    es_mesh mesh = cube();
+    put_file("normals.py", script, sizeof script - 1);
+    for (int i = 0; i < 2; i++) {
+        char command[1024], line[200] = "";
+        long count = 0;
+        double worst = 0;
+        write_mesh(files[i][1], &mesh, (es_mesh_write_options){0});
+        snprintf(command, sizeof command, "/usr/bin/python3 '%s' %s '%s' 2>/dev/null",
+                 in_folder("normals.py"), files[i][0], in_folder(files[i][1]));
+        FILE *answer = popen(command, "r");
+        assert_non_null(answer);
+        bool ok = fgets(line, sizeof line, answer) != NULL;
+        if (pclose(answer) != 0 || !ok) {
+            es_mesh_clear(&mesh);
+            print_message("python3-vtk9 is not installed\n");
+            skip();
+        }
+        assert_int_equal(sscanf(line, "%ld %lf", &count, &worst), 2);
+        assert_int_equal(count, 8);
+        assert_true(worst > cos(20 * 3.14159265 / 180)); /* a side's own normal is 55 degrees off */
     }
     es_mesh_clear(&mesh);
 }
@@ -290,6 +330,7 @@ int main(void) {
         cmocka_unit_test(both_kinds_read_back_bit_by_bit),
         cmocka_unit_test(the_header_says_what_it_is),
         cmocka_unit_test(vtk_reads_the_same),
+        cmocka_unit_test(vtk_reads_normals_that_point_outwards),
         cmocka_unit_test(polygons_are_fanned_and_stubs_left_out),
         cmocka_unit_test(unknown_elements_and_properties_are_skipped),
         cmocka_unit_test(both_byte_orders_are_read),

@@ -161,6 +161,62 @@ static void pieces_become_solids_with_numbered_names(void **state) {
     assert_true(fabs(v.volume - 2 * CUBE_VOLUME) < 1e-2);
 }
 
+/* The box whose top, z = 30, is a plane. */
+static es_patches plane_box(void) {
+    es_patches box = patch_box(10, 20, 30);
+    es_patch_edges edges;
+    memmove(box.patches, box.patches + 1, 5 * sizeof *box.patches);
+    box.count = 5;
+    assert_true(es_patch_edges_find(&box, &edges, NULL));
+    box.planes = es_alloc_zero(1, sizeof *box.planes, NULL);
+    box.plane_sides = es_alloc(4, sizeof *box.plane_sides, NULL);
+    box.planes[0] = (es_patch_plane){.at = {5, 10, 30}, .normal = {0, 0, 1}};
+    box.plane_count = 1;
+    uint32_t along[4], end = UINT32_MAX;
+    for (int turn = 0; turn < 4; turn++)
+        for (uint32_t side = 0; side < 20; side++) {
+            es_patch_side(&box.patches[side / 4], (int)(side % 4), along);
+            if (edges.edges[edges.of_side[side]].uses != 1 || (turn > 0 && along[0] != end))
+                continue;
+            end = along[3];
+            box.plane_sides[box.planes[0].count++] = side;
+            break;
+        }
+    es_patch_edges_clear(&edges);
+    assert_int_equal(box.planes[0].count, 4);
+    return box;
+}
+
+static void a_plane_closes_patches_with_edges_of_theirs(void **state) {
+    (void)state;
+    step_verdict v;
+    es_patches box = plane_box();
+    es_step_body body = {.name = "box", .patches = &box};
+    es_step_report r = write_ok("plane.step", &body, 1, NULL);
+    step_text t = read_step(in_folder("plane.step"));
+    assert_int_equal(r.faces, 6);
+    assert_int_equal(t.faces, 6);
+    assert_int_equal(t.edges, 12);
+    assert_true(t.closed);
+    assert_true(fabs(r.volume_mm3 - 6000) < 1e-2); /* as of the box of six patches */
+    assert_true(fabs(r.area_mm2 - 2200) < 1e-2);
+    assert_true(fabs(r.centroid.z - 15) < 1e-4);
+    box.planes[0].normal.z = 2;
+    refuse(&body, NULL, ES_GEOMETRY, "plane 0 has no ring, normal or place");
+    box.planes[0].normal.z = 1;
+    box.plane_sides[2] = 20;
+    refuse(&body, NULL, ES_GEOMETRY, "plane 0: side 20, but there are 5 patches");
+    box.plane_sides[2] = box.plane_sides[1];
+    refuse(&body, NULL, ES_GEOMETRY, "used more than twice");
+    es_patches_clear(&box);
+    if (!ask_occt(in_folder("plane.step"), &v)) skip();
+    assert_int_equal(v.solids, 1);
+    assert_int_equal(v.faces, 6);
+    assert_int_equal(v.valid, 1);
+    assert_int_equal(v.free_edges, 0);
+    assert_true(fabs(v.volume - 6000) < 1e-2);
+}
+
 static void open_patches_become_an_open_shell_with_its_rim(void **state) {
     (void)state;
     step_verdict v;
@@ -375,6 +431,7 @@ int main(void) {
         cmocka_unit_test(open_cascade_reads_both_as_valid_solids_of_that_size),
         cmocka_unit_test(the_strict_oracle_notices_an_edge_used_the_wrong_way),
         cmocka_unit_test(pieces_become_solids_with_numbered_names),
+        cmocka_unit_test(a_plane_closes_patches_with_edges_of_theirs),
         cmocka_unit_test(open_patches_become_an_open_shell_with_its_rim),
         cmocka_unit_test(names_with_quotes_backslashes_and_all_of_unicode_come_through),
         cmocka_unit_test(the_same_arguments_give_the_same_bytes),

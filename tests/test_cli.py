@@ -149,6 +149,31 @@ class Cli(unittest.TestCase):
         self.assertEqual(list(self.folder.glob("live.live.*")), [])
         run("reconstruct", "live.igs.mha", *again, "--all", "-o", "all.mha", "-q", cwd=self.folder)
 
+    def test_a_scan_with_a_tracker_of_its_own_can_be_tried_without_hardware(self):
+        process, port = self.play("--replay", "scan.igs.mha", "--natnet", 0, "--repeat")
+        tracker = re.search(r"natnet://127\.0\.0\.1:\d+", process.stderr.readline()).group()
+        live = run_json("live", "--connect", f"127.0.0.1:{port}", "--tracker", tracker, "--config",
+                        "scan.xml", "--record", "tracked.igs.mha", "--seconds",
+                        "20s" if SANITIZED else "5s", "--first", "20s", "--wait", "1s", cwd=self.folder)
+        self.assertGreater(live["inserted"], 10)
+        info = run("info", "tracked.igs.mha", cwd=self.folder).stdout
+        self.assertRegex(info, r"ProbeToTracker +valid in [1-9]")
+        self.assertRegex(info, r"ReferenceToTracker +valid in [1-9]")
+        self.assertNotIn("RigidBody", info)
+        self.refused("simulate", "--natnet", 0, "-o", "a.igs.mha", status=2, says="--live")
+
+    def test_a_recording_is_played_as_if_it_came_now(self):
+        live = run_json("live", "--capture", "scan.igs.mha", "--config", "scan.xml", "--crop",
+                        "0,0,200,256", "--whole", "--record", "played.igs.mha", cwd=self.folder)
+        self.assertEqual(live["received"], 120)
+        self.assertIn("200 x 256", run("info", "played.igs.mha", cwd=self.folder).stdout)
+        for words, says in ((["--connect", "127.0.0.1:1"], "--connect"), (["--no-crc"], "--no-crc"),
+                            (["--crop", "0,0,0,9"], "--crop")):
+            self.refused("live", "-o", "v.mha", "--capture", "scan.igs.mha", *words, status=2, says=says)
+        self.refused("live", "-o", "v.mha", "--whole", status=2, says="--capture")
+        self.refused("live", "-o", "v.mha", "--crop", "0,0,9,9", status=2, says="--capture")
+        self.refused("live", "-o", "v.mha", "--capture", "none.mp4", status=1, says="none.mp4")
+
     def test_a_live_scan_ends_at_ctrl_c_with_everything_written(self):
         _, port = self.play("--scene", "sphere", "--frames", 20, "--image-size", "128,128", "--rate",
                             50, "--repeat")
@@ -1622,6 +1647,83 @@ class Cli(unittest.TestCase):
             b"ElementDataFile = LOCAL\n" + struct.pack("<8f", *[float("nan")] * 8))
         self.refused("surface", "nan.mha", "-o", "nan.stl", says="NaN", leaves_no="nan.stl")
 
+    # ---- surfaces that are hardly any
+
+    def test_an_empty_surface_says_why(self):
+        write_field(self.path("none.mha"), 12, lambda x, y, z: 1 + abs(x))
+        self.refused("surface", "none.mha", "-o", "e.stl", "--level", 0, status=2,
+                     says="there is no surface", leaves_no="e.stl")
+        write_field(self.path("crumb.mha"), 12, lambda x, y, z: math.hypot(x, y, z) - 1.3)
+        self.refused("surface", "crumb.mha", "-o", "e.step", "--min-area", 500, says="--min-area",
+                     leaves_no="e.step")
+        model = ["model", "scan.igs.mha", "-c", "scan.xml", "-o", "e.stl", "-q"]
+        self.refused(*model, "--bone-threshold", 1, says=["none of", "--bone-threshold"],
+                     leaves_no="e.stl")
+        self.refused(*model, "--min-area", 1e6, says=["pieces are smaller", "--min-area"],
+                     leaves_no="e.stl")
+
+    def test_planes_balls_that_touch_and_what_is_not_finite_become_solids(self):
+        outputs = ["-o", self.path("h.stl"), "-o", self.path("h.step")]
+        # Not bounded: the plane ends with the volume. 23 x 23 mm, 2 mm thick.
+        write_field(self.path("plane.mha"), 24, lambda x, y, z: z + 0.3)
+        j = run_json("surface", self.path("plane.mha"), *outputs)
+        self.assertEqual((j["shape"], j["check"]["closed"], j["step"]["solids"]),
+                         ("thickened", True, 1))
+        self.assertLess(abs(j["check"]["volume_mm3"] / (23 * 23 * 2) - 1), 0.01)
+        self.assertLess(abs(j["step"]["volume_mm3"] / (23 * 23 * 2) - 1), 0.05) # its corners are round
+        write_field(self.path("touch.mha"), 36, lambda x, y, z:
+                    math.hypot(abs(x) - 7, y, z) - 7)
+        j = run_json("surface", self.path("touch.mha"), *outputs)
+        self.assertEqual((j["check"]["closed"], j["self_intersections"]), (True, 0))
+        self.assertGreaterEqual(j["step"]["solids"], 1)
+        # Unknown where it is infinite: a small hole, which the patches close.
+        write_field(self.path("inf.mha"), 36, lambda x, y, z: math.inf if x > 0 and abs(y) < .8
+                    and abs(z) < .8 else math.hypot(x, y, z) - 12)
+        j = run_json("surface", self.path("inf.mha"), *outputs)
+        self.assertEqual((j["step"]["solids"], j["step"]["bridged"]), (1, 1))
+        self.assertLess(abs(j["step"]["volume_mm3"] / (4 / 3 * math.pi * 12 ** 3) - 1), 0.02)
+        self.path("nan.obj").write_text("v 0 0 0\nv 1 0 nan\nv 0 1 0\nf 1 2 3\n")
+        self.refused("info", "nan.obj", says="line 2")
+
+    @thorough
+    def test_specks_and_a_tolerance_out_of_reach_are_compromises_that_are_said(self):
+        def specks(x, y, z):
+            return math.hypot(*((a % 8) - 4 for a in (x + 4, y + 4, z + 4))) - 2.2
+        write_field(self.path("specks.mha"), 42, specks)
+        done = run("surface", self.path("specks.mha"), "-o", self.path("specks.stl"), "-o",
+                   self.path("specks.step"), "--step", "patches6", "--json")
+        j = json.loads(done.stdout)
+        self.assertEqual(j["pieces_kept"], 125)
+        self.assertEqual((j["step"]["solids"], j["step"]["surplus"]), (100, 25))
+        self.assertIn("125 pieces: the STEP file has the 100 largest", done.stderr)
+        write_distance_sphere(self.path("ball.mha"), 12, 1.0)
+        done = run("surface", self.path("ball.mha"), "-o", self.path("r.step"),
+                   "--step-tolerance", "0.001mm")
+        self.assertIn("was not reached with 2000 faces", done.stdout)
+        self.assertIn("95 %", done.stdout)
+
+    def test_names_with_quotes_and_other_letters_stand_in_the_step_file(self):
+        write_distance_sphere(self.path("ball.mha"), 8, 1.0)
+        name = "Knie Größe 'links' 膝.step"
+        run("surface", "ball.mha", "-o", name, cwd=self.folder)
+        text = self.path(name).read_text("ascii")
+        self.assertIn(r"PRODUCT('Knie Gr\X2\00F6\X0\\X2\00DF\X0\e ''links'' \X2\819D\X0\'", text)
+
+    def test_a_full_disk_leaves_no_broken_model(self):
+        write_distance_sphere(self.path("ball.mha"), 20, 1.0)
+
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+        for name in ("f.stl", "f.ply", "f.obj", "f.3mf", "f.glb", "f.step", "f.dcm"):
+            self.path(name).write_bytes(b"old")
+            done = run("surface", "ball.mha", "-o", name, cwd=self.folder, status=1,
+                       preexec_fn=limit)
+            self.assertEqual(done.stderr.count(name), 1, done.stderr)
+            self.assertEqual(self.path(name).read_bytes(), b"old")
+        self.assertEqual(list(self.folder.glob("*.part")), [])
+
     # ---- real recordings
 
     @thorough
@@ -1807,6 +1909,17 @@ def write_distance_sphere(path, radius, spacing, known=lambda x, y, z: True):
         f"ObjectType = Image\nNDims = 3\nDimSize = {n} {n} {n}\nElementType = MET_FLOAT\n"
         f"ElementSpacing = {spacing} {spacing} {spacing}\nOffset = {start} {start} {start}\n"
         f"BinaryDataByteOrderMSB = False\nElementDataFile = LOCAL\n".encode() + bytes(values))
+
+
+def write_field(path, n, value):
+    """n^3 voxels of 1 mm about the origin, MET_FLOAT; not on the lattice."""
+    axis = [i - (n - 1) / 2 + 0.137 for i in range(n)]
+    path.write_bytes(
+        f"ObjectType = Image\nNDims = 3\nDimSize = {n} {n} {n}\nElementType = MET_FLOAT\n"
+        f"ElementSpacing = 1 1 1\nOffset = {axis[0]} {axis[0]} {axis[0]}\n"
+        f"BinaryDataByteOrderMSB = False\nElementDataFile = LOCAL\n".encode()
+        + b"".join(struct.pack(f"<{n}f", *[value(x, y, z) for x in axis])
+                   for z in axis for y in axis))
 
 
 def read_ply_rows(path):

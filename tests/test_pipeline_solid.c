@@ -80,6 +80,32 @@ static void a_bone_becomes_one_smooth_solid_within_the_tolerance(void **state) {
     es_mesh_clear(&mesh);
 }
 
+/* The shaft cut off at a slant, 8 mm above the lumps. */
+static double sawn_bone(es_vec3 p) {
+    return fmax(bone(p), (p.z + 0.3 * p.x - 8) / sqrt(1 + 0.3 * 0.3));
+}
+
+static void a_flat_end_is_one_plane_with_a_sharp_edge(void **state) {
+    (void)state;
+    es_solid_options options = ES_SOLID_DEFAULTS;
+    es_mesh mesh = mesh_of_field(sawn_bone, 26, 0.5);
+    es_mesh_check check = inspect(&mesh);
+    options.tolerance_mm = 0.12;
+    es_solid_report r = write_solid("sawn.step", &mesh, options);
+    assert_int_equal(r.planes, 1);
+    assert_true(r.reached);
+    assert_true(r.to_mesh.rms_mm <= 0.08 && r.from_mesh.rms_mm <= 0.08);
+    /* A mesh of 0.5 mm voxels falls short of an edge of 44 mm by 1/8 of a voxel's square. */
+    assert_true(fabs(r.file.volume_mm3 / check.volume_mm3 - 1) < 1e-3);
+    judge("sawn.step", &r, 1, 0);
+    size_t length;
+    char *text = es_file_read(in_folder("sawn.step"), 1 << 27, &length, NULL);
+    assert_non_null(strstr(text, "=PLANE('',#"));
+    assert_non_null(strstr(text, "1 flat end kept flat"));
+    es_free(text);
+    es_mesh_clear(&mesh);
+}
+
 static void two_bones_and_a_hollow_are_told_apart(void **state) {
     (void)state;
     es_solid_options options = ES_SOLID_DEFAULTS;
@@ -231,6 +257,18 @@ static void what_cannot_be_a_solid_is_refused_in_words(void **state) {
     es_mesh_clear(&sheet);
 }
 
+static void a_surface_of_very_many_triangles_is_refused_before_the_work(void **state) {
+    (void)state;
+    es_error err = {0};
+    es_mesh many = {.triangle_count = 20000000}; /* the count alone is looked at */
+    assert_false(es_shape_check_size(&many, &err));
+    assert_int_equal(err.code, ES_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "20000000 triangles"));
+    assert_non_null(strstr(err.message, "larger voxels"));
+    many.triangle_count = ES_SHAPE_TRIANGLES_MAX;
+    assert_true(es_shape_check_size(&many, &err));
+}
+
 static void each_failed_allocation_is_reported(void **state) {
     (void)state;
     es_solid_options options = ES_SOLID_DEFAULTS;
@@ -252,12 +290,14 @@ static void each_failed_allocation_is_reported(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bone_becomes_one_smooth_solid_within_the_tolerance),
+        cmocka_unit_test(a_flat_end_is_one_plane_with_a_sharp_edge),
         cmocka_unit_test(two_bones_and_a_hollow_are_told_apart),
         cmocka_unit_test(a_seen_sheet_becomes_an_open_shell_or_a_thick_solid),
         cmocka_unit_test(facets_are_reduced_and_their_volume_is_exact),
         cmocka_unit_test(a_star_shaped_bone_becomes_six_spline_faces),
         cmocka_unit_test(a_tessellated_file_has_the_triangles_of_each_piece_in_ap242),
         cmocka_unit_test(what_cannot_be_a_solid_is_refused_in_words),
+        cmocka_unit_test(a_surface_of_very_many_triangles_is_refused_before_the_work),
         cmocka_unit_test(each_failed_allocation_is_reported),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

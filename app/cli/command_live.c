@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "echosolid/bone_flow.h"
+#include "echosolid/capture.h"
 #include "echosolid/live_page.h"
 #include "echosolid/trackers.h"
 #include "grey.h"
@@ -17,20 +18,43 @@ enum { TRACKERS = 4, POSES = 4096 };
 typedef struct live_options {
     common_options common;
     setup_options setup;
-    const char *connect, *output, *record, *model, *listen, *token, *folder;
+    const char *connect, *capture, *output, *record, *model, *listen, *token, *folder;
     const char *trackers[TRACKERS];
     double seconds, tolerance, wait, lag, preview, first, serve, page, elevation;
     int64_t queue;
-    bool bone, no_crc;
+    double crop[4]; /* u, v, width, height; NaN first: not given */
+    bool bone, no_crc, whole;
 } live_options;
 
 static const opt table[] = {
     {.name = "connect",
      .type = OPT_TEXT,
      .value = "HOST:PORT",
-     .fallback = "127.0.0.1:18944",
      .offset = offsetof(live_options, connect),
-     .help = "the OpenIGTLink server: PlusServer, 3D Slicer, a scanner's bridge"},
+     .help = "the OpenIGTLink server: PlusServer, 3D Slicer, a scanner's bridge; default: "
+             "127.0.0.1:18944"},
+    {.name = "capture",
+     .type = OPT_TEXT,
+     .value = "SOURCE",
+     .offset = offsetof(live_options, capture),
+     .help = "instead of --connect, pictures without a server: v4l2:///dev/video0 (a grabber), "
+             "rtsp://HOST/PATH, udp://:PORT or tcp://HOST:PORT (streams), or a file, played as if "
+             "it came now; poses come from --tracker. Nothing but what is named is connected to"},
+    {.name = "crop",
+     .type = OPT_NUMBERS,
+     .unit = UNIT_PX,
+     .low = 0,
+     .high = 65535,
+     .count = 4,
+     .value = "U,V,W,H",
+     .offset = offsetof(live_options, crop),
+     .help = "with --capture, keep this part of every picture; ImageToProbe must be that of the "
+             "part"},
+    {.name = "whole",
+     .type = OPT_FLAG,
+     .offset = offsetof(live_options, whole),
+     .help = "with --capture, do not look for the field of the echoes in the first pictures: what "
+             "the scanner writes beside it, names too, is then recorded"},
     {.name = "output",
      .letter = 'o',
      .type = OPT_TEXT,
@@ -177,7 +201,10 @@ static const char *const examples[] = {
     "echosolid live --connect 192.168.0.5:18944 --config scan.xml --record scan.igs.nhdr -o "
     "volume.mha",
     "echosolid live --config scan.xml --bone --model bone.stl --serve 18945 --folder .",
-    "echosolid live --config scan.xml --bone --page 8080 --folder out", NULL};
+    "echosolid live --config scan.xml --bone --page 8080 --folder out",
+    "echosolid live --capture 'v4l2:///dev/video0?size=1920x1080' --tracker natnet://192.168.0.9 "
+    "--config scan.xml --record scan.igs.nhdr",
+    NULL};
 
 /* ---- the end, by time or by hand ------------------------------------------------ */
 
@@ -193,6 +220,7 @@ static void on_stop(int number) {
 typedef struct live_app {
     const live_options *o;
     es_plus *plus;
+    char source[300];     /* where the pictures come from, without a password */
     char *mask, *journal; /* NAME.live.nhdr, or what --record names */
     es_live_poses *poses; /* of other trackers */
     es_tracker *trackers[TRACKERS];
@@ -217,16 +245,27 @@ static bool should_stop(void *context) {
 
 /* ---- what is told ------------------------------------------------------------------ */
 
+/* What only pictures without a server have. */
+static const char *captured(const live_app *a, const es_live_stats *l, char text[120]) {
+    *text = '\0';
+    if (a->o->capture)
+        snprintf(text, 120, "  doubled %llu  missed %llu  damaged %llu",
+                 (unsigned long long)l->duplicates, (unsigned long long)l->missed,
+                 (unsigned long long)l->damaged);
+    return text;
+}
+
 static void print_state(void *context, const es_live_state *s) {
     const live_app *a = context;
-    char memory[32];
+    char memory[32], more[120];
     app_note(&a->o->common,
              "%4.0f s  received %lld  paired %llu  inserted %lld  dropped %lld  unplaced %lld  "
-             "lost %llu  latency %.1f ms (99 %%: %.1f)  %s%s",
+             "lost %llu%s  latency %.1f ms (99 %%: %.1f)  %s%s",
              s->seconds, (long long)s->received, (unsigned long long)s->link.paired,
              (long long)s->inserted, (long long)s->dropped, (long long)s->unplaced,
-             (unsigned long long)s->link.lost, 1e3 * s->latency_median_s, 1e3 * s->latency_p99_s,
-             app_bytes(s->memory_peak, memory), s->link.connected ? "" : "  (no connection)");
+             (unsigned long long)s->link.lost, captured(a, &s->link, more),
+             1e3 * s->latency_median_s, 1e3 * s->latency_p99_s, app_bytes(s->memory_peak, memory),
+             s->link.connected ? "" : "  (no connection)");
 }
 
 static void show_frame(void *context, const es_frame *frame, const es_mat4 *place) {
@@ -249,13 +288,14 @@ static void show_bone(void *context, const es_frame *frame, const es_mat4 *place
 }
 
 static json_t *link_json(const es_live_stats *l) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "messages",
-                     (json_int_t)l->messages, "bytes", (json_int_t)l->bytes, "pictures",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+                     "messages", (json_int_t)l->messages, "bytes", (json_int_t)l->bytes, "pictures",
                      (json_int_t)l->pictures, "poses", (json_int_t)l->poses, "paired",
                      (json_int_t)l->paired, "unpaired", (json_int_t)l->unpaired, "lost",
                      (json_int_t)l->lost, "odd", (json_int_t)l->odd, "wrong_sum",
                      (json_int_t)l->crc, "malformed", (json_int_t)l->malformed, "connections",
-                     (json_int_t)l->connections);
+                     (json_int_t)l->connections, "duplicates", (json_int_t)l->duplicates, "missed",
+                     (json_int_t)l->missed, "damaged", (json_int_t)l->damaged);
 }
 
 static json_t *summary_json(const live_app *a, const es_live_state *s) {
@@ -284,8 +324,13 @@ static void print_summary(const live_app *a, const es_live_state *s) {
            "%llu lost\n",
            (long long)s->received, s->seconds, (long long)s->inserted, (long long)s->dropped,
            (long long)s->unplaced, (unsigned long long)s->link.lost);
-    printf("latency from received to inserted: median %.1f ms, 99 %% %.1f ms\n",
-           1e3 * s->latency_median_s, 1e3 * s->latency_p99_s);
+    if (a->o->capture)
+        printf("%llu pictures came twice, %llu never, %llu were damaged\n",
+               (unsigned long long)s->link.duplicates, (unsigned long long)s->link.missed,
+               (unsigned long long)s->link.damaged);
+    if (s->inserted > 0)
+        printf("latency from received to inserted: median %.1f ms, 99 %% %.1f ms\n",
+               1e3 * s->latency_median_s, 1e3 * s->latency_p99_s);
     if (s->previews > 0)
         printf("%lld surfaces shown, from received: median %.1f ms, 99 %% %.1f ms\n",
                (long long)s->previews, 1e3 * s->shown_median_s, 1e3 * s->shown_p99_s);
@@ -295,6 +340,18 @@ static void print_summary(const live_app *a, const es_live_state *s) {
 }
 
 /* ---- the start ------------------------------------------------------------------------ */
+
+static bool check_source(const live_options *o, es_error *err) {
+    bool crop = !isnan(o->crop[0]);
+    if (o->capture && (o->connect || o->no_crc))
+        return es_fail(err, ES_USAGE,
+                       "live: --capture takes pictures without a server: leave out %s",
+                       o->connect ? "--connect" : "--no-crc");
+    if (!o->capture && (crop || o->whole))
+        return es_fail(err, ES_USAGE, "live: %s is for --capture", crop ? "--crop" : "--whole");
+    return !crop || (o->crop[2] > 0 && o->crop[3] > 0) ||
+           es_fail(err, ES_USAGE, "--crop: width and height must be above 0");
+}
 
 static bool check_outputs(const live_options *o, es_error *err) {
     if (!o->output && !o->record && !o->model && isnan(o->serve) && isnan(o->page))
@@ -332,6 +389,14 @@ static bool open_server(live_app *a, es_error *err) {
     return a->server != NULL;
 }
 
+static void name_source(live_app *a) {
+    const live_options *o = a->o;
+    if (o->capture)
+        es_capture_name(o->capture, a->source);
+    else
+        snprintf(a->source, sizeof a->source, "%s", o->connect ? o->connect : "127.0.0.1:18944");
+}
+
 /* Before the link: the page then says what is waited for. */
 static bool open_page(live_app *a, es_error *err) {
     const live_options *o = a->o;
@@ -340,7 +405,7 @@ static bool open_page(live_app *a, es_error *err) {
     p.address = o->listen;
     p.port = (int)o->page;
     p.token = o->token;
-    p.source = o->connect;
+    p.source = a->source;
     p.can_save = o->folder != NULL;
     p.coach.elevation_mm = o->elevation;
     a->wizard = live_wizard_new(a->plus, o->folder, o->connect, err);
@@ -367,11 +432,22 @@ static bool open_trackers(live_app *a, es_error *err) {
     return a->poses != NULL;
 }
 
+static es_live *open_capture(const live_app *a, const es_live_options *l, es_error *err) {
+    const live_options *o = a->o;
+    es_live_capture_options c = {.address = o->capture, .whole = o->whole};
+    for (int i = 0; !isnan(o->crop[0]) && i < 4; i++) c.crop[i] = (uint32_t)o->crop[i];
+    if (!o->trackers[0] && es_capture_is(o->capture))
+        app_note(
+            &o->common,
+            "no --tracker is given: the pictures will have no poses, and can only be recorded");
+    return es_live_capture(&c, l, err);
+}
+
 static bool open_link(live_app *a, es_error *err) {
     const live_options *o = a->o;
     char host[256];
     es_live_options l = ES_LIVE_DEFAULTS;
-    if (!es_live_endpoint(o->connect, host, &l.port, err)) return false;
+    if (!o->capture && !es_live_endpoint(a->source, host, &l.port, err)) return false;
     l.host = host;
     l.first_s = o->first;
     l.tolerance_s = o->tolerance;
@@ -379,11 +455,11 @@ static bool open_link(live_app *a, es_error *err) {
     l.lag_s = o->lag;
     l.ignore_crc = o->no_crc;
     l.poses = a->poses;
-    a->live = es_live_open(&l, err);
+    a->live = o->capture ? open_capture(a, &l, err) : es_live_open(&l, err);
     if (!a->live) return false;
     const es_stream_info *info = es_source_info(es_live_source(a->live));
-    app_note(&o->common, "%s: pictures of %u x %u, taken as MF (u along the transducer)",
-             o->connect, info->width, info->height);
+    app_note(&o->common, "%s: pictures of %u x %u, taken as MF (u along the transducer)", a->source,
+             info->width, info->height);
     return true;
 }
 
@@ -473,12 +549,23 @@ static void close_all(live_app *a) {
     es_free(a->journal);
 }
 
+/* Pictures without poses are enough where a recording of them is all that was asked for. */
+static bool was_only_recorded(const live_app *a, es_error *err) {
+    const live_options *o = a->o;
+    bool only = o->capture && !o->output && !o->model && es_live_run_state(a->run).recorded > 0 &&
+                err->code == ES_GEOMETRY && !es_live_run_setup(a->run);
+    if (!only) return false;
+    app_note(&o->common, "%s", err->message);
+    *err = (es_error){0};
+    return true;
+}
+
 /* Whatever came is kept: an error in the middle costs neither the recording nor
  * the volume so far. */
 static bool work(live_app *a, es_error *err) {
     es_error later = {0};
     double depth;
-    bool ran = es_live_run_go(a->run, err);
+    bool ran = es_live_run_go(a->run, err) || was_only_recorded(a, err);
     live_save_end(&a->saver);
     es_live_page_end(a->page, ran ? "The scan is over." : err->message);
     es_live_stop(a->live);
@@ -503,7 +590,8 @@ static bool make_origin(live_app *a, es_error *err) {
 
 static bool open_all(live_app *a, es_setup_request *request, es_error *err) {
     const live_options *o = a->o;
-    if (!check_outputs(o, err) || !name_journal(a, err)) return false;
+    name_source(a);
+    if (!check_source(o, err) || !check_outputs(o, err) || !name_journal(a, err)) return false;
     if (o->setup.config && !(a->plus = es_plus_read(o->setup.config, err))) return false;
     return session_request(&o->setup, a->plus, &a->mask, request, err) && open_server(a, err) &&
            open_page(a, err) && open_trackers(a, err) && open_link(a, err) && make_origin(a, err) &&
@@ -546,10 +634,11 @@ static int run(const void *options, const char *const *files, int count) {
 const command command_live = {
     .name = "live",
     .summary = "frames from a scanner as they come, recorded and built into a volume",
-    .usage = "--connect HOST:PORT -o VOLUME [options]",
+    .usage = "--connect HOST:PORT | --capture SOURCE -o VOLUME [options]",
     .description =
-        "Connects to an OpenIGTLink server, joins pictures and poses by their time stamps, records "
-        "everything, and inserts each frame into the volume as it comes. A frame that comes when "
+        "Connects to an OpenIGTLink server, or takes pictures from a grabber or stream, joins "
+        "pictures and poses by their time stamps, records everything, and inserts each frame into "
+        "the volume as it comes. A frame that comes when "
         "the queue is full is recorded with a mark and not inserted: nothing ever lags behind. The "
         "recording, given to reconstruct with the same configuration and options, makes the same "
         "volume. Once a second the counts are told; Ctrl-C ends the scan and writes the outputs. "

@@ -235,6 +235,15 @@ static const opt table[] = {
      .offset = offsetof(simulate_options, live.port),
      .help = "instead of writing a file, serve the frames by OpenIGTLink at 127.0.0.1 at their "
              "rate, as PlusServer does; 0: any free port, which is told"},
+    {.name = "natnet",
+     .type = OPT_NUMBER,
+     .low = 0,
+     .high = 65535,
+     .value = "PORT",
+     .offset = offsetof(simulate_options, live.natnet),
+     .help =
+         "with --live, send the poses by NatNet, as OptiTrack's Motive does (its port is 1510), "
+         "and the pictures without; 0: any free port, which is told"},
     {.name = "replay",
      .type = OPT_TEXT,
      .value = "FILE",
@@ -608,8 +617,8 @@ static bool check_live(const simulate_options *o, es_error *err) {
         return es_fail(err, ES_USAGE,
                        "simulate: --live writes no file and has no screens: leave "
                        "out -o and --screen");
-    return live || (!o->live.replay && !o->live.repeat) ||
-           es_fail(err, ES_USAGE, "simulate: --replay and --repeat are for --live PORT");
+    return live || (!o->live.replay && !o->live.repeat && isnan(o->live.natnet)) ||
+           es_fail(err, ES_USAGE, "simulate: --replay, --repeat and --natnet are for --live PORT");
 }
 
 /* NULL: `err` says why. */

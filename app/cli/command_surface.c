@@ -186,8 +186,8 @@ static bool refine(const surface_options *o, const es_bricks *bricks, outcome *o
 static bool make_mesh(const surface_options *o, es_bricks *bricks, const choice *c, es_pool *pool,
                       outcome *out, es_error *err) {
     es_shape_options shape = shape_choose(&o->shape);
-    bool ok =
-        es_surface_extract(bricks, &c->iso, pool, &out->mesh, err) && refine(o, bricks, out, err);
+    bool ok = es_surface_extract(bricks, &c->iso, pool, &out->mesh, err) &&
+              es_shape_check_size(&out->mesh, err) && refine(o, bricks, out, err);
     if (ok && out->mesh.triangle_count == 0)
         ok = es_fail(err, ES_GEOMETRY,
                      "no surface at level %g; try another --level or a smaller "
@@ -254,7 +254,10 @@ static int print_result(const surface_options *o, const choice *c, const outcome
                o->shape.thickness);
     shape_print_closed(shape);
     if (k->closed)
-        printf("closed        yes, volume %.1f mm3\n", k->volume_mm3);
+        printf("closed        yes, volume %.1f mm3%s\n", k->volume_mm3,
+               k->volume_mm3 < 0 ? ": inside out, what is solid lies around it and ends with the "
+                                   "volume; try the other --inside"
+                                 : "");
     else
         printf("closed        no, %zu boundary loops\n", k->boundary_loops);
     printf("crossings     %zu pairs of facets that run through one another\n", shape->crossings);

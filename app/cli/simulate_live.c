@@ -32,12 +32,25 @@ int simulate_serve(const common_options *common, const simulate_live *live, es_s
     o.queue_bytes = 1 << 28;
     if (preload) play.preload_bytes = (uint64_t)2 << 30;
     es_live_server *server = source ? es_live_server_new(&o, err) : NULL;
+    if (server && !isnan(live->natnet)) {
+        play.natnet = es_natnet_host_new((int)live->natnet, err);
+        if (!play.natnet) {
+            es_live_server_free(server);
+            server = NULL;
+        }
+    }
     if (server)
         app_note(common, "OpenIGTLink is served at 127.0.0.1:%d; it starts with the first client",
                  es_live_server_port(server));
+    if (play.natnet)
+        app_note(common,
+                 "the poses come by NatNet alone: live --connect 127.0.0.1:%d --tracker "
+                 "natnet://127.0.0.1:%d",
+                 es_live_server_port(server), es_natnet_host_port(play.natnet));
     bool ok = server && es_live_play(server, source, &play, &frames, err);
     int status =
         ok || (server && es_cancelled(NULL)) ? tell(common, server, frames) : app_fail(err);
+    es_natnet_host_free(play.natnet);
     es_live_server_free(server);
     es_source_free(source);
     return status;

@@ -6,6 +6,7 @@
 
 typedef struct simulate_live {
     double port;        /* NaN: not asked for */
+    double natnet;      /* NaN: the poses come with the pictures */
     const char *replay; /* NULL: what is simulated */
     bool repeat;
 } simulate_live;

@@ -115,10 +115,15 @@ void step_print(const step_options *o, const es_solid_report *r) {
                r->folded ? "; the hidden side folds where the sheet bends sharply, take a smaller "
                            "--thickness"
                          : "");
+    if (r->planes)
+        printf("  %zu flat end%s, each one flat face with a sharp edge\n", r->planes,
+               r->planes == 1 ? "" : "s");
     if (r->bridged)
         printf("  %zu hole%s of the sheet, up to %.1f mm round, closed by the patches: not "
                "measured there\n",
                r->bridged, r->bridged == 1 ? "" : "s", r->bridged_mm);
+    if (r->surplus > 0)
+        printf("  left out: %zu pieces past the %zu largest\n", r->surplus, ES_SOLID_PIECES_MAX);
     if (r->too_small + r->hollows > 0)
         printf("  left out: %zu pieces too small for smooth faces, %zu hollows\n", r->too_small,
                r->hollows);
@@ -132,15 +137,17 @@ void step_add_json(const step_options *o, const es_solid_report *r, json_t *root
                                   "from_mesh", app_json_distance(&r->from_mesh)));
     json_object_set_new(
         root, "step",
-        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:f, s:b, s:b, s:o, s:I, s:I, s:I, s:I}",
-                  "file", path, "mode", step_mode_words[o->mode], "solids",
-                  (json_int_t)r->file.solids, "shells", (json_int_t)r->file.shells, "faces",
-                  (json_int_t)r->file.faces, "bytes", (json_int_t)r->file.bytes, "volume_mm3",
-                  r->file.solids ? json_real(r->file.volume_mm3) : json_null(), "area_mm2",
-                  r->file.area_mm2, "thickened", r->thickened, "reached", r->reached, "thinnest_mm",
-                  app_json_number(r->thinnest_mm), "folded", (json_int_t)r->folded, "too_small",
-                  (json_int_t)r->too_small, "hollows", (json_int_t)r->hollows, "bridged",
-                  (json_int_t)r->bridged));
+        json_pack(
+            "{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:f, s:b, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I}",
+            "file", path, "mode", step_mode_words[o->mode], "solids", (json_int_t)r->file.solids,
+            "shells", (json_int_t)r->file.shells, "faces", (json_int_t)r->file.faces, "bytes",
+            (json_int_t)r->file.bytes, "volume_mm3",
+            r->file.solids ? json_real(r->file.volume_mm3) : json_null(), "area_mm2",
+            r->file.area_mm2, "thickened", r->thickened, "reached", r->reached, "thinnest_mm",
+            app_json_number(r->thinnest_mm), "folded", (json_int_t)r->folded, "too_small",
+            (json_int_t)r->too_small, "hollows", (json_int_t)r->hollows, "bridged",
+            (json_int_t)r->bridged, "planes", (json_int_t)r->planes, "surplus",
+            (json_int_t)r->surplus));
 }
 
 json_t *step_outputs_json(const step_options *o) {

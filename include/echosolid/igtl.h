@@ -109,6 +109,19 @@ es_mat4 es_igtl_image_centre(es_mat4 place, const uint16_t size[3]);
 /* The pixels in this machine's byte order; `to` has `bytes` room. */
 void es_igtl_image_copy(const es_igtl_image *image, void *to);
 
+/* VIDEO: one picture as a codec's packet. `matrix` and `frame` as in IMAGE. */
+typedef struct es_igtl_video {
+    char codec[5]; /* "H264"; letters that are none are '?' */
+    bool grey;     /* the picture was grey before it was coded */
+    int frame;
+    uint16_t size[3];
+    es_mat4 matrix;
+    const uint8_t *bytes;
+    size_t length;
+} es_igtl_video;
+/* ES_FORMAT for a volume or a part. */
+bool es_igtl_get_video(const es_igtl_message *message, es_igtl_video *video, es_error *err);
+
 typedef struct es_igtl_text {
     uint16_t encoding;
     const char *bytes; /* not terminated */

@@ -73,6 +73,10 @@ typedef struct es_live_stats {
     uint64_t malformed; /* the connection was ended and made again */
     uint64_t connections;
     bool connected;
+    /* Of es_live_capture alone. */
+    uint64_t duplicates; /* pictures equal to the one before: left out */
+    uint64_t missed;     /* pictures that never came, by the gaps between the stamps */
+    uint64_t damaged;    /* could not be decoded, or hang on one that could not */
 } es_live_stats;
 
 /* Connects and waits for the first picture, which says what the frames are. Its
@@ -101,6 +105,28 @@ es_live_stats es_live_statistics(es_live *live);
 double es_live_depth_mm(es_live *live);
 void es_live_stop(es_live *live);
 void es_live_free(es_live *live);
+
+/* The same from pictures without a server: a grabber or camera, a stream (capture.h:
+ * es_capture_is), or a file that es_sequence_open reads, played at its own pace as if it
+ * came now. `options` without host and port.
+ *
+ * A thread of its own reads, another joins: never does one wait for the other. A picture's
+ * time is the device's; of a stream its stamps, laid so that the fastest picture of the
+ * last seconds took no time (the first second is only looked at); else that of arrival.
+ * The rest of the delay is for lag_s.
+ *
+ * Pictures become grey and are cut to `crop`. In the first ones the field of the echoes is
+ * looked for, once: what lies outside of it is black from then on (es_judge_mask). Where it
+ * is not found that is told, and all of the picture is taken. Transforms that a file holds
+ * come along. A picture that is equal to the one before, and brings no transforms, is left
+ * out. Devices and streams that end are opened anew; a file ends the frames. */
+typedef struct es_live_capture_options {
+    const char *address;
+    uint32_t crop[4]; /* u, v, width, height; width 0: all of it */
+    bool whole;       /* nothing is looked for, nothing blackened */
+} es_live_capture_options;
+es_live *es_live_capture(const es_live_capture_options *capture, const es_live_options *options,
+                         es_error *err);
 
 /* ---- a server ------------------------------------------------------------------ */
 
@@ -174,6 +200,17 @@ bool es_live_server_reply(es_live_server *server, const es_live_command *command
 /* Messages that still wait to be sent, of all clients. */
 size_t es_live_server_waiting(es_live_server *server);
 
+/* A tracker without cameras: a NatNet 3.0 server at 127.0.0.1 that answers as Motive does
+ * by unicast. A frame's transform ProbeToTracker is the rigid body Probe. Port 0: any. */
+typedef struct es_natnet_host es_natnet_host;
+es_natnet_host *es_natnet_host_new(int port, es_error *err);
+void es_natnet_host_free(es_natnet_host *host);
+int es_natnet_host_port(const es_natnet_host *host);
+/* The bodies that there will be, for those who ask before the first frame. */
+void es_natnet_host_learn(es_natnet_host *host, const es_frame *frame);
+/* Sends the frame's bodies, seen at a moment of es_clock_s, to whoever is connected. */
+void es_natnet_host_put(es_natnet_host *host, const es_frame *frame, double moment_s);
+
 /* Serves a source in real time as PlusServer would: each picture as IMAGE
  * (Image_Image: uncalibrated) with the frame's fields as metadata, and each
  * transform as TRANSFORM with its status, all with one time stamp; the times
@@ -184,6 +221,9 @@ typedef struct es_live_play_options {
     double rate_hz; /* instead of the frames' own times; 0: these, else 25 */
     bool repeat;
     uint64_t preload_bytes; /* above 0: all frames are made first; this much at most */
+    /* Gets the poses, in step with the pictures, which then come without; borrowed; NULL:
+     * none. */
+    es_natnet_host *natnet;
     bool (*stop)(void *context);
     void *context;
 } es_live_play_options;

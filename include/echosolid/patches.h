@@ -18,19 +18,31 @@ typedef struct es_patch {
     bool ruled;
 } es_patch;
 
+/* A flat face within one ring of patches, seen whole from `at`: `count` sides,
+ * plane_sides[first] on, each 4 * patch + k as in es_patch_side. They follow one
+ * another as the patches walk them, clockwise seen from outside, and all their
+ * control points lie in the plane. */
+typedef struct es_patch_plane {
+    es_vec3 at, normal; /* inside of the ring; unit, outwards */
+    size_t first, count;
+} es_patch_plane;
+
 typedef struct es_patches {
     double *points; /* 3 per control point, mm */
     size_t point_count;
     es_patch *patches;
     size_t count;
+    es_patch_plane *planes; /* NULL when there are none */
+    size_t plane_count;
+    uint32_t *plane_sides;
 } es_patches;
 void es_patches_clear(es_patches *patches); /* leaves {0} */
 
 /* The point at u, v. */
 es_vec3 es_patch_point(const es_patches *patches, size_t patch, double u, double v);
 
-/* steps x steps squares of two triangles per patch; vertices along shared sides
- * are shared, so that a closed surface gives a closed mesh. `mesh` is
+/* steps x steps squares of two triangles per patch, and a fan per plane; vertices
+ * along shared sides are shared, so that a closed surface gives a closed mesh. `mesh` is
  * overwritten, {0} on failure. ES_USAGE unless 1 <= steps <= 64, ES_GEOMETRY for
  * numbers past the points. */
 bool es_patches_mesh(const es_patches *patches, int steps, es_mesh *mesh, es_error *err);
@@ -51,7 +63,8 @@ es_patches_measure es_patches_measured(const es_patches *patches);
 int es_patch_side(const es_patch *patch, int k, uint32_t side[4]);
 
 /* Sides of patches that are one edge have one number; an edge goes from its
- * lower end to its higher one (numbers of points). */
+ * lower end to its higher one (numbers of points). A plane uses the sides of its ring
+ * once more, in the opposite sense. */
 typedef struct es_patch_edge {
     uint32_t point[4];
     int points;    /* 4, or 2: a straight line */

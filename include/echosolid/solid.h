@@ -13,6 +13,12 @@ extern "C" {
 
 /* ---- one-sided scans --------------------------------------------------------------- */
 
+/* The most triangles that a surface may have as it was extracted: what comes after takes
+ * some 20 s and 250 MB for each million. */
+#define ES_SHAPE_TRIANGLES_MAX ((size_t)10000000)
+/* ES_UNSUPPORTED past them, saying what to do. */
+bool es_shape_check_size(const es_mesh *surface, es_error *err);
+
 typedef enum es_shape_kind {
     ES_SHAPE_CLOSED,    /* by itself, or once its holes were closed */
     ES_SHAPE_OPEN,      /* the sheet */
@@ -85,9 +91,11 @@ typedef struct es_solid_report {
     size_t pieces;    /* of the surface that are in the file */
     size_t too_small; /* that smooth patches cannot follow: left out, with a note */
     size_t hollows;   /* closed pieces with their inside out: left out, with a note */
+    size_t surplus;   /* past ES_SOLID_PIECES_MAX: left out, with a note */
     bool thickened;   /* at least one piece was open and is now a solid */
     bool reached;     /* the tolerance, by each piece */
     double cell_mm;   /* smooth: the largest size of patches */
+    size_t planes;    /* smooth: flat ends that are one flat face each */
     double thinnest_mm;
     size_t bridged;    /* small holes of sheets that smooth patches close */
     double bridged_mm; /* the longest way round one of them */
@@ -99,6 +107,8 @@ typedef struct es_solid_report {
 
 /* The most triangles that are taken: past them the mesh must be reduced first. */
 #define ES_SOLID_TRIANGLES_MAX ((size_t)4000000)
+/* The most pieces that become patches, the largest ones. */
+#define ES_SOLID_PIECES_MAX ((size_t)100)
 
 /* One solid per piece (triangles that share vertices), the largest first. The
  * deviation stands in the file's description. ES_GEOMETRY when nothing can be

@@ -215,6 +215,7 @@ typedef struct es_patch_report {
     bool closed;    /* the mesh was */
     bool reached;   /* the tolerance */
     size_t patches, walls;
+    size_t planes;            /* flat ends of a closed mesh that are flat faces */
     bool rimmed;              /* of a sheet: the patches end on the mesh's own rim */
     size_t bridged;           /* holes of a rimmed sheet so small that patches close them */
     double bridged_mm;        /* the longest way round one of them */
@@ -234,7 +235,8 @@ typedef struct es_patch_report {
  * each (Loop and Schaefer 2008), and its vertices by least squares such that the
  * patches lie on the mesh. Neighbours share their boundary control points; where
  * four patches meet they are curvature continuous. A closed mesh gives a closed
- * surface; of an open one a sheet up to its rim (a smooth line along it; where no row
+ * surface, whose flat ends with sharp edges all round (a bone that was sawn) are planes;
+ * of an open one a sheet up to its rim (a smooth line along it; where no row
  * of quads fits the rim, the patches that the mesh covers), as it is or as a
  * solid with a copy behind it and ruled walls along the rim. `patches` is
  * overwritten, {0} on failure. ES_GEOMETRY for a mesh without triangles, with bad

@@ -1,7 +1,8 @@
 /* PLY, the Stanford polygon file: a text header that describes elements and
  * their properties, then the elements as text or binary of either byte order.
  *
- * Written: vertices as floats, "confidence" where the mesh has it, triangles.
+ * Written: vertices as floats with their normals, "confidence" where the mesh has it,
+ * triangles.
  * Read: any header; x, y, z and confidence (or quality) of the vertices and
  * vertex_indices of the faces are taken, all else is skipped. A polygon becomes
  * a fan of triangles about its first corner. */
@@ -14,7 +15,7 @@
 
 /* ---- writing ------------------------------------------------------------------ */
 
-enum { RECORDS_AT_ONCE = 1024, VERTEX_BYTES = 16, FACE_BYTES = 13 };
+enum { RECORDS_AT_ONCE = 1024, VERTEX_BYTES = 28, FACE_BYTES = 13 };
 
 static bool write_header(es_output *out, const es_mesh *mesh, const es_mesh_write_options *options,
                          es_error *err) {
@@ -24,20 +25,33 @@ static bool write_header(es_output *out, const es_mesh *mesh, const es_mesh_writ
         out, err,
         "ply\nformat %s 1.0\ncomment %s\n"
         "element vertex %zu\nproperty float x\nproperty float y\n"
-        "property float z\n%selement face %zu\n"
+        "property float z\nproperty float nx\nproperty float ny\nproperty float nz\n"
+        "%selement face %zu\n"
         "property list uchar int vertex_indices\nend_header\n",
         options->ascii ? "ascii" : "binary_little_endian", title, mesh->vertex_count,
         mesh->confidence ? "property float confidence\n" : "", mesh->triangle_count);
 }
 
-static bool write_text(es_output *out, const es_mesh *mesh, es_error *err) {
+enum { PLY_NUMBERS = 7 };
+
+/* Place, normal, and confidence; returns how many. */
+static size_t vertex_numbers(const es_mesh *mesh, const float *normals, size_t v,
+                             float numbers[PLY_NUMBERS]) {
+    memcpy(numbers, mesh->vertices + 3 * v, 3 * sizeof *numbers);
+    memcpy(numbers + 3, normals + 3 * v, 3 * sizeof *numbers);
+    if (mesh->confidence) numbers[6] = mesh->confidence[v];
+    return mesh->confidence ? 7 : 6;
+}
+
+static bool write_text(es_output *out, const es_mesh *mesh, const float *normals, es_error *err) {
     bool ok = true;
     for (size_t v = 0; v < mesh->vertex_count && ok; v++) {
-        char number[4][ES_NUMBER_SIZE] = {{0}};
-        for (int a = 0; a < 3; a++) cad_format_float(mesh->vertices[3 * v + (size_t)a], number[a]);
-        if (mesh->confidence) cad_format_float(mesh->confidence[v], number[3]);
-        ok = es_output_print(out, err, "%s %s %s%s%s\n", number[0], number[1], number[2],
-                             mesh->confidence ? " " : "", number[3]);
+        float numbers[PLY_NUMBERS];
+        char text[ES_NUMBER_SIZE];
+        size_t count = vertex_numbers(mesh, normals, v, numbers);
+        for (size_t i = 0; i < count && ok; i++)
+            ok = es_output_print(out, err, "%s%s", cad_format_float(numbers[i], text),
+                                 i + 1 < count ? " " : "\n");
     }
     for (size_t t = 0; t < mesh->triangle_count && ok; t++) {
         const uint32_t *corner = mesh->triangles + 3 * t;
@@ -46,13 +60,15 @@ static bool write_text(es_output *out, const es_mesh *mesh, es_error *err) {
     return ok;
 }
 
-static bool write_binary_vertices(es_output *out, const es_mesh *mesh, es_error *err) {
+static bool write_binary_vertices(es_output *out, const es_mesh *mesh, const float *normals,
+                                  es_error *err) {
     uint8_t buffer[RECORDS_AT_ONCE * VERTEX_BYTES];
     for (size_t v = 0; v < mesh->vertex_count;) {
         uint8_t *at = buffer;
         for (int i = 0; i < RECORDS_AT_ONCE && v < mesh->vertex_count; i++, v++) {
-            for (size_t a = 0; a < 3; a++) at = cad_put_float(at, mesh->vertices[3 * v + a]);
-            if (mesh->confidence) at = cad_put_float(at, mesh->confidence[v]);
+            float numbers[PLY_NUMBERS];
+            size_t count = vertex_numbers(mesh, normals, v, numbers);
+            for (size_t k = 0; k < count; k++) at = cad_put_float(at, numbers[k]);
         }
         if (!es_output_write(out, buffer, (size_t)(at - buffer), err)) return false;
     }
@@ -74,9 +90,16 @@ static bool write_binary_faces(es_output *out, const es_mesh *mesh, es_error *er
 
 bool cad_ply_write(es_output *out, const es_mesh *mesh, const es_mesh_write_options *options,
                    es_error *err) {
-    if (!write_header(out, mesh, options, err)) return false;
-    if (options->ascii) return write_text(out, mesh, err);
-    return write_binary_vertices(out, mesh, err) && write_binary_faces(out, mesh, err);
+    float *normals = es_alloc(mesh->vertex_count, 3 * sizeof *normals, err);
+    bool ok = normals && write_header(out, mesh, options, err);
+    if (ok) es_mesh_normals(mesh, normals);
+    if (ok && options->ascii)
+        ok = write_text(out, mesh, normals, err);
+    else
+        ok = ok && write_binary_vertices(out, mesh, normals, err) &&
+             write_binary_faces(out, mesh, err);
+    es_free(normals);
+    return ok;
 }
 
 /* ---- the header ------------------------------------------------------------------ */

@@ -103,6 +103,20 @@ static bool check_points(const double *points, size_t count, es_error *err) {
     return true;
 }
 
+static bool check_planes(const es_patches *patches, es_error *err) {
+    for (size_t p = 0; p < patches->plane_count; p++) {
+        const es_patch_plane *plane = &patches->planes[p];
+        double length = es_vec3_length(plane->normal);
+        if (plane->count == 0 || !(fabs(length - 1) < 1e-6) || !check_points(&plane->at.x, 1, err))
+            return es_fail(err, ES_GEOMETRY, "plane %zu has no ring, normal or place", p);
+        for (size_t i = 0; i < plane->count; i++)
+            if (patches->plane_sides[plane->first + i] >= 4 * patches->count)
+                return es_fail(err, ES_GEOMETRY, "plane %zu: side %u, but there are %zu patches", p,
+                               patches->plane_sides[plane->first + i], patches->count);
+    }
+    return true;
+}
+
 static bool check_patches(const es_patches *patches, es_error *err) {
     if (patches->count == 0) return es_fail(err, ES_GEOMETRY, "there are no patches");
     if (!check_points(patches->points, patches->point_count, err)) return false;
@@ -111,7 +125,7 @@ static bool check_patches(const es_patches *patches, es_error *err) {
             if (patches->patches[p].point[i] >= patches->point_count)
                 return es_fail(err, ES_GEOMETRY, "patch %zu: control point %u, but there are %zu",
                                p, patches->patches[p].point[i], patches->point_count);
-    return true;
+    return check_planes(patches, err);
 }
 
 static bool check_cube(const es_spline_cube *cube, es_error *err) {
@@ -286,10 +300,32 @@ static double *round_points(const double *points, size_t count, es_error *err) {
     return rounded;
 }
 
+static es_vec3 onto(const es_patch_plane *plane, es_vec3 p) {
+    double off = es_vec3_dot(es_vec3_sub(p, plane->at), plane->normal);
+    return es_vec3_sub(p, es_vec3_scale(plane->normal, off));
+}
+
+/* Points on the ring of a plane go back to it: an edge lies in its faces. */
+static void flatten(const es_patches *patches, double *points) {
+    for (size_t p = 0; p < patches->plane_count; p++) {
+        const es_patch_plane *plane = &patches->planes[p];
+        for (size_t i = 0; i < plane->count; i++) {
+            uint32_t side = patches->plane_sides[plane->first + i], along[4];
+            int count = es_patch_side(&patches->patches[side / 4], (int)(side % 4), along);
+            for (int k = 0; k < count; k++) {
+                double *at = points + 3 * (size_t)along[k];
+                es_vec3 flat = onto(plane, es_vec3_make(at[0], at[1], at[2]));
+                memcpy(at, (double[]){flat.x, flat.y, flat.z}, 3 * sizeof *at);
+            }
+        }
+    }
+}
+
 static bool put_rounded_patches(step_file *file, const es_step_body *body, const char *name,
                                 step_sum *sum) {
     es_patches rounded = *body->patches;
     rounded.points = round_points(rounded.points, rounded.point_count, file->err);
+    if (rounded.points) flatten(&rounded, rounded.points);
     bool ok = rounded.points && step_write_patches(file, &rounded, body->open, name, sum);
     es_free(rounded.points);
     return ok;
@@ -365,7 +401,7 @@ bool es_step_write(const char *path, const es_step_body *bodies, size_t count,
         if (ok && report) *report = sum.report;
     } else {
         es_output_discard(file.out);
-        es_prefix(err, "%s", path);
+        if (told->code != ES_IO) es_prefix(err, "%s", path); /* else it names the file */
     }
     es_free(sum.items);
     es_text_free(&file.text);

@@ -1,4 +1,4 @@
-/* Patches as spline faces: MANIFOLD_SOLID_BREP where they close, else a
+/* Patches as spline faces, their planes as PLANEs: MANIFOLD_SOLID_BREP where they close, else a
  * SHELL_BASED_SURFACE_MODEL. Each control point, edge curve and vertex is one
  * entity that the neighbours share; the curves are the patches' own boundaries,
  * so that no tolerance is needed. */
@@ -12,7 +12,7 @@ typedef struct patch_writer {
     es_patch_edges edges;
     uint32_t *point, *vertex; /* entities of control points; 0: none yet */
     uint32_t *curve;          /* EDGE_CURVE of an edge; 0: none yet */
-    uint32_t *faces;
+    uint32_t *faces, *ring;
     step_sum *sum;
 } patch_writer;
 
@@ -84,19 +84,41 @@ static uint32_t write_surface(patch_writer *w, const es_patch *patch) {
     return number;
 }
 
-static uint32_t write_face(patch_writer *w, uint32_t index) {
-    const es_patch *patch = &w->patches->patches[index];
-    uint32_t surface = write_surface(w, patch), oriented[4];
-    for (int k = 0; k < 4; k++) {
-        uint32_t side[4], curve = edge_of(w, w->edges.of_side[4 * (size_t)index + (size_t)k]);
-        int count = es_patch_side(patch, k, side);
-        oriented[k] = step_add(w->file, "ORIENTED_EDGE('',*,*,#%u,.%c.)", curve,
-                               side[0] < side[count - 1] ? 'T' : 'F');
-    }
-    uint32_t loop = step_add(w->file, "EDGE_LOOP('',(#%u,#%u,#%u,#%u))", oriented[0], oriented[1],
-                             oriented[2], oriented[3]);
+/* Side `number` as the patch walks it, or the other way round. */
+static uint32_t write_side(patch_writer *w, uint32_t number, bool back) {
+    uint32_t side[4], curve = edge_of(w, w->edges.of_side[number]);
+    int count = es_patch_side(&w->patches->patches[number / 4], (int)(number % 4), side);
+    bool up = side[0] < side[count - 1];
+    return step_add(w->file, "ORIENTED_EDGE('',*,*,#%u,.%c.)", curve, up != back ? 'T' : 'F');
+}
+
+static uint32_t write_bounded(patch_writer *w, const uint32_t *oriented, size_t count,
+                              uint32_t surface) {
+    uint32_t loop = step_begin(w->file);
+    step_put(w->file, "EDGE_LOOP('',(");
+    step_put_list(w->file, oriented, count);
+    step_put(w->file, ")");
+    step_end(w->file);
     uint32_t bound = step_add(w->file, "FACE_OUTER_BOUND('',#%u,.T.)", loop);
     return step_add(w->file, "ADVANCED_FACE('',(#%u),#%u,.T.)", bound, surface);
+}
+
+static uint32_t write_face(patch_writer *w, uint32_t index) {
+    uint32_t surface = write_surface(w, &w->patches->patches[index]), oriented[4];
+    for (uint32_t k = 0; k < 4; k++) oriented[k] = write_side(w, 4 * index + k, false);
+    return write_bounded(w, oriented, 4, surface);
+}
+
+/* The ring of sides backwards, each in the other sense. */
+static uint32_t write_plane(patch_writer *w, const es_patch_plane *plane) {
+    uint32_t at = step_point(w->file, "", plane->at);
+    uint32_t normal = step_direction(w->file, plane->normal);
+    uint32_t axes = step_add(w->file, "AXIS2_PLACEMENT_3D('',#%u,#%u,$)", at, normal);
+    uint32_t surface = step_add(w->file, "PLANE('',#%u)", axes);
+    for (size_t i = 0; i < plane->count; i++)
+        w->ring[i] =
+            write_side(w, w->patches->plane_sides[plane->first + plane->count - 1 - i], true);
+    return write_bounded(w, w->ring, plane->count, surface);
 }
 
 static uint32_t write_body(patch_writer *w, bool open, const char *encoded, size_t piece,
@@ -114,18 +136,38 @@ static uint32_t write_body(patch_writer *w, bool open, const char *encoded, size
     return body;
 }
 
-/* The piece as patches of its own, measured. */
+static void add_measure(es_patches_measure *sum, const es_patches *one) {
+    es_patches_measure m = es_patches_measured(one);
+    sum->area_mm2 += m.area_mm2;
+    sum->volume_mm3 += m.volume_mm3;
+    sum->centroid = es_vec3_add(sum->centroid, es_vec3_scale(m.centroid, m.volume_mm3));
+}
+
+/* Whether the plane's ring is of the piece with these patches. */
+static bool is_of(const patch_writer *w, size_t plane, const uint32_t *members, size_t count) {
+    uint32_t patch = w->patches->plane_sides[w->patches->planes[plane].first] / 4;
+    for (size_t i = 0; i < count; i++)
+        if (members[i] == patch) return true;
+    return false;
+}
+
+/* The piece as patches of its own, measured; the centroid times the volume. */
 static es_patches_measure measure_piece(const patch_writer *w, const uint32_t *members,
                                         size_t count) {
     es_patches_measure sum = {0};
+    es_patches one = *w->patches;
+    one.count = 1;
+    one.plane_count = 0;
     for (size_t i = 0; i < count; i++) {
-        es_patches one = *w->patches;
-        one.patches += members[i];
-        one.count = 1;
-        es_patches_measure m = es_patches_measured(&one);
-        sum.area_mm2 += m.area_mm2;
-        sum.volume_mm3 += m.volume_mm3;
-        sum.centroid = es_vec3_add(sum.centroid, es_vec3_scale(m.centroid, m.volume_mm3));
+        one.patches = w->patches->patches + members[i];
+        add_measure(&sum, &one);
+    }
+    one = *w->patches;
+    one.count = 0;
+    one.plane_count = 1;
+    for (size_t p = 0; p < w->patches->plane_count; p++) {
+        one.planes = w->patches->planes + p;
+        if (is_of(w, p, members, count)) add_measure(&sum, &one);
     }
     return sum;
 }
@@ -133,7 +175,6 @@ static es_patches_measure measure_piece(const patch_writer *w, const uint32_t *m
 static bool add_measures(patch_writer *w, const uint32_t *members, size_t count, bool open) {
     es_patches_measure m = measure_piece(w, members, count);
     w->sum->report.area_mm2 += m.area_mm2;
-    w->sum->report.faces += count;
     if (open) return ++w->sum->report.shells;
     w->sum->report.solids++;
     w->sum->report.volume_mm3 += m.volume_mm3;
@@ -153,7 +194,12 @@ static bool write_pieces(patch_writer *w, const step_pieces *pieces, bool open,
         size_t count = pieces->start[p + 1] - pieces->start[p];
         if (!add_measures(w, members, count, open)) return false;
         for (size_t i = 0; i < count; i++) w->faces[i] = write_face(w, members[i]);
-        uint32_t body = write_body(w, open, encoded, p, pieces->count, count);
+        size_t faces = count;
+        for (size_t k = 0; k < w->patches->plane_count; k++)
+            if (is_of(w, k, members, count))
+                w->faces[faces++] = write_plane(w, &w->patches->planes[k]);
+        w->sum->report.faces += faces;
+        uint32_t body = write_body(w, open, encoded, p, pieces->count, faces);
         if (!step_add_item(w->sum, body, w->file->err)) return false;
     }
     return !w->file->failed;
@@ -202,8 +248,10 @@ bool step_write_patches(step_file *file, const es_patches *patches, bool open, c
     w.point = es_alloc_zero(patches->point_count, sizeof *w.point, file->err);
     w.vertex = w.point ? es_alloc_zero(patches->point_count, sizeof *w.vertex, file->err) : NULL;
     w.curve = w.vertex ? es_alloc_zero(w.edges.count, sizeof *w.curve, file->err) : NULL;
-    w.faces = w.curve ? es_alloc(patches->count, sizeof *w.faces, file->err) : NULL;
-    bool ok = w.faces && check_edges(&w.edges, open, file->err) &&
+    size_t faces = patches->count + patches->plane_count;
+    w.faces = w.curve ? es_alloc(faces, sizeof *w.faces, file->err) : NULL;
+    w.ring = w.faces ? es_alloc(4 * patches->count, sizeof *w.ring, file->err) : NULL;
+    bool ok = w.ring && check_edges(&w.edges, open, file->err) &&
               find_pieces(&w, &pieces, file->err) && write_pieces(&w, &pieces, open, encoded);
     step_pieces_clear(&pieces);
     es_patch_edges_clear(&w.edges);
@@ -211,5 +259,6 @@ bool step_write_patches(step_file *file, const es_patches *patches, bool open, c
     es_free(w.vertex);
     es_free(w.curve);
     es_free(w.faces);
+    es_free(w.ring);
     return ok;
 }

@@ -7,19 +7,16 @@
  * their time stamps, so that one frame that cannot be decoded does not shift
  * the rest. Only local files are opened, by demuxers that read one file and
  * open no others. */
-#include "media_module.h"
+#include "ffmpeg_pixels.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/display.h>
-#include <libavutil/imgutils.h>
 #include <libavutil/pixdesc.h>
-#include <libswscale/swscale.h>
 
 /* Left out on purpose: playlists and scripts (hls, concat, dash, image2),
  * which name other files. */
@@ -30,14 +27,11 @@ static const char demuxers[] =
 
 enum { SAMPLED = 16 }; /* frames that are looked at for colour */
 
-typedef enum layout_kind { LUMA, COLOURS, GREY16 } layout_kind;
-
 struct es_media {
     AVFormatContext *file;
     AVCodecContext *codec;
     AVPacket *packet;
     AVFrame *frame;
-    struct SwsContext *scaler;
     int stream;
     bool eof, has_frame; /* has_frame: `frame` is decoded and not yet given */
     bool by_order;       /* time stamps are missing: frames are counted */
@@ -50,23 +44,9 @@ struct es_media {
     /* what comes out */
     int channels, bytes, rotation_deg;
     uint32_t width, height; /* as stored */
-    uint8_t *rgb;           /* a picture before it becomes grey or is turned */
+    media_pixels pixels;
+    uint8_t *rgb; /* for looking at colour */
 };
-
-static int fail(char *message, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static int fail(char *message, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, ES_MEDIA_MESSAGE, format, args);
-    va_end(args);
-    return ES_MEDIA_FAILED;
-}
-
-static int fail_code(char *message, const char *what, int code) {
-    char reason[AV_ERROR_MAX_STRING_SIZE] = "";
-    av_strerror(code, reason, sizeof reason);
-    return fail(message, "%s: %s", what, reason);
-}
 
 static int interrupted(void *self) {
     const es_media *media = self;
@@ -118,10 +98,10 @@ static int list_frames(es_media *media, char *message) {
             ok = add_time(media, media->packet->pts);
         }
         av_packet_unref(media->packet);
-        if (!ok) return fail(message, "out of memory");
+        if (!ok) return media_fail(message, "out of memory");
     }
-    if (code == AVERROR_EXIT || interrupted(media)) return fail(message, "interrupted");
-    if (media->count == 0) return fail(message, "holds no frame of video");
+    if (code == AVERROR_EXIT || interrupted(media)) return media_fail(message, "interrupted");
+    if (media->count == 0) return media_fail(message, "holds no frame of video");
     qsort(media->times, media->count, sizeof *media->times, compare_times);
     media->by_order = media->by_order || same_times(media);
     return 0;
@@ -141,9 +121,9 @@ static void invent_times(es_media *media, es_media_info *info) {
 static int open_file(es_media *media, const char *path, char *message) {
     char url[4200];
     if (snprintf(url, sizeof url, "file:%s", path) >= (int)sizeof url)
-        return fail(message, "the name is too long");
+        return media_fail(message, "the name is too long");
     media->file = avformat_alloc_context();
-    if (!media->file) return fail(message, "out of memory");
+    if (!media->file) return media_fail(message, "out of memory");
     media->file->interrupt_callback = (AVIOInterruptCB){interrupted, media};
     media->file->max_streams = 64;
     AVDictionary *options = NULL;
@@ -152,26 +132,20 @@ static int open_file(es_media *media, const char *path, char *message) {
     int code = avformat_open_input(&media->file, url, NULL, &options);
     av_dict_free(&options);
     if (code == AVERROR_INVALIDDATA)
-        return fail(message, "FFmpeg cannot read it: it is no video or picture of a known kind, or "
-                             "it was cut off before its index was written");
-    if (code < 0) return fail_code(message, "FFmpeg cannot open it", code);
+        return media_fail(message,
+                          "FFmpeg cannot read it: it is no video or picture of a known kind, or "
+                          "it was cut off before its index was written");
+    if (code < 0) return media_fail_code(message, "FFmpeg cannot open it", code);
     return 0;
-}
-
-static const char *codec_name(const AVCodecParameters *par) {
-    static char text[64];
-    if (par->codec_id != AV_CODEC_ID_NONE) return avcodec_get_name(par->codec_id);
-    char tag[AV_FOURCC_MAX_STRING_SIZE];
-    snprintf(text, sizeof text, "of tag \"%s\"", av_fourcc_make_string(tag, par->codec_tag));
-    return text;
 }
 
 static int choose_stream(es_media *media, char *message) {
     int code = avformat_find_stream_info(media->file, NULL);
-    if (code < 0) return fail_code(message, "its streams cannot be found", code);
+    if (code < 0) return media_fail_code(message, "its streams cannot be found", code);
     media->stream = av_find_best_stream(media->file, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
     if (media->stream < 0)
-        return fail(message, "holds no stream of video (streams: %u)", media->file->nb_streams);
+        return media_fail(message, "holds no stream of video (streams: %u)",
+                          media->file->nb_streams);
     for (unsigned i = 0; i < media->file->nb_streams; i++)
         if ((int)i != media->stream) media->file->streams[i]->discard = AVDISCARD_ALL;
     return 0;
@@ -181,13 +155,13 @@ static int open_codec(es_media *media, char *message) {
     const AVCodecParameters *par = media->file->streams[media->stream]->codecpar;
     const AVCodec *codec = avcodec_find_decoder(par->codec_id);
     if (!codec)
-        return fail(
+        return media_fail(
             message,
             "the video codec %s cannot be decoded by the FFmpeg installed here; convert the "
             "file to H.264 or FFV1 on the machine that made it",
-            codec_name(par));
+            media_codec_name(par));
     media->codec = avcodec_alloc_context3(codec);
-    if (!media->codec) return fail(message, "out of memory");
+    if (!media->codec) return media_fail(message, "out of memory");
     int code = avcodec_parameters_to_context(media->codec, par);
     media->codec->max_pixels = (int64_t)media->side_limit * media->side_limit / 4;
     media->codec->pkt_timebase = media->file->streams[media->stream]->time_base;
@@ -196,7 +170,7 @@ static int open_codec(es_media *media, char *message) {
     if (code < 0) {
         char what[100];
         snprintf(what, sizeof what, "the decoder of %s does not start", codec->name);
-        return fail_code(message, what, code);
+        return media_fail_code(message, what, code);
     }
     return 0;
 }
@@ -205,7 +179,7 @@ static int go_to_start(es_media *media, char *message) {
     int code = av_seek_frame(media->file, media->stream, media->first, AVSEEK_FLAG_BACKWARD);
     if (code < 0) code = avformat_seek_file(media->file, -1, INT64_MIN, 0, INT64_MAX, 0);
     if (code < 0) code = av_seek_frame(media->file, -1, 0, AVSEEK_FLAG_BYTE);
-    if (code < 0) return fail_code(message, "cannot go back to its start", code);
+    if (code < 0) return media_fail_code(message, "cannot go back to its start", code);
     if (media->codec) avcodec_flush_buffers(media->codec);
     media->eof = media->has_frame = false;
     media->decoded = 0;
@@ -230,7 +204,7 @@ static void feed(es_media *media) {
 /* The next frame in the order of showing, into media->frame. */
 static int decode(es_media *media, char *message) {
     for (;;) {
-        if (interrupted(media)) return fail(message, "interrupted");
+        if (interrupted(media)) return media_fail(message, "interrupted");
         int code = avcodec_receive_frame(media->codec, media->frame);
         if (code == 0) break;
         if (code == AVERROR_EOF) return ES_MEDIA_END;
@@ -239,7 +213,7 @@ static int decode(es_media *media, char *message) {
         else if (code == AVERROR(EAGAIN))
             return ES_MEDIA_END;
         else if (code == AVERROR(ENOMEM))
-            return fail(message, "out of memory");
+            return media_fail(message, "out of memory");
         else if (!media->eof)
             feed(media); /* this packet is damaged */
         else
@@ -250,76 +224,8 @@ static int decode(es_media *media, char *message) {
     return ES_MEDIA_FRAME;
 }
 
-static layout_kind kind_of(enum AVPixelFormat format) {
-    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(format);
-    if (!d) return LUMA;
-    bool grey = d->nb_components <= 2 && !(d->flags & AV_PIX_FMT_FLAG_PAL);
-    if (grey && d->comp[0].depth > 8) return GREY16;
-    if (d->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL)) return COLOURS;
-    return LUMA;
-}
-
-static bool has_chroma(enum AVPixelFormat format) {
-    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(format);
-    return d && (d->nb_components > 2 || (d->flags & AV_PIX_FMT_FLAG_PAL));
-}
-
-/* media->frame in `format`, rows without padding. */
-static int scale(es_media *media, enum AVPixelFormat format, uint8_t *to, char *message) {
-    const AVFrame *f = media->frame;
-    media->scaler = sws_getCachedContext(
-        media->scaler, f->width, f->height, f->format, f->width, f->height, format,
-        SWS_POINT | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT, NULL, NULL, NULL);
-    if (!media->scaler)
-        return fail(message, "pixels stored as %s cannot be converted",
-                    av_get_pix_fmt_name(f->format));
-    /* The matrix of the file; swscale would take BT.601 for all. */
-    const int *matrix =
-        sws_getCoefficients(f->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_DEFAULT);
-    sws_setColorspaceDetails(media->scaler, matrix, f->color_range == AVCOL_RANGE_JPEG, matrix, 1,
-                             0, 1 << 16, 1 << 16);
-    int line = av_image_get_linesize(format, f->width, 0);
-    uint8_t *planes[4] = {to};
-    int lines[4] = {line};
-    if (sws_scale(media->scaler, (const uint8_t *const *)f->data, f->linesize, 0, f->height, planes,
-                  lines) != f->height)
-        return fail(message, "the pixels of a frame cannot be converted");
-    return 0;
-}
-
-/* Rows as they are: bytes per pixel `step`, of which the first `bytes` count. */
-static void take_first(const AVFrame *f, int step, int bytes, uint8_t *to) {
-    for (int v = 0; v < f->height; v++) {
-        const uint8_t *row = f->data[0] + (ptrdiff_t)v * f->linesize[0];
-        if (step == bytes) {
-            memcpy(to, row, (size_t)f->width * (size_t)bytes);
-        } else {
-            for (int u = 0; u < f->width; u++)
-                memcpy(to + u * bytes, row + u * step, (size_t)bytes);
-        }
-        to += (size_t)f->width * (size_t)bytes;
-    }
-}
-
-/* Grey of RGB: equal parts stay exactly what they are; otherwise the luma of
- * ITU-R BT.601 in 16-bit fixed point, rounded. */
-static void grey_of_rgb(const uint8_t *rgb, uint8_t *grey, size_t count) {
-    for (size_t i = 0; i < count; i++, rgb += 3)
-        grey[i] = (uint8_t)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
-}
-
 static int convert(es_media *media, uint8_t *to, char *message) {
-    const AVFrame *f = media->frame;
-    size_t count = (size_t)f->width * (size_t)f->height;
-    if (media->channels == 3) return scale(media, AV_PIX_FMT_RGB24, to, message);
-    if (f->format == AV_PIX_FMT_GRAY8 || (media->bytes == 2 && f->format == AV_PIX_FMT_GRAY16LE))
-        return take_first(f, media->bytes, media->bytes, to), 0;
-    if (f->format == AV_PIX_FMT_YA8) return take_first(f, 2, 1, to), 0;
-    if (media->bytes == 2) return scale(media, AV_PIX_FMT_GRAY16LE, to, message);
-    if (kind_of(f->format) != COLOURS) return scale(media, AV_PIX_FMT_GRAY8, to, message);
-    int code = scale(media, AV_PIX_FMT_RGB24, media->rgb, message);
-    if (code == 0) grey_of_rgb(media->rgb, to, count);
-    return code;
+    return media_convert(&media->pixels, media->frame, media->channels, media->bytes, to, message);
 }
 
 /* Turned clockwise. width, height and size (bytes of a pixel) of `from`. */
@@ -336,14 +242,15 @@ static void turn(const uint8_t *from, uint8_t *to, uint32_t width, uint32_t heig
 static int give(es_media *media, void *pixels, char *message) {
     const AVFrame *f = media->frame;
     if ((uint32_t)f->width != media->width || (uint32_t)f->height != media->height)
-        return fail(message,
-                    "the frames change their size from %u x %u to %d x %d; expected one size: cut "
-                    "the video there into two files",
-                    media->width, media->height, f->width, f->height);
+        return media_fail(
+            message,
+            "the frames change their size from %u x %u to %d x %d; expected one size: cut "
+            "the video there into two files",
+            media->width, media->height, f->width, f->height);
     if (!media->rotation_deg) return convert(media, pixels, message);
     size_t size = (size_t)media->channels * (size_t)media->bytes;
     uint8_t *upright = malloc((size_t)f->width * (size_t)f->height * size);
-    if (!upright) return fail(message, "out of memory");
+    if (!upright) return media_fail(message, "out of memory");
     int code = convert(media, upright, message);
     if (code == 0) turn(upright, pixels, media->width, media->height, size, media->rotation_deg);
     free(upright);
@@ -371,29 +278,29 @@ static int check_size(es_media *media, char *message) {
     const AVFrame *f = media->frame;
     if (f->width < 1 || f->height < 1 || (uint32_t)f->width > media->side_limit ||
         (uint32_t)f->height > media->side_limit)
-        return fail(message, "frames of %d x %d pixels; expected 1 to %u a side", f->width,
-                    f->height, media->side_limit);
+        return media_fail(message, "frames of %d x %d pixels; expected 1 to %u a side", f->width,
+                          f->height, media->side_limit);
     media->width = (uint32_t)f->width;
     media->height = (uint32_t)f->height;
     media->rgb = malloc((size_t)f->width * (size_t)f->height * 3);
-    return media->rgb ? 0 : fail(message, "out of memory");
+    return media->rgb ? 0 : media_fail(message, "out of memory");
 }
 
 static int look(es_media *media, int most, es_media_info *info, char *message) {
     int code = decode(media, message);
     if (code == ES_MEDIA_END)
-        return fail(message, "no frame of it can be decoded (codec %s)", info->codec);
+        return media_fail(message, "no frame of it can be decoded (codec %s)", info->codec);
     if (code || (code = check_size(media, message))) return code;
     enum AVPixelFormat format = media->frame->format;
     info->pixel_ratio[0] = media->frame->sample_aspect_ratio.num;
     info->pixel_ratio[1] = media->frame->sample_aspect_ratio.den;
     snprintf(info->pixels, sizeof info->pixels, "%s", av_get_pix_fmt_name(format));
-    media->bytes = kind_of(format) == GREY16 ? 2 : 1;
-    for (int i = 0; i < most && code == 0 && has_chroma(format) && !info->has_colour; i++) {
+    media->bytes = media_layout_of(format) == MEDIA_GREY16 ? 2 : 1;
+    for (int i = 0; i < most && code == 0 && media_has_chroma(format) && !info->has_colour; i++) {
         bool same = (uint32_t)media->frame->width == media->width &&
                     (uint32_t)media->frame->height == media->height;
         if (!same) break;
-        code = scale(media, AV_PIX_FMT_RGB24, media->rgb, message);
+        code = media_scale(&media->pixels, media->frame, AV_PIX_FMT_RGB24, media->rgb, message);
         info->has_colour = is_coloured(media->rgb, (size_t)media->width * media->height);
         if (code == 0 && !info->has_colour && i + 1 < most) code = decode(media, message);
     }
@@ -444,7 +351,7 @@ static void describe(es_media *media, const es_media_request *request, es_media_
 
 static void media_close(es_media *media) {
     if (!media) return;
-    sws_freeContext(media->scaler);
+    media_pixels_clear(&media->pixels);
     av_frame_free(&media->frame);
     av_packet_free(&media->packet);
     avcodec_free_context(&media->codec);
@@ -459,23 +366,23 @@ static es_media *media_open(const es_media_request *request, es_media_info *info
     message[0] = '\0';
     av_log_set_level(AV_LOG_QUIET);
     es_media *media = calloc(1, sizeof *media);
-    if (!media) return fail(message, "out of memory"), NULL;
+    if (!media) return media_fail(message, "out of memory"), NULL;
     media->stopped = request->stopped;
     media->side_limit = request->side_limit;
     media->packet = av_packet_alloc();
     media->frame = av_frame_alloc();
-    int code = media->packet && media->frame ? 0 : fail(message, "out of memory");
+    int code = media->packet && media->frame ? 0 : media_fail(message, "out of memory");
     if (!code) code = open_file(media, request->path, message);
     if (!code) code = choose_stream(media, message);
     if (!code) {
         const AVCodecParameters *par = media->file->streams[media->stream]->codecpar;
         snprintf(info->container, sizeof info->container, "%s", media->file->iformat->name);
-        snprintf(info->codec, sizeof info->codec, "%.31s", codec_name(par));
+        snprintf(info->codec, sizeof info->codec, "%.31s", media_codec_name(par));
         find_rotation(media, info);
         code = open_codec(media, message);
     }
     if (!code && request->still) {
-        code = add_time(media, 0) ? 0 : fail(message, "out of memory");
+        code = add_time(media, 0) ? 0 : media_fail(message, "out of memory");
         media->by_order = true;
     } else if (!code) {
         code = list_frames(media, message);
@@ -497,14 +404,14 @@ static int media_read(es_media *media, int64_t index, void *pixels, char *messag
     for (;;) {
         int code = media->has_frame ? ES_MEDIA_FRAME : decode(media, message);
         if (code == ES_MEDIA_END) {
-            fail(message, "cannot be decoded");
+            media_fail(message, "cannot be decoded");
             return ES_MEDIA_DAMAGED;
         }
         if (code) return code;
         int64_t place = media->by_order ? media->decoded - 1 : media->frame->best_effort_timestamp;
         int64_t wanted = media->by_order ? index : media->times[index];
         if (place > wanted) { /* the one that was wanted did not come out */
-            fail(message, "cannot be decoded");
+            media_fail(message, "cannot be decoded");
             return ES_MEDIA_DAMAGED;
         }
         media->has_frame = false;
@@ -520,6 +427,12 @@ const es_media_module *echosolid_media_module(void) {
         .read = media_read,
         .rewind = go_to_start,
         .close = media_close,
+        .flow_open = media_flow_open,
+        .decoder_open = media_decoder_open,
+        .decoder_put = media_decoder_put,
+        .flow_next = media_flow_next,
+        .flow_pixels = media_flow_pixels,
+        .flow_close = media_flow_close,
     };
     return &module;
 }

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* Changes with every change of this file: a module of another one is refused. */
-enum { ES_MEDIA_VERSION = 1, ES_MEDIA_MESSAGE = 600 };
+enum { ES_MEDIA_VERSION = 2, ES_MEDIA_MESSAGE = 600 };
 
 typedef struct es_media es_media; /* an open video or picture; the module's own */
 
@@ -43,6 +43,27 @@ typedef struct es_media_info {
 /* Results of `next`. */
 enum { ES_MEDIA_FRAME = 0, ES_MEDIA_END = 1, ES_MEDIA_FAILED = 2, ES_MEDIA_DAMAGED = 3 };
 
+/* Pictures as they come: from a device, a stream, or packets that are put in. */
+typedef struct es_media_flow es_media_flow;
+enum { ES_MEDIA_DEVICE, ES_MEDIA_RTSP, ES_MEDIA_UDP, ES_MEDIA_TCP };
+typedef struct es_media_flow_request {
+    int kind;
+    const char *url;
+    const char *const *options; /* of the device: key, value, ..., NULL */
+    int (*stopped)(void *context);
+    void *context;
+    double silence_s; /* nothing for so long: failed */
+    int64_t pixels_max;
+    char *description; /* 200 bytes to fill */
+    int *unsupported;  /* set when trying again will not help */
+} es_media_flow_request;
+typedef struct es_media_picture {
+    uint32_t width, height;
+    int has_stamp, interlaced;
+    double stamp_s;
+    uint64_t damaged; /* pictures left out so far */
+} es_media_picture;
+
 typedef struct es_media_module {
     int version;
     const char *description; /* of FFmpeg: version and licence */
@@ -56,6 +77,20 @@ typedef struct es_media_module {
     /* Back to the first frame; 0 on success. */
     int (*rewind)(es_media *media, char message[ES_MEDIA_MESSAGE]);
     void (*close)(es_media *media);
+    es_media_flow *(*flow_open)(const es_media_flow_request *request,
+                                char message[ES_MEDIA_MESSAGE]);
+    /* `codec`: FFmpeg's name of it, or "i420"; all pictures are of this size. */
+    es_media_flow *(*decoder_open)(const char *codec, uint32_t width, uint32_t height,
+                                   char message[ES_MEDIA_MESSAGE]);
+    /* One packet, before flow_next is asked until it says END. FRAME, or DAMAGED. */
+    int (*decoder_put)(es_media_flow *flow, const void *bytes, size_t length,
+                       char message[ES_MEDIA_MESSAGE]);
+    /* FRAME, END (stopped, over, or more packets are needed) or FAILED. */
+    int (*flow_next)(es_media_flow *flow, es_media_picture *picture,
+                     char message[ES_MEDIA_MESSAGE]);
+    /* That picture as grey of one byte. */
+    int (*flow_pixels)(es_media_flow *flow, void *grey, char message[ES_MEDIA_MESSAGE]);
+    void (*flow_close)(es_media_flow *flow);
 } es_media_module;
 
 /* The one symbol of the module. */

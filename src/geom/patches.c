@@ -8,6 +8,8 @@
 void es_patches_clear(es_patches *patches) {
     es_free(patches->points);
     es_free(patches->patches);
+    es_free(patches->planes);
+    es_free(patches->plane_sides);
     *patches = (es_patches){0};
 }
 
@@ -68,18 +70,56 @@ static const double GAUSS_WEIGHT[GAUSS] = {0.085662246189585173, 0.1803807865240
                                            0.23395696728634552,  0.23395696728634552,
                                            0.18038078652406930,  0.085662246189585173};
 
+/* The part of a surface at x, of the size and direction n. */
+static void add_measure(es_patches_measure *sum, es_vec3 x, es_vec3 n) {
+    sum->area_mm2 += es_vec3_length(n);
+    sum->volume_mm3 += es_vec3_dot(x, n) / 3;
+    es_vec3 half = es_vec3_make(x.x * x.x * n.x, x.y * x.y * n.y, x.z * x.z * n.z);
+    sum->centroid = es_vec3_add(sum->centroid, es_vec3_scale(half, 0.5));
+}
+
+static void measure_patch(const es_patches *patches, size_t p, es_patches_measure *sum) {
+    for (int i = 0; i < GAUSS * GAUSS; i++) {
+        patch_place at = place_at(patches, p, GAUSS_AT[i / GAUSS], GAUSS_AT[i % GAUSS]);
+        double weight = GAUSS_WEIGHT[i / GAUSS] * GAUSS_WEIGHT[i % GAUSS];
+        add_measure(sum, at.at, es_vec3_scale(es_vec3_cross(at.du, at.dv), weight));
+    }
+}
+
+/* The curve of a side at t, and its derivative. */
+static patch_place side_at(const es_patches *patches, uint32_t side, double t) {
+    uint32_t along[4];
+    double weight[4], slope[4];
+    int count = es_patch_side(&patches->patches[side / 4], (int)(side % 4), along);
+    bernstein(t, count == 2, weight, slope);
+    patch_place place = {0};
+    for (int i = 0; i < count; i++) {
+        es_vec3 p = control_point(patches, along[i]);
+        place.at = es_vec3_add(place.at, es_vec3_scale(p, weight[i]));
+        place.du = es_vec3_add(place.du, es_vec3_scale(p, slope[i]));
+    }
+    return place;
+}
+
+/* The triangle between the middle and each side: x = at + s (side(t) - at). */
+static void measure_plane(const es_patches *patches, size_t p, es_patches_measure *sum) {
+    const es_patch_plane *plane = &patches->planes[p];
+    for (size_t i = 0; i < plane->count; i++)
+        for (int k = 0; k < GAUSS * GAUSS; k++) {
+            double s = GAUSS_AT[k / GAUSS];
+            patch_place rim =
+                side_at(patches, patches->plane_sides[plane->first + i], GAUSS_AT[k % GAUSS]);
+            es_vec3 out = es_vec3_sub(rim.at, plane->at);
+            double weight = s * GAUSS_WEIGHT[k / GAUSS] * GAUSS_WEIGHT[k % GAUSS];
+            add_measure(sum, es_vec3_add(plane->at, es_vec3_scale(out, s)),
+                        es_vec3_scale(es_vec3_cross(rim.du, out), weight));
+        }
+}
+
 es_patches_measure es_patches_measured(const es_patches *patches) {
     es_patches_measure sum = {0};
-    for (size_t p = 0; p < patches->count; p++)
-        for (int i = 0; i < GAUSS * GAUSS; i++) {
-            patch_place at = place_at(patches, p, GAUSS_AT[i / GAUSS], GAUSS_AT[i % GAUSS]);
-            double weight = GAUSS_WEIGHT[i / GAUSS] * GAUSS_WEIGHT[i % GAUSS];
-            es_vec3 n = es_vec3_scale(es_vec3_cross(at.du, at.dv), weight), x = at.at;
-            sum.area_mm2 += es_vec3_length(n);
-            sum.volume_mm3 += es_vec3_dot(x, n) / 3;
-            es_vec3 half = es_vec3_make(x.x * x.x * n.x, x.y * x.y * n.y, x.z * x.z * n.z);
-            sum.centroid = es_vec3_add(sum.centroid, es_vec3_scale(half, 0.5));
-        }
+    for (size_t p = 0; p < patches->count; p++) measure_patch(patches, p, &sum);
+    for (size_t p = 0; p < patches->plane_count; p++) measure_plane(patches, p, &sum);
     double volume = sum.volume_mm3;
     sum.centroid = volume != 0 ? es_vec3_scale(sum.centroid, 1 / volume) : es_vec3_make(0, 0, 0);
     return sum;
@@ -146,6 +186,21 @@ static void number_edges(const numbered_side *sides, size_t count, es_patch_edge
     }
 }
 
+/* A side that one patch and one plane use is used in opposite senses, for the plane
+ * walks it backwards. */
+static bool add_planes(const es_patches *patches, es_patch_edges *edges, es_error *err) {
+    for (size_t p = 0; p < patches->plane_count; p++)
+        for (size_t i = 0; i < patches->planes[p].count; i++) {
+            uint32_t side = patches->plane_sides[patches->planes[p].first + i];
+            if (side >= 4 * patches->count)
+                return es_fail(err, ES_GEOMETRY, "plane %zu: side %u, but there are %zu patches", p,
+                               side, patches->count);
+            es_patch_edge *edge = &edges->edges[edges->of_side[side]];
+            edge->opposite = ++edge->uses == 2;
+        }
+    return true;
+}
+
 bool es_patch_edges_find(const es_patches *patches, es_patch_edges *edges, es_error *err) {
     *edges = (es_patch_edges){0};
     size_t count = 4 * patches->count;
@@ -159,9 +214,9 @@ bool es_patch_edges_find(const es_patches *patches, es_patch_edges *edges, es_er
     if (ok) {
         qsort(sides, count, sizeof *sides, by_edge);
         number_edges(sides, count, edges);
-    } else {
-        es_patch_edges_clear(edges);
+        ok = add_planes(patches, edges, err);
     }
+    if (!ok) es_patch_edges_clear(edges);
     es_free(sides);
     return ok;
 }
@@ -235,6 +290,33 @@ static void add_patch(tessellation *t, size_t patch) {
         }
 }
 
+/* Step i along a side as the plane's neighbour has it. */
+static uint32_t side_vertex(tessellation *t, uint32_t side, int i) {
+    int n = t->steps, k = (int)(side % 4);
+    static const int FROM[4][2] = {{0, 0}, {1, 0}, {1, 1}, {0, 1}};
+    static const int STEP[4][2] = {{1, 0}, {0, 1}, {-1, 0}, {0, -1}};
+    return grid_vertex(t, side / 4, n * FROM[k][0] + i * STEP[k][0],
+                       n * FROM[k][1] + i * STEP[k][1]);
+}
+
+static void add_plane(tessellation *t, const es_patch_plane *plane) {
+    uint32_t middle = (uint32_t)t->mesh->vertex_count++;
+    put_vertex(t->mesh, middle, plane->at);
+    for (size_t s = 0; s < plane->count; s++)
+        for (int i = 0; i < t->steps; i++) {
+            uint32_t side = t->patches->plane_sides[plane->first + s];
+            const uint32_t corners[3] = {middle, side_vertex(t, side, i + 1),
+                                         side_vertex(t, side, i)};
+            memcpy(t->mesh->triangles + 3 * t->mesh->triangle_count++, corners, sizeof corners);
+        }
+}
+
+static size_t count_plane_sides(const es_patches *patches) {
+    size_t sum = 0;
+    for (size_t p = 0; p < patches->plane_count; p++) sum += patches->planes[p].count;
+    return sum;
+}
+
 bool es_patches_mesh(const es_patches *patches, int steps, es_mesh *mesh, es_error *err) {
     *mesh = (es_mesh){0};
     if (steps < 1 || steps > 64)
@@ -242,17 +324,19 @@ bool es_patches_mesh(const es_patches *patches, int steps, es_mesh *mesh, es_err
     es_patch_edges edges;
     if (!es_patch_edges_find(patches, &edges, err)) return false;
     size_t inner = (size_t)(steps - 1);
-    size_t most = edges.count * inner + patches->count * (inner * inner + 4);
+    size_t most = edges.count * inner + patches->count * (inner * inner + 4) + patches->plane_count;
+    size_t fans = count_plane_sides(patches) * (size_t)steps;
     tessellation t = {patches, &edges, steps, NULL, mesh};
     t.corner = es_alloc_zero(patches->point_count, sizeof *t.corner, err);
     mesh->vertices = t.corner ? es_alloc(most, 3 * sizeof(float), err) : NULL;
-    mesh->triangles = mesh->vertices ? es_alloc(2 * patches->count * (size_t)(steps * steps),
+    mesh->triangles = mesh->vertices ? es_alloc(2 * patches->count * (size_t)(steps * steps) + fans,
                                                 3 * sizeof(uint32_t), err)
                                      : NULL;
     bool ok = mesh->triangles != NULL;
     if (ok) {
         mesh->vertex_count = edges.count * inner + patches->count * inner * inner;
         for (size_t p = 0; p < patches->count; p++) add_patch(&t, p);
+        for (size_t p = 0; p < patches->plane_count; p++) add_plane(&t, &patches->planes[p]);
     } else {
         es_mesh_clear(mesh);
     }

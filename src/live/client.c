@@ -1,62 +1,38 @@
-/* The OpenIGTLink client: a thread that reads whatever a server sends.
+/* The OpenIGTLink client: reads whatever a server sends.
  *
  * PlusServer throws out a client whose socket stays full, so the thread never
- * waits for anything but the socket: finished frames go into a bounded queue,
- * and one that finds it full is lost and counted. Bytes gather in one buffer;
- * it grows as bytes come, never by what a header announces. */
+ * waits for anything but the socket. Bytes gather in one buffer; it grows as bytes
+ * come, never by what a header announces. */
 #include <math.h>
-#include <poll.h>
-#include <pthread.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "echosolid/capture.h"
+#include "feed.h"
 #include "intake.h"
-#include "match.h"
 #include "socket.h"
 
-enum { FIRST_BUFFER = 1 << 16, QUEUE_LEAST = 8, QUEUE_MOST = 256, ASK_ID = 1 };
+enum { FIRST_BUFFER = 1 << 16, ASK_ID = 1 };
 
 static const double CONNECT_S = 3, BACK_OFF_S = 0.25, BACK_OFF_MOST_S = 4;
 /* Servers send something, if only a STATUS, several times a second. */
 static const double SILENT_S = 10;
 
-typedef struct slot {
-    es_frame frame;
-    double arrived_s;
-} slot;
-
-struct es_live {
-    es_live_options options;
+typedef struct client {
     char host[256];
-    pthread_t thread;
-    bool started;
-    /* The reader's alone. */
     int fd;
     uint8_t *buffer;
     size_t start, filled, capacity;
     double heard_s;
-    matcher *match;
-    es_frame incoming, ready;
     es_image whole;    /* the last picture, which parts are laid over */
     es_fields sensors; /* the last values of each, for the pictures that follow */
-    bool warned, warned_video;
-    /* Guarded by the lock. */
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    slot *queue; /* a ring, once the first picture told its size */
-    size_t capacity_slots, first, count;
-    int64_t next_index;
-    es_stream_info info;
-    bool has_info, stop, done;
-    es_live_stats stats;
-    double depth_mm;
-    es_error error; /* why there is no connection */
-    /* The taker's alone. */
-    es_source *source;
-    double arrived_s;
-};
+    bool warned_odd;
+    es_decoder *decoder; /* of VIDEO; NULL: none yet */
+    char codec[5];       /* what it decodes, or what cannot be decoded */
+    uint16_t size[2];    /* as announced */
+    es_image decoded;
+    bool warned_video;
+} client;
 
 bool es_live_endpoint(const char *text, char host[256], int *port, es_error *err) {
     const char *colon = strrchr(text, ':'), *first = text, *last = text + strlen(text);
@@ -76,139 +52,121 @@ bool es_live_endpoint(const char *text, char host[256], int *port, es_error *err
     return true;
 }
 
-/* ---- the queue ------------------------------------------------------------------ */
-
-static void lock(es_live *l) { pthread_mutex_lock(&l->lock); }
-static void unlock(es_live *l) { pthread_mutex_unlock(&l->lock); }
-
-static bool is_stopped(es_live *l) {
-    lock(l);
-    bool stop = l->stop;
-    unlock(l);
-    return stop;
-}
-
-/* The first picture says what all are; under the lock. */
-static bool learn_frames(es_live *l, const es_frame *frame, const double spacing_mm[2],
-                         es_error *err) {
-    const es_image *image = &frame->image;
-    size_t bytes = es_image_bytes(image), slots = (size_t)l->options.queue_bytes / (bytes + 1);
-    slots = slots < QUEUE_LEAST ? QUEUE_LEAST : slots > QUEUE_MOST ? QUEUE_MOST : slots;
-    l->queue = es_alloc_zero(slots, sizeof *l->queue, err);
-    if (!l->queue) return false;
-    l->capacity_slots = slots;
-    l->info = (es_stream_info){.frame_count = -1,
-                               .width = image->width,
-                               .height = image->height,
-                               .type = image->type,
-                               .channels = image->channels,
-                               .spacing_mm = {spacing_mm[0], spacing_mm[1]},
-                               .orientation = "MFA",
-                               .format = "OpenIGTLink"};
-    l->has_info = true;
-    return true;
-}
-
-/* Under the lock. */
-static void put_ready(es_live *l, const matched *how) {
-    l->stats.paired += how->paired;
-    l->stats.unpaired += !how->paired;
-    if (l->count == l->capacity_slots) {
-        l->stats.lost++;
-        l->next_index++;
-        return;
-    }
-    slot *s = &l->queue[(l->first + l->count++) % l->capacity_slots];
-    es_frame swapped = s->frame;
-    s->frame = l->ready;
-    l->ready = swapped;
-    s->frame.index = l->next_index++;
-    s->arrived_s = how->arrived_s;
-    pthread_cond_broadcast(&l->changed);
-}
-
-/* Everything that waits no longer. */
-static bool release(es_live *l, es_error *err) {
-    for (;;) {
-        matched how;
-        bool taken;
-        if (!matcher_take(l->match, es_clock_s(), &l->ready, &how, &taken, err)) return false;
-        if (!taken) return true;
-        lock(l);
-        put_ready(l, &how);
-        unlock(l);
-    }
-}
-
 /* ---- messages ---------------------------------------------------------------------- */
 
-static double now_unix_s(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+static void count_odd(es_live *l) {
+    feed_lock(l);
+    l->stats.odd++;
+    feed_unlock(l);
 }
 
-static bool fits(const es_live *l, const es_image *image) {
-    return !l->has_info || (image->width == l->info.width && image->height == l->info.height &&
-                            image->type == l->info.type && image->channels == l->info.channels);
-}
-
-/* Counts the picture; false when it is not of the kind. */
-static bool admit(es_live *l, bool flat, const double spacing_mm[2], bool *ok, es_error *err) {
-    lock(l);
-    bool wanted = flat && fits(l, &l->incoming.image);
-    *ok = true;
-    if (wanted && !l->has_info) {
-        *ok = learn_frames(l, &l->incoming, spacing_mm, err);
-        pthread_cond_broadcast(&l->changed);
-    }
-    l->stats.pictures += wanted;
-    l->stats.odd += !wanted;
-    unlock(l);
-    if (!wanted && !l->warned)
+static bool refuse_odd(es_live *l) {
+    client *c = l->link;
+    count_odd(l);
+    if (!c->warned_odd)
         es_log(ES_WARNING,
-               "%s:%d: an image of another size or kind than the first is left out, as all "
-               "of its kind will be; start anew after the scanner's setting was changed",
-               l->host, l->options.port);
-    l->warned |= !wanted;
-    return wanted && *ok;
+               "%s: an image that is neither a flat picture nor a part of the last one is left "
+               "out, as all of its kind will be",
+               l->name);
+    return c->warned_odd = true;
+}
+
+/* What all pictures have in common. */
+static bool give_picture(es_live *l, const es_igtl_message *message, const double spacing_mm[2],
+                         double arrived_s, es_error *err) {
+    client *c = l->link;
+    if (message->time == 0) l->incoming.time_s = feed_now();
+    for (size_t i = 0; i < c->sensors.count; i++)
+        if (!es_fields_set(&l->incoming.fields, c->sensors.items[i].key, c->sensors.items[i].value,
+                           err))
+            return false;
+    return feed_picture(l, spacing_mm, arrived_s, err);
 }
 
 static bool take_picture(es_live *l, const es_igtl_message *message, es_error *err) {
+    client *c = l->link;
     double spacing_mm[2], now = es_clock_s();
-    bool flat, ok;
-    if (!intake_picture(message, &l->incoming, &l->whole, spacing_mm, &flat, err)) return false;
-    if (!admit(l, flat, spacing_mm, &ok, err)) return ok;
-    if (message->time == 0) l->incoming.time_s = now_unix_s();
-    for (size_t i = 0; i < l->sensors.count; i++)
-        if (!es_fields_set(&l->incoming.fields, l->sensors.items[i].key, l->sensors.items[i].value,
-                           err))
-            return false;
-    matcher_picture(l->match, &l->incoming, now);
-    return release(l, err);
+    bool flat;
+    if (!intake_picture(message, &l->incoming, &c->whole, spacing_mm, &flat, err)) return false;
+    return flat ? give_picture(l, message, spacing_mm, now, err) : refuse_odd(l);
 }
 
-static bool take_pose(es_live *l, es_live_pose *pose) {
-    es_error why = {0};
-    if (!(pose->time_s > 0)) pose->time_s = now_unix_s();
-    lock(l);
-    l->stats.poses++;
-    unlock(l);
-    if (matcher_pose(l->match, pose, es_clock_s(), &why) || why.code == ES_MEMORY)
-        return why.code != ES_MEMORY;
-    if (!l->warned) es_log(ES_WARNING, "%s", why.message);
-    return l->warned = true;
-}
-
-static bool take_tools(es_live *l, const es_igtl_message *message) {
+static bool take_tools(es_live *l, const es_igtl_message *message, es_error *err) {
     size_t count = es_igtl_tool_count(message);
     for (size_t i = 0; i < count && i < MATCH_STREAMS; i++) {
         es_live_pose pose;
         bool is_pose;
         intake_tool(message, i, &pose, &is_pose);
-        if (is_pose && !take_pose(l, &pose)) return false;
+        if (is_pose && !feed_pose(l, &pose, err)) return false;
     }
     return true;
+}
+
+/* ---- VIDEO ---------------------------------------------------------------------------- */
+
+/* Told once of each codec: what cannot be decoded is left out. */
+static void refuse_video(es_live *l, const es_error *why) {
+    client *c = l->link;
+    count_odd(l);
+    if (!c->warned_video)
+        es_log(ES_WARNING, "%s: VIDEO is left out: %s; let the server send IMAGE", l->name,
+               why->message);
+    c->warned_video = true;
+}
+
+/* A decoder of what the message says; the one that is there, as long as it says the same. */
+static bool make_decoder(client *c, const es_igtl_video *video, es_error *err) {
+    bool same = strcmp(c->codec, video->codec) == 0 && c->size[0] == video->size[0] &&
+                c->size[1] == video->size[1];
+    if (same && c->decoder) return true;
+    if (same && c->warned_video) return es_fail(err, ES_UNSUPPORTED, "as was told");
+    es_decoder_free(c->decoder);
+    c->warned_video = false;
+    strcpy(c->codec, video->codec);
+    memcpy(c->size, video->size, sizeof c->size);
+    c->decoder = es_decoder_new(video->codec, video->size[0], video->size[1], err);
+    return c->decoder != NULL;
+}
+
+/* The decoded picture as the content of an IMAGE. */
+static es_igtl_image image_of(const es_igtl_video *video, const es_image *picture) {
+    es_igtl_image image = {.channels = 1,
+                           .type = ES_U8,
+                           .little = true,
+                           .frame = video->frame,
+                           .size = {video->size[0], video->size[1], 1},
+                           .part_size = {video->size[0], video->size[1], 1},
+                           .matrix = video->matrix,
+                           .pixels = picture->data,
+                           .bytes = es_image_bytes(picture)};
+    return image;
+}
+
+static bool take_video(es_live *l, const es_igtl_message *message, es_error *err) {
+    client *c = l->link;
+    es_igtl_video video;
+    es_error why = {0};
+    double now = es_clock_s(), spacing_mm[2];
+    bool got = false;
+    bool ok = es_igtl_get_video(message, &video, &why) && make_decoder(c, &video, &why) &&
+              es_decoder_put(c->decoder, video.bytes, video.length, &c->decoded, &got, &why);
+    if (!ok && why.code == ES_MEMORY) {
+        if (err) *err = why;
+        return false;
+    }
+    if (!ok) {
+        refuse_video(l, &why);
+        return true;
+    }
+    if (!got) { /* it hangs on a picture that is not there */
+        feed_lock(l);
+        l->stats.damaged++;
+        feed_unlock(l);
+        return true;
+    }
+    es_igtl_image image = image_of(&video, &c->decoded);
+    if (!intake_image(message, &image, &l->incoming, spacing_mm, err)) return false;
+    return give_picture(l, message, spacing_mm, now, err);
 }
 
 /* The answer to GetUsParameter: as metadata, else in the text. */
@@ -218,60 +176,42 @@ static void take_answer(es_live *l, const es_igtl_message *message) {
     if (!intake_meta(message, "DepthMm", value, sizeof value) || !es_parse_double(value, &depth) ||
         !(depth > 0 && depth < 1000))
         return;
-    lock(l);
+    feed_lock(l);
     l->depth_mm = depth;
-    unlock(l);
-}
-
-/* The name of the codec stands after the version and the byte order. */
-static void refuse_video(es_live *l, const es_igtl_message *message) {
-    char codec[5] = "";
-    lock(l);
-    l->stats.odd++;
-    unlock(l);
-    for (size_t i = 0; i < 4; i++) {
-        uint8_t letter = message->content[3 + i];
-        codec[i] = letter >= 32 && letter < 127 ? (char)letter : '?';
-    }
-    if (!l->warned_video)
-        es_log(ES_WARNING,
-               "%s:%d: VIDEO (codec \"%s\") of %s is not decoded here and is left out; let the "
-               "server send IMAGE",
-               l->host, l->options.port, codec, message->device);
-    l->warned_video = true;
+    feed_unlock(l);
 }
 
 static bool take_message(es_live *l, const es_igtl_message *message, es_error *err) {
     es_live_pose pose;
     bool is_pose;
-    lock(l);
+    feed_lock(l);
     l->stats.messages++;
-    unlock(l);
+    feed_unlock(l);
     if (strcmp(message->type, "IMAGE") == 0) return take_picture(l, message, err);
     if (strcmp(message->type, "TDATA") == 0 || strcmp(message->type, "QTDATA") == 0)
-        return take_tools(l, message) && release(l, err);
+        return take_tools(l, message, err) && feed_release(l, err);
     if (strcmp(message->type, "RTS_COMMAND") == 0) take_answer(l, message);
-    if (strcmp(message->type, "VIDEO") == 0) refuse_video(l, message);
-    if (strcmp(message->type, "SENSOR") == 0) return intake_sensor(message, &l->sensors, err);
+    if (strcmp(message->type, "VIDEO") == 0) return take_video(l, message, err);
+    if (strcmp(message->type, "SENSOR") == 0)
+        return intake_sensor(message, &((client *)l->link)->sensors, err);
     intake_pose(message, &pose, &is_pose);
-    return !is_pose || (take_pose(l, &pose) && release(l, err));
+    return !is_pose || (feed_pose(l, &pose, err) && feed_release(l, err));
 }
 
 /* ---- the connection ------------------------------------------------------------------- */
 
 static void disconnect(es_live *l) {
-    if (l->fd >= 0) close(l->fd);
-    l->fd = -1;
-    l->start = l->filled = 0;
-    lock(l);
-    l->stats.connected = false;
-    unlock(l);
+    client *c = l->link;
+    if (c->fd >= 0) close(c->fd);
+    c->fd = -1;
+    c->start = c->filled = 0;
+    feed_connected(l, false, NULL);
 }
 
 /* Whole or not at all: the first bytes of a new connection find room. */
-static bool send_now(const es_live *l, es_igtl_out *out) {
+static bool send_now(const client *c, es_igtl_out *out) {
     size_t sent = 0;
-    bool ok = !out->failed && socket_send(l->fd, out->bytes, out->length, &sent) == SOCKET_SOME &&
+    bool ok = !out->failed && socket_send(c->fd, out->bytes, out->length, &sent) == SOCKET_SOME &&
               sent == out->length;
     es_igtl_out_clear(out);
     return ok;
@@ -279,7 +219,7 @@ static bool send_now(const es_live *l, es_igtl_out *out) {
 
 /* A server of PLUS sends version 2, and with it the statuses, to clients that
  * have shown it first. The depth setting is evidence for the pixel spacing. */
-static bool say_hello(const es_live *l) {
+static bool say_hello(const client *c) {
     static const char *const meta[] = {"client", "echosolid", NULL};
     static const char question[] =
         "<Command Name=\"GetUsParameter\"><Parameter Name=\"DepthMm\"/></Command>";
@@ -289,273 +229,139 @@ static bool say_hello(const es_live *l) {
     head.meta = NULL;
     es_igtl_put_command(&out, &head, false, ASK_ID, "GetUsParameter", question,
                         sizeof question - 1);
-    return send_now(l, &out);
+    return send_now(c, &out);
 }
 
 static bool connect_now(es_live *l) {
+    client *c = l->link;
     es_error why = {0};
-    l->fd = socket_connect(l->host, l->options.port, CONNECT_S, NULL, &why);
-    bool ok = l->fd >= 0 && say_hello(l);
-    if (l->fd >= 0 && !ok) {
-        es_fail(&why, ES_IO, "%s:%d: it took the connection and closed it", l->host,
-                l->options.port);
+    c->fd = socket_connect(c->host, l->options.port, CONNECT_S, NULL, &why);
+    bool ok = c->fd >= 0 && say_hello(c);
+    if (c->fd >= 0 && !ok) {
+        es_fail(&why, ES_IO, "%s: it took the connection and closed it", l->name);
         disconnect(l);
     }
-    lock(l);
-    l->stats.connected = ok;
-    l->stats.connections += ok;
-    l->error = why;
-    unlock(l);
-    l->heard_s = es_clock_s();
+    feed_connected(l, ok, &why);
     if (ok) matcher_reset(l->match);
+    c->heard_s = es_clock_s();
     return ok;
-}
-
-static void wait_stopped(es_live *l, double seconds) {
-    double end_s = es_clock_s() + seconds;
-    lock(l);
-    while (!l->stop && clock_wait(&l->changed, &l->lock, end_s)) {
-    }
-    unlock(l);
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
 /* Room for more bytes: twice what is there at most. */
-static bool make_room(es_live *l, es_error *err) {
-    if (l->start > 0 && (l->start == l->filled || l->filled == l->capacity)) {
-        memmove(l->buffer, l->buffer + l->start, l->filled - l->start);
-        l->filled -= l->start;
-        l->start = 0;
+static bool make_room(client *c, es_error *err) {
+    if (c->start > 0 && (c->start == c->filled || c->filled == c->capacity)) {
+        memmove(c->buffer, c->buffer + c->start, c->filled - c->start);
+        c->filled -= c->start;
+        c->start = 0;
     }
-    if (l->filled < l->capacity) return true;
-    size_t capacity = l->capacity ? 2 * l->capacity : FIRST_BUFFER;
-    if (!es_resize(&l->buffer, capacity, 1, err)) return false;
-    l->capacity = capacity;
+    if (c->filled < c->capacity) return true;
+    size_t capacity = c->capacity ? 2 * c->capacity : FIRST_BUFFER;
+    if (!es_resize(&c->buffer, capacity, 1, err)) return false;
+    c->capacity = capacity;
     return true;
 }
 
 /* Takes all whole messages from the buffer. False in *go_on when the stream cannot be trusted any
  * more. */
 static bool take_messages(es_live *l, bool *go_on, es_error *err) {
+    client *c = l->link;
     const es_igtl_limits limits = {.body_max = l->options.body_max,
                                    .ignore_crc = l->options.ignore_crc};
     for (;;) {
         es_igtl_message message;
         es_error why = {0};
         size_t used;
-        es_igtl_state state = es_igtl_parse(l->buffer + l->start, l->filled - l->start, &limits,
+        es_igtl_state state = es_igtl_parse(c->buffer + c->start, c->filled - c->start, &limits,
                                             &message, &used, &why);
         if (state == ES_IGTL_SHORT) return *go_on = true;
         *go_on = state == ES_IGTL_WHOLE || state == ES_IGTL_CRC;
-        lock(l);
+        feed_lock(l);
         l->stats.crc += state == ES_IGTL_CRC;
         l->stats.malformed += !*go_on;
-        unlock(l);
-        if (!*go_on)
-            es_log(ES_WARNING, "%s:%d: %s; connecting anew", l->host, l->options.port, why.message);
+        feed_unlock(l);
+        if (!*go_on) es_log(ES_WARNING, "%s: %s; connecting anew", l->name, why.message);
         if (!*go_on) return true;
         if (state == ES_IGTL_WHOLE && !take_message(l, &message, err)) return false;
-        l->start += used;
+        c->start += used;
     }
 }
 
 static bool read_some(es_live *l, bool *go_on, es_error *err) {
+    client *c = l->link;
     size_t got;
-    if (!make_room(l, err)) return false;
+    if (!make_room(c, err)) return false;
     socket_state state =
-        socket_receive(l->fd, l->buffer + l->filled, l->capacity - l->filled, &got);
-    l->filled += got;
+        socket_receive(c->fd, c->buffer + c->filled, c->capacity - c->filled, &got);
+    c->filled += got;
     *go_on = state != SOCKET_GONE;
     if (got == 0) return true;
-    l->heard_s = es_clock_s();
-    lock(l);
+    c->heard_s = es_clock_s();
+    feed_lock(l);
     l->stats.bytes += got;
-    unlock(l);
+    feed_unlock(l);
     return take_messages(l, go_on, err);
-}
-
-static bool take_other_poses(es_live *l, es_error *err) {
-    es_live_pose poses[16];
-    size_t count;
-    if (!l->options.poses) return true;
-    while ((count = es_live_poses_take(l->options.poses, poses, 16)) > 0)
-        for (size_t i = 0; i < count; i++)
-            if (!take_pose(l, &poses[i])) return es_fail(err, ES_MEMORY, "out of memory");
-    return true;
 }
 
 /* Until the server goes away or the work is stopped. */
 static bool read_all(es_live *l, es_error *err) {
+    client *c = l->link;
     bool go_on = true, ok = true;
-    while (ok && go_on && !is_stopped(l)) {
+    while (ok && go_on && !feed_is_stopped(l)) {
         /* Other trackers and pictures that wait are looked after in between. */
-        bool some = socket_wait(l->fd, false, l->options.poses ? 0.002 : 0.02);
+        bool some = socket_wait(c->fd, false, l->options.poses ? 0.002 : 0.02);
         if (some) ok = read_some(l, &go_on, err);
-        go_on = go_on && es_clock_s() - l->heard_s < SILENT_S;
-        ok = ok && take_other_poses(l, err) && release(l, err);
+        go_on = go_on && es_clock_s() - c->heard_s < SILENT_S;
+        ok = ok && feed_look_around(l, err);
     }
     return ok;
 }
 
-static void *run(void *context) {
-    es_live *l = context;
-    es_error err = {0};
+static bool run(es_live *l, es_error *err) {
     bool ok = true;
     double pause_s = BACK_OFF_S;
-    while (ok && !is_stopped(l)) {
+    while (ok && !feed_is_stopped(l)) {
         if (connect_now(l)) {
             uint64_t before = l->stats.messages;
-            ok = read_all(l, &err);
+            ok = read_all(l, err);
             if (l->stats.messages > before) pause_s = BACK_OFF_S;
             disconnect(l);
         }
-        if (ok) wait_stopped(l, pause_s);
+        if (ok) feed_pause(l, pause_s);
         pause_s = fmin(2 * pause_s, BACK_OFF_MOST_S);
     }
-    lock(l);
-    l->done = true;
-    if (!ok) l->error = err;
-    pthread_cond_broadcast(&l->changed);
-    unlock(l);
-    return NULL;
+    return ok;
 }
 
-/* ---- the taker's side ---------------------------------------------------------------------- */
+/* ---- the door -------------------------------------------------------------------------- */
 
-static bool live_next(void *self, es_frame *frame, unsigned flags, bool *end, es_error *err) {
-    es_live *l = self;
-    (void)flags; /* the pixels are there */
-    lock(l);
-    while (l->count == 0 && !l->done && !l->stop) pthread_cond_wait(&l->changed, &l->lock);
-    bool some = l->count > 0;
-    bool failed = !some && l->done && !l->stop;
-    if (failed && err) *err = l->error;
-    if (some) {
-        slot *s = &l->queue[l->first];
-        es_frame swapped = *frame;
-        *frame = s->frame;
-        s->frame = swapped;
-        l->arrived_s = s->arrived_s;
-        l->first = (l->first + 1) % l->capacity_slots;
-        /* Starting over keeps to few slots, and so to little memory. */
-        if (--l->count == 0) l->first = 0;
-    }
-    unlock(l);
-    *end = !some;
-    return !failed;
-}
-
-static void nothing(void *self) { (void)self; }
-
-bool es_live_wait(es_live *l, double timeout_s) {
-    double end_s = es_clock_s() + timeout_s;
-    lock(l);
-    while (l->count == 0 && !l->done && !l->stop && clock_wait(&l->changed, &l->lock, end_s)) {
-    }
-    bool ready = l->count > 0 || l->done || l->stop;
-    unlock(l);
-    return ready;
-}
-
-es_source *es_live_source(es_live *l) { return l->source; }
-double es_live_arrived(const es_live *l) { return l->arrived_s; }
-
-es_live_stats es_live_statistics(es_live *l) {
-    lock(l);
-    es_live_stats stats = l->stats;
-    unlock(l);
-    return stats;
-}
-
-double es_live_depth_mm(es_live *l) {
-    lock(l);
-    double depth = l->depth_mm;
-    unlock(l);
-    return depth;
-}
-
-void es_live_stop(es_live *l) {
-    lock(l);
-    l->stop = true;
-    pthread_cond_broadcast(&l->changed);
-    unlock(l);
-}
-
-void es_live_free(es_live *l) {
-    if (!l) return;
-    if (l->started) {
-        es_live_stop(l);
-        pthread_join(l->thread, NULL);
-    }
-    for (size_t i = 0; i < l->capacity_slots; i++) es_frame_clear(&l->queue[i].frame);
-    es_free(l->queue);
-    es_frame_clear(&l->incoming);
-    es_image_clear(&l->whole);
-    es_fields_clear(&l->sensors);
-    es_frame_clear(&l->ready);
-    es_stream_info_clear(&l->info);
-    matcher_free(l->match);
-    es_source_free(l->source);
-    es_free(l->buffer);
-    pthread_mutex_destroy(&l->lock);
-    pthread_cond_destroy(&l->changed);
-    es_free(l);
-}
-
-/* Why no picture came, in words. */
-static bool refuse(es_live *l, es_error *err) {
-    lock(l);
-    es_live_stats s = l->stats;
-    es_error why = l->error;
-    unlock(l);
-    if (why.code) return es_fail(err, why.code, "%s", why.message);
+static bool refuse(const es_live *l, const es_live_stats *s, es_error *err) {
     return es_fail(err, ES_IO,
-                   "%s:%d: connected, but no picture came within %g s (%llu other messages, %llu "
+                   "%s: connected, but no picture came within %g s (%llu other messages, %llu "
                    "with a wrong sum); start the scanner, and let the server send IMAGE",
-                   l->host, l->options.port, l->options.first_s,
-                   (unsigned long long)(s.messages - s.pictures), (unsigned long long)s.crc);
+                   l->name, l->options.first_s, (unsigned long long)(s->messages - s->pictures),
+                   (unsigned long long)s->crc);
 }
 
-static bool wait_first(es_live *l, es_error *err) {
-    double end = es_clock_s() + l->options.first_s;
-    bool found = false, failed = false;
-    while (!found && !failed && es_clock_s() < end) {
-        if (es_cancelled(err)) return false;
-        wait_stopped(l, 0.05);
-        lock(l);
-        found = l->has_info;
-        failed = l->done;
-        unlock(l);
-    }
-    return found || refuse(l, err);
-}
-
-static es_live *make(const es_live_options *options, es_error *err) {
-    es_live *l = es_alloc_zero(1, sizeof *l, err);
-    if (!l) return NULL;
-    l->options = *options;
-    l->fd = -1;
-    l->depth_mm = NAN;
-    snprintf(l->host, sizeof l->host, "%s", options->host);
-    pthread_mutex_init(&l->lock, NULL);
-    clock_condition(&l->changed);
-    match_options match = {options->tolerance_s, options->wait_s, options->lag_s};
-    l->match = matcher_new(&match, err);
-    if (l->match) return l;
-    es_live_free(l);
-    return NULL;
+static void free_client(void *link) {
+    client *c = link;
+    if (!c) return;
+    es_image_clear(&c->whole);
+    es_image_clear(&c->decoded);
+    es_fields_clear(&c->sensors);
+    es_decoder_free(c->decoder);
+    es_free(c->buffer);
+    es_free(c);
 }
 
 es_live *es_live_open(const es_live_options *options, es_error *err) {
-    static const es_source_ops ops = {live_next, NULL, nothing};
-    es_live *l = make(options, err);
-    if (!l) return NULL;
-    l->started = pthread_create(&l->thread, NULL, run, l) == 0;
-    bool ok = l->started || es_fail(err, ES_MEMORY, "the thread that reads could not be started");
-    ok = ok && wait_first(l, err);
-    ok = ok && (l->source = es_source_new(&ops, l, &l->info, err)) != NULL;
-    if (ok) return l;
-    es_live_free(l);
-    return NULL;
+    static const feed_kind kind = {"OpenIGTLink", "MFA", run, refuse, free_client};
+    char name[300];
+    client *c = es_alloc_zero(1, sizeof *c, err);
+    if (!c) return NULL;
+    c->fd = -1;
+    snprintf(c->host, sizeof c->host, "%s", options->host);
+    snprintf(name, sizeof name, "%s:%d", c->host, options->port);
+    return feed_open(&kind, c, options, name, err);
 }

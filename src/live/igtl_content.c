@@ -397,6 +397,26 @@ bool es_igtl_get_image(const es_igtl_message *m, es_igtl_image *image, es_error 
     return true;
 }
 
+bool es_igtl_get_video(const es_igtl_message *m, es_igtl_video *video, es_error *err) {
+    if (!expect(m, is(m, "VIDEO"), "VIDEO", err)) return false;
+    const uint8_t *c = m->content;
+    *video = (es_igtl_video){.grey = wire_u16(c + 7) > 0xff, .frame = c[9]};
+    for (int i = 0; i < 4 && c[3 + i]; i++)
+        video->codec[i] = (char)(c[3 + i] > 32 && c[3 + i] < 127 ? c[3 + i] : '?');
+    bool whole = true;
+    for (int a = 0; a < 3; a++) {
+        video->size[a] = wire_u16(c + 10 + 2 * a);
+        whole =
+            whole && wire_u16(c + 64 + 2 * a) == 0 && wire_u16(c + 70 + 2 * a) == video->size[a];
+    }
+    video->matrix = wire_matrix(c + 16);
+    video->bytes = c + VIDEO;
+    video->length = m->content_size - VIDEO;
+    return (whole && video->size[2] == 1) ||
+           es_fail(err, ES_FORMAT, "VIDEO of %u x %u x %u: expected a whole flat picture",
+                   video->size[0], video->size[1], video->size[2]);
+}
+
 /* The centre lies (size - 1) / 2 steps from the first voxel's. */
 static es_mat4 shift(es_mat4 a, const uint16_t size[3], double sign) {
     for (int row = 0; row < 3; row++)

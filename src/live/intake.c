@@ -219,18 +219,33 @@ static bool take_pixels(const es_igtl_image *image, es_image *whole, es_image *t
     return es_image_copy(to, whole, err);
 }
 
+/* All of the frame but its pixels. */
+static bool describe(const es_igtl_message *message, const es_igtl_image *image, es_frame *frame,
+                     double spacing_mm[2], es_error *err) {
+    start_frame(message, frame);
+    es_fields_clear(&frame->fields);
+    if (!take_fields(message, frame, err)) return false;
+    take_statuses(message, frame);
+    return take_place(message, image, frame, spacing_mm, err);
+}
+
 bool intake_picture(const es_igtl_message *message, es_frame *frame, es_image *whole,
                     double spacing_mm[2], bool *flat, es_error *err) {
     es_igtl_image image;
     *flat =
         es_igtl_get_image(message, &image, NULL) && (is_flat(&image) || is_part_of(&image, whole));
     if (!*flat) return true;
-    start_frame(message, frame);
-    es_fields_clear(&frame->fields);
-    if (!take_pixels(&image, whole, &frame->image, err)) return false;
-    if (!take_fields(message, frame, err)) return false;
-    take_statuses(message, frame);
-    return take_place(message, &image, frame, spacing_mm, err);
+    return take_pixels(&image, whole, &frame->image, err) &&
+           describe(message, &image, frame, spacing_mm, err);
+}
+
+bool intake_image(const es_igtl_message *message, const es_igtl_image *image, es_frame *frame,
+                  double spacing_mm[2], es_error *err) {
+    if (!es_image_resize(&frame->image, image->type, image->channels, image->size[0],
+                         image->size[1], err))
+        return false;
+    es_igtl_image_copy(image, frame->image.data);
+    return describe(message, image, frame, spacing_mm, err);
 }
 
 /* ---- poses ------------------------------------------------------------------------- */

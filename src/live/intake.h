@@ -19,6 +19,10 @@ void intake_name(const es_igtl_message *message, char name[ES_NAME_SIZE]);
 bool intake_picture(const es_igtl_message *message, es_frame *frame, es_image *whole,
                     double spacing_mm[2], bool *flat, es_error *err);
 
+/* The same of a flat picture that came otherwise (VIDEO); the message has what is said of it. */
+bool intake_image(const es_igtl_message *message, const es_igtl_image *image, es_frame *frame,
+                  double spacing_mm[2], es_error *err);
+
 /* A SENSOR's numbers as the field <device>Sensor; at most 16 of them are kept, and
  * what is no SENSOR is passed over. */
 bool intake_sensor(const es_igtl_message *message, es_fields *fields, es_error *err);

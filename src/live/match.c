@@ -101,6 +101,8 @@ const es_live_pose *matcher_latest(const matcher *m, const char *name) {
     return s && s->count ? &s->latest : NULL;
 }
 
+size_t matcher_waiting(const matcher *m) { return m->count; }
+
 static void swap_frames(es_frame *a, es_frame *b) {
     es_frame c = *a;
     *a = *b;

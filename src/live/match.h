@@ -31,6 +31,8 @@ typedef struct matched {
 } matched;
 bool matcher_take(matcher *m, double now_s, es_frame *frame, matched *how, bool *taken,
                   es_error *err);
+/* Pictures that wait. */
+size_t matcher_waiting(const matcher *m);
 /* The newest pose of a name, for those who ask; NULL when there is none. */
 const es_live_pose *matcher_latest(const matcher *m, const char *name);
 /* After a new connection: old poses mean nothing any more. */

@@ -52,9 +52,12 @@ static double since_first(pass *p, const es_frame *frame) {
 static bool send_frame(pass *p, const es_frame *frame, es_error *err) {
     es_igtl_out out = {0};
     uint64_t time = es_igtl_time(p->start_unix_s + p->last_s);
-    if (frame->has_image) outgo_picture(&out, frame, "Image_Image", NULL, time);
-    for (size_t i = 0; i < frame->transform_count; i++)
-        outgo_transform(&out, &frame->transforms[i], time);
+    es_frame sent = *frame; /* its transforms are the tracker's to tell, where there is one */
+    if (p->o->natnet) sent.transform_count = 0;
+    if (frame->has_image) outgo_picture(&out, &sent, "Image_Image", NULL, time);
+    for (size_t i = 0; i < sent.transform_count; i++)
+        outgo_transform(&out, &sent.transforms[i], time);
+    if (p->o->natnet) es_natnet_host_put(p->o->natnet, frame, p->start_s + p->last_s);
     bool ok = es_live_server_send(p->server, &out, false);
     es_igtl_out_clear(&out);
     return ok || es_fail(err, ES_MEMORY, "out of memory");
@@ -96,14 +99,26 @@ static bool preload(es_source *source, const es_live_play_options *o, frame_list
     return ok;
 }
 
+/* A tracker is asked for its bodies before anything moves. */
+static bool learn_bodies(es_source *source, const es_live_play_options *o, es_error *err) {
+    es_frame frame = {0};
+    bool end = false;
+    if (!o->natnet || !es_source_can_rewind(source)) return true;
+    bool ok = es_source_next(source, &frame, 0, &end, err);
+    if (ok && !end) es_natnet_host_learn(o->natnet, &frame);
+    es_frame_clear(&frame);
+    return ok && es_source_rewind(source, err);
+}
+
 static bool play(es_live_server *server, es_source *source, const es_live_play_options *options,
                  int64_t *frames, es_error *err) {
     pass p = {.server = server, .source = source, .o = options};
     es_error why = {0};
+    *frames = 0;
+    if (!learn_bodies(source, options, err)) return false;
     bool ok = true, again = wait_for_client(server, options);
     p.start_s = es_clock_s() + 0.1; /* time for the client to say hello */
     p.start_unix_s = es_igtl_seconds(outgo_now()) + 0.1;
-    *frames = 0;
     while (again) {
         again = play_once(&p, &why);
         ok = why.code == ES_OK;

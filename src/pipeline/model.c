@@ -293,13 +293,29 @@ const es_image *es_model_example(const es_model *model, size_t index, int64_t *f
     return &model->examples[index].picture;
 }
 
-static bool refuse_empty(const es_model *m, es_error *err) {
+/* Which of the steps left nothing. */
+static bool refuse_empty(const es_model *m, const es_model_result *r, es_error *err) {
+    long long bone = (long long)m->counts.frames_with_bone, all = (long long)m->counts.frames;
+    if (r->pieces_dropped > 0)
+        return es_fail(err, ES_GEOMETRY,
+                       "no bone surface was found: %lld of %lld frames had an echo like bone, but "
+                       "all %zu pieces are smaller than --min-area %g mm2; give less",
+                       bone, all, r->pieces_dropped, m->options.min_area_mm2);
+    if (bone > 0)
+        return es_fail(err, ES_GEOMETRY,
+                       "no bone surface was found: %lld of %lld frames had an echo like bone, but "
+                       "they do not overlap enough to be one; try a larger --bone-spacing or a "
+                       "smaller --min-weight",
+                       bone, all);
+    if (all == 0)
+        return es_fail(err, ES_GEOMETRY,
+                       "no bone surface was found: what was given crosses no surface where it is "
+                       "known");
     return es_fail(err, ES_GEOMETRY,
-                   "no bone surface was found: %lld of %lld frames had an echo like bone; try "
+                   "no bone surface was found: none of %lld frames had an echo like bone; try "
                    "--detector %s, a lower --bone-threshold, or look at the frames with "
-                   "--report",
-                   (long long)m->counts.frames_with_bone, (long long)m->counts.frames,
-                   es_bone_method_names[es_bone_second(m->options.method)]);
+                   "echosolid bone --picture",
+                   all, es_bone_method_names[es_bone_second(m->options.method)]);
 }
 
 /* The extracted surface to a sheet: smoothed between two cleanings, the first
@@ -345,10 +361,10 @@ static bool finish_sheet(es_model *m, es_model_result *r, es_error *err) {
         r->sheet = m->sheet;
         m->sheet = (es_mesh){0};
     } else if (!es_surface_extract(m->field, &iso, m->pool, &r->sheet, err) ||
-               !refine_sheet(m, r, err)) {
+               !es_shape_check_size(&r->sheet, err) || !refine_sheet(m, r, err)) {
         return false;
     }
-    if (r->sheet.triangle_count == 0) return refuse_empty(m, err);
+    if (r->sheet.triangle_count == 0) return refuse_empty(m, r, err);
     bool ok = es_mesh_inspect_welded(&r->sheet, &r->sheet_check, err) && count_holes(r, err) &&
               scatter_judge(m->scatter, &r->sheet, m->truncation_mm, m->pool, &r->scatter, err);
     r->surface_s = es_clock_s() - start;

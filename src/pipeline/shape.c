@@ -10,6 +10,14 @@ void es_shape_clear(es_shape *shape) {
     *shape = (es_shape){0};
 }
 
+bool es_shape_check_size(const es_mesh *surface, es_error *err) {
+    if (surface->triangle_count <= ES_SHAPE_TRIANGLES_MAX) return true;
+    return es_fail(err, ES_UNSUPPORTED,
+                   "%zu triangles: a model is made of %zu at most; take larger voxels, a smaller "
+                   "region, or another level (noise has a surface about every voxel)",
+                   surface->triangle_count, ES_SHAPE_TRIANGLES_MAX);
+}
+
 const es_mesh *es_shape_source(const es_shape *shape) {
     return shape->kind == ES_SHAPE_THICKENED ? &shape->sheet : &shape->mesh;
 }

@@ -67,9 +67,10 @@ static bool fit_piece(solid_work *w, size_t i, double area, es_error *err) {
     if (!es_surface_patches(&w->pieces[i], &options, w->pool, &w->patches[i], &r, &why))
         return leave_out(w, i, area, &why, err);
     es_solid_report *all = w->report;
-    all->thickened |= !r.closed && options.thickness_mm > 0;
+    all->thickened |= r.walls > 0;
     all->reached &= r.reached;
     all->cell_mm = fmax(all->cell_mm, r.cell_mm);
+    all->planes += r.planes;
     all->folded += r.folded;
     all->bridged += r.bridged;
     all->bridged_mm = fmax(all->bridged_mm, r.bridged_mm);
@@ -176,6 +177,9 @@ static void describe(const solid_work *w, char *text, size_t size) {
     if (r->bridged)
         snprintf(holes, sizeof holes, "; %zu holes up to %.1f mm round closed, not measured",
                  r->bridged, r->bridged_mm);
+    if (r->planes)
+        snprintf(holes, sizeof holes, "; %zu flat end%s kept flat", r->planes,
+                 r->planes == 1 ? "" : "s");
     static const char *const WORDS[] = {[ES_STEP_SMOOTH] = "smooth patches",
                                         [ES_STEP_FACETED] = "facets",
                                         [ES_STEP_PATCHES6] = "six B-spline patches",
@@ -230,6 +234,19 @@ static bool write_bodies(solid_work *w, const char *path, es_error *err) {
     return es_step_write(path, w->bodies, w->body_count, &options, &w->report->file, err);
 }
 
+/* Fits take long, and CAD systems longer to read what a thousand of them give. */
+static bool keeps_all(const es_solid_options *o) {
+    return o->mode == ES_STEP_FACETED || o->mode == ES_STEP_TESSELLATED;
+}
+
+static void leave_rest(solid_work *w, size_t most) {
+    w->report->surplus = w->count - most;
+    es_log(ES_WARNING,
+           "%zu pieces: the STEP file has the %zu largest; keep fewer (components, least area), or "
+           "write facets",
+           w->count, most);
+}
+
 bool es_solid_write_step(const char *path, const es_mesh *surface, const es_solid_options *options,
                          es_pool *pool, es_solid_report *report, es_error *err) {
     es_solid_report own;
@@ -243,7 +260,9 @@ bool es_solid_write_step(const char *path, const es_mesh *surface, const es_soli
         ok = es_mesh_inspect(&w.pieces[i], &piece, err);
         area += piece.area_mm2;
     }
-    for (size_t i = 0; ok && i < w.count; i++) ok = add_piece(&w, i, area, err);
+    size_t most = keeps_all(options) ? w.count : ES_SOLID_PIECES_MAX;
+    for (size_t i = 0; ok && i < w.count && i < most; i++) ok = add_piece(&w, i, area, err);
+    if (ok && w.count > most) leave_rest(&w, most);
     ok = ok ? write_bodies(&w, path, err) : es_prefix(err, "%s", path);
     for (size_t i = 0; i < w.count; i++) {
         if (w.pieces) es_mesh_clear(&w.pieces[i]);

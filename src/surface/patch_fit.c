@@ -247,6 +247,19 @@ static void solve(fit_state *s, double *work) {
     for (size_t i = 0; i < n; i++) x[i] += change[i];
 }
 
+/* Rims of cuts are splines of their vertices: they lie in the plane if these do. */
+static void hold(const patch_fit *fit) {
+    for (size_t v = 0; fit->held && v < fit->quads->vertex_count; v++) {
+        if (fit->held[v] == 0) continue;
+        const flat_cut *cut = &fit->cuts[fit->held[v] - 1];
+        double *at = fit->quads->vertices + 3 * v;
+        double height = surface_cut_height(cut, es_vec3_make(at[0], at[1], at[2]));
+        at[0] -= height * cut->normal.x;
+        at[1] -= height * cut->normal.y;
+        at[2] -= height * cut->normal.z;
+    }
+}
+
 /* ---- the whole --------------------------------------------------------------------------- */
 
 static bool open_rim(fit_state *s, es_error *err) {
@@ -314,6 +327,7 @@ bool surface_fit_quads(const patch_fit *fit, es_error *err) {
         es_pool_run(fit->pool, tasks, project_task, &s);
         project_rim(&s);
         solve(&s, work);
+        hold(fit);
         ok = !es_cancelled(err);
     }
     close_state(&s);

@@ -29,13 +29,15 @@ static const double RMS_SHARE = 2.0 / 3;
 static const double LENS_FROM = 6, LENS_CELLS = 4, LENS_SCALE = 0.45;
 
 typedef struct patch_job {
-    const es_mesh *mesh;
+    const es_mesh *whole; /* what was given */
+    const es_mesh *mesh;  /* what patches are put on: whole, or what flat ends leave of it */
+    flat_cuts cuts;
     const es_patch_options *options;
     es_pool *pool;
-    nearest_tree *tree;
+    nearest_tree *tree, *whole_tree;
     es_box3 box;
     double area;
-    bool closed;
+    bool closed;                  /* mesh */
     quad_lens lenses[LENSES_MAX]; /* about places where earlier tries were worst */
     size_t lens_count;
     es_vec3 farthest; /* of the mesh, from the patches of the present try */
@@ -46,6 +48,7 @@ typedef struct patch_job {
     uint8_t *seen;
     bool *use;       /* per quad */
     uint32_t *point; /* per row of the masks: control point + 1, 0: not used */
+    uint32_t *held;  /* per vertex of the quads: cut + 1 on whose rim it is, or 0 */
 } patch_job;
 
 static void clear_try(patch_job *job) {
@@ -56,9 +59,11 @@ static void clear_try(patch_job *job) {
     es_free(job->seen);
     es_free(job->use);
     es_free(job->point);
+    es_free(job->held);
     job->seen = NULL;
     job->use = NULL;
     job->point = NULL;
+    job->held = NULL;
 }
 
 /* ---- which patches ------------------------------------------------------------------ */
@@ -168,6 +173,119 @@ static void put_patches(const patch_job *job, es_patches *patches) {
     }
 }
 
+/* ---- flat ends ------------------------------------------------------------------------ */
+
+static es_vec3 vertex_at(const double *vertices, size_t v) {
+    return es_vec3_make(vertices[3 * v], vertices[3 * v + 1], vertices[3 * v + 2]);
+}
+
+/* The next side along the rim. */
+static uint32_t rim_after(const quad_mesh *q, uint32_t h) {
+    h = quad_next(h);
+    while (q->twin[h] != NO_TWIN) h = quad_next(q->twin[h]);
+    return h;
+}
+
+/* The cut in whose plane a rim of the quads lies best. */
+static size_t cut_of_rim(const patch_job *job, uint32_t start) {
+    size_t best = 0;
+    double least = INFINITY;
+    for (size_t c = 0; c < job->cuts.count; c++) {
+        double worst = 0;
+        uint32_t h = start;
+        do {
+            es_vec3 p = vertex_at(job->quads.vertices, job->quads.quads[h]);
+            worst = fmax(worst, fabs(surface_cut_height(&job->cuts.items[c], p)));
+            h = rim_after(&job->quads, h);
+        } while (h != start);
+        if (worst < least) best = c, least = worst;
+    }
+    return best;
+}
+
+static long count_euler(const quad_mesh *q) {
+    size_t sides = 4 * q->quad_count, edges = 0;
+    for (uint32_t h = 0; h < sides; h++) edges += q->twin[h] == NO_TWIN || q->twin[h] > h;
+    return (long)q->vertex_count - (long)edges + (long)q->quad_count;
+}
+
+/* Each cut's rim is one of the quads', which have the sheet's handles. */
+static bool hold_rims(patch_job *job, long euler, es_error *err) {
+    const quad_mesh *q = &job->quads;
+    size_t rims = 0;
+    uint64_t taken = 0;
+    double longest;
+    if (!q->rimmed || surface_rim_bridged(job->rim, &longest) > 0)
+        return es_fail(err, ES_GEOMETRY, "cells of %.3g mm do not go round the flat ends",
+                       q->cell_mm);
+    job->held = es_alloc_zero(q->vertex_count, sizeof *job->held, err);
+    if (!job->held) return false;
+    for (uint32_t start = 0; start < 4 * q->quad_count; start++) {
+        if (q->twin[start] != NO_TWIN || job->held[q->quads[start]]) continue;
+        size_t cut = cut_of_rim(job, start);
+        rims++;
+        taken |= (uint64_t)1 << cut;
+        for (uint32_t h = start; !job->held[q->quads[h]]; h = rim_after(q, h))
+            job->held[q->quads[h]] = (uint32_t)cut + 1;
+    }
+    if (rims == job->cuts.count && taken == ((uint64_t)1 << rims) - 1 &&
+        count_euler(q) == euler - (long)rims)
+        return true;
+    es_free(job->held);
+    job->held = NULL;
+    return es_fail(err, ES_GEOMETRY, "cells of %.3g mm do not have the shape of the surface",
+                   q->cell_mm);
+}
+
+/* The middle of a ring, in its plane; false unless all of it is seen from there. */
+static bool place_plane(const es_patches *patches, const flat_cut *cut, es_patch_plane *plane) {
+    const uint32_t *sides = patches->plane_sides + plane->first;
+    es_vec3 sum = {0, 0, 0};
+    uint32_t along[4];
+    for (size_t i = 0; i < plane->count; i++) {
+        es_patch_side(&patches->patches[sides[i] / 4], (int)(sides[i] % 4), along);
+        sum = es_vec3_add(sum, vertex_at(patches->points, along[0]));
+    }
+    sum = es_vec3_scale(sum, 1 / (double)plane->count);
+    plane->normal = cut->normal;
+    plane->at = es_vec3_sub(sum, es_vec3_scale(cut->normal, surface_cut_height(cut, sum)));
+    for (size_t i = 0; i < plane->count; i++) {
+        es_patch_side(&patches->patches[sides[i] / 4], (int)(sides[i] % 4), along);
+        for (int k = 0; k < 3; k++) {
+            es_vec3 a = es_vec3_sub(vertex_at(patches->points, along[k]), plane->at);
+            es_vec3 b = es_vec3_sub(vertex_at(patches->points, along[k + 1]), plane->at);
+            if (!(es_vec3_dot(es_vec3_cross(b, a), cut->normal) > 0)) return false;
+        }
+    }
+    return true;
+}
+
+/* Of rimmed quads all are used, and have their patches' numbers. */
+static bool add_planes(const patch_job *job, es_patches *patches, es_error *err) {
+    const quad_mesh *q = &job->quads;
+    size_t sides = 0, first = 0;
+    for (size_t h = 0; h < 4 * q->quad_count; h++) sides += q->twin[h] == NO_TWIN;
+    patches->planes = es_alloc(job->cuts.count, sizeof *patches->planes, err);
+    patches->plane_sides =
+        patches->planes ? es_alloc(sides, sizeof *patches->plane_sides, err) : NULL;
+    if (!patches->plane_sides) return false;
+    for (uint32_t c = 1; c <= job->cuts.count; c++) {
+        es_patch_plane plane = {.first = first};
+        uint32_t start = 0;
+        while (q->twin[start] != NO_TWIN || job->held[q->quads[start]] != c) start++;
+        uint32_t h = start;
+        do {
+            patches->plane_sides[first + plane.count++] = h;
+            h = rim_after(q, h);
+        } while (h != start);
+        if (!place_plane(patches, &job->cuts.items[c - 1], &plane))
+            return es_fail(err, ES_GEOMETRY, "a flat end is not seen whole from its middle");
+        patches->planes[patches->plane_count++] = plane;
+        first += plane.count;
+    }
+    return true;
+}
+
 /* The used patches; with room for a copy behind them and walls. */
 static bool make_sheet(patch_job *job, es_patches *patches, es_error *err) {
     size_t count = 0, used = 0;
@@ -179,14 +297,10 @@ static bool make_sheet(patch_job *job, es_patches *patches, es_error *err) {
         return false;
     patches->point_count = count;
     put_patches(job, patches);
-    return true;
+    return job->cuts.count == 0 || add_planes(job, patches, err);
 }
 
 /* ---- the hidden side --------------------------------------------------------------------- */
-
-static es_vec3 vertex_at(const double *vertices, size_t v) {
-    return es_vec3_make(vertices[3 * v], vertices[3 * v + 1], vertices[3 * v + 2]);
-}
 
 static void add_to(double *vertices, size_t v, es_vec3 add) {
     vertices[3 * v] += add.x;
@@ -302,19 +416,28 @@ static bool judge_thickness(const es_patches *patches, size_t count, es_patch_re
     return ok;
 }
 
+static size_t count_rim(const es_patch_edges *edges) {
+    size_t rim = 0;
+    for (size_t e = 0; e < edges->count; e++) rim += edges->edges[e].uses == 1;
+    return rim;
+}
+
+/* Patches that close all holes of the sheet, for these are small, are a solid as they are. */
 static bool thicken(patch_job *job, es_patches *patches, es_patch_report *report, es_error *err) {
     size_t count = patches->count, vertices = job->quads.vertex_count;
     double *normals = es_alloc(vertices, 6 * sizeof *normals, err);
     double *work = normals ? es_alloc(job->masks.rows, 6 * sizeof *work, err) : NULL;
     es_patch_edges edges = {0};
     bool ok = work && es_patch_edges_find(patches, &edges, err);
-    if (ok) {
+    bool sealed = ok && count_rim(&edges) == 0;
+    if (sealed) report->bridged = surface_rim_bridged(job->rim, &report->bridged_mm);
+    if (ok && !sealed) {
         double *behind = normals + 3 * vertices;
         find_normals(&job->quads, normals);
         move_behind(job, normals, behind, work);
         ok = put_points(job, behind, patches->points + 3 * patches->point_count, err);
     }
-    if (ok) {
+    if (ok && !sealed) {
         add_back(patches, count);
         add_walls(patches, count, &edges, report);
         patches->point_count *= 2;
@@ -332,9 +455,9 @@ static bool measure(patch_job *job, const es_patches *patches, es_patch_report *
                     es_error *err) {
     es_patches front = *patches;
     front.count = report->patches;
-    patch_judge judge = {job->tree, job->area / SAMPLES_WANTED, job->pool};
+    patch_judge judge = {job->whole_tree, job->area / SAMPLES_WANTED, job->pool};
     surface_deviation found[2] = {{.farthest = {0, 0, 0}}};
-    bool ok = surface_compare_patches(&front, DRAWN_STEPS, job->mesh, &judge, found, err);
+    bool ok = surface_compare_patches(&front, DRAWN_STEPS, job->whole, &judge, found, err);
     report->to_mesh = found[0].all;
     report->from_mesh = found[1].all;
     job->farthest = found[1].farthest;
@@ -348,12 +471,6 @@ static double worst_p95(const patch_job *job, const es_patch_report *r) {
     return both ? fmax(r->to_mesh.p95_mm, r->from_mesh.p95_mm) : r->to_mesh.p95_mm;
 }
 
-static long count_euler(const quad_mesh *q) {
-    size_t sides = 4 * q->quad_count, edges = 0;
-    for (uint32_t h = 0; h < sides; h++) edges += q->twin[h] == NO_TWIN || q->twin[h] > h;
-    return (long)q->vertex_count - (long)edges + (long)q->quad_count;
-}
-
 /* ---- one size of patches -------------------------------------------------------------------- */
 
 static bool has_shape(const patch_job *job, long euler) {
@@ -361,33 +478,11 @@ static bool has_shape(const patch_job *job, long euler) {
            (!job->closed || count_euler(&job->quads) == euler);
 }
 
-/* Another place of the grid when the surface is not two-manifold on it, or has
- * other handles than the mesh: a narrow gap between two folds closes on a coarse
- * grid. The places are the fractions of an even sequence (Roberts 2018). */
-static bool find_grid(patch_job *job, double cell, long euler, es_error *err) {
-    for (int place = 0; place < SHIFTS; place++) {
-        surface_quads_clear(&job->quads);
-        quad_grid grid = {.cell_mm = cell * (1 - 0.01 * place),
-                          .shift = {fmod(0.8191725 * place, 1), fmod(0.6710436 * place, 1),
-                                    fmod(0.5497005 * place, 1)},
-                          .lenses = job->lenses,
-                          .lens_count = job->lens_count,
-                          .closed = job->closed};
-        if (!surface_quads_find(job->tree, job->box, &grid, &job->quads, err)) return false;
-        if (has_shape(job, euler)) return true;
-    }
-    if (job->quads.bad == 0 && job->quads.quad_count > 0 && job->options->cell_mm > 0) return true;
-    return es_fail(
-        err, ES_GEOMETRY,
-        "cells of %.3g mm are too coarse for the shape of the surface (narrow gaps, "
-        "handles, specks); take a smaller tolerance, smooth the surface, or write facets",
-        cell);
-}
-
 /* Quads up to the rim; where the outline of the quads does not go round it as it
  * should, the patches that the mesh covers are taken as they are. */
 static bool follow_rim(patch_job *job, es_error *err) {
     quad_mesh plain = job->quads;
+    surface_rim_free(job->rim);
     double cell = plain.cell_mm;
     job->quads = (quad_mesh){0};
     job->rim = surface_rim_new(job->mesh, cell, err);
@@ -402,23 +497,64 @@ static bool follow_rim(patch_job *job, es_error *err) {
     return ok;
 }
 
+/* Another place of the grid when the surface is not two-manifold on it, or has
+ * other handles than the mesh: a narrow gap between two folds closes on a coarse
+ * grid. The places are the fractions of an even sequence (Roberts 2018). */
+static bool find_grid(patch_job *job, double cell, long euler, es_error *err) {
+    es_error why = {0};
+    for (int place = 0; place < SHIFTS; place++) {
+        surface_quads_clear(&job->quads);
+        quad_grid grid = {.cell_mm = cell * (1 - 0.01 * place),
+                          .shift = {fmod(0.8191725 * place, 1), fmod(0.6710436 * place, 1),
+                                    fmod(0.5497005 * place, 1)},
+                          .lenses = job->lenses,
+                          .lens_count = job->lens_count,
+                          .closed = job->closed};
+        if (!surface_quads_find(job->tree, job->box, &grid, &job->quads, err)) return false;
+        if (!has_shape(job, euler)) continue;
+        if (job->closed) return true;
+        if (!follow_rim(job, err)) return false;
+        if (job->cuts.count == 0) return true;
+        if (!hold_rims(job, euler, &why) && why.code != ES_GEOMETRY)
+            return es_fail(err, why.code, "%s", why.message);
+        if (job->held) return true;
+    }
+    if (job->quads.bad == 0 && job->quads.quad_count > 0 && job->options->cell_mm > 0 &&
+        job->cuts.count == 0)
+        return job->closed || follow_rim(job, err);
+    return es_fail(
+        err, ES_GEOMETRY,
+        "cells of %.3g mm are too coarse for the shape of the surface (narrow gaps, "
+        "handles, specks); take a smaller tolerance, smooth the surface, or write facets",
+        cell);
+}
+
 static bool try_cell(patch_job *job, double cell, es_patches *patches, es_patch_report *report,
                      es_error *err) {
     clear_try(job);
     report->cell_mm = cell;
     report->tries++;
     report->walls = report->folded = 0;
-    if (!find_grid(job, cell, report->mesh_euler, err) || (!job->closed && !follow_rim(job, err)) ||
+    if (!find_grid(job, cell, report->mesh_euler, err) ||
         !surface_masks_find(&job->quads, &job->masks, err))
         return false;
     job->seen = es_alloc_zero(job->quads.quad_count, 1, err);
-    patch_fit fit = {job->tree, job->pool, job->rim, &job->quads, &job->masks, cell, job->seen};
-    report->euler = count_euler(&job->quads);
-    report->rimmed = job->quads.rimmed;
+    patch_fit fit = {.tree = job->tree,
+                     .pool = job->pool,
+                     .rim = job->rim,
+                     .cuts = job->cuts.items,
+                     .held = job->held,
+                     .quads = &job->quads,
+                     .masks = &job->masks,
+                     .cell_mm = cell,
+                     .seen = job->seen};
+    report->planes = job->cuts.count;
+    report->euler = count_euler(&job->quads) + (long)report->planes;
+    report->rimmed = job->quads.rimmed && report->planes == 0;
     if (report->rimmed) report->bridged = surface_rim_bridged(job->rim, &report->bridged_mm);
     bool ok = job->seen && surface_fit_quads(&fit, err) && choose_patches(job, report, err) &&
               make_sheet(job, patches, err) && measure(job, patches, report, err);
-    if (ok && !job->closed && job->options->thickness_mm > 0)
+    if (ok && !report->closed && job->options->thickness_mm > 0)
         ok = thicken(job, patches, report, err);
     report->reached = ok && worst_p95(job, report) <= job->options->tolerance_mm;
     if (!ok) es_patches_clear(patches);
@@ -442,7 +578,7 @@ static double excess(const patch_job *job, const es_patch_report *r) {
 
 /* Where one place is much worse than the rest, the grid is drawn together there. */
 static bool add_lens(patch_job *job, const es_patch_report *r) {
-    if (!job->closed || job->lens_count == LENSES_MAX || job->options->cell_mm > 0 ||
+    if (!r->closed || job->lens_count == LENSES_MAX || job->options->cell_mm > 0 ||
         r->from_mesh.max_mm < LENS_FROM * fmax(job->options->tolerance_mm, r->from_mesh.p95_mm))
         return false;
     job->lenses[job->lens_count++] =
@@ -456,8 +592,8 @@ static double next_cell(patch_job *job, const es_patch_report *r, double least) 
     bool lens = add_lens(job, r);
     if (lens && share <= 1) return r->cell_mm;
     if (!lens) share = excess(job, r);
-    return fmax(least, r->cell_mm * fmax(job->closed ? 0.5 : 0.75,
-                                         fmin(0.93, 0.97 * pow(share, -1 / ORDER))));
+    return fmax(least, r->cell_mm *
+                           fmax(r->closed ? 0.5 : 0.75, fmin(0.93, 0.97 * pow(share, -1 / ORDER))));
 }
 
 /* The largest cells that reach the tolerance, or the best that may be tried. */
@@ -468,7 +604,7 @@ static bool try_cells(patch_job *job, es_patches *patches, es_patch_report *repo
     for (int i = 0, fits = 0; i < GRIDS && fits < FITS; i++) {
         es_patches next = {0};
         es_patch_report r = {
-            .tries = report->tries, .closed = job->closed, .mesh_euler = report->mesh_euler};
+            .tries = report->tries, .closed = report->closed, .mesh_euler = report->mesh_euler};
         es_error why = {0};
         bool ok = try_cell(job, cell, &next, &r, &why),
              last = o->cell_mm > 0 || cell <= 1.001 * least;
@@ -510,9 +646,24 @@ static bool check_options(const es_patch_options *o, es_error *err) {
     return true;
 }
 
+/* What patches are put on: the mesh, or what its flat ends leave of it. */
+static bool open_surface(patch_job *job, bool keep_planes, es_error *err) {
+    job->mesh = job->whole;
+    job->tree = job->whole_tree;
+    job->lens_count = 0;
+    surface_cuts_clear(&job->cuts);
+    if (keep_planes && !surface_cuts_find(job->whole, &job->cuts, err)) return false;
+    if (job->cuts.count == 0) return true;
+    job->mesh = &job->cuts.sheet;
+    job->closed = false;
+    job->tree = surface_nearest_new(job->mesh, true, err);
+    return job->tree != NULL;
+}
+
 static bool open_job(patch_job *job, es_patch_report *report, es_error *err) {
     es_mesh_check check;
-    if (!check_options(job->options, err) || !es_mesh_inspect(job->mesh, &check, err)) return false;
+    if (!check_options(job->options, err) || !es_mesh_inspect(job->whole, &check, err))
+        return false;
     if (!(check.area_mm2 > 0))
         return es_fail(err, ES_GEOMETRY, "the mesh has no surface to put patches on");
     if (check.bad_edges > 0)
@@ -526,20 +677,39 @@ static bool open_job(patch_job *job, es_patch_report *report, es_error *err) {
     report->closed = job->closed;
     report->mesh_euler = check.euler;
     job->area = check.area_mm2;
-    job->box = es_mesh_box(job->mesh);
-    job->tree = surface_nearest_new(job->mesh, true, err);
-    return job->tree != NULL;
+    job->box = es_mesh_box(job->whole);
+    job->whole_tree = surface_nearest_new(job->whole, true, err);
+    return job->whole_tree && open_surface(job, job->closed, err);
+}
+
+static void close_surface(patch_job *job) {
+    clear_try(job);
+    if (job->tree != job->whole_tree) surface_nearest_free(job->tree);
+    job->tree = NULL;
+    surface_cuts_clear(&job->cuts);
+}
+
+/* Where no patches fit the rims of flat ends, these are rounded like the rest. */
+static bool try_surfaces(patch_job *job, es_patches *patches, es_patch_report *report,
+                         es_error *err) {
+    es_error why = {0};
+    if (job->cuts.count == 0) return try_cells(job, patches, report, err);
+    if (try_cells(job, patches, report, &why)) return true;
+    if (why.code != ES_GEOMETRY) return es_fail(err, why.code, "%s", why.message);
+    close_surface(job);
+    job->closed = true;
+    return open_surface(job, false, err) && try_cells(job, patches, report, err);
 }
 
 bool es_surface_patches(const es_mesh *mesh, const es_patch_options *options, es_pool *pool,
                         es_patches *patches, es_patch_report *report, es_error *err) {
-    patch_job job = {.mesh = mesh, .options = options, .pool = pool};
+    patch_job job = {.whole = mesh, .options = options, .pool = pool};
     es_patch_report own;
     if (!report) report = &own;
     *patches = (es_patches){0};
     *report = (es_patch_report){0};
-    bool ok = open_job(&job, report, err) && try_cells(&job, patches, report, err);
-    clear_try(&job);
-    surface_nearest_free(job.tree);
+    bool ok = open_job(&job, report, err) && try_surfaces(&job, patches, report, err);
+    close_surface(&job);
+    surface_nearest_free(job.whole_tree);
     return ok;
 }

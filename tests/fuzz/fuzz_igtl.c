@@ -14,6 +14,7 @@ static void read_all(const es_igtl_message *m) {
     es_igtl_position position;
     es_igtl_tool tool;
     es_igtl_image image;
+    es_igtl_video video;
     es_igtl_text text;
     es_igtl_status status;
     es_igtl_command command;
@@ -24,6 +25,9 @@ static void read_all(const es_igtl_message *m) {
     es_igtl_get_position(m, &position, NULL);
     es_igtl_get_tool(m, 0, &tool, NULL);
     es_igtl_get_image(m, &image, NULL);
+    if (es_igtl_get_video(m, &video, NULL) &&
+        (strlen(video.codec) > 4 || video.length > m->content_size))
+        abort();
     es_igtl_get_string(m, &text, NULL);
     es_igtl_get_status(m, &status, NULL);
     es_igtl_get_command(m, &command, NULL);
