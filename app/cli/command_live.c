@@ -408,7 +408,7 @@ static bool open_page(live_app *a, es_error *err) {
     p.source = a->source;
     p.can_save = o->folder != NULL;
     p.coach.elevation_mm = o->elevation;
-    a->wizard = live_wizard_new(a->plus, o->folder, o->connect, err);
+    a->wizard = live_wizard_new(a->plus, o->folder, a->source, err);
     p.wizard = live_wizard_text;
     p.wizard_context = a->wizard;
     a->page = a->wizard ? es_live_page_new(&p, err) : NULL;
