@@ -19,7 +19,8 @@ endfunction()
 
 embed(page_index "/" "text/html; charset=utf-8" "${SOURCE}/index.html" ", .policy = policy")
 embed(page_style "/live.css" "text/css; charset=utf-8" "${SOURCE}/live.css" ", .open = true")
-foreach(name live link picture cuts panel measure)
+embed(page_wizard_style "/wizard.css" "text/css; charset=utf-8" "${SOURCE}/wizard.css" ", .open = true")
+foreach(name live link picture cuts panel measure wizard)
   embed(page_${name} "/${name}.js" "text/javascript; charset=utf-8" "${SOURCE}/${name}.js"
         ", .open = true")
 endforeach()

@@ -29,7 +29,8 @@ BELOW["igtl"] = BELOW["natnet"] = {"base", "geom", "image"}  # headers of the li
 BELOW["page"] = {"base"}  # a header of the live room
 BELOW["live"].add("page")
 BELOW["coach"] = {"base", "geom", "image"}  # a header of the live room
-BELOW["live"] |= {"coach", "live_page"}
+BELOW["live"] |= {"coach", "live_page", "wizard"}
+BELOW["wizard"] = BELOW["calibration"] | {"calibration"}  # a header of the live room
 BELOW["live_run"] = BELOW["live"] | {"live"}  # a second header of the live room
 BELOW["live_page"] = BELOW["live_run"] | {"live_run", "coach", "page"}  # a third one
 BELOW["judge"] = BELOW["pipeline"] | {"pipeline"}  # a second header of the pipeline

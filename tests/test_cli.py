@@ -351,6 +351,18 @@ class Cli(unittest.TestCase):
         self.assertIn("water tank", knee)
         self.refused("calibrate", "absent.igs.mha", says="absent.igs.mha")
 
+    def test_a_simulated_swing_shows_the_tip_that_it_was_made_with(self):
+        truth = run_json("simulate", "--scene", "pivot", "--frames", 300, "--pose-noise", "0.2mm",
+                         "--seed", 4, "-o", self.folder / "swung.igs.mha")
+        found = run_json("calibrate pivot", self.folder / "swung.igs.mha")
+        self.assertEqual(found["transform"], "StylusToReference")
+        # what is asked of a pivot at this noise
+        self.assertLess(math.dist(found["tip_mm"], truth["tip_mm"]), 0.2)
+        run("simulate", "--scene", "pivot", "--frames", 20, "-o", self.folder / "short.igs.mha")
+        self.refused("calibrate pivot", self.folder / "short.igs.mha", says="swing")
+        self.refused("simulate", "--scene", "pivot", "--angle-noise", "60deg", "-o", "x.igs.mha",
+                     status=2, leaves_no="x.igs.mha")
+
     def test_a_swung_stylus_shows_its_tip(self):
         found = run_json("calibrate pivot", self.folder / "stylus-swing.igs.mha", "--tool",
                          "Stylus", "--reference", "Reference", "--min-range", "20deg", "--config",

@@ -58,13 +58,10 @@ void calibrate_close(calibrate_input *input) {
 bool calibrate_write(const es_plus *plus, const char *path, const char *from, const char *to,
                      es_mat4 matrix, double error, es_error *err) {
     if (!path) return true;
-    es_plus *copy = es_plus_copy(plus, err);
     es_plus_transform t = {.matrix = matrix, .error = error};
     snprintf(t.from, sizeof t.from, "%s", from);
     snprintf(t.to, sizeof t.to, "%s", to);
-    bool ok = copy && es_plus_transform_set(copy, &t, err) && es_plus_write(copy, path, err);
-    es_plus_free(copy);
-    return ok;
+    return es_calibration_write(plus, path, &t, err);
 }
 
 json_t *calibrate_json_vector(es_vec3 v) {
@@ -75,11 +72,4 @@ json_t *calibrate_json_matrix(es_mat4 m) {
     json_t *array = json_array();
     for (int i = 0; i < 16; i++) json_array_append_new(array, app_json_number(m.m[i]));
     return array;
-}
-
-void calibrate_print_matrix(const char *name, es_mat4 m) {
-    printf("%s\n", name);
-    for (int r = 0; r < 4; r++)
-        printf("  %12.6f %12.6f %12.6f %12.4f\n", m.m[4 * r], m.m[4 * r + 1], m.m[4 * r + 2],
-               m.m[4 * r + 3]);
 }

@@ -31,7 +31,6 @@ bool calibrate_write(const es_plus *plus, const char *path, const char *from, co
 
 json_t *calibrate_json_vector(es_vec3 v);
 json_t *calibrate_json_matrix(es_mat4 m);
-void calibrate_print_matrix(const char *name, es_mat4 m);
 
 #define CALIBRATE_CONFIG_OPTION(T)                                                                 \
     {                                                                                              \

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "calibrate.h"
+#include "calibrate_tell.h"
 
 typedef struct landmark_options {
     common_options common;
@@ -203,7 +203,7 @@ static int print(const landmark_options *o, const landmark_run *run) {
             printf("  %-10s not touched\n", run->landmarks.items[i].name);
     printf("FRE            %.3f mm RMS, %.3f mm mean\n", r->fre_mm, r->mean_mm);
     printf("expected error %.3f mm at the target\n", r->tre_mm);
-    calibrate_print_matrix("phantom to reference:", r->phantom_to_reference);
+    tell_print_matrix("phantom to reference:", r->phantom_to_reference);
     return 0;
 }
 

@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "calibrate.h"
+#include "calibrate_tell.h"
 
 enum { SHEET = 6, TILE = 480 };
-static const double REFUSED_MM = 2, WARNED_MM = 1;
+static const double WARNED_MM = 1;
 
 typedef struct nwire_options {
     common_options common;
@@ -131,15 +132,6 @@ typedef struct nwire_run {
 
 /* ---- what is given --------------------------------------------------------------------- */
 
-static bool find_static(const es_plus *plus, const char *from, const char *to, es_mat4 *matrix,
-                        es_error *err) {
-    es_graph *graph = es_graph_new(err);
-    bool ok = graph && es_plus_to_graph(plus, graph, err) &&
-              es_graph_find(graph, from, to, matrix, NULL, err);
-    es_graph_free(graph);
-    return ok;
-}
-
 static bool read_phantom(nwire_run *r, es_error *err) {
     const nwire_options *o = r->o;
     if (o->phantom) return es_wire_phantom_named(o->phantom, &r->phantom, err);
@@ -160,7 +152,8 @@ static bool read_place(nwire_run *r, es_error *err) {
         es_fail(err, ES_USAGE,
                 "where does the phantom lie? give --config or "
                 "--phantom-to-reference, as calibrate landmarks -o writes it");
-    else if (!(ok = find_static(from, "Phantom", o->reference, &r->how.phantom_to_reference, err)))
+    else if (!(ok = es_plus_between(from, "Phantom", o->reference, &r->how.phantom_to_reference,
+                                    err)))
         es_prefix(err, "%s: where the phantom lies (calibrate landmarks finds it)", file);
     es_plus_free(other);
     return ok;
@@ -185,7 +178,7 @@ static bool read_setup(nwire_run *r, es_error *err) {
     if (!read_lag(r, err) || !read_phantom(r, err) || !es_wire_match_check(&r->phantom, err) ||
         !read_place(r, err))
         return false;
-    r->has_earlier = r->plus && find_static(r->plus, "Image", o->tool, &r->earlier, NULL);
+    r->has_earlier = r->plus && es_plus_between(r->plus, "Image", o->tool, &r->earlier, NULL);
     return true;
 }
 
@@ -327,99 +320,18 @@ static void report_failure(nwire_run *r, const es_error *why) {
 /* ---- what is said ------------------------------------------------------------------------------
  */
 
-static json_t *rejects_json(const es_wire_reject *rejects, size_t count) {
-    json_t *list = json_array();
-    for (size_t k = 0; k < count; k++)
-        json_array_append_new(list,
-                              json_pack("{s:I, s:s, s:s}", "index", (json_int_t)rejects[k].index,
-                                        "step", rejects[k].step, "reason", rejects[k].reason));
-    return list;
-}
-
-static json_t *numbers_json(const double *values, int count) {
-    json_t *list = json_array();
-    for (int k = 0; k < count; k++) json_array_append_new(list, app_json_number(values[k]));
-    return list;
-}
-
-static void add_sound(json_t *root, const nwire_run *r) {
-    double tissue[2], speed = isnan(r->speed_mps) ? es_water_speed(20) : r->speed_mps;
-    es_wire_tissue_spacing(r->outcome.result.spacing_mm, speed, tissue);
-    json_object_set_new(root, "bath_speed_mps", app_json_number(speed));
-    json_object_set_new(root, "bath_speed_assumed", json_boolean(isnan(r->speed_mps)));
-    json_object_set_new(root, "spacing_tissue_mm", numbers_json(tissue, 2));
-}
-
-static json_t *nwire_json(const nwire_run *r) {
-    const es_wire_outcome *w = &r->outcome;
-    const es_wire_result *s = &w->result;
-    json_t *root = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "image_to_probe",
-        calibrate_json_matrix(s->image_to_probe), "spacing_mm", numbers_json(s->spacing_mm, 2),
-        "lag_s", app_json_number(s->lag_s), "lag_ci95_s", app_json_number(s->lag_ci95_s),
-        "calibration_m95_mm", app_json_number(s->calibration.m95_mm), "validation_m95_mm",
-        app_json_number(w->validation.m95_mm), "validation_2d_rms_mm",
-        app_json_number(w->validation.rms_2d_mm), "frames_used", (json_int_t)s->frames_used,
-        "frames_rejected", rejects_json(w->rejects, w->reject_count));
-    json_object_set_new(root, "validation_frames", json_integer((json_int_t)w->validation.frames));
-    json_object_set_new(root, "validation_frames_rejected",
-                        rejects_json(w->validation_rejects, w->validation_reject_count));
-    json_object_set_new(root, "cross_validated", json_boolean(w->cross_validated));
-    json_object_set_new(root, "lag_fixed", json_boolean(!r->how.lag_free));
-    json_object_set_new(root, "lag_if_free_s", app_json_number(w->lag_free_s));
-    json_object_set_new(root, "lag_of_halves_s", numbers_json(w->half_lag_s, 2));
-    json_object_set_new(root, "two_lags", json_boolean(w->two_lags));
-    json_object_set_new(root, "spacing_ci95_mm", numbers_json(s->spacing_ci95_mm, 2));
-    json_object_set_new(root, "translation_ci95_mm", numbers_json(s->translation_ci95_mm, 3));
-    json_object_set_new(root, "rotation_ci95_rad", numbers_json(s->rotation_ci95_rad, 3));
-    json_object_set_new(root, "target_ci95_mm", app_json_number(s->target_ci95_mm));
-    json_object_set_new(root, "rotation_range_rad", app_json_number(w->motion_rad));
-    json_object_set_new(root, "next", json_string(w->next));
-    add_sound(root, r);
-    if (r->has_earlier) {
-        es_wire_difference d =
-            es_wire_compare(s->image_to_probe, r->earlier, r->calibration.middle_px);
-        json_object_set_new(root, "differs_from_config_mm", app_json_number(d.middle_mm));
-        json_object_set_new(root, "opposite_x", json_boolean(d.opposite_x));
-    }
-    return root;
-}
-
-static void print_rejects(const es_wire_outcome *w) {
-    size_t shown = 0;
-    for (size_t k = 0; k < w->reject_count && shown < 5; k++, shown++)
-        printf("  frame %-5lld %-6s %s\n", (long long)w->rejects[k].index, w->rejects[k].step,
-               w->rejects[k].reason);
-    if (shown < w->reject_count)
-        printf("  and %zu more (--json has all)\n", w->reject_count - shown);
-}
-
 static int print(const nwire_run *r) {
-    const es_wire_outcome *w = &r->outcome;
-    const es_wire_result *s = &w->result;
-    if (r->o->common.json) return app_print_json(nwire_json(r));
-    printf("frames         %zu used of %zu\n", s->frames_used, r->calibration.count);
-    print_rejects(w);
-    printf("%s %.3f mm (mean of the best 95 %%, 3-D), %.3f mm RMS in the picture's plane\n",
-           w->cross_validated ? "cross-validated" : "validation    ", w->validation.m95_mm,
-           w->validation.rms_2d_mm);
-    printf("calibration    %.3f mm\n", s->calibration.m95_mm);
-    if (r->how.lag_free)
-        printf("lag            %+.4f s +- %.4f: the tracker's stamp minus the video's\n", s->lag_s,
-               s->lag_ci95_s);
-    else
-        printf("lag            %+.4f s, held; free it would be %+.4f s\n", s->lag_s, w->lag_free_s);
-    printf("spacing        %.5f +- %.5f mm across, %.5f +- %.5f mm in depth (in the bath)\n",
-           s->spacing_mm[0], s->spacing_ci95_mm[0], s->spacing_mm[1], s->spacing_ci95_mm[1]);
-    if (r->has_earlier) {
-        es_wire_difference d =
-            es_wire_compare(s->image_to_probe, r->earlier, r->calibration.middle_px);
-        printf("against config %.2f mm at the picture's middle%s\n", d.middle_mm,
-               d.opposite_x ? "; the x axes point OPPOSITE ways: mirrored pictures?" : "");
-    }
-    calibrate_print_matrix("image to probe:", s->image_to_probe);
-    printf("next           %s\n", w->next);
-    return 0;
+    const es_wire_recording *c = &r->calibration;
+    const told_nwire told = {.outcome = &r->outcome,
+                             .count = c->count,
+                             .middle_px = {c->middle_px[0], c->middle_px[1]},
+                             .lag_free = r->how.lag_free,
+                             .speed_mps = r->speed_mps,
+                             .earlier = r->has_earlier ? &r->earlier : NULL};
+    if (r->o->common.json) return app_print_json(tell_nwire_json(&told));
+    es_text text = {0};
+    tell_nwire(&text, &told);
+    return tell_print(&text);
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
@@ -427,14 +339,10 @@ static int print(const nwire_run *r) {
 /* --force lets a bad figure pass, nothing else: what es_wire_calibrate refuses
  * has no result to give. */
 static bool judge(const nwire_run *r, es_error *err) {
-    char why[120];
     double m95 = r->outcome.validation.m95_mm, ci = r->outcome.result.target_ci95_mm;
-    if (m95 > REFUSED_MM)
-        snprintf(why, sizeof why, "the result is %.2f mm off on its validation", m95);
-    else
-        snprintf(why, sizeof why, "a deep point is sure to +-%.2f mm only", ci);
+    es_error why = {0};
     if (r->outcome.two_lags) es_log(ES_WARNING, "%s", r->outcome.next);
-    if (m95 <= REFUSED_MM && ci <= REFUSED_MM) {
+    if (es_wire_judge(&r->outcome, &why)) {
         if (m95 > WARNED_MM || ci > WARNED_MM)
             es_log(ES_WARNING,
                    "the error is %.2f mm, a deep point sure to +-%.2f mm; below 1 mm "
@@ -442,10 +350,8 @@ static bool judge(const nwire_run *r, es_error *err) {
                    m95, ci);
         return true;
     }
-    if (!r->o->force)
-        return es_fail(err, ES_GEOMETRY, "%s and is not given (2 mm at most; --force gives it). %s",
-                       why, r->outcome.next);
-    es_log(ES_WARNING, "given by --force: %s. %s", why, r->outcome.next);
+    if (!r->o->force) return es_fail(err, why.code, "%s", why.message);
+    es_log(ES_WARNING, "given by --force: %s", why.message);
     return true;
 }
 

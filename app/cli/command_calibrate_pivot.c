@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "calibrate.h"
+#include "calibrate_tell.h"
 
 static const double DEG = 57.295779513082321;
 
@@ -50,41 +51,12 @@ static void tool_name(const char *transform, char tool[ES_NAME_SIZE], char to[ES
     if (!es_transform_name_split(transform, tool, to, NULL)) tool[0] = to[0] = '\0';
 }
 
-static json_t *pivot_json(const calibrate_input *in, const es_pivot_result *r) {
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "transform",
-                     in->transform, "tip_mm", calibrate_json_vector(r->tip_mm), "tip_ci95_mm",
-                     calibrate_json_vector(
-                         es_vec3_make(r->tip_ci95_mm[0], r->tip_ci95_mm[1], r->tip_ci95_mm[2])),
-                     "tip_to_marker", calibrate_json_matrix(r->tip_to_marker), "pivot_mm",
-                     calibrate_json_vector(r->pivot_mm), "rms_mm", app_json_number(r->rms_mm),
-                     "largest_mm", app_json_number(r->largest_mm), "range_deg",
-                     app_json_number(r->range_rad * DEG), "condition",
-                     app_json_number(r->condition), "poses", (json_int_t)r->poses, "poses_used",
-                     (json_int_t)r->used, "poses_rejected", (json_int_t)(r->poses - r->used));
-}
-
 static int print_pivot(const pivot_options *o, const calibrate_input *in,
                        const es_pivot_result *r) {
-    char tool[ES_NAME_SIZE], to[ES_NAME_SIZE];
-    if (o->common.json) return app_print_json(pivot_json(in, r));
-    tool_name(in->transform, tool, to);
-    printf("tip in %s    %.3f  %.3f  %.3f mm\n", tool, r->tip_mm.x, r->tip_mm.y, r->tip_mm.z);
-    printf("95 %% interval  +-%.3f +-%.3f +-%.3f mm\n", r->tip_ci95_mm[0], r->tip_ci95_mm[1],
-           r->tip_ci95_mm[2]);
-    printf("fixed point    %.2f  %.2f  %.2f mm in %s\n", r->pivot_mm.x, r->pivot_mm.y,
-           r->pivot_mm.z, to);
-    printf("residual       RMS %.3f mm, largest %.3f mm\n", r->rms_mm, r->largest_mm);
-    if (r->rms_mm > 1)
-        printf("WARNING        more than 1 mm: the tip slipped, or the marker is loose\n");
-    printf("poses          %zu used of %zu, %zu outliers left out\n", r->used, r->poses,
-           r->outliers);
-    printf("motion         %.1f degrees in the least turned direction, condition %.1f\n",
-           r->range_rad * DEG, r->condition);
-    if (r->range_rad * DEG < 30)
-        printf("next           swing wider: at 60 degrees the interval is about half as wide\n");
-    calibrate_print_matrix("tip to marker (z along the shaft, from the marker to the tip):",
-                           r->tip_to_marker);
-    return 0;
+    if (o->common.json) return app_print_json(tell_pivot_json(in->transform, r));
+    es_text text = {0};
+    tell_pivot(&text, in->transform, r);
+    return tell_print(&text);
 }
 
 static int run_pivot(const void *options, const char *const *files, int count) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "calibrate.h"
+#include "calibrate_tell.h"
 
 typedef struct self_options {
     common_options common;
@@ -62,14 +63,10 @@ static const char *const examples[] = {
     "echosolid calibrate self passes.igs.mha --start ruler.xml -o calibrated.xml",
     "echosolid calibrate self passes.igs.mha --start ruler.xml --isotropic --json", NULL};
 
-static const double DEGREE = 0.017453292519943295;
-
 typedef struct self_run {
     calibrate_input in;
-    es_self_pictures pictures;
     es_self_options how;
-    es_self_result result;
-    bool timed;
+    es_self_outcome found;
 } self_run;
 
 /* ---- the work ------------------------------------------------------------------------------ */
@@ -109,17 +106,9 @@ static bool parse_options(const self_options *o, es_self_options *how, es_error 
 
 static bool solve(const self_options *o, const char *file, self_run *w, es_error *err) {
     es_source *source = es_sequence_open(file, err);
-    bool ok = source &&
-              es_self_pictures_read(source, app_progress(&o->common), &w->pictures, &w->timed, err);
+    if (source && !o->lag) app_note(&o->common, "the lag is taken as 0; --lag free finds it");
+    bool ok = source && es_self_calibrate(source, &w->in.poses, &w->how, &w->found, err);
     es_source_free(source);
-    bool timed = w->timed && w->in.poses.timed;
-    if (ok && !timed && w->how.lag_free)
-        ok = es_fail(err, ES_GEOMETRY,
-                     "the recording has no time stamps, so no lag can be found: say --lag 0");
-    if (ok && !o->lag) app_note(&o->common, "the lag is taken as 0; --lag free finds it");
-    es_pose_track *track = ok ? es_pose_list_track(&w->in.poses, err) : NULL;
-    ok = track && es_self_solve(&w->pictures, track, &w->how, &w->result, err);
-    es_pose_track_free(track);
     return ok;
 }
 
@@ -134,7 +123,7 @@ static bool write_report(const self_options *o, const char *file, const self_run
         es_report_option(report, "options", origin.options);
         for (int i = 0; i < origin.input_count; i++)
             es_report_input(report, origin.inputs[i], origin.digests[i]);
-        es_self_report(report, &w->pictures, &w->result);
+        es_self_report(report, &w->found.pictures, &w->found.result);
         ok = es_report_write_html(report, o->report, err);
     }
     app_origin_clear(&origin);
@@ -144,102 +133,28 @@ static bool write_report(const self_options *o, const char *file, const self_run
 
 /* ---- the words ------------------------------------------------------------------------------- */
 
-static json_t *json_numbers(const double *values, int count) {
-    json_t *array = json_array();
-    for (int i = 0; i < count; i++) json_array_append_new(array, app_json_number(values[i]));
-    return array;
-}
-
-static json_t *json_observability(const es_self_result *r) {
-    json_t *array = json_array();
-    for (int k = 0; k < r->parameter_count; k++) {
-        const es_self_parameter *p = &r->parameters[k];
-        json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:b}", "parameter", p->name, "unit",
-                                               p->unit, "ci95", app_json_number(p->ci95),
-                                               "determined", p->determined));
-    }
-    return array;
-}
-
-static json_t *json_starts(const es_self_result *r) {
-    json_t *array = json_array();
-    for (int k = 0; k < r->start_count; k++)
-        json_array_append_new(array, json_pack("{s:s, s:o}", "start", r->starts[k].name, "misfit",
-                                               app_json_number(r->starts[k].misfit)));
-    return array;
-}
-
-static json_t *self_json(const self_run *w) {
-    const es_self_result *r = &w->result;
-    json_t *missing = json_array();
-    for (int k = 0; k < r->missing_count; k++)
-        json_array_append_new(missing, json_string(es_self_motion_text(r->missing[k])));
-    json_t *root = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:s}",
-        "image_to_probe", calibrate_json_matrix(r->image_to_probe), "spacing_mm",
-        json_numbers(r->spacing_mm, 2), "spacing_ci95_mm", json_numbers(r->spacing_ci95_mm, 2),
-        "lag_s", app_json_number(r->lag_s), "lag_ci95_s", app_json_number(r->lag_ci95_s),
-        "translation_ci95_mm", json_numbers(r->translation_ci95_mm, 3), "rotation_ci95_rad",
-        json_numbers(r->rotation_ci95_rad, 3), "target_ci95_mm", app_json_number(r->target_ci95_mm),
-        "agreement", app_json_number(r->agreement), "held_out_agreement",
-        app_json_number(r->held_out), "held_out_mm", app_json_number(r->held_out_mm), "overlap",
-        app_json_number(r->overlap), "frames_used", (json_int_t)r->frames_used, "observability",
-        json_observability(r), "missing_motions", missing, "starts", json_starts(r), "compared",
-        r->surface ? "surface" : "edges and spots");
-    json_object_set_new(root, "rival_mm", app_json_number(r->rival_mm));
-    json_object_set_new(root, "transform", json_string(w->in.transform));
-    json_object_set_new(
-        root, "motion",
-        json_pack("{s:o, s:o, s:o, s:o}", "tilt_deg", app_json_number(r->tilt_rad / DEGREE),
-                  "rock_deg", app_json_number(r->rock_rad / DEGREE), "turn_deg",
-                  app_json_number(r->turn_rad / DEGREE), "slide_mm", app_json_number(r->slide_mm)));
-    return root;
-}
-
-static void print_motion(const es_self_result *r) {
-    printf("motion         tilted %.0f, rocked %.0f, turned %.0f degrees, slid %.0f mm\n",
-           r->tilt_rad / DEGREE, r->rock_rad / DEGREE, r->turn_rad / DEGREE, r->slide_mm);
-    for (int k = 0; k < r->parameter_count; k++)
-        if (!r->parameters[k].determined)
-            printf("NOT DETERMINED %s: +- %.2g %s\n", r->parameters[k].name, r->parameters[k].ci95,
-                   r->parameters[k].unit);
-    for (int k = 0; k < r->missing_count; k++)
-        printf("next           %s\n", es_self_motion_text(r->missing[k]));
-}
-
 static int print(const self_options *o, const self_run *w) {
-    const es_self_result *r = &w->result;
-    if (o->common.json) return app_print_json(self_json(w));
-    calibrate_print_matrix("ImageToProbe", r->image_to_probe);
-    printf("spacing        %.5f +- %.5f, %.5f +- %.5f mm (95 %%)\n", r->spacing_mm[0],
-           r->spacing_ci95_mm[0], r->spacing_mm[1], r->spacing_ci95_mm[1]);
-    printf("lag            %+.4f s +- %.4f (95 %%)\n", r->lag_s, r->lag_ci95_s);
-    printf("expected miss  within %.2f mm (95 %%) of a point of the picture\n", r->target_ci95_mm);
-    printf("agreement      %.2f where passes overlap (%.0f %% of the places), %.2f in what was not "
-           "fitted to; compared: %s\n",
-           r->agreement, 100 * r->overlap, r->held_out, r->surface ? "surface" : "edges and spots");
-    for (int k = 0; k < r->start_count; k++)
-        printf("start          %s: misfit %.2f\n", r->starts[k].name, r->starts[k].misfit);
-    print_motion(r);
-    if (r->target_ci95_mm > 1)
-        printf("WARNING        more than 1 mm: good enough for a first look only\n");
-    if (o->output) printf("%s: ImageTo%s\n", o->output, o->tool);
-    return 0;
+    const es_self_result *r = &w->found.result;
+    if (o->common.json) return app_print_json(tell_self_json(w->in.transform, r));
+    es_text text = {0};
+    tell_self(&text, r);
+    if (o->output) es_text_add(&text, "%s: ImageTo%s\n", o->output, o->tool);
+    return tell_print(&text);
 }
 
 static int run(const void *options, const char *const *files, int count) {
     const self_options *o = options;
-    self_run w = {.timed = false};
+    self_run w = {.how = {.isotropic = false}};
     es_error err = {0};
     calibrate_how reading = {o->config, o->tool, o->reference, &o->recording};
     bool ok = parse_options(o, &w.how, &err) && calibrate_check_poses(&o->recording, count, &err) &&
               calibrate_open(&o->common, files[count - 1], &reading, &w.in, &err) &&
               solve(o, files[0], &w, &err) && write_report(o, files[0], &w, &err) &&
-              calibrate_write(w.in.plus, o->output, "Image", o->tool, w.result.image_to_probe,
-                              w.result.target_ci95_mm, &err);
+              calibrate_write(w.in.plus, o->output, "Image", o->tool, w.found.result.image_to_probe,
+                              w.found.result.target_ci95_mm, &err);
     app_progress_end();
     int status = ok ? print(o, &w) : app_fail(&err);
-    es_self_pictures_clear(&w.pictures);
+    es_self_outcome_clear(&w.found);
     calibrate_close(&w.in);
     return status;
 }

@@ -10,6 +10,7 @@
 #include "echosolid/trackers.h"
 #include "grey.h"
 #include "live_save.h"
+#include "live_wizard.h"
 #include "setup_options.h"
 
 enum { TRACKERS = 4, POSES = 4096 };
@@ -234,6 +235,7 @@ typedef struct live_app {
     es_live_run *run;
     es_live_page *page; /* NULL: none */
     live_saver saver;
+    live_wizard *wizard; /* NULL without a page */
     es_model_options model;
     es_model_result bone;
     es_fill_stats fill;
@@ -273,7 +275,9 @@ static void print_state(void *context, const es_live_state *s) {
 }
 
 static void show_frame(void *context, const es_frame *frame, const es_mat4 *place) {
-    es_live_page_frame(((live_app *)context)->page, frame, place);
+    live_app *a = context;
+    live_wizard_frame(a->wizard, frame);
+    es_live_page_frame(a->page, frame, place);
 }
 
 static void show_mesh(void *context, const es_mesh *mesh) {
@@ -418,8 +422,12 @@ static bool open_page(live_app *a, es_error *err) {
     p.coach.elevation_mm = o->elevation;
     p.plus = a->plus;
     p.config = o->setup.config ? es_path_name(o->setup.config) : NULL;
-    a->page = es_live_page_new(&p, err);
+    a->wizard = live_wizard_new(a->plus, o->folder, a->source, err);
+    p.wizard = live_wizard_text;
+    p.wizard_context = a->wizard;
+    a->page = a->wizard ? es_live_page_new(&p, err) : NULL;
     if (!a->page) return false;
+    live_wizard_show(a->wizard, a->page);
     app_note(&o->common, "the page: http://%s:%d/%s%s", o->listen, es_live_page_port(a->page),
              o->token ? "?token=" : "", o->token ? o->token : "");
     if (!es_live_page_has_scene())
@@ -532,12 +540,22 @@ static bool write_outputs(live_app *a, es_error *err) {
            es_mesh_write(o->model, &a->bone.shape.mesh, &write, err);
 }
 
+/* A solution that goes on is given up. */
+static void end_wizard(live_app *a) {
+    bool cancelled = es_cancelled(NULL);
+    es_cancel();
+    live_wizard_free(a->wizard);
+    if (!cancelled) es_cancel_reset();
+}
+
 static void close_all(live_app *a) {
     es_model_result_clear(&a->bone);
     app_origin_clear(&a->origin);
     live_save_end(&a->saver);
     es_live_run_free(a->run);
+    live_wizard_show(a->wizard, NULL);
     es_live_page_free(a->page);
+    end_wizard(a);
     for (int i = 0; i < TRACKERS; i++) es_tracker_close(a->trackers[i]);
     es_live_free(a->live);
     es_live_poses_free(a->poses);

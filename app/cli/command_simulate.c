@@ -44,7 +44,9 @@ static const opt table[] = {
          "tank); or nwire: "
          "wires in a bath, to try calibrate nwire on (the truth is printed; with --phantom, "
          "--config, --probe, --radius, --half-angle, --gain, --dashes, --grabber, --frames, "
-         "--rate, the noises, --lag, --speckle and --seed)"},
+         "--rate, the noises, --lag, --speckle and --seed); or pivot: a stylus swung about its "
+         "tip, to try calibrate pivot on (the truth is printed; with --frames, --rate, the noises "
+         "and --seed)"},
     {.name = "anatomy",
      .type = OPT_INT,
      .low = 0,
@@ -542,26 +544,59 @@ static void make_bath(const simulate_options *o, const es_wire_phantom *phantom,
     bath->seed = (uint64_t)o->seed;
 }
 
+/* The wires of the options, and the bath that they are in. */
+static bool plan_bath(const simulate_options *o, es_wire_phantom *phantom, es_bath *bath,
+                      es_error *err) {
+    if (!wires_phantom(o->config, o->phantom, phantom, err)) return false;
+    make_bath(o, phantom, bath);
+    return true;
+}
+
 static int run_wires(const simulate_options *o) {
     es_error err = {0};
     es_bath bath;
     es_wire_phantom phantom;
     char *config = NULL;
-    bool ok = es_sequence_can_write(o->output, &err) &&
-              wires_phantom(o->config, o->phantom, &phantom, &err) &&
+    bool ok = es_sequence_can_write(o->output, &err) && plan_bath(o, &phantom, &bath, &err) &&
               (config = app_sibling(o->output, ".xml", &err));
     if (ok && o->config && strcmp(o->config, config) == 0)
         ok = es_fail(&err, ES_USAGE,
                      "simulate: %s would be overwritten with the phantom's place: give the "
                      "recording another name",
                      config);
-    if (ok) make_bath(o, &phantom, &bath);
     ok = ok && write_frames(o, es_bath_open(&bath, &err), &err) &&
          wires_write_config(&phantom, config, &err);
     app_progress_end();
     int status = ok ? wires_print(&o->common, o->output, config, &bath) : app_fail(&err);
     es_free(config);
     return status;
+}
+
+/* ---- a stylus ------------------------------------------------------------------- */
+
+static es_stylus make_stylus(const simulate_options *o) {
+    es_stylus stylus = ES_STYLUS_DEFAULTS;
+    if (o->frames) stylus.frames = (int)o->frames;
+    stylus.rate_hz = o->rate;
+    stylus.pose_noise_mm = o->pose_noise;
+    stylus.pose_noise_rad = o->angle_noise * DEGREE;
+    stylus.seed = (uint64_t)o->seed;
+    return stylus;
+}
+
+static int run_stylus(const simulate_options *o) {
+    es_error err = {0};
+    es_stylus s = make_stylus(o);
+    bool ok =
+        es_sequence_can_write(o->output, &err) && write_frames(o, es_stylus_open(&s, &err), &err);
+    app_progress_end();
+    if (!ok) return app_fail(&err);
+    if (o->common.json)
+        return app_print_json(json_pack("{s:s, s:i, s:[f, f, f]}", "output", o->output, "frames",
+                                        s.frames, "tip_mm", s.tip_mm.x, s.tip_mm.y, s.tip_mm.z));
+    printf("%s: %d frames of a stylus swung about its tip\n", o->output, s.frames);
+    printf("truth: tip at %g, %g, %g mm in the stylus\n", s.tip_mm.x, s.tip_mm.y, s.tip_mm.z);
+    return 0;
 }
 
 /* ---- the command ---------------------------------------------------------------- */
@@ -586,14 +621,22 @@ static bool check_live(const simulate_options *o, es_error *err) {
            es_fail(err, ES_USAGE, "simulate: --replay, --repeat and --natnet are for --live PORT");
 }
 
+/* NULL: `err` says why. */
+static es_source *open_scene(const simulate_options *o, es_error *err) {
+    es_simulation s;
+    es_wire_phantom phantom;
+    es_bath bath;
+    es_stylus stylus = make_stylus(o);
+    if (strcmp(o->scene, "pivot") == 0) return es_stylus_open(&stylus, err);
+    if (strcmp(o->scene, "nwire") == 0)
+        return plan_bath(o, &phantom, &bath, err) ? es_bath_open(&bath, err) : NULL;
+    return make_simulation(o, &s, err) ? es_simulation_open(&s, err) : NULL;
+}
+
 static int run_live(const simulate_options *o) {
     es_error err = {0};
-    es_simulation s;
-    es_source *source = NULL;
-    if (o->live.replay)
-        source = es_sequence_open(o->live.replay, &err);
-    else if (make_simulation(o, &s, &err))
-        source = es_simulation_open(&s, &err);
+    es_source *source =
+        o->live.replay ? es_sequence_open(o->live.replay, &err) : open_scene(o, &err);
     return simulate_serve(&o->common, &o->live, source, !o->live.replay, &err);
 }
 
@@ -606,6 +649,7 @@ static int run(const void *options, const char *const *files, int count) {
     if (!isnan(o->live.port)) return run_live(o);
     if (o->screen) return run_screen(o);
     if (strcmp(o->scene, "nwire") == 0) return run_wires(o);
+    if (strcmp(o->scene, "pivot") == 0) return run_stylus(o);
     es_simulation s;
     truth t = {{0}, {0}, 0, 0};
     names n = {0};

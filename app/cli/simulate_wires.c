@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "calibrate.h"
+#include "calibrate_tell.h"
 
 bool wires_phantom(const char *config, const char *name, es_wire_phantom *phantom, es_error *err) {
     if (!config) return es_wire_phantom_named(name, phantom, err);
@@ -38,6 +38,6 @@ int wires_print(const common_options *common, const char *output, const char *co
     printf("%s: the phantom's wires and where it lies\n", config);
     printf("truth: lag %+g s, spacing %g x %g mm\n", bath->lag_s, bath->spacing_mm[0],
            bath->spacing_mm[1]);
-    calibrate_print_matrix("image to probe:", truth);
+    tell_print_matrix("image to probe:", truth);
     return 0;
 }

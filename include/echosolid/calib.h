@@ -38,7 +38,8 @@ typedef struct es_pivot_options {
 #define ES_PIVOT_DEFAULTS                                                                          \
     { .min_range_rad = 0.2617993877991494, .max_rms_mm = 2 }
 /* `uses` (may be NULL) gets one es_use a pose. ES_GEOMETRY with what was seen:
- * too little turning, fewer than 10 poses, most poses disagreeing, RMS. */
+ * too little turning, fewer than 10 poses, most poses disagreeing, RMS. Then `used`
+ * (valid poses) and `range_rad` say how far it got. */
 bool es_pivot_solve(const es_mat4 *marker_to_reference, size_t count,
                     const es_pivot_options *options, es_use *uses, es_pivot_result *result,
                     es_error *err);
@@ -328,6 +329,7 @@ typedef struct es_self_result {
     es_self_start starts[ES_SELF_STARTS];
     int start_count;
     size_t frames_used;
+    double turned_rad[3]; /* standard deviations of the probe's turns about their main axes */
 } es_self_result;
 /* ImageToProbe from pictures of one rigid object that overlap: the six of the
  * pose, the scales and the lag under which every place shows the same in all
@@ -339,6 +341,11 @@ typedef struct es_self_result {
  * two solutions, a motion that does not determine the result (the result is
  * then filled all the same, and missing_count is not 0). */
 bool es_self_solve(const es_self_pictures *pictures, const es_pose_track *poses,
+                   const es_self_options *options, es_self_result *result, es_error *err);
+/* What es_self_solve refuses at once: too few pictures or poses, a probe that was hardly
+ * turned. Of the result, frames_used (pictures with a pose), turned_rad and the
+ * missing motions are filled in either case. */
+bool es_self_check(const es_self_pictures *pictures, const es_pose_track *poses,
                    const es_self_options *options, es_self_result *result, es_error *err);
 
 /* ---- N-wire phantom ---------------------------------------------------------------- */

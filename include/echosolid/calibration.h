@@ -35,6 +35,8 @@ typedef struct es_tool_list {
     bool reference; /* a Reference is tracked as well */
 } es_tool_list;
 bool es_tool_list_read(es_source *source, es_tool_list *tools, es_error *err);
+/* Adds those of one frame. */
+void es_tool_list_see(es_tool_list *tools, const es_frame *frame);
 /* The transform's name from what the first frames carry: `tool` or, when it is
  * NULL, Stylus or the only tool; to `reference` or, when NULL, Reference if
  * there is one, else Tracker. ES_USAGE with the tools when several are there.
@@ -117,6 +119,68 @@ void es_motion_signals_clear(es_motion_signals *signals);
 bool es_motion_lag(const es_motion_signals *signals, const es_pose_list *poses,
                    const es_lag_options *options, es_lag_result *result, es_motion *which,
                    es_error *err);
+
+/* ---- whole ways -------------------------------------------------------------------------- */
+
+/* From which signal of the pictures; ANY: the line where half of them show one. */
+typedef enum es_lag_from { ES_LAG_FROM_ANY, ES_LAG_FROM_LINE, ES_LAG_FROM_MOTION } es_lag_from;
+typedef struct es_lag_request {
+    es_lag_options options;
+    es_lag_from from;
+    const es_progress *progress;
+} es_lag_request;
+typedef struct es_lag_outcome {
+    bool line; /* else of motion */
+    size_t pictures, with_line;
+    char no_line[200]; /* why the last picture without a line has none */
+    es_image_signal signal;
+    es_lag_result result;
+} es_lag_outcome;
+/* What was counted is there also when it is refused; to be cleared in either case.
+ * ES_GEOMETRY as es_lag_solve, and without time stamps. */
+bool es_lag_calibrate(es_source *pictures, const es_pose_list *poses, const es_lag_request *request,
+                      es_lag_outcome *outcome, es_error *err);
+void es_lag_outcome_clear(es_lag_outcome *outcome);
+
+typedef struct es_wall_request {
+    es_wall_options options; /* lag_free: where there are time stamps */
+    bool lag_must;           /* refused where there are none */
+    const es_progress *progress;
+} es_wall_request;
+typedef struct es_wall_outcome {
+    size_t pictures, with_line;
+    bool lag_held;           /* no time stamps: it was taken as options.lag_s */
+    es_wall_reject *rejects; /* pictures without a line first, then those of the fit */
+    size_t reject_count;
+    es_wall_result result;
+} es_wall_outcome;
+/* As es_wall_solve; what was counted is there also when it is refused; to be cleared in
+ * either case. */
+bool es_wall_calibrate(es_source *pictures, const es_pose_list *poses,
+                       const es_wall_request *request, es_wall_outcome *outcome, es_error *err);
+void es_wall_outcome_clear(es_wall_outcome *outcome);
+/* ImageToProbe of a bath of this speed turned into that of tissue, as
+ * es_wire_tissue_spacing does it, depths stretched from row face_px. */
+es_mat4 es_wall_tissue(const es_wall_result *result, double speed_mps, double face_px,
+                       double tissue_mm[2]);
+
+typedef struct es_self_outcome {
+    es_self_pictures pictures;
+    es_self_result result;
+} es_self_outcome;
+/* As es_self_solve, and, in a moment, as es_self_check; to be cleared in either case. */
+bool es_self_calibrate(es_source *pictures, const es_pose_list *poses,
+                       const es_self_options *options, es_self_outcome *outcome, es_error *err);
+bool es_self_look(es_source *pictures, const es_pose_list *poses, const es_self_options *options,
+                  es_self_outcome *outcome, es_error *err);
+void es_self_outcome_clear(es_self_outcome *outcome);
+
+/* By the fixed transforms of a configuration alone. Errors as es_graph_find. */
+bool es_plus_between(const es_plus *plus, const char *from, const char *to, es_mat4 *matrix,
+                     es_error *err);
+/* A copy of the configuration (NULL: a new one) with the transform, at `path`. */
+bool es_calibration_write(const es_plus *plus, const char *path, const es_plus_transform *transform,
+                          es_error *err);
 
 /* ---- what can be calibrated ------------------------------------------------------------ */
 
@@ -232,6 +296,9 @@ bool es_wire_calibrate(const es_wire_phantom *phantom, es_wire_recording *calibr
                        es_wire_recording *validation, const es_wire_options *options,
                        es_wire_outcome *outcome, es_error *err);
 void es_wire_outcome_clear(es_wire_outcome *outcome);
+/* ES_GEOMETRY for a result that is more than 2 mm off on its validation, or sure to
+ * more than 2 mm only. */
+bool es_wire_judge(const es_wire_outcome *outcome, es_error *err);
 
 /* The picture with its spots (thin), and the dots taken as wires (full). */
 bool es_wire_picture(const es_image *frame, const es_wire_frame *dots, const es_wire_spots *spots,

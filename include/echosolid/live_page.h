@@ -22,6 +22,9 @@ typedef struct es_live_page_options {
     /* For judging the spacing, borrowed: the configuration and its name; NULL: none. */
     const es_plus *plus;
     const char *config;
+    /* A text {"do": "wizard", ...} of a page, from the thread that serves; NULL: none. */
+    void (*wizard)(void *context, const char *text, size_t length);
+    void *wizard_context;
 } es_live_page_options;
 #define ES_LIVE_PAGE_DEFAULTS                                                                      \
     { .picture_hz = 12, .picture_side = 512, .coach = ES_COACH_DEFAULTS }
@@ -56,6 +59,8 @@ bool es_live_page_poll(es_live_page *page, es_live_run *run);
 void es_live_page_saving(es_live_page *page, bool goes_on, const char *line);
 /* Offers a file that was written as a download, under its own name. */
 bool es_live_page_offer(es_live_page *page, const char *path, es_error *err);
+/* The newest word of the calibrations, JSON with "kind": "wizard"; from any thread. */
+void es_live_page_wizard(es_live_page *page, const char *json);
 /* The scan is over: outputs are being written. */
 void es_live_page_end(es_live_page *page, const char *line);
 

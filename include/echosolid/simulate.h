@@ -181,6 +181,29 @@ es_mat4 es_bath_phantom_to_reference(void);
  * without pictures. */
 void es_bath_dots(const es_bath *bath, int64_t index, double dots[ES_BATH_WIRES][2]);
 
+/* ---- a stylus about its tip ------------------------------------------------------- */
+
+/* Swung wider and wider within a cone about its tip, which stays where it is, beside a
+ * probe that lies still. */
+typedef struct es_stylus {
+    int frames;
+    double rate_hz;
+    es_vec3 tip_mm, pivot_mm;             /* in the stylus; in the reference */
+    double cone_rad;                      /* from one side to the other, in the end */
+    double widening_s;                    /* until then */
+    double pose_noise_mm, pose_noise_rad; /* each axis and frame */
+    uint64_t seed;
+} es_stylus;
+#define ES_STYLUS_DEFAULTS                                                                         \
+    {                                                                                              \
+        .frames = 500, .rate_hz = 25, .tip_mm = {12, -5, 199.6}, .pivot_mm = {30, 40, 50},         \
+        .cone_rad = 1.2, .widening_s = 8, .seed = 1                                                \
+    }
+/* StylusToTracker, ProbeToTracker, ReferenceToTracker and a small picture a frame,
+ * Timestamp. Can be rewound; a frame is a function of the stylus and its index.
+ * ES_USAGE for numbers out of their range. */
+es_source *es_stylus_open(const es_stylus *stylus, es_error *err);
+
 /* ---- a scanner's screen --------------------------------------------------------- */
 
 /* What a scanner shows, with all that spoils it, for those who must find its

@@ -169,13 +169,14 @@ static double degrees(double rad) { return rad * 90 / RIGHT_ANGLE; }
 
 /* Before any fit: has the marker turned about two axes at all? */
 static bool check_range(const es_mat4 *poses, const size_t *index, size_t count, double least,
-                        es_error *err) {
+                        es_pivot_result *r, es_error *err) {
     pivot_sums sums;
     double right[3], values[3], v[9];
     gather(poses, index, count, &sums, right);
     es_eigen_symmetric(sums.turn, 3, values, v);
     double range = range_of(poses, index, count, es_vec3_make(v[2], v[5], v[8]));
     double widest = range_of(poses, index, count, es_vec3_make(v[0], v[3], v[6]));
+    r->range_rad = range;
     if (range >= least) return true;
     return es_fail(err, ES_GEOMETRY,
                    "the stylus turned by %.1f degrees at most, and its least turned direction by "
@@ -190,11 +191,13 @@ static bool run(const es_mat4 *poses, size_t count, const es_pivot_options *o, s
     double median = 0, least = o->min_range_rad;
     pivot_sums sums;
     size_t n = take_valid(poses, count, valid, uses), used = 0;
+    r->poses = count;
+    r->used = n;
     if (n < LEAST_POSES)
         return es_fail(err, ES_GEOMETRY,
                        "%zu valid poses of %zu: a pivot takes %d or more; is the marker seen?", n,
                        count, LEAST_POSES);
-    if (!check_range(poses, valid, n, least, err)) return false;
+    if (!check_range(poses, valid, n, least, r, err)) return false;
     if (!find_start(poses, valid, n, misses, &r->tip_mm, &r->pivot_mm, &median))
         return es_fail(err, ES_GEOMETRY, "the poses do not turn: no tip can be found");
     double limit = fmax(3 * 1.4826 * median, 1e-6);
@@ -209,10 +212,9 @@ static bool run(const es_mat4 *poses, size_t count, const es_pivot_options *o, s
         for (size_t i = 0; i < n; i++) misses[i] = miss(poses[valid[i]], r->tip_mm, r->pivot_mm);
         limit = fmax(3 * 1.4826 * calib_median(misses, n), 1e-6);
     }
-    r->poses = count;
     r->used = used;
     r->outliers = n - used;
-    if (!check_range(poses, kept, used, least, err)) return false;
+    if (!check_range(poses, kept, used, least, r, err)) return false;
     describe(poses, kept, &sums, r);
     if (r->rms_mm <= o->max_rms_mm) return true;
     return es_fail(err, ES_GEOMETRY,

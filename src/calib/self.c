@@ -345,6 +345,8 @@ static bool check_motion(const self_fit *fit, es_self_result *r, es_error *err) 
                        "same place, each held otherwise, 150 pictures or more in all",
                        count, LEAST_PICTURES);
     find_turns(fit, turns, &placed);
+    r->frames_used = placed;
+    memcpy(r->turned_rad, turns, sizeof turns);
     if (placed < LEAST_PICTURES)
         return es_fail(
             err, ES_GEOMETRY,
@@ -501,12 +503,25 @@ static bool make_room(self_fit *fit, es_error *err) {
            (fit->view = es_alloc(1, sizeof *fit->view, err));
 }
 
+static self_fit begin(const es_self_pictures *pictures, const es_pose_track *poses,
+                      const es_self_options *options) {
+    return (self_fit){.pictures = pictures, .poses = poses, .options = options, .gap_mm = 5};
+}
+
+bool es_self_check(const es_self_pictures *pictures, const es_pose_track *poses,
+                   const es_self_options *options, es_self_result *result, es_error *err) {
+    memset(result, 0, sizeof *result);
+    self_fit fit = begin(pictures, poses, options);
+    return check_motion(&fit, result, err);
+}
+
 bool es_self_solve(const es_self_pictures *pictures, const es_pose_track *poses,
                    const es_self_options *options, es_self_result *result, es_error *err) {
     memset(result, 0, sizeof *result);
-    self_fit fit = {.pictures = pictures, .poses = poses, .options = options, .gap_mm = 5};
+    self_fit fit = begin(pictures, poses, options);
     if (!check_motion(&fit, result, err)) return false;
     result->missing_count = 0; /* said again from the fit */
+    result->frames_used = 0;
     bool ok = make_room(&fit, err) && solve(&fit, result, err);
     es_free(fit.lit);
     es_free(fit.source);

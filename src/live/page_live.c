@@ -18,7 +18,7 @@
 #include "page_slices.h"
 #include "page_wire.h"
 
-enum { HELLO, STATE, PICTURE, MESH, PATH, CUTS, EVIDENCE };
+enum { HELLO, STATE, PICTURE, MESH, PATH, CUTS, EVIDENCE, WIZARD = ES_PAGE_CHANNELS - 1 };
 enum { PATH_MOST = 4096, SAVED_MOST = 30, LINE = 400, COLOURS = 16, UNDOS_MOST = 10 };
 
 static const double STATE_EVERY_S = 0.25, PATH_EVERY_S = 0.5, RATE_OVER_S = 1, PATH_STEP_MM = 0.5;
@@ -106,6 +106,8 @@ static void on_text(void *context, const char *text, size_t length) {
     const char *what = json_string_value(json_object_get(root, "do"));
     if (what && strcmp(what, "spacing") == 0) {
         ask_evidence(p, root);
+    } else if (what && strcmp(what, "wizard") == 0) {
+        if (p->options.wizard) p->options.wizard(p->options.wizard_context, text, length);
     } else if (what) {
         pthread_mutex_lock(&p->lock);
         p->wants_save |= strcmp(what, "save") == 0;
@@ -409,6 +411,10 @@ void es_live_page_saving(es_live_page *p, bool goes_on, const char *line) {
     snprintf(p->line, sizeof p->line, "%s", line);
     p->state_due_s = 0;
     pthread_mutex_unlock(&p->lock);
+}
+
+void es_live_page_wizard(es_live_page *p, const char *json) {
+    if (p) es_page_server_send(p->server, WIZARD, true, json, strlen(json), NULL);
 }
 
 bool es_live_page_offer(es_live_page *p, const char *path, es_error *err) {

@@ -62,7 +62,7 @@ static bool is_base(const char *name) {
     return false;
 }
 
-static void see(es_tool_list *t, const es_frame *frame) {
+void es_tool_list_see(es_tool_list *t, const es_frame *frame) {
     char from[ES_NAME_SIZE], to[ES_NAME_SIZE];
     for (size_t i = 0; i < frame->transform_count; i++) {
         if (!es_transform_name_split(frame->transforms[i].name, from, to, NULL)) continue;
@@ -78,7 +78,8 @@ bool es_tool_list_read(es_source *source, es_tool_list *tools, es_error *err) {
     bool end = false, ok = true;
     memset(tools, 0, sizeof *tools);
     for (int i = 0; i < 20 && ok && !end; i++)
-        if ((ok = es_source_next(source, &frame, 0, &end, err)) && !end) see(tools, &frame);
+        if ((ok = es_source_next(source, &frame, 0, &end, err)) && !end)
+            es_tool_list_see(tools, &frame);
     es_frame_clear(&frame);
     return ok && es_source_rewind(source, err);
 }

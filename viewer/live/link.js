@@ -83,7 +83,7 @@ function decode(buffer) {
   return [name, read(reader)];
 }
 
-// `on` has a function for each kind: hello, state, picture, mesh, cuts, path, open, shut.
+// `on` has a function for each kind: hello, state, wizard, picture, mesh, cuts, path, open, shut.
 export class Link {
   constructor(on) {
     this.on = on;

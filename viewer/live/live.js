@@ -6,6 +6,7 @@ import { Measure } from './measure.js';
 import { Panel } from './panel.js';
 import { Picture } from './picture.js';
 import { openScene } from './scene.js';
+import { Wizard } from './wizard.js';
 
 const byId = (id) => document.getElementById(id);
 
@@ -13,8 +14,9 @@ const picture = new Picture(byId('picture'));
 const cuts = new Cuts(byId('cuts'), (what, more) => link.ask(what, more));
 const measure = new Measure(byId('picture'), (what, more) => link.ask(what, more));
 const panel = new Panel((what) => link.ask(what));
+const wizard = new Wizard(byId('wizard'), byId('calibrate'), (more) => link.ask('wizard', more));
 // For those who open the console, and for the tests.
-const live = { meshes: 0, triangles: 0, paths: 0, panel, picture, cuts, measure, scene: null, state: null };
+const live = { meshes: 0, triangles: 0, paths: 0, panel, picture, cuts, measure, wizard, scene: null, state: null };
 window.live = live;
 
 try {
@@ -42,6 +44,9 @@ const link = new Link({
     live.state = state;
     panel.show(state);
     cuts.state(state.slice);
+  },
+  wizard(state) {
+    wizard.show(state);
   },
   picture(shown) {
     picture.show(shown);
@@ -90,6 +95,7 @@ const keys = {
   f: actions.follow,
   c: actions.colour,
   p: actions.plane,
+  k: () => wizard.toggle(),
 };
 document.addEventListener('keydown', (event) => {
   const plain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat;

@@ -11,7 +11,7 @@ const PHASES = {
   gone: 'echosolid is away; looking for it',
 };
 
-function element(tag, properties, ...children) {
+export function element(tag, properties, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children);
   return made;
