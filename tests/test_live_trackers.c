@@ -734,7 +734,8 @@ static void closing_is_quick_whatever_the_other_side_does(void **state) {
         usleep(30000);
         double before = es_clock_s();
         es_tracker_close(tracker);
-        assert_true(es_clock_s() - before < 10); /* 0.1 s a wait; a connection is tried for minutes */
+        assert_true(es_clock_s() - before <
+                    10); /* 0.1 s a wait; a connection is tried for minutes */
     }
 }
 
