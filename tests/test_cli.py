@@ -358,8 +358,8 @@ class Cli(unittest.TestCase):
         self.assertEqual(found["transform"], "StylusToReference")
         # what is asked of a pivot at this noise
         self.assertLess(math.dist(found["tip_mm"], truth["tip_mm"]), 0.2)
-        run("simulate", "--scene", "pivot", "--frames", 20, "-o", self.folder / "short.igs.mha")
-        self.refused("calibrate pivot", self.folder / "short.igs.mha", says="swing")
+        run("simulate", "--scene", "pivot", "--frames", 20, "-o", self.folder / "swing.igs.mha")
+        self.refused("calibrate pivot", self.folder / "swing.igs.mha", says="swing")
         self.refused("simulate", "--scene", "pivot", "--angle-noise", "60deg", "-o", "x.igs.mha",
                      status=2, leaves_no="x.igs.mha")
 
@@ -1650,8 +1650,8 @@ class Cli(unittest.TestCase):
     # ---- surfaces that are hardly any
 
     def test_an_empty_surface_says_why(self):
-        write_field(self.path("none.mha"), 12, lambda x, y, z: 1 + abs(x))
-        self.refused("surface", "none.mha", "-o", "e.stl", "--level", 0, status=2,
+        write_field(self.path("hollow.mha"), 12, lambda x, y, z: 1 + abs(x))
+        self.refused("surface", "hollow.mha", "-o", "e.stl", "--level", 0, status=2,
                      says="there is no surface", leaves_no="e.stl")
         write_field(self.path("crumb.mha"), 12, lambda x, y, z: math.hypot(x, y, z) - 1.3)
         self.refused("surface", "crumb.mha", "-o", "e.step", "--min-area", 500, says="--min-area",

@@ -13,8 +13,8 @@ extern "C" {
 
 /* ---- one-sided scans --------------------------------------------------------------- */
 
-/* The most triangles that a surface may have as it was extracted: what comes after takes
- * some 20 s and 250 MB for each million. */
+/* The most triangles that a surface may have as it was extracted: what comes after works on
+ * all of them at once, and more are those of noise or of voxels too fine. */
 #define ES_SHAPE_TRIANGLES_MAX ((size_t)10000000)
 /* ES_UNSUPPORTED past them, saying what to do. */
 bool es_shape_check_size(const es_mesh *surface, es_error *err);

@@ -173,23 +173,24 @@ static void describe(const solid_work *w, char *text, size_t size) {
     else if (r->thickened)
         snprintf(seen, sizeof seen, "seen sheet thickened %g mm, hidden side not measured",
                  o->thickness_mm);
-    char holes[80] = "";
+    char holes[80] = "", flat[40] = "";
     if (r->bridged)
         snprintf(holes, sizeof holes, "; %zu holes up to %.1f mm round closed, not measured",
                  r->bridged, r->bridged_mm);
     if (r->planes)
-        snprintf(holes, sizeof holes, "; %zu flat end%s kept flat", r->planes,
+        snprintf(flat, sizeof flat, "; %zu flat end%s kept flat", r->planes,
                  r->planes == 1 ? "" : "s");
     static const char *const WORDS[] = {[ES_STEP_SMOOTH] = "smooth patches",
                                         [ES_STEP_FACETED] = "facets",
                                         [ES_STEP_PATCHES6] = "six B-spline patches",
                                         [ES_STEP_TESSELLATED] = "tessellated"};
-    snprintf(text, size,
-             "%s, mm; %s%s; deviation from the mesh RMS %.3f, 95 %% %.3f, max %.3f; back RMS %.3f, "
-             "95 %% %.3f, max %.3f%s%.200s",
-             WORDS[o->mode], seen, holes, r->to_mesh.rms_mm, r->to_mesh.p95_mm, r->to_mesh.max_mm,
-             r->from_mesh.rms_mm, r->from_mesh.p95_mm, r->from_mesh.max_mm, o->origin ? "; " : "",
-             o->origin ? o->origin : "");
+    snprintf(
+        text, size,
+        "%s, mm; %s%s%s; deviation from the mesh RMS %.3f, 95 %% %.3f, max %.3f; back RMS %.3f, "
+        "95 %% %.3f, max %.3f%s%.200s",
+        WORDS[o->mode], seen, holes, flat, r->to_mesh.rms_mm, r->to_mesh.p95_mm, r->to_mesh.max_mm,
+        r->from_mesh.rms_mm, r->from_mesh.p95_mm, r->from_mesh.max_mm, o->origin ? "; " : "",
+        o->origin ? o->origin : "");
 }
 
 /* ---- the whole -------------------------------------------------------------------------- */
