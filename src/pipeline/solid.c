@@ -173,7 +173,7 @@ static void describe(const solid_work *w, char *text, size_t size) {
     else if (r->thickened)
         snprintf(seen, sizeof seen, "seen sheet thickened %g mm, hidden side not measured",
                  o->thickness_mm);
-    char holes[80] = "", flat[40] = "";
+    char holes[80] = "", flat[60] = "";
     if (r->bridged)
         snprintf(holes, sizeof holes, "; %zu holes up to %.1f mm round closed, not measured",
                  r->bridged, r->bridged_mm);
