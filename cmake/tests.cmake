@@ -57,8 +57,11 @@ foreach(file IN LISTS ES_TESTS)
   target_link_libraries(${name} PRIVATE echosolid_lib PkgConfig::CMOCKA PkgConfig::JANSSON
                         LibXml2::LibXml2 PNG::PNG ZLIB::ZLIB)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  if(TARGET echosolid_ffmpeg) # opened while it runs
+    add_dependencies(${name} echosolid_ffmpeg)
+  endif()
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES ENVIRONMENT "${ES_TEST_ENVIRONMENT}" TIMEOUT 300)
+  set_tests_properties(${name} PROPERTIES ENVIRONMENT "${ES_TEST_ENVIRONMENT}" TIMEOUT 900)
 endforeach()
 
 file(GLOB ES_SCRIPTS CONFIGURE_DEPENDS tests/test_*.sh tests/test_*.py)

@@ -614,6 +614,7 @@ class Browser(Scan):
         return found
 
     def test_the_page_shows_mesh_picture_and_state_and_its_buttons_work(self):
+        now = "[performance.now() / 1000, live.meshes, live.scene.stage.frames, live.triangles]"
         (self.folder / "browser").mkdir()
         live = self.live("--folder", "browser")
         found = self.seen(self.browse(live, [
@@ -623,6 +624,9 @@ class Browser(Scan):
             ["wait", 30 * SLOW, "live.picture.count > 3 && live.picture.points > 20"],
             ["wait", 30 * SLOW, "live.scene.probe.visible && live.paths > 0"],
             ["wait", 30 * SLOW, "live.cuts.count > 0 && !document.getElementById('cuts').hidden"],
+            ["tell", "begin", now],
+            ["sleep", 4],
+            ["tell", "end", now],
             ["tell", "phase", "document.getElementById('phase').textContent"],
             ["tell", "figures", "document.getElementById('figures').textContent"],
             ["tell", "coach", "document.getElementById('coach').children.length"],
@@ -657,7 +661,10 @@ class Browser(Scan):
         self.assertEqual(sorted(told["links"]), ["scan-1.mha", "scan-1.step", "scan-1.stl"])
         self.assertEqual((self.folder / "got.stl").read_bytes(),
                          (self.folder / "browser/scan-1.stl").read_bytes())
-        print(f"the page shows the mesh {told['shown']:.1f} s after it was opened", file=sys.stderr)
+        took, meshes, drawn = (b - a for a, b in zip(told["begin"][:3], told["end"][:3]))
+        print(f"the page shows the mesh {told['shown']:.1f} s after it was opened, then {meshes / took:.1f} "
+              f"surfaces a second (the last of {told['end'][3]} triangles), drawn {drawn / took:.1f} times",
+              file=sys.stderr)
 
     def test_slices_move_by_slider_and_pointer_and_the_keys_of_a_slider_are_its_own(self):
         live = self.live()
