@@ -71,6 +71,7 @@ enum { ES_STEP_FACETS_MAX = 50000 };
 typedef struct es_step_report {
     size_t solids, shells; /* closed ones, open ones */
     size_t faces, edges, vertices;
+    size_t hollows; /* small shells of closed patches with their inside out: left out */
     uint64_t bytes;
     /* Of what is written, as in the file's validation properties; volume and
      * centroid of solids only. */

@@ -232,7 +232,9 @@ static bool write_bodies(solid_work *w, const char *path, es_error *err) {
                                .description = text,
                                .time = o->time,
                                .many_facets = o->many_facets};
-    return es_step_write(path, w->bodies, w->body_count, &options, &w->report->file, err);
+    bool ok = es_step_write(path, w->bodies, w->body_count, &options, &w->report->file, err);
+    w->report->hollows += w->report->file.hollows;
+    return ok;
 }
 
 /* Fits take long, and CAD systems longer to read what a thousand of them give. */
