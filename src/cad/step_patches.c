@@ -172,35 +172,28 @@ static es_patches_measure measure_piece(const patch_writer *w, const uint32_t *m
     return sum;
 }
 
-static bool add_measures(patch_writer *w, const uint32_t *members, size_t count, bool open) {
-    es_patches_measure m = measure_piece(w, members, count);
-    w->sum->report.area_mm2 += m.area_mm2;
-    if (open) return ++w->sum->report.shells;
+static void add_measures(patch_writer *w, const es_patches_measure *m, bool open) {
+    w->sum->report.area_mm2 += m->area_mm2;
+    w->sum->report.shells += open;
+    if (open) return;
     w->sum->report.solids++;
-    w->sum->report.volume_mm3 += m.volume_mm3;
-    w->sum->moment[0] += m.centroid.x;
-    w->sum->moment[1] += m.centroid.y;
-    w->sum->moment[2] += m.centroid.z;
-    if (m.volume_mm3 > 0) return true;
-    return es_fail(w->file->err, ES_GEOMETRY,
-                   "a piece of %zu patches has its inside out (%g mm3): a hollow, or turned over",
-                   count, m.volume_mm3);
-}
-
-static double piece_volume(const patch_writer *w, const step_pieces *pieces, size_t p) {
-    return measure_piece(w, pieces->members + pieces->start[p],
-                         pieces->start[p + 1] - pieces->start[p])
-        .volume_mm3;
+    w->sum->report.volume_mm3 += m->volume_mm3;
+    w->sum->moment[0] += m->centroid.x;
+    w->sum->moment[1] += m->centroid.y;
+    w->sum->moment[2] += m->centroid.z;
 }
 
 /* A small shell with its inside out is a hollow of a solid about it, or a crumb of the fit:
  * of a hundredth of the solids at most. */
-static bool is_hollow(const patch_writer *w, const step_pieces *pieces, size_t p) {
+static bool is_hollow(const patch_writer *w, const step_pieces *pieces, double volume_mm3) {
     static const double SHARE = 0.01;
-    double own = piece_volume(w, pieces, p), solids = 0;
-    for (size_t i = 0; own <= 0 && i < pieces->count; i++)
-        solids += fmax(0, piece_volume(w, pieces, i));
-    return own <= 0 && -own < SHARE * solids;
+    double solids = 0;
+    for (size_t p = 0; p < pieces->count; p++) {
+        const uint32_t *members = pieces->members + pieces->start[p];
+        solids +=
+            fmax(0, measure_piece(w, members, pieces->start[p + 1] - pieces->start[p]).volume_mm3);
+    }
+    return -volume_mm3 < SHARE * solids;
 }
 
 static bool write_pieces(patch_writer *w, const step_pieces *pieces, bool open,
@@ -208,13 +201,20 @@ static bool write_pieces(patch_writer *w, const step_pieces *pieces, bool open,
     for (size_t p = 0; p < pieces->count; p++) {
         const uint32_t *members = pieces->members + pieces->start[p];
         size_t count = pieces->start[p + 1] - pieces->start[p];
-        if (!open && is_hollow(w, pieces, p)) {
+        es_patches_measure m = measure_piece(w, members, count);
+        bool inside_out = !open && !(m.volume_mm3 > 0);
+        if (inside_out && is_hollow(w, pieces, m.volume_mm3)) {
             es_log(ES_WARNING, "a hollow of %.1f mm3 inside is not in the STEP file",
-                   -piece_volume(w, pieces, p));
+                   -m.volume_mm3);
             w->sum->report.hollows++;
             continue;
         }
-        if (!add_measures(w, members, count, open)) return false;
+        if (inside_out)
+            return es_fail(
+                w->file->err, ES_GEOMETRY,
+                "a piece of %zu patches has its inside out (%g mm3): a hollow, or turned over",
+                count, m.volume_mm3);
+        add_measures(w, &m, open);
         for (size_t i = 0; i < count; i++) w->faces[i] = write_face(w, members[i]);
         size_t faces = count;
         for (size_t k = 0; k < w->patches->plane_count; k++)

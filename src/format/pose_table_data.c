@@ -8,7 +8,6 @@
 #include "pose_table_internal.h"
 
 enum { MATRIX = 16, ROW_LIMIT = 1 << 24 };
-static const char NOTHING[] = "";
 
 /* Numbers without words behind them: each cell's text is empty, each row a line. Takes
  * `numbers` over. */
@@ -19,7 +18,7 @@ static bool set_cells(pose_cells *cells, double *numbers, size_t rows, size_t co
     cells->rows = cells->line_count = rows;
     cells->columns = columns;
     cells->style = (pose_style){' ', false};
-    cells->text = es_copy_text(NOTHING, err);
+    cells->text = es_copy_text("", err);
     cells->cells = cells->text ? es_alloc_zero(rows, columns * sizeof *cells->cells, err) : NULL;
     cells->lines = cells->cells ? es_alloc(rows, sizeof *cells->lines, err) : NULL;
     for (size_t r = 0; cells->lines && r < rows; r++)

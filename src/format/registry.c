@@ -81,12 +81,24 @@ static bool has_mark(const es_format *format, const unsigned char *head, size_t 
     return format->probe && format->probe(head, length);
 }
 
-static const es_format *find_file_reader(const char *path, es_error *err) {
+/* By the first bytes; NULL without an error: they say nothing. */
+static const es_format *find_marked(const char *path, es_error *err) {
     unsigned char head[HEAD];
     size_t length = 0;
     if (!read_head(path, head, &length, err)) return NULL;
     for (int f = 0; f < FORMATS; f++)
         if (has_mark(formats[f], head, length)) return formats[f];
+    return NULL;
+}
+
+static const es_format *find_file_reader(const char *path, es_error *err) {
+    es_error why = {0};
+    const es_format *marked = find_marked(path, &why);
+    if (marked) return marked;
+    if (why.code != ES_OK) {
+        if (err) *err = why;
+        return NULL;
+    }
     for (int f = 0; f < FORMATS; f++)
         if (has_extension(path, formats[f]->reads)) return formats[f];
     char known[200];
@@ -190,22 +202,13 @@ es_source *es_sequence_open(const char *path, es_error *err) {
     return source;
 }
 
-static const es_format *marked_format(const char *path, es_error *err) {
-    unsigned char head[HEAD];
-    size_t length = 0;
-    if (!read_head(path, head, &length, err)) return NULL;
-    for (int f = 0; f < FORMATS; f++)
-        if (has_mark(formats[f], head, length)) return formats[f];
-    return NULL;
-}
-
 bool es_pose_file_open(const char *path, es_array_table *table, es_source **source, es_error *err) {
     es_input input = {.table = table};
     es_error none = {0};
     memset(table, 0, sizeof *table);
     *source = NULL;
     bool ok = input_set(&input, path, err);
-    const es_format *format = ok ? marked_format(input.path, &none) : NULL;
+    const es_format *format = ok ? find_marked(input.path, &none) : NULL;
     if (format)
         *source = format->read ? open_layout(format, &input, err) : format->open(&input, err);
     input_clear(&input);
