@@ -156,9 +156,7 @@ static bool show_picture(screen_recording *r, int64_t index, es_frame *frame, es
 
 static bool screen_next(void *self, es_frame *frame, unsigned flags, bool *end, es_error *err) {
     screen_recording *r = self;
-    frame->transform_count = 0;
-    frame->has_image = frame->has_time = frame->has_unfiltered_time = false;
-    es_fields_clear(&frame->fields);
+    restart_frame(frame);
     *end = r->next >= r->screen.frames;
     if (*end) return true;
     frame->index = r->next;

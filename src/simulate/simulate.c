@@ -11,6 +11,7 @@
 
 #include "bmode.h"
 #include "motion.h"
+#include "stream.h"
 #include "tissue.h"
 
 enum { MOST_FRAMES = 1000000, BATCH = 16 };
@@ -129,13 +130,6 @@ static bool show_picture(recording *r, int64_t index, es_frame *frame, es_error 
     memcpy(frame->image.data, picture_of(r, index), r->picture_bytes);
     frame->has_image = true;
     return true;
-}
-
-/* An empty frame that keeps its memory. */
-static void restart_frame(es_frame *frame) {
-    frame->transform_count = 0;
-    frame->has_image = frame->has_time = frame->has_unfiltered_time = false;
-    es_fields_clear(&frame->fields);
 }
 
 static bool recording_next(void *self, es_frame *frame, unsigned flags, bool *end, es_error *err) {

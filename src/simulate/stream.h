@@ -1,4 +1,4 @@
-/* What a drawn recording, a screen or a bath, says of itself. */
+/* What a drawn recording, a screen or a bath, says of itself, and how its frames begin. */
 #ifndef ECHOSOLID_SIMULATE_STREAM_H
 #define ECHOSOLID_SIMULATE_STREAM_H
 
@@ -14,6 +14,13 @@ static inline es_stream_info drawn_stream(int64_t frames, uint32_t width, uint32
                             .orientation = "MFA",
                             .image_kind = "BRIGHTNESS",
                             .format = "simulated"};
+}
+
+/* An empty frame that keeps its memory. */
+static inline void restart_frame(es_frame *frame) {
+    frame->transform_count = 0;
+    frame->has_image = frame->has_time = frame->has_unfiltered_time = false;
+    es_fields_clear(&frame->fields);
 }
 
 #endif

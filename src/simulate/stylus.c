@@ -66,13 +66,11 @@ static bool next_frame(void *self, es_frame *frame, unsigned flags, bool *end, e
     *end = index >= r->stylus.frames;
     if (*end) return true;
     r->next++;
+    restart_frame(frame);
     frame->index = index;
     frame->has_time = true;
-    frame->has_unfiltered_time = false;
     frame->time_s = (double)index / r->stylus.rate_hz;
     frame->has_image = (flags & ES_READ_PIXELS) != 0;
-    frame->transform_count = 0;
-    es_fields_clear(&frame->fields);
     es_mat4 stylus = es_mat4_multiply(reference_to_tracker(), pose_at(&r->stylus, index));
     return es_frame_set_transform(frame, "StylusToTracker", stylus, true, err) &&
            es_frame_set_transform(frame, "ProbeToTracker", probe_to_tracker(), true, err) &&

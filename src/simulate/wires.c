@@ -353,13 +353,11 @@ static bool next_frame(void *self, es_frame *frame, unsigned flags, bool *end, e
     *end = index >= r->bath.frames;
     if (*end) return true;
     r->next++;
+    restart_frame(frame);
     frame->index = index;
     frame->has_time = true;
-    frame->has_unfiltered_time = false;
     frame->time_s = (double)index / r->bath.rate_hz;
     frame->has_image = (flags & ES_READ_PIXELS) != 0;
-    frame->transform_count = 0;
-    es_fields_clear(&frame->fields);
     es_random random = es_random_new(r->bath.seed, STREAM_HAND + 16 * (uint64_t)(index + 1));
     bool valid = es_random_uniform(&random) >= r->bath.dropped;
     return es_frame_set_transform(frame, "ProbeToTracker", probe_to_tracker(r, index), valid,
