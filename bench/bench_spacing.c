@@ -1,6 +1,6 @@
 /* The finders of the pixel spacing against screens whose scale is known.
  *
- *   bench_spacing [--seed N] [--screens N] [--json] [--list]
+ *   bench_spacing [--seed N] [--screens N] [--json] [--list] [--marks]
  *
  * Seeds from 500000 on are for judging; whoever tunes a finder uses others.
  *
@@ -22,7 +22,8 @@
  * ES_TEST_DATA or ../shared/data, where there are some, and the time of a
  * recording of 500 frames.
  *
- * --list names each miss, and each error beyond what is asked of most. */
+ * --list names each miss, and each error beyond what is asked of most; --marks every
+ * error beside its sigma, for whoever weighs the sigmas. */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -391,12 +392,13 @@ static bool is_fine(const mark *m, const source_name *row) {
     return m->finding == FOUND && !is_far(m) && !(row->p95 > 0 && fabs(m->error) > row->p95);
 }
 
-static void list_misses(const judgement *judgements, int count, uint64_t first_seed) {
+/* Misses, or with `all` whatever was found as well. */
+static void list_marks(const judgement *judgements, int count, uint64_t first_seed, bool all) {
     static const char *const words[] = {"", "off", "missing", "WRONG", "FALSE"};
     for (int i = 0; i < count; i++)
         for (int row = 0; row < SOURCE_ROWS; row++) {
             const mark *m = &judgements[i].marks[row];
-            if (is_fine(m, &row_names[row])) continue;
+            if (all ? m->finding == NOT_ASKED : is_fine(m, &row_names[row])) continue;
             fprintf(stderr, "seed %llu: %s: %s, error %+.3f %%, sigma %.3f %%; %s\n",
                     (unsigned long long)(first_seed + (uint64_t)i), row_names[row].name,
                     is_far(m) && m->finding == FOUND ? "far" : words[m->finding], 100 * m->error,
@@ -632,7 +634,7 @@ static bool time_verdict(bool json, json_t *root, es_error *err) {
 typedef struct request {
     uint64_t seed;
     int screens;
-    bool json, list;
+    bool json, list, marks;
 } request;
 
 static bool parse(int argc, char **argv, request *r, es_error *err) {
@@ -650,9 +652,12 @@ static bool parse(int argc, char **argv, request *r, es_error *err) {
             r->json = true;
         else if (strcmp(argv[i], "--list") == 0)
             r->list = true;
+        else if (strcmp(argv[i], "--marks") == 0)
+            r->marks = true;
         else
             return es_fail(err, ES_USAGE,
-                           "unknown \"%s\": expected --seed N, --screens N, --json or --list",
+                           "unknown \"%s\": expected --seed N, --screens N, --json, --list or "
+                           "--marks",
                            argv[i]);
         i += valued;
     }
@@ -672,7 +677,7 @@ static bool run(const request *r, es_error *err) {
             *err = all.errors[i];
             ok = es_prefix(err, "seed %llu", (unsigned long long)(r->seed + i));
         }
-    if (ok && r->list) list_misses(all.judgements, r->screens, r->seed);
+    if (ok && (r->list || r->marks)) list_marks(all.judgements, r->screens, r->seed, r->marks);
     json_t *root = ok ? print_screens(all.judgements, r->screens, room, r->json) : NULL;
     if (ok) json_object_set_new(root, "real", judge_real(r->json));
     ok = ok && time_verdict(r->json, root, err);
