@@ -21,9 +21,11 @@ enum { LEAST_MARKS = 5, LONE_MARKS = 7, CROWD = 200, CROWD_MARKS = 12 };
 enum { GROUP_MAX = 512, PAIR_REACH = 7, DIVISORS = 6, REFITS = 6, GAP = 3 };
 static const double period_min = 9, period_max = 130;
 #define TURN 6.283185307179586
-#define WHOLE .9       /* of 1: the marks' parts of a pixel within .07 of one another */
-#define PIXEL_ROOM .51 /* px from a mark's place to the pixel it is drawn at */
-#define BLUR_ROOM .56  /* the same in a blurred picture */
+#define WHOLE .9 /* of 1: the marks' parts of a pixel within .07 of one another */
+/* Pixels from a mark's place to the one it is drawn at: as drawn, compressed, blurred. The
+ * least that the marks allow is taken: with many of them, room that is not needed would be
+ * most of what is said to be unknown. */
+static const double rooms_px[] = {.502, .51, .56};
 
 typedef struct comb {
     double first, period, deviation, score, fill;
@@ -138,12 +140,15 @@ static bool at_whole_pixels(const group *g) {
  * likely as the others. False where the marks are not drawn at whole pixels. */
 static bool period_of_pixels(const group *g, double *period, double *sigma) {
     enum { PARTS = 64 };
-    double low, high, sum = 0, first = 0, second = 0, room = PIXEL_ROOM;
+    enum { ROOMS = sizeof rooms_px / sizeof *rooms_px };
+    double low, high, sum = 0, first = 0, second = 0;
+    int k = 0;
     if (!at_whole_pixels(g)) return false;
-    if (!bound_period(g, room, &low, &high)) room = BLUR_ROOM;
-    if (!bound_period(g, room, &low, &high)) return false;
-    for (int k = 0; k < PARTS; k++) {
-        double part = (k + .5) / PARTS, p = low + part * (high - low);
+    while (k < ROOMS && !bound_period(g, rooms_px[k], &low, &high)) k++;
+    if (k == ROOMS) return false;
+    const double room = rooms_px[k];
+    for (int i = 0; i < PARTS; i++) {
+        double part = (i + .5) / PARTS, p = low + part * (high - low);
         double weight = room_left(g, p, room);
         sum += weight, first += weight * part, second += weight * part * part;
     }
