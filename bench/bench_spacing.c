@@ -44,9 +44,10 @@ typedef enum source_row {
     ROWS_EXACT,
     ROWS_ANY,
     TICKS,
+    LINES,
     /* Evidence, named as in es_evidence. */
     FIRST_EVIDENCE,
-    LAST_EVIDENCE = FIRST_EVIDENCE + 6,
+    LAST_EVIDENCE = FIRST_EVIDENCE + 7,
     /* Verdicts: what was said, times two axes. */
     FIRST_VERDICT,
     LAST_VERDICT = FIRST_VERDICT + 7,
@@ -65,6 +66,7 @@ static const source_name row_names[SOURCE_ROWS] = {
     {"rows, said to be exact", 0.015},
     {"rows, exact or a bound", 0},
     {"ticks", 0.004},
+    {"scan lines of an array", 0},
     {"fan-radius", 0},
     {"fan-depth", 0},
     {"fan-end", 0},
@@ -72,6 +74,7 @@ static const source_name row_names[SOURCE_ROWS] = {
     {"aperture", 0},
     {"depth-rows", 0},
     {"ticks", 0},
+    {"scan-lines", 0},
     {"verdict, probe + depth, u", 0},
     {"verdict, probe + depth, v", 0},
     {"verdict, depth, u", 0},
@@ -193,6 +196,24 @@ static void judge_ticks(const es_screen *s, const es_ticks_found *found, int cou
     if (wrong) m->finding = s->combs ? WRONG : FALSE_ALARM;
 }
 
+/* Seen below half a cycle a pixel. */
+static double folded(double rate) { return fabs(rate - round(rate)); }
+
+/* Once or twice the lines. */
+static void judge_lines(const es_screen *s, const es_lines_found *found, judgement *j) {
+    mark *m = &j->marks[LINES];
+    double once = (es_screen_lines(s) - 1) * s->spacing_mm[0] / s->width_mm;
+    if (s->curved || s->half_angle_rad > 0) {
+        m->finding = found->found ? FALSE_ALARM : NOT_ASKED;
+        return;
+    }
+    m->finding = s->dark_field ? NOT_ASKED : MISSING;
+    if (!found->found) return;
+    double one = folded(once), two = folded(2 * once);
+    bool twice = fabs(found->per_px - two) < fabs(found->per_px - one);
+    *m = compare(found->per_px, twice ? two : one, found->sigma);
+}
+
 /* ---- evidence and verdict ---------------------------------------------------------------- */
 
 /* What a person may say: both, the depth, the probe, neither. Off as much as
@@ -209,6 +230,7 @@ static es_spacing_hints make_hints(const es_screen *s, int said, es_probe_entry 
                               .aperture_sigma = s->curved ? NAN : 0.01,
                               .field_deg = NAN,
                               .pitch_mm = NAN,
+                              .elements = s->curved ? 0 : es_screen_lines(s),
                               .source = "simulated"};
     return (es_spacing_hints){.depth_mm = said < 2 ? s->setting_mm + off_depth : NAN,
                               .depth_sigma_mm = NAN,
@@ -258,6 +280,7 @@ static bool conclude(const es_screen *s, const es_still *still, const es_shapes 
         ok = es_shape_evidence(shapes, &hints, &list, err) &&
              es_depth_readings(&shapes->fan, still, &hints, &list, err) &&
              es_ticks_evidence(shapes, still, &hints, &list, err) &&
+             es_lines_evidence(shapes, &hints, &list, err) &&
              es_spacing_resolve(&list, &hints, &verdict, err);
         if (ok && said == 0) judge_evidence(s, &list, j);
         if (ok) judge_verdict(s, &verdict, said, j);
@@ -341,6 +364,7 @@ static void judge_one(void *context, size_t index, int worker) {
             judge_aperture(&screen, &shapes.aperture, j);
             judge_rows(&screen, &shapes.rows, j);
             judge_ticks(&screen, shapes.ticks, shapes.tick_count, j);
+            judge_lines(&screen, &shapes.lines, j);
             explain(&screen, &shapes, j);
         }
     }

@@ -96,8 +96,8 @@ enum { ES_TICKS_MAX = 4 };
 bool es_ticks_find(const es_still *still, es_ticks_found found[ES_TICKS_MAX], int *count,
                    es_error *err);
 
-/* The scan lines of a linear array, seen in its speckle (lines.c): lines a pixel
- * across. One picture cannot tell `per_px` from 1 - `per_px`. */
+/* The scan lines of a linear array, seen in its speckle (lines.c): once or twice
+ * their number a pixel. One picture cannot tell `per_px` from 1 - `per_px`. */
 typedef struct es_lines_found {
     bool found;
     double per_px, sigma; /* below .5; 1-sigma */
@@ -241,8 +241,8 @@ bool es_depth_readings(const es_fan_found *fan, const es_still *still,
 bool es_ticks_evidence(const es_shapes *shapes, const es_still *still,
                        const es_spacing_hints *hints, es_evidence_list *list, es_error *err);
 
-/* What the scan lines of a known linear probe say across, "scan-lines": a line or
- * two an element, seen or folded, four values of which the other evidence must
+/* What the scan lines of a known linear probe say across, "scan-lines": once or
+ * twice an element, seen or folded, four values of which the other evidence must
  * name one. Never good enough to decide; comes last. */
 bool es_lines_evidence(const es_shapes *shapes, const es_spacing_hints *hints,
                        es_evidence_list *list, es_error *err);

@@ -2,16 +2,18 @@
  *
  * A scanner has echoes on its lines only and draws what is between by
  * interpolation. Speckle is as fine as the lines, so that its curvature across
- * them is large at a line and small between two: the mean of |second difference|
- * over each column of a linear array's picture rises and falls with the lines
- * (Gallagher 2005 tells resized pictures by this). The peak of its spectrum is
- * the number of lines a pixel, or what that is folded to at half a line a pixel.
- * It takes nothing but a few hundred columns of moving speckle: the ends of the
+ * them goes with the place between two: the mean of |second difference| over
+ * each column of a linear array's picture rises and falls with the lines
+ * (Gallagher 2005 tells resized pictures by this), once a line, or twice where
+ * what lies midway between two lines stands out as well. The peak of its
+ * spectrum is that rate a pixel, or what it is folded to at half a pixel. It
+ * takes nothing but a few hundred columns of moving speckle: the ends of the
  * array may be dark.
  *
  * The deviation over the frames is looked at, as overlay and tissue at rest are
  * not in it; of few frames, their mean. Blocks of compression repeat every 8
- * pixels: what they can make is left out. */
+ * pixels: their frequencies are left out, and where they stand out nothing is
+ * told, as they mix with those of the lines. */
 #include "shape_internal.h"
 
 #include <math.h>
@@ -33,6 +35,7 @@ enum {
 #define LOWEST .12      /* lines a pixel; shadows and tissue are below */
 #define LEAST_PEAK 10   /* times the spectrum's median: noise makes 5 */
 #define BLOCK_REACH 2.  /* resolutions around a block's frequency */
+#define MOST_BLOCKS .5  /* of the peak, that blocks may have */
 #define PEAK_SIGMA .2   /* of a resolution: where a clear peak lies */
 #define TURN 6.283185307179586
 
@@ -100,23 +103,34 @@ static double amplitude(const double *values, size_t count, double f) {
     return hypot(c, s);
 }
 
-static bool of_blocks(double f, size_t count) {
-    return fabs(f * BLOCK - round(f * BLOCK)) / BLOCK < BLOCK_REACH / (double)count;
+/* Which multiple of a block's frequency `f` is, 1 to 4; 0: none. */
+static int of_blocks(double f, size_t count) {
+    int k = (int)lround(f * BLOCK);
+    return fabs(f - (double)k / BLOCK) < BLOCK_REACH / (double)count ? k : 0;
 }
 
-/* The highest peak and what it is of the median. */
+/* The middle one of three: blocks make all of them, harmonics of the lines one. */
+static double middle_of(const double three[3]) {
+    double low = fmin(three[0], three[1]), high = fmax(three[0], three[1]);
+    return fmax(low, fmin(high, three[2]));
+}
+
+/* The highest peak and what it is of the median; 0 where blocks stand out. */
 static double find_peak(const double *values, size_t count, double *spectrum, double *ratio) {
-    double step = 1. / (FINENESS * (double)count), best = 0;
+    double step = 1. / (FINENESS * (double)count), best = 0, blocks[5] = {0};
     size_t n = 0, at = 0;
     for (double f = LOWEST; f < .5; f += step) {
         double a = amplitude(values, count, f);
-        if (a > best && !of_blocks(f, count)) best = a, at = n;
+        int block = of_blocks(f, count);
+        blocks[block] = fmax(blocks[block], a);
+        if (!block && a > best) best = a, at = n;
         spectrum[n++] = a;
     }
     double left = at > 0 ? spectrum[at - 1] : best, right = at + 1 < n ? spectrum[at + 1] : best;
     double bend = 2 * best - left - right;
     qsort(spectrum, n, sizeof *spectrum, es_compare_doubles);
-    *ratio = spectrum[n / 2] > 0 ? best / spectrum[n / 2] : 0;
+    bool clear = spectrum[n / 2] > 0 && middle_of(blocks + 1) < MOST_BLOCKS * best;
+    *ratio = clear ? best / spectrum[n / 2] : 0;
     return LOWEST + step * ((double)at + (bend > 0 ? (right - left) / (2 * bend) : 0));
 }
 
@@ -139,8 +153,9 @@ bool shape_lines(const es_still *still, const shape_box *box, const es_fan_found
     }
     found->found = ratio >= LEAST_PEAK;
     snprintf(found->why, sizeof found->why,
-             found->found ? "scan lines show as %.4f or %.4f a pixel (a peak of %.0f medians)"
-                          : "no scan lines show",
+             found->found
+                 ? "scan lines show as a rate of %.4f or %.4f a pixel (a peak of %.0f medians)"
+                 : "no scan lines show",
              found->per_px, 1 - found->per_px, ratio);
     es_free(values);
     es_free(room);

@@ -8,8 +8,8 @@
  * fills the picture from top to bottom.
  *
  * A ruler's step is one of half a dozen lengths, each at least twice the one
- * before: evidence good to 10 % tells which. So it does of the scan lines: one
- * or two an element, seen as they are or folded. */
+ * before: evidence good to 10 % tells which. So it does of the scan lines: once
+ * or twice an element, seen as they are or folded. */
 #include <math.h>
 #include <string.h>
 
@@ -108,7 +108,7 @@ enum { STEPS = 6 };
 static const double steps_mm[STEPS] = {.5, 1, 2, 5, 10, 20};
 /* Of rulers on real screens: the one whose truth is known is .04 % off, which its own
  * sigma covers. */
-static const double ruler_floor = .0005;
+static const double ruler_floor = .0002;
 
 /* Whether an item is close enough to tell steps apart, and says this one. */
 static bool tells_step(const es_evidence *e, int axis) {
@@ -257,7 +257,7 @@ bool es_lines_evidence(const es_shapes *shapes, const es_spacing_hints *hints,
         if (names_line(list, s)) named = s, count++;
     }
     if (count == 1) e.spacing_mm[0] = named, e.sigma[0] = lines_sigma;
-    snprintf(e.note, sizeof e.note, "%.150s; one or two lines an element of %.4f mm give %s: %s",
+    snprintf(e.note, sizeof e.note, "%.150s; once or twice an element of %.4f mm gives %s: %s",
              f->why, element, set,
              count == 1  ? "one of them agrees"
              : count > 1 ? "several agree, none is used"

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-static const double blank_start = 1, blank_length = .8, depth_floor = .003, rows_floor = .005;
+static const double blank_start = 1, blank_length = .8, depth_floor = .001, rows_floor = .005;
 
 typedef struct adder {
     es_evidence_list *list;

@@ -23,11 +23,11 @@
 #define FLOOR_PX .06 /* no edge is known better, whatever the fit says */
 /* Of the level that an edge rises to, as far as speckle and halos leave it unknown. The
  * middle .6 of the level take rise_px: the half is off by LEVEL_DOUBT of rise_px / .6. That
- * is .06 px of an edge cut at pixel centres, and grows with the blur. The cut itself leaves
+ * is .04 px of an edge cut at pixel centres, and grows with the blur. The cut itself leaves
  * less: off by a sawtooth of half a pixel that averages out along an arc, but for its
  * lowest part, which runs along one row: .25 root r over the arc's length (the sawtooth's
  * Fourier series, each wave a Fresnel integral), .02 px at a radius of 200. */
-#define LEVEL_DOUBT .05
+#define LEVEL_DOUBT .03
 #define RAY_STEP .0025 /* radians */
 #define MOST_EXTENSION .8
 #define THINNEST .82       /* r_in / r_out: thinner is a reflector */
@@ -536,6 +536,12 @@ static double level_sigma(const refiner *r, int edge) {
     return LEVEL_DOUBT / .6 * median_rise(r, edge);
 }
 
+/* LAPACK leaves the lower half of it. */
+static double covariance_of(const refiner *r, int one, int other) {
+    return one > other ? r->covariance[one * PARAMETERS + other]
+                       : r->covariance[other * PARAMETERS + one];
+}
+
 /* Of a wedge's width at its first row, by what the fit knows of its sides; the row is cut
  * at pixel centres. */
 static double width_sigma(const refiner *r) {
@@ -545,8 +551,7 @@ static double width_sigma(const refiner *r) {
     const int of[3] = {APEX_V, ANGLE_L, ANGLE_R};
     const double by[3] = {left - right, -depth * (1 + left * left), depth * (1 + right * right)};
     for (int i = 0; i < 3; i++)
-        for (int k = 0; k < 3; k++)
-            variance += by[i] * by[k] * r->covariance[of[i] * PARAMETERS + of[k]];
+        for (int k = 0; k < 3; k++) variance += by[i] * by[k] * covariance_of(r, of[i], of[k]);
     double sides = CORRELATED * fmax(r->spread, FLOOR_PX) * sqrt(fmax(variance, 0));
     double level = hypot(level_sigma(r, LEFT_EDGE), level_sigma(r, RIGHT_EDGE));
     return hypot(hypot(sides, level), (right - left) / sqrt(12)) / f->aspect;
