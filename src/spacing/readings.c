@@ -231,6 +231,13 @@ static double element_mm(const es_probe_entry *p) {
     return p->pitch_mm > 0 ? p->pitch_mm : NAN;
 }
 
+/* Is there anything that could name one? */
+static bool asks_lines(const es_evidence_list *list) {
+    for (size_t i = 0; i < list->count; i++)
+        if (tells_step(&list->items[i], 0) || tells_step(&list->items[i], 1)) return true;
+    return false;
+}
+
 static bool names_line(const es_evidence_list *list, double s) {
     bool named = false;
     for (size_t i = 0; i < list->count; i++) {
@@ -259,8 +266,10 @@ bool es_lines_evidence(const es_shapes *shapes, const es_spacing_hints *hints,
     if (count == 1) e.spacing_mm[0] = named, e.sigma[0] = lines_sigma;
     snprintf(e.note, sizeof e.note, "%.150s; once or twice an element of %.4f mm gives %s: %s",
              f->why, element, set,
-             count == 1  ? "one of them agrees"
-             : count > 1 ? "several agree, none is used"
-                         : "none agrees with other evidence, none is used");
+             count == 1         ? "one of them agrees"
+             : count > 1        ? "several agree, none is used"
+             : asks_lines(list) ? "none agrees with the rest: another probe or number of lines, or "
+                                  "a spacing that is off by a factor"
+                                : "nothing else tells which, none is used");
     return es_evidence_add(list, &e, err);
 }
