@@ -375,6 +375,19 @@ static void an_end_over_a_shadow_or_beside_a_halo_is_measured(void **state) {
     }
 }
 
+/* Words 10 px apart touch every other dot of a ruler with a step of 19.9 px: what is left
+ * looks like a ruler of 40. A fiftieth: same_comb of the bench. */
+static void a_ruler_whose_dots_touch_words_keeps_its_step(void **state) {
+    (void)state;
+    es_screen s;
+    es_shapes found;
+    es_screen_random(910121, &s);
+    look(&s, &found);
+    double truth = s.comb[0].step_mm / s.spacing_mm[1];
+    for (int i = 0; i < found.tick_count; i++)
+        assert_true(fabs(found.ticks[i].period_px / truth - 1) < 0.02);
+}
+
 /* In a dark field a still reflector is as bright and as round as the ring. */
 static void a_reflector_below_the_ring_is_not_the_face(void **state) {
     (void)state;
@@ -401,6 +414,7 @@ int main(void) {
         cmocka_unit_test(screens_that_were_wrong_are_right_or_a_bound),
         cmocka_unit_test(the_width_of_a_dark_trapezoid_is_no_more_than_its_face),
         cmocka_unit_test(a_reflector_below_the_ring_is_not_the_face),
+        cmocka_unit_test(a_ruler_whose_dots_touch_words_keeps_its_step),
         cmocka_unit_test(the_scan_lines_of_an_array_show_in_its_speckle),
         cmocka_unit_test(compression_makes_no_lines),
         cmocka_unit_test(what_has_no_lines_shows_none),

@@ -376,6 +376,40 @@ static bool divided(const search *s, const comb *c, const int across[2], int par
     return seen >= .8 * all;
 }
 
+/* The darkest pixel of a mark like `m` whose centre is at `along`. */
+static float darkest_at(const es_image *still, int axis, double along, const mark *m) {
+    int size[2] = {(int)still->width, (int)still->height};
+    int from = (int)lround(along - (m->thick - 1) / 2), to = from + (int)lround(m->thick) - 1;
+    float worst = INFINITY;
+    for (int a = from; a <= to; a++)
+        for (int c = (int)m->left; c <= (int)m->right; c++) {
+            int u = axis ? c : a, v = axis ? a : c;
+            if (u < 0 || v < 0 || u >= size[0] || v >= size[1]) return 0;
+            worst =
+                fminf(worst, ((const float *)still->data)[(size_t)v * still->width + (size_t)u]);
+        }
+    return worst;
+}
+
+/* True where the same mark stands at most places that cut the steps into `parts`: words
+ * that touch every other one keep it from being a mark of its own. */
+static bool repeated(const search *s, const group *g, const comb *c, int parts) {
+    const mark *m = NULL;
+    int steps = (int)lround((c->count / c->fill - 1) * parts), seen = 0, all = 0;
+    for (int i = 0; i < g->count && !m; i++)
+        if (g->step[i] != INT32_MIN) m = g->marks[i];
+    for (int k = 0; m && k < steps; k++) {
+        if (k % parts == 0) continue;
+        double at = c->first + k * c->period / parts;
+        float best = 0;
+        for (int shift = -1; shift <= 1; shift++)
+            best = fmaxf(best, darkest_at(s->low, s->axis, at + shift, m));
+        seen += best >= .8 * m->level;
+        all++;
+    }
+    return all > 0 && seen >= .8 * all;
+}
+
 /* Long ticks alone, whose short ones between are too faint to be marks: their
  * step may be 2.5 mm, which no ruler's list has. Better no comb than that. */
 static bool is_coarse(const search *s, const group *g, const comb *c) {
@@ -387,7 +421,7 @@ static bool is_coarse(const search *s, const group *g, const comb *c) {
         across[1] = (int)fmax(across[1], g->marks[i]->right + 1);
     }
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (divided(s, c, across, parts[i])) return true;
+        if (divided(s, c, across, parts[i]) || repeated(s, g, c, parts[i])) return true;
     return false;
 }
 
