@@ -234,7 +234,7 @@ bench() {
     name=${1:-reconstruct}
     [ $# -gt 0 ] && shift
     if [ -x "build/bench/bench_$name" ]; then
-        "build/bench/bench_$name" "$@"
+        ECHOSOLID_MODULES=${ECHOSOLID_MODULES:-$PWD/build} "build/bench/bench_$name" "$@"
     else
         build/echosolid bench "$name" "$@"
     fi
