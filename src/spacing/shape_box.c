@@ -19,7 +19,6 @@ enum {
     LIT_SHARE = 2,      /* percent of its pixels that a column needs */
     NOT_ALL_SHARE = 97, /* a mask that fills more of the picture is all noise */
     TOP_PART = 8,       /* the first rows are one eighth */
-    UPPER_PART = 4,     /* rows that a shadow from further down leaves */
     LEAST_FILLED = 35,  /* percent of the rectangle, of a single picture */
     MANY = 4,           /* frames: what moves is told from overlay */
     STRIP = 3,          /* columns of echoes beside the rectangle */
@@ -399,21 +398,11 @@ static bool stands_still(const shape_box *b, const es_still *still, double at, b
     return telling >= LEAST_TELLING && moving < STILL_SHARE * telling;
 }
 
-/* Where a side rises. Of an end whose lower rows lie in a shadow, that the shadow's own
- * edge makes slow, the first rows tell. */
 static double side_of(const shape_box *b, const es_still *still, uint32_t outer, int step,
                       double *rise_px) {
     end_profile p;
     take_profile(b, still, 0, outer, step, &p);
-    double at = side_maximum(&p, rise_px);
-    if (!isnan(at)) return at;
-    shape_box upper = *b;
-    double rise;
-    upper.last[1] = b->first[1] + (b->last[1] - b->first[1]) / UPPER_PART;
-    take_profile(&upper, still, 0, outer, step, &p);
-    at = side_maximum(&p, &rise);
-    if (!isnan(at)) *rise_px = rise;
-    return at;
+    return side_maximum(&p, rise_px);
 }
 
 static double end_of(const shape_box *b, const es_still *still, uint32_t outer, int step,
