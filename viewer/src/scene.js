@@ -11,6 +11,7 @@ import {
   Group,
   Line,
   LineBasicMaterial,
+  LineSegments,
   LinearFilter,
   Matrix4,
   Mesh,
@@ -21,6 +22,7 @@ import {
   ShaderMaterial,
   Vector3,
 } from 'three';
+import { refill } from './refill.js';
 import { roundLength } from './ruler.js';
 import { Stage } from './stage.js';
 import { makeMaterial, makeScale } from './surface.js';
@@ -46,17 +48,16 @@ void main() {
   colour = vec4(vec3(value), 0.3 + 0.65 * smoothstep(0.0, 0.5, value));
 }`;
 
-function lineOf(colour, opacity = 1) {
+function lineOf(colour, opacity = 1, Kind = Line) {
   const material = new LineBasicMaterial({ color: colour, transparent: opacity < 1, opacity });
-  const line = new Line(new BufferGeometry(), material);
+  const line = new Kind(new BufferGeometry(), material);
   line.frustumCulled = false;
   return line;
 }
 
-function setPlaces(object, places) {
-  object.geometry.dispose();
-  object.geometry = new BufferGeometry();
-  object.geometry.setAttribute('position', new BufferAttribute(places, 3));
+// Places in mm: steps from an origin, three numbers each.
+function partOf(places, origin = [0, 0, 0], step = 1) {
+  return { places, origin, step };
 }
 
 class LiveScene {
@@ -76,10 +77,16 @@ class LiveScene {
     );
     this.gaps.frustumCulled = false;
     this.root.add(this.path, this.gaps);
-    this.parts = { mesh: [], plane: [], path: [] }; // places in mm, three numbers each
+    this.parts = { mesh: partOf([]), plane: partOf([]), path: partOf([]) };
     this.meshes = 0;
+    this.shown = 0; // meshes that were drawn
+    this.undrawn = false;
     this.followed = false;
-    this.stage.beforeDraw.push((pixelsPerMm) => this.keepBar(pixelsPerMm));
+    this.stage.beforeDraw.push((pixelsPerMm) => {
+      this.keepBar(pixelsPerMm);
+      this.shown += this.undrawn ? 1 : 0;
+      this.undrawn = false;
+    });
   }
 
   setColours(colours) {
@@ -91,7 +98,7 @@ class LiveScene {
 
   // ---- the surface
 
-  setMesh({ positions, normals, confidence, indices }) {
+  setMesh({ origin, step, positions, normals, confidence, indices }) {
     if (!this.scale) return;
     if (!this.surface) {
       this.material = makeMaterial({ sheet: true }, this.scale);
@@ -100,16 +107,13 @@ class LiveScene {
       this.root.add(this.surface);
       this.colourByConfidence(this.coloured ?? false);
     }
-    const geometry = new BufferGeometry();
-    geometry.setAttribute('position', new BufferAttribute(positions, 3));
-    const packed = new BufferAttribute(normals, 4, true);
-    geometry.setAttribute('normal', packed);
-    geometry.setAttribute('scalar', new BufferAttribute(confidence, 1, true));
-    geometry.setIndex(new BufferAttribute(indices, 1));
-    this.surface.geometry.dispose();
-    this.surface.geometry = geometry;
-    this.parts.mesh = positions;
+    const corners = { position: [positions, 3], normal: [normals, 4, true], scalar: [confidence, 1, true] };
+    refill(this.surface, corners, indices);
+    this.surface.position.fromArray(origin);
+    this.surface.scale.setScalar(step);
+    this.parts.mesh = partOf(positions, origin, step);
     this.meshes += 1;
+    this.undrawn = true;
     this.note.hidden = true;
     this.keepInSight();
   }
@@ -133,6 +137,7 @@ class LiveScene {
       glslVersion: GLSL3,
       side: DoubleSide,
       transparent: true,
+      forceSinglePass: true, // it is flat: one side hides nothing of the other
       depthWrite: false,
       vertexShader: PLANE_VERTEX,
       fragmentShader: PLANE_FRAGMENT,
@@ -144,7 +149,9 @@ class LiveScene {
       'position',
       new BufferAttribute(new Float32Array([0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0]), 3),
     );
-    this.found = new Group();
+    this.found = lineOf(BONE_LINE, 1, LineSegments);
+    this.found.material.depthTest = false;
+    this.found.renderOrder = 2;
     this.probe = new Group();
     this.probe.matrixAutoUpdate = false;
     this.probe.visible = false;
@@ -170,8 +177,8 @@ class LiveScene {
     this.probe.matrixWorldNeedsUpdate = true;
     this.putBone(bone, fullWidth, fullHeight);
     this.turnOnce(frame);
-    this.parts.plane = [[0, 0], [1, 0], [1, 1], [0, 1]].flatMap(([u, v]) =>
-      new Vector3(u, v, 0).applyMatrix4(this.probe.matrix).toArray());
+    this.parts.plane = partOf([[0, 0], [1, 0], [1, 1], [0, 1]].flatMap(([u, v]) =>
+      new Vector3(u, v, 0).applyMatrix4(this.probe.matrix).toArray()));
     this.keepInSight();
   }
 
@@ -192,21 +199,17 @@ class LiveScene {
 
   // The found bone as lines in the unit square of the picture.
   putBone(bone, width, height) {
-    for (const line of this.found.children) line.geometry.dispose();
-    this.found.clear();
-    let piece = [];
-    for (let k = 0; k < bone.length; k += 3) {
-      if (!Number.isNaN(bone[k])) {
-        piece.push((bone[k] + 0.5) / width, (bone[k + 1] + 0.5) / height, 0);
-      } else if (piece.length) {
-        const line = lineOf(BONE_LINE);
-        line.material.depthTest = false;
-        line.renderOrder = 2;
-        setPlaces(line, new Float32Array(piece));
-        this.found.add(line);
-        piece = [];
+    const ends = new Float32Array(2 * bone.length);
+    let count = 0;
+    for (let k = 0; k + 3 < bone.length; k += 3) {
+      if (Number.isNaN(bone[k]) || Number.isNaN(bone[k + 3])) continue;
+      for (const end of [k, k + 3]) {
+        ends[count] = (bone[end] + 0.5) / width;
+        ends[count + 1] = (bone[end + 1] + 0.5) / height;
+        count += 3;
       }
     }
+    refill(this.found, { position: [ends.subarray(0, count), 3] });
   }
 
   showPlane(on) {
@@ -218,10 +221,10 @@ class LiveScene {
   // ---- the path
 
   setPath({ places, gaps }) {
-    setPlaces(this.path, places);
-    setPlaces(this.gaps, gaps);
+    refill(this.path, { position: [places, 3] });
+    refill(this.gaps, { position: [gaps, 3] });
     this.gaps.visible = gaps.length > 0;
-    this.parts.path = places;
+    this.parts.path = partOf(places);
     this.keepInSight();
   }
 
@@ -240,16 +243,22 @@ class LiveScene {
     this.from = across.multiplyScalar(0.8).addScaledVector(along, 0.5).addScaledVector(UP, 0.45);
   }
 
-  // Places, as they lie after the turn, of everything or of the probe alone.
-  places() {
+  // From where to where everything, or the probe alone, reaches along a direction.
+  reach(axis) {
     const sets = this.followed ? [this.parts.plane] : Object.values(this.parts);
-    const places = [];
-    for (const set of sets) {
-      const step = 3 * Math.max(1, Math.floor(set.length / 3 / MOST_PLACES));
-      for (let k = 0; k + 2 < set.length; k += step)
-        places.push(new Vector3().fromArray(set, k).applyQuaternion(this.root.quaternion));
+    const before = axis.clone().applyQuaternion(this.root.quaternion.clone().invert());
+    const [x, y, z] = before.toArray();
+    let [low, high] = [Infinity, -Infinity];
+    for (const { places, origin, step } of sets) {
+      const start = x * origin[0] + y * origin[1] + z * origin[2];
+      const apart = 3 * Math.max(1, Math.floor(places.length / 3 / MOST_PLACES));
+      for (let k = 0; k + 2 < places.length; k += apart) {
+        const at = start + step * (x * places[k] + y * places[k + 1] + z * places[k + 2]);
+        low = Math.min(low, at);
+        high = Math.max(high, at);
+      }
     }
-    return places;
+    return [low, high];
   }
 
   // What a look along `from` must show: its middle, and half of its height when the
@@ -259,20 +268,13 @@ class LiveScene {
     const right = UP.clone().cross(back).normalize();
     const up = back.clone().cross(right);
     const axes = [right, up, back];
-    const low = axes.map(() => Infinity);
-    const high = axes.map(() => -Infinity);
-    for (const place of this.places()) {
-      axes.forEach((axis, a) => {
-        const at = axis.dot(place);
-        low[a] = Math.min(low[a], at);
-        high[a] = Math.max(high[a], at);
-      });
-    }
-    if (!(high[0] >= low[0])) return null;
+    const reaches = axes.map((axis) => this.reach(axis));
+    if (!(reaches[0][1] >= reaches[0][0])) return null;
     const centre = new Vector3();
-    axes.forEach((axis, a) => centre.addScaledVector(axis, (low[a] + high[a]) / 2));
-    const aspect = this.parent.clientWidth / Math.max(1, this.parent.clientHeight);
-    const [across, down] = [0, 1].map((a) => (high[a] - low[a]) / 2);
+    axes.forEach((axis, a) => centre.addScaledVector(axis, (reaches[a][0] + reaches[a][1]) / 2));
+    const { width, height } = this.stage;
+    const aspect = width / Math.max(1, height);
+    const [across, down] = reaches.map(([low, high]) => (high - low) / 2);
     const half = aspect > 1 ? Math.max(down, across / aspect) : Math.max(across, down * aspect);
     return { centre, half: Math.max(half, 1) };
   }
@@ -324,10 +326,15 @@ class LiveScene {
     this.keepInSight();
   }
 
+  // Elements are touched only where something changes: that costs a layout.
   keepBar(pixelsPerMm) {
-    const length = roundLength(this.parent.clientWidth / 5 / pixelsPerMm);
-    this.bar.style.width = `${length * pixelsPerMm}px`;
-    this.bar.textContent = `${Number(length.toPrecision(3))} mm`;
+    const length = roundLength(this.stage.width / 5 / pixelsPerMm);
+    const wide = `${(length * pixelsPerMm).toFixed(1)}px`;
+    const words = `${Number(length.toPrecision(3))} mm`;
+    if (this.barWide !== wide) this.bar.style.width = wide;
+    if (this.barWords !== words) this.bar.textContent = words;
+    this.barWide = wide;
+    this.barWords = words;
   }
 }
 
