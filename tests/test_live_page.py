@@ -829,11 +829,16 @@ class Rate(InBrowser):
                 total[kind] = total.get(kind, 0) + 1e3 * seconds
         return total
 
-    def test_surfaces_a_second_beside_the_scan_are_printed(self):
+    def scan(self):
+        """A scanner and `live` beside it: what Chromium shows and takes is up to the page."""
         scanner = Program(self.folder, "simulate", "--live", 0, "--replay", "large.igs.mha", "--repeat")
         self.addCleanup(scanner.stop, signal.SIGKILL)
         port = int(scanner.line(r"127\.0\.0\.1:(\d+)"))
-        live = self.live(scanner=port, recording="large", spacing="0.5mm")
+        return scanner, self.live(scanner=port, recording="large", spacing="0.5mm")
+
+    def watch(self, picture_of, **more):
+        """Counts of the page and processor time of all that runs, over SECONDS."""
+        scanner, live = self.scan()
         now = ("({at: performance.now() / 1000, surfaces: live.scene.shown, draws: "
                "live.scene.stage.frames, pictures: live.picture.count, inserted: live.state.inserted, "
                "dropped: live.state.dropped, received: live.state.received})")
@@ -843,8 +848,9 @@ class Rate(InBrowser):
             ["sleep", self.SECONDS],
             ["tell", "end", now], ["say", "end"],
             ["tell", "triangles", "live.triangles"],
-            ["shoot", "rate"],
-        ])
+            ["tell", "software", "live.scene.stage.software"],
+            ["shoot", picture_of],
+        ], **more)
         spent = []
         for word in ("begin", "end"):
             self.assertEqual(browser.stdout.readline().strip(), word)
@@ -852,23 +858,34 @@ class Rate(InBrowser):
             browser.stdin.write("go\n")
             browser.stdin.flush()
         told = self.seen(browser)["told"]
+        self.assertTrue(told["software"])
         gone = {key: told["end"][key] - told["begin"][key] for key in told["begin"]}
-        self.assertGreater(gone["surfaces"], 0)
-        self.assertGreater(gone["inserted"], 0)
-        self.assertLessEqual(told["triangles"], 20_000)
-        took, surfaces = gone["at"], gone["surfaces"]
         used = {kind: ms - spent[0].get(kind, 0) for kind, ms in spent[1].items()}
+        live.stop()
+        scanner.stop(signal.SIGKILL)
+        return told["triangles"], gone, used
+
+    def tell(self, how, triangles, gone, used):
+        took, surfaces = gone["at"], gone["surfaces"]
         # node and playwright are the test's own
         page = {kind: ms for kind, ms in used.items() if kind not in ("echosolid", "node")}
         each = ", ".join(f"{kind} {ms / surfaces:.0f}" for kind, ms in
                          sorted(page.items(), key=lambda row: -row[1]) if ms > 0.5 * surfaces)
-        print(f"{surfaces / took:.1f} surfaces a second shown in the page (asked: 10), of "
-              f"{told['triangles']} triangles, beside {gone['received'] / took:.0f} pictures of 512 x "
-              f"512 a second with the network ({gone['dropped']} of {gone['received']} dropped); drawn "
+        print(f"{how}: {surfaces / took:.1f} surfaces a second shown in the page (asked: 10), of "
+              f"{triangles} triangles, beside {gone['received'] / took:.0f} pictures of 512 x 512 a "
+              f"second with the network ({gone['dropped']} of {gone['received']} dropped); drawn "
               f"{gone['draws'] / took:.1f} times, pictures {gone['pictures'] / took:.1f}; Chromium takes "
               f"{sum(page.values()) / surfaces:.0f} ms of a processor for each surface ({each}), "
               f"scanner and echosolid {used['echosolid'] / took:.0f} ms a second; load average "
               f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", file=sys.stderr)
+
+    def test_surfaces_a_second_beside_the_scan_are_printed(self):
+        for how, plain in (("3-D view alone by software GL", True), ("whole page by it", False)):
+            triangles, gone, used = self.watch("plain" if plain else "forced", plain=plain)
+            self.assertGreater(gone["surfaces"], 0)
+            self.assertGreater(gone["inserted"], 0)
+            self.assertLessEqual(triangles, 20_000)
+            self.tell(how, triangles, gone, used)
 
 
 def has_scene():

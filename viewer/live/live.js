@@ -74,7 +74,7 @@ const link = new Link({
     scene?.setPath(path);
   },
   drawn() {
-    scene?.stage.drawNow();
+    scene?.show();
   },
 }, software ? SOFTWARE_APART_MS : 0);
 live.link = link;

@@ -31,13 +31,16 @@ const GROUND = 0x0d1117;
 const BONE_LINE = 0xffd166;
 const UP = new Vector3(0, 0, 1);
 const MOST_PLACES = 1000; // looked at, of each part, for the size of the view
+// Where no graphics card draws, the picture and the path move with the surface, or, when none
+// comes, so often: drawing it takes as long as with a new one.
+const SOFTWARE_APART_MS = 200;
 
 // Dark echoes let through what lies behind them.
 const PLANE_VERTEX = `
 out vec2 at;
 void main() {
   at = uv;
-  gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0);
+  gl_Position = projectionMatrix * (modelViewMatrix * vec4(position, 1.0));
 }`;
 const PLANE_FRAGMENT = `
 in vec2 at;
@@ -80,12 +83,15 @@ class LiveScene {
     this.parts = { mesh: partOf([]), plane: partOf([]), path: partOf([]) };
     this.meshes = 0;
     this.shown = 0; // meshes that were drawn
-    this.undrawn = false;
+    this.undrawn = false; // the newest one
+    this.stale = false; // or anything else
+    this.drawnMs = 0;
     this.followed = false;
     this.stage.beforeDraw.push((pixelsPerMm) => {
       this.keepBar(pixelsPerMm);
       this.shown += this.undrawn ? 1 : 0;
-      this.undrawn = false;
+      this.undrawn = this.stale = false;
+      this.drawnMs = performance.now();
     });
   }
 
@@ -165,7 +171,7 @@ class LiveScene {
   setPicture({ width, height, fullWidth, fullHeight, grey, place, bone }) {
     this.probe.visible = Boolean(place) && this.planeWanted;
     if (!place) {
-      this.stage.changed();
+      this.stale = true;
       return;
     }
     this.putGrey(width, height, grey);
@@ -281,7 +287,7 @@ class LiveScene {
 
   // The view widens when what there is leaves it; one that was chosen by hand stays.
   keepInSight() {
-    this.stage.changed();
+    this.stale = true;
     if (!this.turned || this.isChosen()) return;
     const from = this.eye();
     const wanted = this.frame(from);
@@ -324,6 +330,15 @@ class LiveScene {
     this.followed = on;
     this.stage.centre = undefined;
     this.keepInSight();
+  }
+
+  // In front of a frame, when all that came has been set.
+  show() {
+    const soon = this.undrawn || !this.stage.software;
+    if (soon || performance.now() > this.drawnMs + SOFTWARE_APART_MS) {
+      if (this.undrawn || this.stale) this.stage.changed();
+    }
+    this.stage.drawNow();
   }
 
   // Elements are touched only where something changes: that costs a layout.
