@@ -778,15 +778,41 @@ class Browser(InBrowser):
         found = self.seen(browser, errors=["WebSocket connection to"])
         self.assertEqual(found["told"], {"again": 1, "disabled": True})
 
-    def test_a_tablet_needs_no_scrolling_sideways_and_no_webgl_is_said(self):
+    def test_tablet_and_phone_need_no_scrolling_sideways_and_no_webgl_is_said(self):
         live = self.live()
+        for size in ([768, 1024], [390, 844]):
+            found = self.seen(self.browse(live, [
+                ["wait", 60 * SLOW, "live.state !== null && live.picture.count > 0"],
+                ["tell", "wide", "document.documentElement.scrollWidth > innerWidth"],
+                ["tell", "note", "document.getElementById('stage-note').textContent"],
+            ], size=size, blind=True), errors=["WebGL"])
+            self.assertFalse(found["told"]["wide"])
+            self.assertIn("No 3-D view", found["told"]["note"])
+
+    def test_who_comes_late_sees_the_bone_from_outside(self):
+        live = self.live()
+        page = self.open(live)
+        page.state(lambda s: s["inserted"] > FRAMES)
+        # The mean normal, and how much of it points at who looks.
         found = self.seen(self.browse(live, [
-            ["wait", 60 * SLOW, "live.state !== null && live.picture.count > 0"],
-            ["tell", "wide", "document.documentElement.scrollWidth > innerWidth"],
-            ["tell", "note", "document.getElementById('stage-note').textContent"],
-        ], size=[768, 1024], blind=True), errors=["WebGL"])
-        self.assertFalse(found["told"]["wide"])
-        self.assertIn("No 3-D view", found["told"]["note"])
+            ["wait", 60 * SLOW, "live.scene.shown > 0"],
+            ["tell", "seen", """(() => {
+                const { surface, stage } = live.scene;
+                const { array } = surface.geometry.attributes.normal;
+                const corners = surface.geometry.drawRange.count;
+                const eye = stage.camera.position.clone().sub(stage.controls.target).normalize();
+                const sum = eye.clone().set(0, 0, 0);
+                for (let k = 0; k < corners; k += 1) {
+                  const i = 4 * surface.geometry.index.array[k];
+                  sum.add(eye.clone().set(array[i], array[i + 1], array[i + 2]));
+                }
+                sum.divideScalar(127 * corners).applyQuaternion(live.scene.root.quaternion);
+                return [sum.length(), sum.dot(eye)];
+            })()"""],
+        ]))
+        length, towards = found["told"]["seen"]
+        self.assertGreater(length, 0.2)  # the sweep sees one side of the knee
+        self.assertGreater(towards, 0)
 
 
 def processes_of(root):

@@ -30,6 +30,7 @@ import { makeMaterial, makeScale } from './surface.js';
 const GROUND = 0x0d1117;
 const BONE_LINE = 0xffd166;
 const UP = new Vector3(0, 0, 1);
+const ONE_SIDED = 0.15; // of the length that normals all alike would sum to
 const MOST_PLACES = 1000; // looked at, of each part, for the size of the view
 // Where no graphics card draws, the picture and the path move with the surface, or, when none
 // comes, so often: drawing it takes as long as with a new one.
@@ -120,6 +121,7 @@ class LiveScene {
     this.parts.mesh = partOf(positions, origin, step);
     this.meshes += 1;
     this.undrawn = true;
+    if (this.meshes === 1) this.turnOutside(normals);
     this.note.hidden = true;
     this.keepInSight();
   }
@@ -238,15 +240,32 @@ class LiveScene {
 
   // Depth points down, for good: what turns with every frame cannot be followed.
   turnOnce(frame) {
+    this.along = new Vector3().setFromMatrixColumn(frame, 0).normalize();
     if (this.turned) return;
+    this.turn(new Vector3().setFromMatrixColumn(frame, 1).normalize().negate());
+  }
+
+  turn(up) {
     this.turned = true;
-    const down = new Vector3().setFromMatrixColumn(frame, 1).normalize();
-    this.root.quaternion.copy(new Quaternion().setFromUnitVectors(down, UP.clone().negate()));
+    this.root.quaternion.copy(new Quaternion().setFromUnitVectors(up, UP));
     this.root.updateMatrixWorld();
-    const along = new Vector3().setFromMatrixColumn(frame, 0).normalize();
-    along.applyQuaternion(this.root.quaternion);
+    const along = (this.along ?? new Vector3(1, 0, 0)).clone().applyQuaternion(this.root.quaternion);
+    along.addScaledVector(UP, -along.dot(UP)).normalize();
     const across = along.clone().cross(UP);
     this.from = across.multiplyScalar(0.8).addScaledVector(along, 0.5).addScaledVector(UP, 0.45);
+  }
+
+  // Who opens the page in the middle of a scan sees the bone from outside, wherever the
+  // probe is just then: its mean normal points up, unless it is seen from all sides.
+  turnOutside(normals) {
+    const sum = new Vector3();
+    const count = normals.length / 4;
+    for (let k = 0; k < normals.length; k += 4)
+      sum.add(new Vector3(normals[k], normals[k + 1], normals[k + 2]));
+    if (!(sum.length() > ONE_SIDED * 127 * count) || this.isChosen()) return;
+    this.turn(sum.normalize());
+    this.looked = false;
+    this.stage.centre = undefined;
   }
 
   // From where to where everything, or the probe alone, reaches along a direction.
