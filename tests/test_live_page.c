@@ -65,7 +65,8 @@ static void *feed_mesh(void *context) {
                                      .type = ES_U8,
                                      .channels = 1},
                             .data = voxels};
-    for (; !atomic_load(&f->stop); f->done++) {
+    for (bool anybody; !atomic_load(&f->stop); f->done++) {
+        if (es_live_page_wants_mesh(f->page, &anybody)) assert_true(anybody);
         es_live_page_mesh(f->page, &mesh);
         es_live_page_saving(f->page, f->done % 2, "scan-1: on its way");
         es_live_page_volume(f->page, &volume);
