@@ -133,42 +133,36 @@ static void cut_step(const self_fit *fit, double *x) {
 }
 
 static bool is_small(const self_fit *fit, const double *x) {
-    static const double least[SELF_PARAMETERS] = {1e-5, 1e-5, 1e-5, 1e-3, 1e-3,
-                                                  1e-3, 1e-5, 1e-5, 1e-5};
+    static const double least[SELF_PARAMETERS] = {5e-5, 5e-5, 5e-5, 3e-3, 3e-3,
+                                                  3e-3, 5e-5, 5e-5, 3e-5};
     for (int k = 0; k < self_parameter_count(fit); k++)
         if (fabs(x[k]) > least[self_kind(fit, k)]) return false;
     return true;
 }
 
-/* Lookups that were lost count as misses: less overlap is no agreement. */
-static double misfit_of(const self_sums *s, double expected) {
-    double kept = fmin(s->n / expected, 1);
-    return 1 - kept * (1 - self_misfit(s));
-}
-
-/* Steps are taken even where they raise the misfit for a while: which lookups
- * there are changes with every step, so that it is rough, and the best state on
- * the way is kept. */
+/* Steps are taken even where they raise the misfit: which lookups there are changes with
+ * every step, so that it is rough, and less so where the steps end. That is what is
+ * given, unless something on the way fits clearly better. */
 double self_refine(self_fit *fit, self_view *view, int rounds) {
-    double x[SELF_PARAMETERS], expected = 1, least = INFINITY;
-    self_state now = fit->base;
-    int idle = 0;
+    const double about_as_well = 0.97;
+    double x[SELF_PARAMETERS], least = INFINITY, misfit = INFINITY;
+    self_state now = fit->base, best = fit->base;
     for (int round = 0; round <= rounds; round++) {
         self_sums sums;
         self_look(fit, &now, round < rounds, view);
         self_total(view, -1, &sums);
-        expected = fmax(expected, sums.n);
-        double misfit = misfit_of(&sums, expected);
-        if (!isfinite(misfit)) break;
-        idle = misfit < 0.9995 * least ? 0 : idle + 1;
-        if (misfit < least) least = misfit, fit->base = now;
-        if (round == rounds || idle > 3) break;
+        misfit = self_misfit(&sums);
+        if (misfit < least) least = misfit, best = now;
+        if (round == rounds || !isfinite(misfit)) break;
         self_step(fit, &sums, 1e-3, x);
         cut_step(fit, x);
+        if (getenv("DBG2")) { self_state to = self_moved(fit, &now, x); fprintf(stderr, "  %d misfit %.5f (least %.5f) n %.0f step %.4f mm\n", round, misfit, least, sums.n, self_apart(fit, &now, &to)); }
         if (is_small(fit, x)) break;
         now = self_moved(fit, &now, x);
     }
-    return least;
+    bool ended_well = 1 - misfit >= about_as_well * (1 - least);
+    fit->base = ended_well ? now : best;
+    return ended_well ? misfit : least;
 }
 
 /* ---- from several starts -------------------------------------------------------------------- */
