@@ -141,8 +141,8 @@ static void print(const char *scene, int mode, tally *t) {
     printf(
         "self, %s, expected miss: median %.2f mm, widest %.2f; off in the mean by %+.2f along u, "
         "%+.2f along v, %+.2f mm across\n",
-        scene, expected, t->expected[t->runs - 1], t->off[0] / t->runs,
-        t->off[1] / t->runs, t->off[2] / t->runs);
+        scene, expected, t->expected[t->runs - 1], t->off[0] / t->runs, t->off[1] / t->runs,
+        t->off[2] / t->runs);
     median = middle(t->given_misses, t->given);
     printf("self, %s, given without --force: %d of %d, median %.2f mm, interval holds in %d; off "
            "by more than 2 mm: %d\n",

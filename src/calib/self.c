@@ -9,8 +9,6 @@
 #include "self.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { LEVELS = 5, RESTARTS = 8, MOST_SAMPLES = 80000 };
@@ -156,7 +154,6 @@ double self_refine(self_fit *fit, self_view *view, int rounds) {
         if (round == rounds || !isfinite(misfit)) break;
         self_step(fit, &sums, 1e-3, x);
         cut_step(fit, x);
-        if (getenv("DBG2")) { self_state to = self_moved(fit, &now, x); fprintf(stderr, "  %d misfit %.5f (least %.5f) n %.0f step %.4f mm\n", round, misfit, least, sums.n, self_apart(fit, &now, &to)); }
         if (is_small(fit, x)) break;
         now = self_moved(fit, &now, x);
     }
@@ -406,7 +403,6 @@ static bool solve(self_fit *fit, es_self_result *r, es_error *err) {
     }
     fit->base = list[0].state;
     find_losers(fit, list, count);
-    if (getenv("DBG")) for (size_t k = 0; k < count; k++) fprintf(stderr, "end %zu cost %.5f lost %d apart %.3f\n", k, list[k].cost, list[k].lost, self_apart(fit, &list[0].state, &list[k].state));
     find_scatter(fit, list, count);
     sum_up(fit, r);
     self_observe(fit, r);
