@@ -192,7 +192,10 @@ static bool run_scenes(const settings *s, es_pool *pool, es_error *err) {
         scene one = random_scene((uint64_t)i);
         if (!run_scene(&one, (uint64_t)i, pool, &all, err))
             return es_prefix(err, "scene %d", (int)i);
+        fprintf(stderr, "\rscene %d of %d, %.0f s", (int)i + 1, (int)s->scenes,
+                es_clock_s() - start);
     }
+    if (s->scenes > 0) fprintf(stderr, "\n");
     if (s->scenes > 0 && !run_scene(NULL, 1, pool, &all, err)) return es_prefix(err, "white noise");
     printf("%d random scenes and white noise, %d^3 voxels of %g mm, %.1f s\n", (int)s->scenes,
            2 * HALF + 1, VOXEL, es_clock_s() - start);

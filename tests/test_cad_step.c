@@ -161,6 +161,68 @@ static void pieces_become_solids_with_numbered_names(void **state) {
     assert_true(fabs(v.volume - 2 * CUBE_VOLUME) < 1e-2);
 }
 
+/* `inner`, turned inside out and in the middle, in the same list as `outer`. */
+static es_patches patches_with_hollow(es_patches outer, es_patches inner, bool hollow_first) {
+    es_patches all = {.point_count = 128, .count = 12};
+    all.points = es_alloc(128, 3 * sizeof(double), NULL);
+    all.patches = es_alloc_zero(12, sizeof *all.patches, NULL);
+    memcpy(all.points, outer.points, 192 * sizeof(double));
+    const double *far_outer = outer.points + 189, *far_inner = inner.points + 189;
+    for (int i = 0; i < 192; i++)
+        all.points[192 + i] = inner.points[i] + (far_outer[i % 3] - far_inner[i % 3]) / 2;
+    es_patch *outside = all.patches + (hollow_first ? 6 : 0);
+    es_patch *inside = all.patches + (hollow_first ? 0 : 6);
+    memcpy(outside, outer.patches, 6 * sizeof *outside);
+    for (int f = 0; f < 6; f++)
+        for (int i = 0; i < 16; i++)
+            inside[f].point[i] = 64 + inner.patches[f].point[4 * (i % 4) + i / 4];
+    es_patches_clear(&outer);
+    es_patches_clear(&inner);
+    return all;
+}
+
+static void a_small_hollow_of_patches_is_left_out_and_counted(void **state) {
+    (void)state;
+    step_verdict v;
+    for (int first = 0; first < 2; first++) {
+        es_patches all = patches_with_hollow(patch_box(10, 20, 30), patch_box(2, 2, 2), first);
+        es_step_body body = {.name = "bone", .patches = &all};
+        es_step_report r = write_ok("hollow.step", &body, 1, NULL);
+        step_text t = read_step(in_folder("hollow.step"));
+        assert_int_equal(r.hollows, 1);
+        assert_int_equal(r.solids, 1);
+        assert_int_equal(r.faces, 6);
+        assert_int_equal(t.solids, 1);
+        assert_int_equal(t.faces, 6);
+        assert_true(t.closed);
+        assert_true(fabs(r.volume_mm3 - 6000) < 1e-2); /* of the box alone */
+        size_t length;
+        char *text = es_file_read(in_folder("hollow.step"), 1 << 20, &length, NULL);
+        assert_non_null(strstr(text, "MANIFOLD_SOLID_BREP('bone',")); /* one of one: no number */
+        es_free(text);
+        es_patches_clear(&all);
+        if (!ask_occt(in_folder("hollow.step"), &v)) continue;
+        assert_int_equal(v.solids, 1);
+        assert_int_equal(v.valid, 1);
+        assert_true(fabs(v.volume - 6000) < 1e-2);
+    }
+}
+
+static void a_large_hollow_or_turned_patches_are_refused(void **state) {
+    (void)state;
+    es_patches all = patches_with_hollow(patch_box(10, 20, 30), patch_box(5, 5, 5), false);
+    es_step_body body = {.name = "bone", .patches = &all};
+    refuse(&body, NULL, ES_GEOMETRY, "a piece of 6 patches has its inside out (-125 mm3)");
+    es_patches_clear(&all);
+    all = patch_box(10, 20, 30);
+    for (int f = 0; f < 6; f++) {
+        es_patch was = all.patches[f];
+        for (int i = 0; i < 16; i++) all.patches[f].point[i] = was.point[4 * (i % 4) + i / 4];
+    }
+    refuse(&body, NULL, ES_GEOMETRY, "has its inside out (-6000 mm3)");
+    es_patches_clear(&all);
+}
+
 /* The box whose top, z = 30, is a plane. */
 static es_patches plane_box(void) {
     es_patches box = patch_box(10, 20, 30);
@@ -431,6 +493,8 @@ int main(void) {
         cmocka_unit_test(open_cascade_reads_both_as_valid_solids_of_that_size),
         cmocka_unit_test(the_strict_oracle_notices_an_edge_used_the_wrong_way),
         cmocka_unit_test(pieces_become_solids_with_numbered_names),
+        cmocka_unit_test(a_small_hollow_of_patches_is_left_out_and_counted),
+        cmocka_unit_test(a_large_hollow_or_turned_patches_are_refused),
         cmocka_unit_test(a_plane_closes_patches_with_edges_of_theirs),
         cmocka_unit_test(open_patches_become_an_open_shell_with_its_rim),
         cmocka_unit_test(names_with_quotes_backslashes_and_all_of_unicode_come_through),

@@ -183,48 +183,64 @@ static void add_measures(patch_writer *w, const es_patches_measure *m, bool open
     w->sum->moment[2] += m->centroid.z;
 }
 
-/* A small shell with its inside out is a hollow of a solid about it, or a crumb of the fit:
- * of a hundredth of the solids at most. */
-static bool is_hollow(const patch_writer *w, const step_pieces *pieces, double volume_mm3) {
-    static const double SHARE = 0.01;
-    double solids = 0;
-    for (size_t p = 0; p < pieces->count; p++) {
-        const uint32_t *members = pieces->members + pieces->start[p];
-        solids +=
-            fmax(0, measure_piece(w, members, pieces->start[p + 1] - pieces->start[p]).volume_mm3);
-    }
-    return -volume_mm3 < SHARE * solids;
+/* What each piece measures. A small one with its inside out, of a hundredth of the solids at
+ * most, is a hollow of a solid about it, or a crumb of the fit: not written. */
+static es_patches_measure *measure_pieces(const patch_writer *w, const step_pieces *pieces,
+                                          es_error *err) {
+    es_patches_measure *m = es_alloc(pieces->count, sizeof *m, err);
+    for (size_t p = 0; m && p < pieces->count; p++)
+        m[p] = measure_piece(w, pieces->members + pieces->start[p],
+                             pieces->start[p + 1] - pieces->start[p]);
+    return m;
 }
 
-static bool write_pieces(patch_writer *w, const step_pieces *pieces, bool open,
-                         const char *encoded) {
+static bool find_hollows(patch_writer *w, const step_pieces *pieces, const es_patches_measure *m,
+                         bool *hollow, es_error *err) {
+    static const double SHARE = 0.01;
+    double solids = 0;
+    for (size_t p = 0; p < pieces->count; p++) solids += fmax(0, m[p].volume_mm3);
     for (size_t p = 0; p < pieces->count; p++) {
-        const uint32_t *members = pieces->members + pieces->start[p];
-        size_t count = pieces->start[p + 1] - pieces->start[p];
-        es_patches_measure m = measure_piece(w, members, count);
-        bool inside_out = !open && !(m.volume_mm3 > 0);
-        if (inside_out && is_hollow(w, pieces, m.volume_mm3)) {
-            es_log(ES_WARNING, "a hollow of %.1f mm3 inside is not in the STEP file",
-                   -m.volume_mm3);
-            w->sum->report.hollows++;
-            continue;
-        }
-        if (inside_out)
+        hollow[p] = !(m[p].volume_mm3 > 0);
+        if (!hollow[p]) continue;
+        if (!(-m[p].volume_mm3 < SHARE * solids))
             return es_fail(
-                w->file->err, ES_GEOMETRY,
+                err, ES_GEOMETRY,
                 "a piece of %zu patches has its inside out (%g mm3): a hollow, or turned over",
-                count, m.volume_mm3);
-        add_measures(w, &m, open);
-        for (size_t i = 0; i < count; i++) w->faces[i] = write_face(w, members[i]);
-        size_t faces = count;
-        for (size_t k = 0; k < w->patches->plane_count; k++)
-            if (is_of(w, k, members, count))
-                w->faces[faces++] = write_plane(w, &w->patches->planes[k]);
-        w->sum->report.faces += faces;
-        uint32_t body = write_body(w, open, encoded, p, pieces->count, faces);
-        if (!step_add_item(w->sum, body, w->file->err)) return false;
+                pieces->start[p + 1] - pieces->start[p], m[p].volume_mm3);
+        es_log(ES_WARNING, "a hollow of %.1f mm3 inside is not in the STEP file", -m[p].volume_mm3);
+        w->sum->report.hollows++;
     }
-    return !w->file->failed;
+    return true;
+}
+
+/* The faces of a piece; their number. */
+static size_t write_faces(patch_writer *w, const uint32_t *members, size_t count) {
+    size_t faces = count;
+    for (size_t i = 0; i < count; i++) w->faces[i] = write_face(w, members[i]);
+    for (size_t k = 0; k < w->patches->plane_count; k++)
+        if (is_of(w, k, members, count)) w->faces[faces++] = write_plane(w, &w->patches->planes[k]);
+    return faces;
+}
+
+static bool write_pieces(patch_writer *w, const step_pieces *pieces, bool open, const char *encoded,
+                         es_error *err) {
+    es_patches_measure *m = measure_pieces(w, pieces, err);
+    bool *hollow = m ? es_alloc_zero(pieces->count, sizeof *hollow, err) : NULL;
+    size_t before = w->sum->report.hollows, written = 0;
+    bool ok = hollow && (open || find_hollows(w, pieces, m, hollow, err));
+    size_t bodies = pieces->count - (w->sum->report.hollows - before);
+    for (size_t p = 0; ok && p < pieces->count; p++) {
+        if (hollow[p]) continue;
+        add_measures(w, &m[p], open);
+        size_t faces = write_faces(w, pieces->members + pieces->start[p],
+                                   pieces->start[p + 1] - pieces->start[p]);
+        w->sum->report.faces += faces;
+        uint32_t body = write_body(w, open, encoded, written++, bodies, faces);
+        ok = step_add_item(w->sum, body, err);
+    }
+    es_free(m);
+    es_free(hollow);
+    return ok && !w->file->failed;
 }
 
 /* Patches of one piece share edges. */
@@ -274,7 +290,8 @@ bool step_write_patches(step_file *file, const es_patches *patches, bool open, c
     w.faces = w.curve ? es_alloc(faces, sizeof *w.faces, file->err) : NULL;
     w.ring = w.faces ? es_alloc(4 * patches->count, sizeof *w.ring, file->err) : NULL;
     bool ok = w.ring && check_edges(&w.edges, open, file->err) &&
-              find_pieces(&w, &pieces, file->err) && write_pieces(&w, &pieces, open, encoded);
+              find_pieces(&w, &pieces, file->err) &&
+              write_pieces(&w, &pieces, open, encoded, file->err);
     step_pieces_clear(&pieces);
     es_patch_edges_clear(&w.edges);
     es_free(w.point);

@@ -1,6 +1,7 @@
 /* Keeping the largest components of a mesh. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "nearest.h"
 #include "topology.h"
@@ -146,33 +147,100 @@ static sized_piece *list_pieces(const es_mesh *mesh, uint32_t *sets, size_t *cou
     return pieces;
 }
 
-static bool copy_piece(const es_mesh *mesh, uint32_t *sets, uint32_t root, es_mesh *piece,
-                       es_error *err) {
-    bool *keep = es_alloc(mesh->triangle_count, sizeof *keep, err);
-    bool ok = keep && es_mesh_copy(mesh, piece, err);
-    if (ok) {
-        for (size_t t = 0; t < mesh->triangle_count; t++)
-            keep[t] = surface_sets_root(sets, mesh->triangles[3 * t]) == root;
-        ok = surface_keep_triangles(piece, keep, err);
+/* Triangles and vertices in their old order, piece by piece: where each piece's begin. */
+typedef struct parted {
+    uint32_t *number;            /* per root: its piece; then per vertex: its number there */
+    uint32_t *triangle, *vertex; /* old numbers */
+    size_t *first_triangle, *first_vertex; /* pieces + 1 */
+} parted;
+
+static void clear_parted(parted *p) {
+    es_free(p->number);
+    es_free(p->triangle);
+    es_free(p->vertex);
+    es_free(p->first_triangle);
+    es_free(p->first_vertex);
+}
+
+/* Puts 0, 1, 2, ... in the order of their pieces (NO_PIECE: left out); first[p]: where those
+ * of piece p begin. */
+#define NO_PIECE UINT32_MAX
+
+static void sort_by_piece(const uint32_t *piece, size_t count, size_t pieces, uint32_t *order,
+                          size_t *first) {
+    memset(first, 0, (pieces + 1) * sizeof *first);
+    for (size_t i = 0; i < count; i++)
+        if (piece[i] != NO_PIECE) first[piece[i] + 1]++;
+    for (size_t p = 0; p < pieces; p++) first[p + 1] += first[p];
+    for (size_t i = 0; i < count; i++)
+        if (piece[i] != NO_PIECE) order[first[piece[i]]++] = (uint32_t)i;
+    for (size_t p = pieces; p > 0; p--) first[p] = first[p - 1];
+    first[0] = 0;
+}
+
+static bool part(const es_mesh *mesh, uint32_t *sets, const sized_piece *pieces, size_t count,
+                 parted *p, es_error *err) {
+    size_t vertices = mesh->vertex_count, triangles = mesh->triangle_count;
+    uint32_t *of_vertex = es_alloc(vertices, sizeof *of_vertex, err);
+    uint32_t *of_triangle = of_vertex ? es_alloc(triangles, sizeof *of_triangle, err) : NULL;
+    p->number = of_triangle ? es_alloc(vertices, sizeof *p->number, err) : NULL;
+    p->triangle = p->number ? es_alloc(triangles, sizeof *p->triangle, err) : NULL;
+    p->vertex = p->triangle ? es_alloc(vertices, sizeof *p->vertex, err) : NULL;
+    p->first_triangle = p->vertex ? es_alloc(count + 1, sizeof *p->first_triangle, err) : NULL;
+    p->first_vertex = p->first_triangle ? es_alloc(count + 1, sizeof *p->first_vertex, err) : NULL;
+    if (p->first_vertex) {
+        memset(p->number, 0xff, vertices * sizeof *p->number);
+        for (size_t i = 0; i < count; i++) p->number[pieces[i].root] = (uint32_t)i;
+        for (uint32_t v = 0; v < vertices; v++)
+            of_vertex[v] = p->number[surface_sets_root(sets, v)];
+        for (size_t t = 0; t < triangles; t++) of_triangle[t] = of_vertex[mesh->triangles[3 * t]];
+        sort_by_piece(of_vertex, vertices, count, p->vertex, p->first_vertex);
+        sort_by_piece(of_triangle, triangles, count, p->triangle, p->first_triangle);
+        for (size_t i = 0; i < count; i++)
+            for (size_t k = p->first_vertex[i]; k < p->first_vertex[i + 1]; k++)
+                p->number[p->vertex[k]] = (uint32_t)(k - p->first_vertex[i]);
     }
-    es_free(keep);
-    return ok;
+    es_free(of_vertex);
+    es_free(of_triangle);
+    return p->first_vertex != NULL;
+}
+
+static bool copy_piece(const es_mesh *mesh, const parted *p, size_t i, es_mesh *piece,
+                       es_error *err) {
+    const uint32_t *triangle = p->triangle + p->first_triangle[i];
+    const uint32_t *vertex = p->vertex + p->first_vertex[i];
+    piece->triangle_count = p->first_triangle[i + 1] - p->first_triangle[i];
+    piece->vertex_count = p->first_vertex[i + 1] - p->first_vertex[i];
+    if (!(piece->triangles = es_alloc(piece->triangle_count, 3 * sizeof(uint32_t), err)) ||
+        !(piece->vertices = es_alloc(piece->vertex_count, 3 * sizeof(float), err)) ||
+        (mesh->confidence &&
+         !(piece->confidence = es_alloc(piece->vertex_count, sizeof(float), err))))
+        return false;
+    for (size_t t = 0; t < piece->triangle_count; t++)
+        for (size_t k = 0; k < 3; k++)
+            piece->triangles[3 * t + k] = p->number[mesh->triangles[3 * (size_t)triangle[t] + k]];
+    for (size_t v = 0; v < piece->vertex_count; v++) {
+        memcpy(piece->vertices + 3 * v, mesh->vertices + 3 * (size_t)vertex[v], 3 * sizeof(float));
+        if (mesh->confidence) piece->confidence[v] = mesh->confidence[vertex[v]];
+    }
+    return true;
 }
 
 es_mesh *es_mesh_split(const es_mesh *mesh, size_t *count, es_error *err) {
     *count = 0;
     if (!surface_check_mesh(mesh, err)) return NULL;
+    parted p = {0};
     uint32_t *sets = surface_components(mesh, err);
     sized_piece *pieces = sets ? list_pieces(mesh, sets, count, err) : NULL;
     es_mesh *apart = pieces ? es_alloc_zero(*count, sizeof *apart, err) : NULL;
-    bool ok = apart != NULL;
-    for (size_t i = 0; ok && i < *count; i++)
-        ok = copy_piece(mesh, sets, pieces[i].root, &apart[i], err);
+    bool ok = apart && part(mesh, sets, pieces, *count, &p, err);
+    for (size_t i = 0; ok && i < *count; i++) ok = copy_piece(mesh, &p, i, &apart[i], err);
     for (size_t i = 0; apart && !ok && i < *count; i++) es_mesh_clear(&apart[i]);
     if (!ok) {
         es_free(apart);
         apart = NULL;
     }
+    clear_parted(&p);
     es_free(pieces);
     es_free(sets);
     return apart;

@@ -20,7 +20,7 @@
 
 enum { MEASURED_TRIES = 5, HOLD_ROUNDS = 4 };
 static const double RIM_WEIGHT = 1e2, TURN_LEAST = 0.2; /* cosine; 78 degrees at one collapse */
-static const double SAFETY = 0.85, SAMPLES = 50000;
+static const double SAFETY = 0.85, SAMPLES = 50000, SAMPLES_PER_FACET = 16;
 
 /* x'Ax + 2b'x + c; A by rows of its upper half. */
 typedef struct quadric {
@@ -396,7 +396,8 @@ static bool measure(const es_mesh *mesh, const es_mesh *original, es_pool *pool,
                     es_decimate_report *report, es_error *err) {
     es_mesh_check check;
     if (!es_mesh_inspect(original, &check, err)) return false;
-    double each = check.area_mm2 / SAMPLES;
+    double samples = fmin(SAMPLES, SAMPLES_PER_FACET * (double)original->triangle_count);
+    double each = check.area_mm2 / samples;
     return es_mesh_compare(mesh, original, each, pool, &report->to_original, err) &&
            es_mesh_compare(original, mesh, each, pool, &report->from_original, err);
 }
