@@ -110,7 +110,8 @@ static void find_offsets(const es_simulation *s, offsets *o) {
 }
 
 /* The calibration's interval holds 0.1 mm an axis that all passes share, one standard
- * deviation: what the mean may be off by, and at most twice that where the bone is steep. */
+ * deviation: what the mean may be off by. Where the bone is steep a depth counts by the
+ * cosine, half as much and less, so that it may be off by three times that. */
 static void a_bone_is_taken_to_lie_where_it_is_however_it_is_met(void **state) {
     (void)state;
     static const char *const scenes[] = {"knee", "forearm"};
@@ -125,7 +126,7 @@ static void a_bone_is_taken_to_lie_where_it_is_however_it_is_met(void **state) {
                           scenes[k], least_cosine[b], mean, sqrt(o.square[b] / o.count[b]),
                           o.count[b]);
             assert_true(o.count[b] > 100);
-            assert_true(fabs(mean) < (b < 2 ? 0.1 : 0.2));
+            assert_true(fabs(mean) < (b < 2 ? 0.1 : 0.3));
         }
         /* those that are not of the bone's face are outliers of the fit, and few */
         assert_true(20 * o.far < o.count[0] + o.count[1] + o.count[2]);

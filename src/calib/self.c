@@ -5,7 +5,8 @@
  * soon as the passes are held differently. No phantom is needed, nor what the
  * object is. The pictures are compared at several degrees of blur, the widest
  * first: a blur of some millimetres sees a solution from as far away, the
- * narrow ones place it. */
+ * narrow ones place it. Of bone, which is a surface over a shadow, depths are
+ * compared instead, from a wide reach to a narrow one. */
 #include "self.h"
 
 #include <math.h>

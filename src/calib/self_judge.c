@@ -106,7 +106,7 @@ static bool judge_overlap(const es_self_result *r, es_error *err) {
                        100 * r->overlap);
     if (!(r->agreement >= least_agreement && r->held_out >= 0.5 * least_agreement))
         return es_fail(err, ES_GEOMETRY,
-                       "where passes overlap they do not show the same (correlation %.2f, %.2f in "
+                       "where passes overlap they do not show the same (agreement %.2f, %.2f in "
                        "what was not fitted to; %.1f is expected). Did the object or the reference "
                        "move, are these the poses of this probe, is the lag right? Or the search "
                        "ended in a wrong place: give an ImageToProbe to start from with --start",
