@@ -19,7 +19,8 @@ static const char *const modes[MODES] = {
 
 /* Of one scene and mode, over the runs. `given`: not refused. */
 typedef struct tally {
-    double misses[RUNS], given_misses[RUNS], lags[RUNS], solve_s, scale_off[2];
+    double misses[RUNS], given_misses[RUNS], lags[RUNS], expected[RUNS], solve_s, scale_off[2];
+    double off[3]; /* sum, in the picture's axes, mm */
     int runs, held, given, given_held, wrong, lag_held;
 } tally;
 
@@ -76,22 +77,26 @@ static void count(const es_simulation *s, const es_self_result *r, const char *w
     es_mat4 truth = es_simulation_image_to_probe(s);
     double px = es_vec3_length(es_mat4_column(truth, 0));
     es_vec3 at = target(s, px);
-    double miss =
-        es_vec3_length(es_vec3_sub(es_mat4_point(truth, at), es_mat4_point(r->image_to_probe, at)));
+    es_vec3 off = es_vec3_sub(es_mat4_point(r->image_to_probe, at), es_mat4_point(truth, at));
+    double miss = es_vec3_length(off), along[3];
+    for (int k = 0; k < 3; k++) {
+        along[k] = es_vec3_dot(off, es_mat4_column(truth, k)) / px;
+        t->off[k] += along[k];
+    }
     bool given = !why[0], held = miss <= r->target_ci95_mm;
     double lag_off = fabs(r->lag_s - s->lag_s);
     if (given) t->given_misses[t->given++] = miss;
-    t->misses[t->runs] = miss;
+    t->misses[t->runs] = miss, t->expected[t->runs] = r->target_ci95_mm;
     t->lags[t->runs++] = lag_off;
     t->held += held, t->given_held += given && held, t->wrong += given && miss > 2;
     t->lag_held += lag_off <= r->lag_ci95_s;
     for (int k = 0; k < 2; k++) t->scale_off[k] += 100 * (r->spacing_mm[k] / px - 1);
-    printf(
-        "  seed %2d: miss %.2f mm, expected %.2f; correlation %.3f, held out %.3f; overlap %.2f; "
-        "scales %.4f %.4f of %.4f; lag %.4f +- %.4f of %.4f s; rival %.1f mm%s%s\n",
-        (int)s->seed, miss, r->target_ci95_mm, r->agreement, r->held_out, r->overlap,
-        r->spacing_mm[0], r->spacing_mm[1], px, r->lag_s, r->lag_ci95_s, s->lag_s, r->rival_mm,
-        given ? "" : "; refused: ", why);
+    printf("  seed %2d: miss %.2f mm (%+.2f %+.2f %+.2f), expected %.2f; agreement %.3f, held out "
+           "%.3f; overlap %.2f; "
+           "scales %.4f %.4f of %.4f; lag %.4f +- %.4f of %.4f s; rival %.1f mm%s%s\n",
+           (int)s->seed, miss, along[0], along[1], along[2], r->target_ci95_mm, r->agreement,
+           r->held_out, r->overlap, r->spacing_mm[0], r->spacing_mm[1], px, r->lag_s, r->lag_ci95_s,
+           s->lag_s, r->rival_mm, given ? "" : "; refused: ", why);
 }
 
 static bool run(const char *scene, int seed, int mode, tally *t, es_error *err) {
@@ -128,11 +133,16 @@ static double middle(double *values, int n) {
 }
 
 static void print(const char *scene, int mode, tally *t) {
-    double median = middle(t->misses, t->runs);
+    double median = middle(t->misses, t->runs), expected = middle(t->expected, t->runs);
     printf("self, %s, %s: miss at 50 mm: median %.2f mm, worst %.2f; interval holds in %d of %d; "
            "scales off by %+.2f, %+.2f %% in the mean; solved in %.1f s\n",
            scene, modes[mode], median, t->misses[t->runs - 1], t->held, t->runs,
            t->scale_off[0] / t->runs, t->scale_off[1] / t->runs, t->solve_s / t->runs);
+    printf(
+        "self, %s, expected miss: median %.2f mm, widest %.2f; off in the mean by %+.2f along u, "
+        "%+.2f along v, %+.2f mm across\n",
+        scene, expected, t->expected[t->runs - 1], t->off[0] / t->runs, t->off[1] / t->runs,
+        t->off[2] / t->runs);
     median = middle(t->given_misses, t->given);
     printf("self, %s, given without --force: %d of %d, median %.2f mm, interval holds in %d; off "
            "by more than 2 mm: %d\n",

@@ -36,7 +36,8 @@ static es_simulation six_passes(void) {
 /* Enough to be refused. */
 static es_simulation some_pictures(void) {
     es_simulation s = six_passes();
-    s.frames = 45;
+    s.frames = 110;
+    s.probe.image_size[0] = s.probe.image_size[1] = 64;
     return s;
 }
 
@@ -208,7 +209,7 @@ static void too_few_pictures_and_poses_are_refused(void **state) {
     refuse(&r, &o, "0 pictures");
     r.pictures.count = count;
     o.lag_s = 100; /* no pose is there at that time */
-    refuse(&r, &o, "0 of 45");
+    refuse(&r, &o, "0 of 110");
     o = near_truth(&r);
     for (int k = 0; k < 3; k++) o.start.m[4 * k] = 0;
     refuse(&r, &o, "pixels of 0 x");
@@ -229,6 +230,17 @@ static void a_failed_allocation_is_an_error_and_leaks_nothing(void **state) {
         assert_false(ok);
         assert_int_equal(err.code, ES_MEMORY);
     }
+    discard(&r);
+}
+
+/* 486 mm of path in 45 pictures. */
+static void pictures_that_lie_too_far_apart_are_refused(void **state) {
+    (void)state;
+    es_simulation s = some_pictures();
+    s.frames = 45;
+    recording r = record(&s);
+    es_self_options o = near_truth(&r);
+    refuse(&r, &o, "mm from one picture to the next");
     discard(&r);
 }
 
@@ -274,6 +286,7 @@ int main(void) {
         cmocka_unit_test(the_poses_of_another_tool_are_refused),
         cmocka_unit_test(blank_and_frozen_pictures_are_refused),
         cmocka_unit_test(too_few_pictures_and_poses_are_refused),
+        cmocka_unit_test(pictures_that_lie_too_far_apart_are_refused),
         cmocka_unit_test(a_failed_allocation_is_an_error_and_leaks_nothing),
         cmocka_unit_test(real_recordings_of_one_sweep_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);

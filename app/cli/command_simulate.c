@@ -300,7 +300,6 @@ static bool make_simulation(const simulate_options *o, es_simulation *s, es_erro
     if (!isnan(o->depth)) p->depth_mm = o->depth;
     for (int i = 0; i < 2 && !isnan(o->image_size[0]); i++)
         p->image_size[i] = (uint32_t)o->image_size[i];
-    if (o->frames) s->frames = (int)o->frames;
     s->rate_hz = o->rate;
     s->pose_noise_mm = o->pose_noise;
     s->pose_noise_rad = o->angle_noise * DEGREE;
@@ -312,6 +311,7 @@ static bool make_simulation(const simulate_options *o, es_simulation *s, es_erro
     s->sweeps = (int)o->sweeps;
     s->lean_rad = o->sweeps ? o->lean * DEGREE : 0;
     s->turn_rad = o->sweeps ? o->turn * DEGREE : 0;
+    s->frames = o->frames ? (int)o->frames : es_simulation_frames(s);
     return true;
 }
 

@@ -315,7 +315,8 @@ typedef struct es_self_result {
     double lag_s, lag_ci95_s;                            /* 0 wide when given, as the spacing's */
     double translation_ci95_mm[3], rotation_ci95_rad[3]; /* in the image's own axes */
     double target_ci95_mm; /* of a point of the picture: its miss is less, 19 times of 20 */
-    double agreement;      /* correlation of what overlaps, -1 .. 1 */
+    double agreement;      /* of what overlaps: correlation, -1 .. 1; of a surface 1 less the loss
+                              over that of one which lies anywhere, 1: the same */
     double held_out;       /* the same in blocks of time that were not fitted to */
     double held_out_mm;    /* largest move of a point when a block is left out */
     double overlap;        /* share of the looked-up places that another pass shows */
@@ -330,22 +331,22 @@ typedef struct es_self_result {
     int start_count;
     size_t frames_used;
     double turned_rad[3]; /* standard deviations of the probe's turns about their main axes */
+    double apart_mm;      /* of the marker from one picture to the next, median */
 } es_self_result;
+/* Pictures further apart are refused: what lies between them is not seen. */
+#define ES_SELF_MOST_APART_MM 6.0
 /* ImageToProbe from pictures of one rigid object that overlap: the six of the
- * pose, the scales and the lag under which every place shows the same in all
- * the passes that saw it. Coarse to fine: Gauss and Newton's steps on the
- * differences of blurred pictures, Cauchy's loss. Intervals: jackknife over
- * blocks of time (Arvesen 1969 for pairs), or the information of the fit where
- * that is less sure. `poses`: probe to reference. ES_GEOMETRY with the reason:
- * too few pictures or poses, nothing seen, no motion, no overlap, no agreement,
- * two solutions, a motion that does not determine the result (the result is
- * then filled all the same, and missing_count is not 0). */
+ * pose, the scales and the lag under which every place shows the same in all the
+ * passes that saw it. Coarse to fine: Gauss and Newton's steps on the differences
+ * of blurred pictures, or of the depths of a surface over a shadow, Cauchy's
+ * loss. Intervals: jackknife over blocks of time (Arvesen 1969 for pairs), the
+ * information of the fit, and what all passes may share. `poses`: probe to
+ * reference. ES_GEOMETRY with the reason: too few pictures or poses, a probe that
+ * was hardly turned, pictures too far apart (then frames_used, those with a pose,
+ * turned_rad, apart_mm and the missing motions are filled); nothing seen, no
+ * overlap, no agreement, two solutions, a motion that does not determine the
+ * result (the result is then filled all the same, and missing_count is not 0). */
 bool es_self_solve(const es_self_pictures *pictures, const es_pose_track *poses,
-                   const es_self_options *options, es_self_result *result, es_error *err);
-/* What es_self_solve refuses at once: too few pictures or poses, a probe that was hardly
- * turned. Of the result, frames_used (pictures with a pose), turned_rad and the
- * missing motions are filled in either case. */
-bool es_self_check(const es_self_pictures *pictures, const es_pose_track *poses,
                    const es_self_options *options, es_self_result *result, es_error *err);
 
 /* ---- N-wire phantom ---------------------------------------------------------------- */

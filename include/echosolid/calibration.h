@@ -168,7 +168,8 @@ typedef struct es_self_outcome {
     es_self_pictures pictures;
     es_self_result result;
 } es_self_outcome;
-/* As es_self_solve, and, in a moment, as es_self_check; to be cleared in either case. */
+/* As es_self_solve, and the same from a quarter of the places, in some seconds; to be
+ * cleared in either case. */
 bool es_self_calibrate(es_source *pictures, const es_pose_list *poses,
                        const es_self_options *options, es_self_outcome *outcome, es_error *err);
 bool es_self_look(es_source *pictures, const es_pose_list *poses, const es_self_options *options,

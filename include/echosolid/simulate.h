@@ -102,6 +102,8 @@ enum { ES_SWEEPS_MAX = 12 };
 /* The defaults with a probe and a number of frames that suit the scene: a curved
  * array for spine and abdomen. */
 bool es_simulation_preset(const char *scene, es_simulation *simulation, es_error *err);
+/* So many that they lie about 0.7 mm apart, whatever the sweeps; 0: no such scene. */
+int es_simulation_frames(const es_simulation *simulation);
 
 /* The recording as a source: transforms ProbeToTracker and ReferenceToTracker
  * per frame (Reference = the scene's own axes up to a fixed transform),

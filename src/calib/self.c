@@ -5,28 +5,30 @@
  * soon as the passes are held differently. No phantom is needed, nor what the
  * object is. The pictures are compared at several degrees of blur, the widest
  * first: a blur of some millimetres sees a solution from as far away, the
- * narrow ones place it. */
+ * narrow ones place it. Of bone, which is a surface over a shadow, depths are
+ * compared instead, from a wide reach to a narrow one. */
 #include "self.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { LEAST_PICTURES = 30, LEVELS = 5, RESTARTS = 8, MOST_SAMPLES = 80000 };
+enum { LEVELS = 5, RESTARTS = 8, MOST_SAMPLES = 80000 };
 
-static const double ELSEWHERE_MM = 4; /* a state this far off is another solution */
+static const double SAME_MM = 0.05; /* ends this near to one another are one */
+static const double NEARBY_MM = 8;  /* and within this one solution, found roughly */
 
-/* From the widest blur (cells) to the narrowest: how many of the best states
- * go on, and how carefully. */
+/* From the widest blur (cells) to the narrowest, of a surface from the widest
+ * reach: how many of the best states go on, and how carefully. */
 static const struct {
-    double blur, soft;
-    size_t samples, keep;
+    double blur, soft, reach_mm, soft_mm;
+    size_t greys, crests, keep;
     int rounds;
     bool hold_scale;
-} levels[LEVELS] = {{5, 4, 8000, 6, 10, true},
-                    {5, 4, 15000, 2, 10, true},
-                    {2.5, 2, 12000, 2 + RESTARTS, 18, false},
-                    {1.2, 1, 16000, 2 + RESTARTS, 16, false},
-                    {1.2, 1, MOST_SAMPLES, 1, 20, false}};
+} levels[LEVELS] = {{5, 4, 15, 4, 4000, 3000, 6, 10, true},
+                    {5, 4, 12, 3, 6000, 6000, 2, 10, true},
+                    {2.5, 2, 8, 1.5, 5000, 6000, ES_SELF_STARTS, 18, false},
+                    {1.2, 1, 6, 0.8, 7000, 9000, ES_SELF_STARTS, 16, false},
+                    {1.2, 1, 6, 0.8, 20000, MOST_SAMPLES, ES_SELF_STARTS, 12, false}};
 /* Before this level the best state is also begun from again, a little off in
  * RESTARTS directions: the misfit is rough, and what these ends differ by is
  * part of the interval. */
@@ -34,22 +36,22 @@ enum { RESTART_LEVEL = 2, LAST_LEVEL = LEVELS - 1 };
 
 /* ---- the model --------------------------------------------------------------------------- */
 
-static int scale_count(const self_fit *fit) {
+int self_scale_count(const self_fit *fit) {
     const es_self_options *o = fit->options;
     return o->spacing_mm[0] > 0 || fit->hold_scale ? 0 : o->isotropic ? 1 : 2;
 }
 
 int self_parameter_count(const self_fit *fit) {
-    return SELF_SCALE_U + scale_count(fit) + fit->options->lag_free;
+    return SELF_SCALE_U + self_scale_count(fit) + fit->options->lag_free;
 }
 
 int self_kind(const self_fit *fit, int k) {
-    return k - SELF_SCALE_U < scale_count(fit) ? k : SELF_LAG;
+    return k - SELF_SCALE_U < self_scale_count(fit) ? k : SELF_LAG;
 }
 
 self_state self_moved(const self_fit *fit, const self_state *from, const double *x) {
     self_state s = *from;
-    int scales = scale_count(fit);
+    int scales = self_scale_count(fit);
     es_vec3 turn = es_vec3_make(x[0], x[1], x[2]);
     double angle = es_vec3_length(turn);
     s.shift = es_vec3_add(s.shift, es_mat4_vector(s.turn, es_vec3_make(x[3], x[4], x[5])));
@@ -103,7 +105,8 @@ void self_step(const self_fit *fit, const self_sums *sums, double damping, doubl
     int n = self_parameter_count(fit);
     double a[SELF_PARAMETERS * SELF_PARAMETERS], scale[SELF_PARAMETERS];
     double values[SELF_PARAMETERS], v[SELF_PARAMETERS * SELF_PARAMETERS];
-    double m = sums->blank > 0 ? fmin(sums->loss / sums->blank, 0.95) : 0;
+    bool grey = fit->channel == SELF_GREY; /* a surface is nowhere flat */
+    double m = grey && sums->blank > 0 ? fmin(sums->loss / sums->blank, 0.95) : 0;
     for (int k = 0; k < n; k++) scale[k] = sqrt(fmax(sums->normal[k * n + k], 1e-12));
     for (int r = 0; r < n; r++)
         for (int c = 0; c <= r; c++)
@@ -129,42 +132,35 @@ static void cut_step(const self_fit *fit, double *x) {
 }
 
 static bool is_small(const self_fit *fit, const double *x) {
-    static const double least[SELF_PARAMETERS] = {1e-5, 1e-5, 1e-5, 1e-3, 1e-3,
-                                                  1e-3, 1e-5, 1e-5, 1e-5};
+    static const double least[SELF_PARAMETERS] = {5e-5, 5e-5, 5e-5, 3e-3, 3e-3,
+                                                  3e-3, 5e-5, 5e-5, 3e-5};
     for (int k = 0; k < self_parameter_count(fit); k++)
         if (fabs(x[k]) > least[self_kind(fit, k)]) return false;
     return true;
 }
 
-/* Lookups that were lost count as misses: less overlap is no agreement. */
-static double misfit_of(const self_sums *s, double expected) {
-    double kept = fmin(s->n / expected, 1);
-    return 1 - kept * (1 - self_misfit(s));
-}
-
-/* Steps are taken even where they raise the misfit for a while: which lookups
- * there are changes with every step, so that it is rough, and the best state on
- * the way is kept. */
+/* Steps are taken even where they raise the misfit: which lookups there are changes with
+ * every step, so that it is rough, and less so where the steps end. That is what is
+ * given, unless something on the way fits clearly better. */
 double self_refine(self_fit *fit, self_view *view, int rounds) {
-    double x[SELF_PARAMETERS], expected = 1, least = INFINITY;
-    self_state now = fit->base;
-    int idle = 0;
+    const double about_as_well = 0.97;
+    double x[SELF_PARAMETERS], least = INFINITY, misfit = INFINITY;
+    self_state now = fit->base, best = fit->base;
     for (int round = 0; round <= rounds; round++) {
         self_sums sums;
         self_look(fit, &now, round < rounds, view);
         self_total(view, -1, &sums);
-        expected = fmax(expected, sums.n);
-        double misfit = misfit_of(&sums, expected);
-        if (!isfinite(misfit)) break;
-        idle = misfit < 0.9995 * least ? 0 : idle + 1;
-        if (misfit < least) least = misfit, fit->base = now;
-        if (round == rounds || idle > 3) break;
+        misfit = self_misfit(&sums);
+        if (misfit < least) least = misfit, best = now;
+        if (round == rounds || !isfinite(misfit)) break;
         self_step(fit, &sums, 1e-3, x);
         cut_step(fit, x);
         if (is_small(fit, x)) break;
         now = self_moved(fit, &now, x);
     }
-    return least;
+    bool ended_well = 1 - misfit >= about_as_well * (1 - least);
+    fit->base = ended_well ? now : best;
+    return ended_well ? misfit : least;
 }
 
 /* ---- from several starts -------------------------------------------------------------------- */
@@ -202,14 +198,22 @@ static double cost_of(const self_fit *fit, double misfit) {
     return isfinite(misfit) ? 1 - share * (1 - misfit) : 1;
 }
 
+static bool prepare_level(self_fit *fit, int level, es_error *err) {
+    bool grey = fit->channel == SELF_GREY;
+    double samples = (double)(grey ? levels[level].greys : levels[level].crests);
+    fit->soft = grey ? levels[level].soft : levels[level].soft_mm;
+    fit->reach_mm = levels[level].reach_mm;
+    fit->hold_scale = levels[level].hold_scale;
+    if (grey && !self_level_make(fit, levels[level].blur, err)) return false;
+    self_samples_make(fit, (size_t)(samples * fit->options->effort));
+    return true;
+}
+
 static bool run_level(self_fit *fit, int level, self_start *list, size_t *count, es_error *err) {
     static const char *const words[LEVELS] = {"comparing, 1 of 5", "comparing, 2 of 5",
                                               "comparing, 3 of 5", "comparing, 4 of 5",
                                               "comparing, 5 of 5"};
-    size_t samples = (size_t)((double)levels[level].samples * fit->options->effort);
-    if (!self_level_make(fit, levels[level].blur, samples, err)) return false;
-    fit->soft = levels[level].soft;
-    fit->hold_scale = levels[level].hold_scale;
+    if (!prepare_level(fit, level, err)) return false;
     for (size_t k = 0; k < *count; k++) {
         fit->base = list[k].state;
         double misfit = self_refine(fit, fit->view, levels[level].rounds);
@@ -223,12 +227,13 @@ static bool run_level(self_fit *fit, int level, self_start *list, size_t *count,
 }
 
 /* Those that ended in the same place are one. */
-static void drop_twins(const self_fit *fit, self_start *list, size_t *count, size_t keep) {
+static void drop_twins(const self_fit *fit, double same_mm, self_start *list, size_t *count,
+                       size_t keep) {
     size_t kept = 0;
     for (size_t k = 0; k < *count && kept < keep; k++) {
         bool twin = false;
         for (size_t other = 0; other < kept && !twin; other++)
-            twin = self_apart(fit, &list[k].state, &list[other].state) < 2;
+            twin = self_apart(fit, &list[k].state, &list[other].state) < same_mm;
         if (!twin) list[kept++] = list[k];
     }
     *count = kept;
@@ -249,19 +254,58 @@ static void add_restarts(const self_fit *fit, self_start *list, size_t *count) {
 
 /* What agrees nearly as well as the best, and lies near it. */
 static bool is_end(const self_fit *fit, const self_start *end, const self_start *best) {
-    return self_apart(fit, &end->state, &best->state) < 8 &&
+    return self_apart(fit, &end->state, &best->state) < NEARBY_MM &&
            1 - end->cost >= 0.97 * (1 - best->cost);
 }
 
-/* What the ends of the restarts differ by from the result; those that agree
- * clearly less do not count. */
+/* ---- which end fits best --------------------------------------------------------------------- */
+
+/* Without each block of time in turn. */
+typedef struct left_out {
+    double misfit[SELF_BLOCKS], n[SELF_BLOCKS];
+} left_out;
+
+static left_out leave_out(self_fit *fit, const self_state *state) {
+    left_out l;
+    self_look(fit, state, false, fit->view);
+    for (int b = 0; b < SELF_BLOCKS; b++) {
+        self_sums sums;
+        self_total(fit->view, b, &sums);
+        l.misfit[b] = self_misfit(&sums), l.n[b] = sums.n;
+    }
+    return l;
+}
+
+/* Fits worse than the best by more than chance explains: the difference, over its
+ * deviation by the jackknife, is more than Student's quantile for ten blocks. */
+static bool loses(const left_out *best, const left_out *other) {
+    const double quantile = 2.26;
+    double difference[SELF_BLOCKS], mean = 0, square = 0;
+    for (int b = 0; b < SELF_BLOCKS; b++) {
+        double kept = fmin(other->n[b] / best->n[b], 1);
+        difference[b] = 1 - kept * (1 - other->misfit[b]) - best->misfit[b];
+        mean += difference[b] / SELF_BLOCKS;
+    }
+    for (int b = 0; b < SELF_BLOCKS; b++) square += pow(difference[b] - mean, 2);
+    return !(mean <= quantile * sqrt(square * (SELF_BLOCKS - 1) / SELF_BLOCKS));
+}
+
+static void find_losers(self_fit *fit, self_start *list, size_t count) {
+    left_out best = leave_out(fit, &list[0].state);
+    for (size_t k = 0; k < count; k++) {
+        left_out other = leave_out(fit, &list[k].state);
+        list[k].lost = k > 0 && loses(&best, &other);
+    }
+}
+
+/* What the ends that fit as well differ by from the result. */
 static void find_scatter(self_fit *fit, const self_start *list, size_t count) {
     int n = self_parameter_count(fit), used = 0;
     double *sum = fit->scatter;
     memset(fit->scatter, 0, sizeof fit->scatter);
     for (size_t i = 0; i < count; i++) {
         double x[SELF_PARAMETERS];
-        if (!is_end(fit, &list[i], &list[0])) continue;
+        if (list[i].lost || self_apart(fit, &list[i].state, &list[0].state) > NEARBY_MM) continue;
         self_difference(fit, &fit->base, &list[i].state, x);
         for (int k = 0; k < n * n; k++) sum[k] += x[k / n] * x[k % n];
         used++;
@@ -298,7 +342,7 @@ static bool find_starts(self_fit *fit, self_start *list, size_t *count, es_error
         *count = 1;
         return given_state(fit, &list[0], err);
     }
-    if (!self_level_make(fit, 1.2, MOST_SAMPLES, err)) return false;
+    if (!self_level_make(fit, 1.2, err)) return false;
     *count = self_find_starts(fit, list, ES_SELF_STARTS, err);
     return *count > 0;
 }
@@ -313,128 +357,11 @@ static void note_starts(const self_start *list, size_t count, es_self_result *r)
 
 /* ---- the result ------------------------------------------------------------------------------ */
 
-static const double DEGREE = 0.017453292519943295;
-
-/* Turns of the probe, whatever ImageToProbe is: deviations along main axes. */
-static void find_turns(const self_fit *fit, double deviations[3], size_t *placed) {
-    double sum[3] = {0}, square[9] = {0}, values[3], vectors[9], n = 0;
-    es_mat4 back = {{0}}, pose;
-    for (size_t f = 0; f < fit->pictures->count; f++) {
-        if (!es_pose_track_at(fit->poses, fit->pictures->times_s[f] + fit->options->lag_s,
-                              fit->options->max_gap_s, &pose, NULL) ||
-            (n == 0 && !es_mat4_invert(pose, &back, NULL)))
-            continue;
-        es_vec3 t = es_mat4_turn(es_mat4_multiply(back, pose));
-        const double v[3] = {t.x, t.y, t.z};
-        for (int k = 0; k < 9; k++) square[k] += v[k / 3] * v[k % 3];
-        for (int k = 0; k < 3; k++) sum[k] += v[k];
-        n++;
-    }
-    *placed = (size_t)n;
-    for (int k = 0; k < 9; k++) square[k] = square[k] / n - sum[k / 3] / n * (sum[k % 3] / n);
-    es_eigen_symmetric(square, 3, values, vectors);
-    for (int k = 0; k < 3; k++) deviations[k] = sqrt(fmax(values[k], 0));
-}
-
-static bool check_motion(const self_fit *fit, es_self_result *r, es_error *err) {
-    double turns[3];
-    size_t placed, count = fit->pictures->count;
-    if (count < LEAST_PICTURES)
-        return es_fail(err, ES_GEOMETRY,
-                       "%zu pictures: %d or more are needed. Record four to six passes over the "
-                       "same place, each held otherwise, 150 pictures or more in all",
-                       count, LEAST_PICTURES);
-    find_turns(fit, turns, &placed);
-    r->frames_used = placed;
-    memcpy(r->turned_rad, turns, sizeof turns);
-    if (placed < LEAST_PICTURES)
-        return es_fail(
-            err, ES_GEOMETRY,
-            "%zu of %zu pictures have a pose: %d or more are needed. Keep the markers in "
-            "the tracker's sight, and check that pictures and poses have the same clock",
-            placed, count, LEAST_PICTURES);
-    /* two axes of turning are what a shift and a turn of the picture need */
-    if (turns[1] > 3 * DEGREE) return true;
-    r->missing[r->missing_count++] = ES_SELF_TILT;
-    r->missing[r->missing_count++] = turns[0] > 10 * DEGREE ? ES_SELF_ROCK : ES_SELF_TURN;
-    if (!isfinite(fit->options->limit_mm)) return true;
-    return es_fail(err, ES_GEOMETRY,
-                   "the probe %s (%.1f, %.1f, %.1f degrees about its main axes, standard "
-                   "deviations), so its pictures do not determine ImageToProbe. Record again, and "
-                   "%s; and %s",
-                   turns[0] > 3 * DEGREE ? "was turned about one axis only" : "was hardly turned",
-                   turns[0] / DEGREE, turns[1] / DEGREE, turns[2] / DEGREE,
-                   es_self_motion_text(r->missing[0]), es_self_motion_text(r->missing[1]));
-}
-
 static void sum_up(const self_fit *fit, es_self_result *r) {
     const self_state *s = &fit->base;
     r->image_to_probe = self_image_to_probe(s);
     memcpy(r->spacing_mm, s->scale, sizeof r->spacing_mm);
     r->lag_s = s->lag;
-}
-
-static bool judge_overlap(const es_self_result *r, es_error *err) {
-    const double least_overlap = 0.05, least_agreement = 0.2;
-    if (!(r->overlap >= least_overlap))
-        return es_fail(err, ES_GEOMETRY,
-                       "%.0f %% of what the pictures show is seen in another pass as well: record "
-                       "several passes over the same place, held differently",
-                       100 * r->overlap);
-    if (!(r->agreement >= least_agreement && r->held_out >= 0.5 * least_agreement))
-        return es_fail(err, ES_GEOMETRY,
-                       "where passes overlap they do not show the same (correlation %.2f, %.2f in "
-                       "what was not fitted to; %.1f is expected). Did the object or the reference "
-                       "move, are these the poses of this probe, is the lag right? Or the search "
-                       "ended in a wrong place: give an ImageToProbe to start from with --start",
-                       r->agreement, r->held_out, least_agreement);
-    return true;
-}
-
-/* What need not be found. */
-static const char *known_instead(const self_fit *fit) {
-    static const char *const texts[3] = {
-        "", "; or give the size of the pixels (--spacing-mm, see echosolid spacing)",
-        ("; or say that the pixels are square (--isotropic), or their size (--spacing-mm, see "
-         "echosolid spacing)")};
-    return texts[scale_count(fit)];
-}
-
-static bool judge_interval(const self_fit *fit, const es_self_result *r, es_error *err) {
-    char missing[500] = "", vague[300] = "";
-    if (r->target_ci95_mm <= fit->options->limit_mm) return true;
-    size_t length = 0;
-    for (int k = 0; k < r->parameter_count && length < sizeof vague; k++)
-        if (!r->parameters[k].determined)
-            length += (size_t)snprintf(vague + length, sizeof vague - length, "%s%s",
-                                       length ? ", " : "", r->parameters[k].name);
-    length = 0;
-    for (int k = 0; k < r->missing_count && length < sizeof missing; k++)
-        length += (size_t)snprintf(missing + length, sizeof missing - length, "%s%s",
-                                   length ? "; and " : "", es_self_motion_text(r->missing[k]));
-    return es_fail(err, ES_GEOMETRY,
-                   "the motion does not determine %s: a point of the picture is known within %.2g "
-                   "mm only, %g is allowed. Record again, and %s%s",
-                   vague[0] ? vague : "ImageToProbe well enough", r->target_ci95_mm,
-                   fit->options->limit_mm, missing[0] ? missing : "take more pictures",
-                   known_instead(fit));
-}
-
-static bool judge(const self_fit *fit, const self_start *list, size_t count, es_self_result *r,
-                  es_error *err) {
-    size_t other = 1;
-    while (other < count && self_apart(fit, &list[0].state, &list[other].state) < ELSEWHERE_MM)
-        other++;
-    r->rival_mm = other < count ? self_apart(fit, &list[0].state, &list[other].state) : NAN;
-    if (!isfinite(fit->options->limit_mm)) return true;
-    if (!judge_overlap(r, err) || !judge_interval(fit, r, err)) return false;
-    /* the gain of the best over the rival, against what it has over nothing */
-    bool rival = other < count && list[other].cost - list[0].cost < 0.05 * (1 - list[0].cost) &&
-                 r->rival_mm > r->target_ci95_mm + 3;
-    return !rival || es_fail(err, ES_GEOMETRY,
-                             "two ImageToProbe, %.0f mm apart, go equally well with this "
-                             "recording. Record again, and %s; or give --start",
-                             r->rival_mm, es_self_motion_text(ES_SELF_TILT));
 }
 
 /* The middle of the ends: what their roughness adds to each is less there. */
@@ -453,39 +380,34 @@ static self_start middle_of(const self_fit *fit, const self_start *ends, size_t 
     return middle;
 }
 
-/* Keeps all in `ends`; the middle goes on, the best, and the best elsewhere. */
-static size_t keep_rival(const self_fit *fit, self_start *list, size_t count, self_start *ends) {
-    memcpy(ends, list, count * sizeof *list);
-    list[0] = middle_of(fit, ends, count);
-    list[1] = ends[0];
-    for (size_t k = 1; k < count; k++) {
-        if (self_apart(fit, &ends[k].state, &ends[0].state) < ELSEWHERE_MM) continue;
-        list[2] = ends[k];
-        return 3;
-    }
-    return 2;
+/* The middle of the ends goes on as well. */
+static void add_middle(const self_fit *fit, self_start *list, size_t *count) {
+    if (*count == ES_SELF_STARTS) (*count)--;
+    list[*count] = middle_of(fit, list, *count);
+    (*count)++;
 }
 
 static bool solve(self_fit *fit, es_self_result *r, es_error *err) {
-    self_start list[ES_SELF_STARTS], ends[ES_SELF_STARTS];
-    size_t end_count = 0;
+    self_start list[ES_SELF_STARTS];
     size_t count = 0;
-    self_channel channel = self_choose_channel(fit);
-    r->surface = channel == SELF_SURFACE;
-    if (!self_source_make(fit, channel, err) || !find_starts(fit, list, &count, err)) return false;
+    fit->channel = self_choose_channel(fit);
+    fit->gap_mm = fit->channel == SELF_GREY ? 5 : 8;
+    r->surface = fit->channel == SELF_SURFACE;
+    if (!self_source_make(fit, err) || !find_starts(fit, list, &count, err)) return false;
     for (int level = 0; level < LEVELS; level++) {
         fit->hold_scale = levels[level].hold_scale;
         if (level == RESTART_LEVEL) add_restarts(fit, list, &count);
-        if (level == LAST_LEVEL) count = keep_rival(fit, list, end_count = count, ends);
+        if (level == LAST_LEVEL) add_middle(fit, list, &count);
         if (!run_level(fit, level, list, &count, err)) return false;
         if (level == 0) note_starts(list, count, r);
-        if (level < RESTART_LEVEL) drop_twins(fit, list, &count, levels[level].keep);
+        drop_twins(fit, level < RESTART_LEVEL ? 2 : SAME_MM, list, &count, levels[level].keep);
     }
     fit->base = list[0].state;
-    find_scatter(fit, ends, end_count);
+    find_losers(fit, list, count);
+    find_scatter(fit, list, count);
     sum_up(fit, r);
     self_observe(fit, r);
-    return judge(fit, list, count, r, err);
+    return self_judge(fit, list, count, r, err);
 }
 
 static bool make_room(self_fit *fit, es_error *err) {
@@ -497,6 +419,7 @@ static bool make_room(self_fit *fit, es_error *err) {
     return (fit->lit = es_alloc(cells, 1, err)) &&
            (fit->source = es_alloc(all, sizeof *fit->source, err)) &&
            (fit->level = es_alloc(all, sizeof *fit->level, err)) &&
+           (fit->crests = es_alloc((size_t)p->width * p->count, sizeof *fit->crests, err)) &&
            (fit->places = es_alloc(p->count, sizeof *fit->places, err)) &&
            (fit->planes = es_alloc(p->count, sizeof *fit->planes, err)) &&
            (fit->samples = es_alloc(fit->sample_room, sizeof *fit->samples, err)) &&
@@ -505,27 +428,21 @@ static bool make_room(self_fit *fit, es_error *err) {
 
 static self_fit begin(const es_self_pictures *pictures, const es_pose_track *poses,
                       const es_self_options *options) {
-    return (self_fit){.pictures = pictures, .poses = poses, .options = options, .gap_mm = 5};
-}
-
-bool es_self_check(const es_self_pictures *pictures, const es_pose_track *poses,
-                   const es_self_options *options, es_self_result *result, es_error *err) {
-    memset(result, 0, sizeof *result);
-    self_fit fit = begin(pictures, poses, options);
-    return check_motion(&fit, result, err);
+    return (self_fit){.pictures = pictures, .poses = poses, .options = options};
 }
 
 bool es_self_solve(const es_self_pictures *pictures, const es_pose_track *poses,
                    const es_self_options *options, es_self_result *result, es_error *err) {
     memset(result, 0, sizeof *result);
     self_fit fit = begin(pictures, poses, options);
-    if (!check_motion(&fit, result, err)) return false;
+    if (!self_check_motion(&fit, result, err)) return false;
     result->missing_count = 0; /* said again from the fit */
     result->frames_used = 0;
     bool ok = make_room(&fit, err) && solve(&fit, result, err);
     es_free(fit.lit);
     es_free(fit.source);
     es_free(fit.level);
+    es_free(fit.crests);
     es_free(fit.places);
     es_free(fit.planes);
     es_free(fit.samples);

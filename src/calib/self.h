@@ -27,7 +27,9 @@ typedef struct self_state {
 
 /* A place of a picture that is looked up in the others. */
 typedef struct self_sample {
-    uint32_t frame, cell;
+    uint32_t frame;
+    float u, v; /* cells; their centres at integers */
+    float grey; /* of the level there; 0: a surface's crest */
 } self_sample;
 
 /* Of one picture, for one state. */
@@ -44,17 +46,21 @@ typedef struct self_plane {
 
 /* What of the pictures is compared. */
 typedef enum self_channel {
-    SELF_GREY,    /* edges and spots, bright and dark */
-    SELF_SURFACE, /* the deepest bright echo of a column, dark below: bone, metal */
-    SELF_CHANNELS
+    SELF_GREY,   /* edges and spots, bright and dark */
+    SELF_SURFACE /* the depth of the deepest bright echo of a column, dark below: bone, metal */
 } self_channel;
+
+/* Of one column: where the surface is, cells; NaN: nowhere. */
+typedef struct self_crest {
+    float row, slope; /* slope: rows a column */
+} self_crest;
 
 /* Sums over the lookups between two blocks of time. */
 typedef struct self_sums {
     double normal[SELF_PARAMETERS * SELF_PARAMETERS];
     double slope[SELF_PARAMETERS], blank_slope[SELF_PARAMETERS]; /* half, of loss and blank */
     double n, loss, blank; /* robust loss; that of pictures without anything in common */
-    double a, b, aa, bb, ab;
+    double aa, bb, ab;     /* of the greys of the sample and of what was looked up */
 } self_sums;
 
 typedef struct self_view {
@@ -69,12 +75,16 @@ typedef struct self_fit {
     self_state base;
     uint8_t *lit; /* cells in the field of the echoes */
     size_t lit_count;
-    float *source;   /* the channel's values, count x cells */
-    float *level;    /* the pictures, blurred and evened, in units of their deviation */
-    double blur;     /* of the level, cells */
-    double gap_mm;   /* neighbours further apart are not interpolated between */
-    double soft;     /* residuals past it count less (Cauchy's loss) */
-    bool hold_scale; /* for now */
+    self_channel channel;
+    float *source;      /* the channel's values, count x cells */
+    float *level;       /* the same, blurred and evened, in units of their deviation */
+    self_crest *crests; /* count x width; of a surface */
+    double blur;        /* of the level, cells */
+    double gap_mm;      /* neighbours further apart are not interpolated between */
+    double reach_mm;    /* a surface further off than this is another one */
+    double soft;        /* residuals past it count less (Cauchy's loss); surface: mm */
+    double chance;      /* loss of a surface that lies anywhere; of the last look */
+    bool hold_scale;    /* for now */
     self_place *places;
     self_plane *planes;
     self_sample *samples;
@@ -83,6 +93,7 @@ typedef struct self_fit {
     double scatter[SELF_PARAMETERS * SELF_PARAMETERS]; /* of the ends from several starts */
 } self_fit;
 
+int self_scale_count(const self_fit *fit);
 int self_parameter_count(const self_fit *fit);
 int self_kind(const self_fit *fit, int parameter);
 self_state self_moved(const self_fit *fit, const self_state *from, const double *change);
@@ -93,10 +104,14 @@ es_mat4 self_pose(const self_state *state); /* without the scales */
 
 /* Most columns are dark under their brightest echo: a surface with a shadow. */
 self_channel self_choose_channel(const self_fit *fit);
-/* What the pictures show of the channel. ES_GEOMETRY for blank ones. */
-bool self_source_make(self_fit *fit, self_channel channel, es_error *err);
-/* Makes the level of this blur (cells) and its samples, `budget` at most. */
-bool self_level_make(self_fit *fit, double blur, size_t budget, es_error *err);
+/* What the pictures show of fit->channel. ES_GEOMETRY for blank ones. */
+bool self_source_make(self_fit *fit, es_error *err);
+/* Of picture f of fit->source; `room`: one row. */
+void self_find_crests(const self_fit *fit, size_t f, float *room);
+/* Makes the pictures of this blur (cells). */
+bool self_level_make(self_fit *fit, double blur, es_error *err);
+/* The places that are looked up, `budget` at most: those that show most. */
+void self_samples_make(self_fit *fit, size_t budget);
 
 int self_block(const self_fit *fit, size_t frame);
 int self_pair(int a, int b);
@@ -104,8 +119,9 @@ int self_pair(int a, int b);
 void self_look(self_fit *fit, const self_state *state, bool derive, self_view *view);
 /* All pairs of blocks, without those of `without` (-1: all). */
 void self_total(const self_view *view, int without, self_sums *total);
-/* Correlation of the lookups, 0 for few. */
-double self_agreement(const self_sums *sums);
+/* Of edges and spots the correlation of the lookups, of a surface 1 less the misfit; 0 for
+ * few. */
+double self_agreement(const self_fit *fit, const self_sums *sums);
 /* Misfit: 0 the same, 1 nothing in common; infinite for too few lookups. */
 double self_misfit(const self_sums *sums);
 
@@ -118,6 +134,7 @@ void self_step(const self_fit *fit, const self_sums *sums, double damping, doubl
 typedef struct self_start {
     self_state state;
     double cost;
+    bool lost; /* fits clearly worse than the best */
     char name[64];
 } self_start;
 /* States to begin with, best first, from the drift of the pictures at the
@@ -126,6 +143,12 @@ size_t self_find_starts(const self_fit *fit, self_start *list, size_t room, es_e
 bool self_scale_allowed(const self_state *state);
 /* Distance between where two states put places of the picture, RMS. */
 double self_apart(const self_fit *fit, const self_state *a, const self_state *b);
+
+/* What is refused at once. Fills frames_used, turned_rad, apart_mm and the missing motions. */
+bool self_check_motion(const self_fit *fit, es_self_result *result, es_error *err);
+/* What a result is refused for; `list`: solutions, the best first. Fills rival_mm. */
+bool self_judge(const self_fit *fit, const self_start *list, size_t count, es_self_result *result,
+                es_error *err);
 
 /* Intervals, observability, hold-out and the missing motions, at fit->base. */
 void self_observe(self_fit *fit, es_self_result *result);

@@ -5,6 +5,7 @@
  * and spots of about the size of the blur, in units of their deviation. Near
  * the edge of the echoes the blur takes what lies inside only. */
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,23 +128,25 @@ self_channel self_choose_channel(const self_fit *fit) {
     return 3 * shadowed > columns ? SELF_SURFACE : SELF_GREY;
 }
 
-bool self_source_make(self_fit *fit, self_channel channel, es_error *err) {
+bool self_source_make(self_fit *fit, es_error *err) {
     const es_self_pictures *p = fit->pictures;
+    bool grey = fit->channel == SELF_GREY;
     size_t cells = (size_t)p->width * p->height;
     float *room = es_alloc(4 * cells, sizeof *room, err);
     if (!room) return false;
     blurring b = {p->width, p->height, fit->lit, room, NULL};
-    find_lit(fit, channel == SELF_GREY ? 0.5 : 0.1, room + cells);
+    find_lit(fit, grey ? 0.5 : 0.1, room + cells);
     bool ok = 10 * fit->lit_count > cells && fit->lit_count > 200;
     if (!ok)
         es_fail(err, ES_GEOMETRY,
                 "the pictures show nothing that changes as the probe moves (%zu of %zu places do): "
                 "they are blank, or the video was frozen",
                 fit->lit_count, cells);
-    if (ok && channel == SELF_GREY) take_grey(fit, room + cells);
-    if (ok && channel == SELF_SURFACE)
-        for (size_t f = 0; f < p->count; f++)
-            take_surface(fit, &b, f, room + cells, room + 2 * cells);
+    if (ok && grey) take_grey(fit, room + cells);
+    for (size_t f = 0; ok && !grey && f < p->count; f++) {
+        take_surface(fit, &b, f, room + cells, room + 2 * cells);
+        self_find_crests(fit, f, room);
+    }
     es_free(room);
     return ok;
 }
@@ -175,22 +178,7 @@ static void even_out(self_fit *fit) {
     }
 }
 
-/* Every n-th lit cell, another one in every picture. */
-static void spread_samples(self_fit *fit, size_t budget) {
-    const es_self_pictures *p = fit->pictures;
-    size_t cells = (size_t)p->width * p->height, all = fit->lit_count * p->count, seen = 0;
-    if (budget > fit->sample_room) budget = fit->sample_room;
-    size_t every = all / budget + 1;
-    if (every % 2 == 0) every++;
-    fit->sample_count = 0;
-    for (size_t f = 0; f < p->count; f++)
-        for (size_t c = 0; c < cells; c++) {
-            if (!fit->lit[c] || seen++ % every) continue;
-            fit->samples[fit->sample_count++] = (self_sample){(uint32_t)f, (uint32_t)c};
-        }
-}
-
-bool self_level_make(self_fit *fit, double sigma, size_t budget, es_error *err) {
+bool self_level_make(self_fit *fit, double sigma, es_error *err) {
     const es_self_pictures *p = fit->pictures;
     size_t cells = (size_t)p->width * p->height;
     float *room = es_alloc(4 * cells, sizeof *room, err);
@@ -203,7 +191,64 @@ bool self_level_make(self_fit *fit, double sigma, size_t budget, es_error *err) 
     make_weight(&wide, 3 * sigma + 4, wide.weight);
     for (size_t f = 0; f < p->count; f++) make_picture(fit, &fine, &wide, f, room + 3 * cells);
     even_out(fit);
-    spread_samples(fit, budget);
     es_free(room);
     return true;
+}
+
+/* ---- samples ------------------------------------------------------------------------ */
+
+/* What a place is worth: what the neighbours in time show there as well. Speckle
+ * and noise are not there again. */
+static double worth_of(const self_fit *fit, size_t f, size_t c) {
+    const double least = 0.05, noise = 0.5;
+    size_t cells = (size_t)fit->pictures->width * fit->pictures->height;
+    const float *here = fit->level + f * cells + c;
+    double before = f > 0 ? here[-(ptrdiff_t)cells] : 0;
+    double after = f + 1 < fit->pictures->count ? here[cells] : 0;
+    return fit->lit[c] ? least + fmax(*here * 0.5 * (before + after) - noise, 0) : 0;
+}
+
+static double worth_of_all(const self_fit *fit) {
+    const es_self_pictures *p = fit->pictures;
+    size_t cells = (size_t)p->width * p->height;
+    double sum = 0;
+    for (size_t k = 0; k < cells * p->count; k++) sum += worth_of(fit, k / cells, k % cells);
+    return sum;
+}
+
+/* In proportion to what places are worth, evenly spread. */
+static void sample_greys(self_fit *fit, size_t budget) {
+    const es_self_pictures *p = fit->pictures;
+    size_t cells = (size_t)p->width * p->height;
+    double step = worth_of_all(fit) / (double)budget, left = step;
+    for (size_t k = 0; k < cells * p->count && fit->sample_count < budget; k++) {
+        size_t c = k % cells;
+        left -= worth_of(fit, k / cells, c);
+        if (left > 0) continue;
+        left = left + step > 0 ? left + step : step;
+        fit->samples[fit->sample_count++] = (self_sample){
+            (uint32_t)(k / cells), (float)(c % p->width), (float)(c / p->width), fit->level[k]};
+    }
+}
+
+/* Every n-th crest. */
+static void sample_crests(self_fit *fit, size_t budget) {
+    const es_self_pictures *p = fit->pictures;
+    size_t all = 0, seen = 0;
+    for (size_t k = 0; k < p->count * p->width; k++) all += !isnan(fit->crests[k].row);
+    size_t every = all / budget + 1;
+    for (size_t k = 0; k < p->count * p->width; k++) {
+        if (isnan(fit->crests[k].row) || seen++ % every) continue;
+        fit->samples[fit->sample_count++] =
+            (self_sample){(uint32_t)(k / p->width), (float)(k % p->width), fit->crests[k].row, 0};
+    }
+}
+
+void self_samples_make(self_fit *fit, size_t budget) {
+    if (budget > fit->sample_room) budget = fit->sample_room;
+    fit->sample_count = 0;
+    if (fit->channel == SELF_GREY)
+        sample_greys(fit, budget);
+    else
+        sample_crests(fit, budget);
 }

@@ -1,10 +1,12 @@
 /* How well pictures of different passes agree.
  *
  * A place of picture i lies at x in the reference. Where x falls between two
- * neighbouring pictures j and j + 1 of another pass, its grey value there is
+ * neighbouring pictures j and j + 1 of another pass, the grey value there is
  * read from both (bilinear in the picture) and mixed by the distances from
- * their planes. The difference to picture i is the residual. Its derivative
- * is exact for all parameters, because x moves in i and in j alike:
+ * their planes. The difference to picture i is the residual. Of a surface,
+ * where x lies on it in picture i, how far it is under x is read from both and
+ * mixed; times the cosine to its normal that is the residual, in mm. The
+ * derivative is exact for all parameters, because x moves in i and in j alike:
  *
  *     q = B m + b,  dq = B (w x m + s m + d) - w x q - s q - d
  *
@@ -17,13 +19,14 @@
 
 #include "self.h"
 
-enum { MOST_LOOKUPS = 3, LEAST_LOOKUPS = 200 };
+enum { MOST_LOOKUPS = 8, LEAST_LOOKUPS = 200 };
 
 typedef struct lookup {
     es_vec3 m, q[2];               /* the place in the sample's picture and in the two */
-    double value[2], du[2], dv[2]; /* grey and slope per mm */
+    double value[2], du[2], dv[2]; /* grey, or mm, and slope per mm */
     uint32_t frame[2];
-    double mix; /* share of the second */
+    double mix;    /* share of the second */
+    double cosine; /* of a surface to the beam; 1 for greys */
 } lookup;
 
 int self_block(const self_fit *fit, size_t frame) {
@@ -76,26 +79,50 @@ static void place_all(self_fit *fit, const self_state *state, bool rates) {
     }
 }
 
-/* ---- grey values ----------------------------------------------------------------- */
+/* ---- what the pictures show -------------------------------------------------------- */
 
-/* Bilinear at q (mm); false outside of the echoes. */
-static bool read_grey(const self_fit *fit, const self_state *state, lookup *l, int side) {
+typedef struct cell {
+    double u, v, mm_u, mm_v; /* cells; mm per cell */
+} cell;
+
+static double cell_offset(const es_self_pictures *p) { return 0.5 * (p->cell_px - 1) / p->cell_px; }
+
+static cell cell_at(const self_fit *fit, const self_state *state, es_vec3 q) {
     const es_self_pictures *p = fit->pictures;
-    double mm_u = state->scale[0] * p->cell_px, mm_v = state->scale[1] * p->cell_px;
-    double off = 0.5 * (p->cell_px - 1) / p->cell_px;
-    double u = l->q[side].x / mm_u - off, v = l->q[side].y / mm_v - off;
-    if (!(u >= 0 && v >= 0 && u < p->width - 1 && v < p->height - 1)) return false;
-    size_t x = (size_t)u, y = (size_t)v, at = y * p->width + x;
-    double s = u - (double)x, t = v - (double)y;
-    if (!(fit->lit[at] && fit->lit[at + 1] && fit->lit[at + p->width] &&
-          fit->lit[at + p->width + 1]))
+    cell c = {.mm_u = state->scale[0] * p->cell_px, .mm_v = state->scale[1] * p->cell_px};
+    c.u = q.x / c.mm_u - cell_offset(p), c.v = q.y / c.mm_v - cell_offset(p);
+    return c;
+}
+
+/* Bilinear; false outside of the echoes. */
+static bool read_grey(const self_fit *fit, const cell *at, lookup *l, int side) {
+    const es_self_pictures *p = fit->pictures;
+    if (!(at->u >= 0 && at->v >= 0 && at->u < p->width - 1 && at->v < p->height - 1)) return false;
+    size_t x = (size_t)at->u, y = (size_t)at->v, k = y * p->width + x;
+    double s = at->u - (double)x, t = at->v - (double)y;
+    if (!(fit->lit[k] && fit->lit[k + 1] && fit->lit[k + p->width] && fit->lit[k + p->width + 1]))
         return false;
-    const float *g = fit->level + l->frame[side] * (size_t)p->width * p->height + at;
+    const float *g = fit->level + l->frame[side] * (size_t)p->width * p->height + k;
     double a = g[0], b = g[1], c = g[p->width], d = g[p->width + 1];
     l->value[side] = (1 - t) * ((1 - s) * a + s * b) + t * ((1 - s) * c + s * d);
-    l->du[side] = ((1 - t) * (b - a) + t * (d - c)) / mm_u;
-    l->dv[side] = ((1 - s) * (c - a) + s * (d - b)) / mm_v;
+    l->du[side] = ((1 - t) * (b - a) + t * (d - c)) / at->mm_u;
+    l->dv[side] = ((1 - s) * (c - a) + s * (d - b)) / at->mm_v;
     return true;
+}
+
+/* How far the surface is below, mm; false where there is none. */
+static bool read_depth(const self_fit *fit, const cell *at, lookup *l, int side) {
+    const double step = 3; /* rows from one column to the next: no surface goes on */
+    const es_self_pictures *p = fit->pictures;
+    if (!(at->u >= 0 && at->u < p->width - 1)) return false;
+    size_t x = (size_t)at->u;
+    double s = at->u - (double)x;
+    const self_crest *c = fit->crests + l->frame[side] * (size_t)p->width + x;
+    if (!(fabsf(c[1].row - c[0].row) < step)) return false; /* also where it is not seen */
+    l->value[side] = ((1 - s) * c[0].row + s * c[1].row - at->v) * at->mm_v;
+    l->du[side] = ((1 - s) * c[0].slope + s * c[1].slope) * at->mm_v / at->mm_u;
+    l->dv[side] = -1;
+    return fabs(l->value[side]) < fit->reach_mm;
 }
 
 /* ---- derivatives ------------------------------------------------------------------- */
@@ -137,24 +164,32 @@ static void derive(const self_fit *fit, const lookup *l, uint32_t frame,
         all[k] = (1 - l->mix) * first + l->mix * second + (l->value[1] - l->value[0]) * mix;
     }
     if (fit->options->isotropic) all[SELF_SCALE_U] += all[SELF_SCALE_V];
-    for (int k = 0; k < self_parameter_count(fit); k++) j[k] = all[self_kind(fit, k)];
+    for (int k = 0; k < self_parameter_count(fit); k++) j[k] = l->cosine * all[self_kind(fit, k)];
 }
 
 /* ---- lookups -------------------------------------------------------------------------- */
 
+/* Cauchy's. */
+static double robust_loss(double r, double soft2) { return soft2 * log1p(r * r / soft2); }
+
+/* The mean loss of a surface that lies anywhere within reach. */
+static double loss_of_chance(const self_fit *fit) {
+    double x = fit->reach_mm / fit->soft;
+    return fit->soft * fit->soft * (log1p(x * x) - 2 + 2 * atan(x) / x);
+}
+
 static void add_lookup(const self_fit *fit, const self_sample *sample, const lookup *l, bool slopes,
                        self_view *view) {
-    size_t cells = (size_t)fit->pictures->width * fit->pictures->height;
-    double a = fit->level[sample->frame * cells + sample->cell];
-    double b = (1 - l->mix) * l->value[0] + l->mix * l->value[1], r = b - a;
-    double soft = fit->soft * fit->soft, weight = 1 / (1 + r * r / soft);
-    double alone = 1 / (1 + b * b / soft), j[SELF_PARAMETERS];
+    bool grey = fit->channel == SELF_GREY;
+    double a = sample->grey, b = l->cosine * ((1 - l->mix) * l->value[0] + l->mix * l->value[1]);
+    double r = b - a, soft = fit->soft * fit->soft, weight = 1 / (1 + r * r / soft);
+    double alone = grey ? 1 / (1 + b * b / soft) : 0, j[SELF_PARAMETERS];
     self_sums *s =
         &view->pairs[self_pair(self_block(fit, sample->frame), self_block(fit, l->frame[0]))];
     s->n++;
-    s->loss += soft * log1p(r * r / soft);
-    s->blank += soft * (log1p(a * a / soft) + log1p(b * b / soft));
-    s->a += a, s->b += b, s->aa += a * a, s->bb += b * b, s->ab += a * b;
+    s->loss += robust_loss(r, soft);
+    s->blank += grey ? robust_loss(a, soft) + robust_loss(b, soft) : fit->chance;
+    s->aa += a * a, s->bb += b * b, s->ab += a * b;
     if (!slopes) return;
     derive(fit, l, sample->frame, j);
     int n = self_parameter_count(fit);
@@ -165,11 +200,11 @@ static void add_lookup(const self_fit *fit, const self_sample *sample, const loo
     }
 }
 
-static es_vec3 place_of(const self_fit *fit, const self_state *state, uint32_t cell) {
+static es_vec3 place_of(const self_fit *fit, const self_state *state, const self_sample *sample) {
     const es_self_pictures *p = fit->pictures;
-    double off = 0.5 * (p->cell_px - 1);
-    return es_vec3_make(state->scale[0] * (p->cell_px * (cell % p->width) + off),
-                        state->scale[1] * (p->cell_px * (cell / p->width) + off), 0);
+    double off = cell_offset(p);
+    return es_vec3_make(state->scale[0] * p->cell_px * (sample->u + off),
+                        state->scale[1] * p->cell_px * (sample->v + off), 0);
 }
 
 static double height_over(const self_plane *p, es_vec3 x) {
@@ -187,10 +222,17 @@ static bool look_between(const self_fit *fit, const self_state *state, es_vec3 x
     for (int side = 0; side < 2; side++) {
         l->frame[side] = (uint32_t)(j + (size_t)side);
         l->q[side] = es_mat4_point(fit->places[j + (size_t)side].back, x);
-        if (!read_grey(fit, state, l, side)) return false;
+        cell at = cell_at(fit, state, l->q[side]);
+        if (!(fit->channel == SELF_GREY ? read_grey : read_depth)(fit, &at, l, side)) return false;
     }
     double thick = l->q[0].z - l->q[1].z;
     l->mix = l->q[0].z / thick;
+    l->cosine = 1;
+    if (fit->channel == SELF_SURFACE) {
+        double along = (1 - l->mix) * l->du[0] + l->mix * l->du[1];
+        double across = (l->value[1] - l->value[0]) / thick;
+        l->cosine = 1 / sqrt(1 + along * along + across * across);
+    }
     return fabs(thick) < fit->gap_mm;
 }
 
@@ -198,10 +240,10 @@ static void look_up(const self_fit *fit, const self_state *state, const self_sam
                     bool slopes, self_view *view) {
     const self_place *own = &fit->places[sample->frame];
     if (!own->valid) return;
-    lookup l = {.m = place_of(fit, state, sample->cell)};
+    lookup l = {.m = place_of(fit, state, sample)};
     es_vec3 x = es_mat4_point(own->image, l.m);
     size_t count = fit->pictures->count,
-           start = (sample->frame * 7919U + sample->cell * 31U) % count;
+           start = (sample->frame * 7919U + (size_t)(sample->u + 131 * sample->v) * 31U) % count;
     double before = NAN;
     int found = 0;
     /* begun anywhere, so that all passes are asked alike */
@@ -222,6 +264,7 @@ static void look_up(const self_fit *fit, const self_state *state, const self_sam
 void self_look(self_fit *fit, const self_state *state, bool slopes, self_view *view) {
     memset(view, 0, sizeof *view);
     place_all(fit, state, slopes && fit->options->lag_free);
+    fit->chance = loss_of_chance(fit);
     for (size_t k = 0; k < fit->sample_count; k++)
         look_up(fit, state, &fit->samples[k], slopes, view);
 }
@@ -239,9 +282,9 @@ void self_total(const self_view *view, int without, self_sums *total) {
         }
 }
 
-double self_agreement(const self_sums *s) {
-    double va = s->aa - s->a * s->a / s->n, vb = s->bb - s->b * s->b / s->n;
-    return s->n > 2 && va > 0 && vb > 0 ? (s->ab - s->a * s->b / s->n) / sqrt(va * vb) : 0;
+double self_agreement(const self_fit *fit, const self_sums *s) {
+    if (fit->channel == SELF_SURFACE) return s->n > 2 && s->blank > 0 ? 1 - s->loss / s->blank : 0;
+    return s->aa > 0 && s->bb > 0 ? s->ab / sqrt(s->aa * s->bb) : 0;
 }
 
 double self_misfit(const self_sums *s) {

@@ -128,12 +128,10 @@ static bool work_self(es_source *source, bool whole, es_wizard_result *r, wizard
     bool ok = whole ? es_self_calibrate(source, &r->poses, &options, s, err)
                     : es_self_look(source, &r->poses, &options, s, err);
     add(f, "pictures", "", (double)s->pictures.count, SELF_PICTURES);
-    if (!whole) {
-        add(f, "turned about the main axis, standard deviation", "degrees",
-            s->result.turned_rad[0] / DEGREE, SELF_TURN_DEG);
-        add(f, "and about a second one", "degrees", s->result.turned_rad[1] / DEGREE,
-            SELF_TURN_DEG);
-    }
+    add_most(f, "from one picture to the next", "mm", s->result.apart_mm, ES_SELF_MOST_APART_MM);
+    add(f, "turned about the main axis, standard deviation", "degrees",
+        s->result.turned_rad[0] / DEGREE, SELF_TURN_DEG);
+    add(f, "and about a second one", "degrees", s->result.turned_rad[1] / DEGREE, SELF_TURN_DEG);
     add_most(f, "a point of the picture is known within", "mm", s->result.target_ci95_mm,
              options.limit_mm);
     return ok;

@@ -138,9 +138,17 @@ bool es_self_calibrate(es_source *pictures, const es_pose_list *poses,
     return run_self(pictures, poses, options, es_self_solve, outcome, err);
 }
 
+/* What it would be refused for, and how sure it would be: from a share of the places. */
+static bool look_roughly(const es_self_pictures *pictures, const es_pose_track *poses,
+                         const es_self_options *options, es_self_result *result, es_error *err) {
+    es_self_options rough = *options;
+    rough.effort = fmin(rough.effort, 0.25);
+    return es_self_solve(pictures, poses, &rough, result, err);
+}
+
 bool es_self_look(es_source *pictures, const es_pose_list *poses, const es_self_options *options,
                   es_self_outcome *outcome, es_error *err) {
-    return run_self(pictures, poses, options, es_self_check, outcome, err);
+    return run_self(pictures, poses, options, look_roughly, outcome, err);
 }
 
 void es_self_outcome_clear(es_self_outcome *outcome) {

@@ -22,7 +22,7 @@ static void shrink(const es_image *grey, const es_self_pictures *p, float *out) 
 
 static bool begin(es_self_pictures *p, const es_image *grey, es_error *err) {
     uint32_t longest = grey->width > grey->height ? grey->width : grey->height;
-    p->cell_px = longest / MOST_CELLS + 1;
+    p->cell_px = (longest + MOST_CELLS - 1) / MOST_CELLS;
     p->width = grey->width / p->cell_px;
     p->height = grey->height / p->cell_px;
     return p->width >= 16 && p->height >= 16

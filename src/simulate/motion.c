@@ -57,16 +57,25 @@ static double corner_distance(corner a, corner b) {
     return hypot((b.azimuth_rad - a.azimuth_rad) * ARC_RADIUS_MM, b.z_mm - a.z_mm);
 }
 
-static size_t count_knots(const corner *corners, int count) {
+static double corners_length(const corner *corners, int count) {
     double length = 0;
     for (int i = 1; i < count; i++) length += corner_distance(corners[i - 1], corners[i]);
-    return (size_t)fmin(ceil(length) + 1, MOST_KNOTS);
+    return length;
+}
+
+static size_t count_knots(const corner *corners, int count) {
+    return (size_t)fmin(ceil(corners_length(corners, count)) + 1, MOST_KNOTS);
+}
+
+double motion_length_mm(const es_simulation *simulation, const scene_model *model) {
+    corner corners[2 * ES_SWEEPS_MAX];
+    motion m = {.options = *simulation};
+    return corners_length(corners, list_corners(&m, &model->hand, corners));
 }
 
 static void spread_knots(motion *m, const corner *corners, int count) {
-    double length = 0, before = 0;
+    double length = corners_length(corners, count), before = 0;
     int leg = 1;
-    for (int i = 1; i < count; i++) length += corner_distance(corners[i - 1], corners[i]);
     for (size_t k = 0; k < m->knots; k++) {
         double at = length * (double)k / (double)(m->knots - 1);
         while (leg < count - 1 && at > before + corner_distance(corners[leg - 1], corners[leg])) {

@@ -29,6 +29,9 @@ bool motion_make(const es_simulation *simulation, const scene_model *model,
                  const probe_geometry *geometry, motion *m, es_error *err);
 void motion_clear(motion *m);
 
+/* Of the path, about. */
+double motion_length_mm(const es_simulation *simulation, const scene_model *model);
+
 /* The truth at a time of the recording; before its start and after its end
  * the hand rests. */
 es_mat4 motion_face_to_scene(const motion *m, double time_s);

@@ -70,6 +70,15 @@ bool es_simulation_preset(const char *scene, es_simulation *simulation, es_error
     return true;
 }
 
+int es_simulation_frames(const es_simulation *simulation) {
+    const double apart_mm = 0.7;
+    scene_model model;
+    if (!scene_model_find(simulation->scene, 0, &model, NULL)) return 0;
+    if (simulation->sweeps == 0 || simulation->sweeps > ES_SWEEPS_MAX || model.water)
+        return model.hand.frames;
+    return (int)(motion_length_mm(simulation, &model) / apart_mm);
+}
+
 /* ---- calibration --------------------------------------------------------- */
 
 es_mat4 es_simulation_image_to_probe(const es_simulation *simulation) {

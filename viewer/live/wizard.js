@@ -41,8 +41,8 @@ const METHODS = {
     about: 'Where the picture lies on the probe, without a phantom; less sure than the others.',
     steps: [
       `Take something rigid with much to see that lies still. ${STILL}`,
-      'Start, then pass over the same place four to six times, each time with the probe held otherwise: tilted, rocked, turned by 20 degrees and more.',
-      'Finish; finding it takes a minute or more. The scan goes on meanwhile.',
+      'Start, then pass over the same place four to six times, some 3 mm from picture to picture or less, each time with the probe held otherwise: tilted, rocked, turned by 20 degrees and more.',
+      'What is there is tried every few seconds. Finish when nothing is missing; finding it takes up to a minute. The scan goes on meanwhile.',
     ],
   },
 };
@@ -264,12 +264,10 @@ export class Wizard {
     return `${PHASES.collecting}: ${seconds.toFixed(0)} s, ${held}${thinned}${short}${end}`;
   }
 
-  adviceText({ phase, advice, ready, checks, method }) {
+  adviceText({ phase, advice, ready, checks }) {
     if (phase === 'done') return '';
     if (phase === 'collecting' && !advice && ready)
-      return method === 'self'
-        ? 'Enough motion to try; more passes make it surer. Finish tells.'
-        : 'Nothing is missing; more of it makes the interval narrower.';
+      return 'Nothing is missing; more of it makes the interval narrower.';
     if (phase === 'collecting' && checks.length === 0 && !advice) return 'Waiting for frames.';
     return advice ? `${advice[0].toUpperCase()}${advice.slice(1)}.`.replace(/\.\.$/, '.') : '';
   }
