@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "echosolid/base.h"
 
@@ -44,6 +45,25 @@ void *es_alloc_zero(size_t count, size_t size, es_error *err) {
     if (!checked_size(count, size, &bytes, err)) return NULL;
     void *block = calloc(1, bytes);
     if (!block) refuse(count, size, err);
+    return block;
+}
+
+/* Only a wish: where the system has no huge pages, small ones do. */
+static void ask_for_huge_pages(char *block, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+    enum { HUGE_PAGE = 2 << 20 };
+    const uintptr_t first = ((uintptr_t)block + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    const uintptr_t end = ((uintptr_t)block + bytes) / HUGE_PAGE * HUGE_PAGE;
+    if (end > first) madvise(block + (first - (uintptr_t)block), end - first, MADV_HUGEPAGE);
+#else
+    (void)block;
+    (void)bytes;
+#endif
+}
+
+void *es_alloc_large(size_t count, size_t size, es_error *err) {
+    void *block = es_alloc_zero(count, size, err);
+    if (block) ask_for_huge_pages(block, count * size);
     return block;
 }
 
