@@ -48,13 +48,13 @@ void *es_alloc_zero(size_t count, size_t size, es_error *err) {
     return block;
 }
 
-/* Only a wish: where the system has no huge pages, small ones do. */
+/* Only a wish: where the system has no huge pages, small ones do. Asked for from the
+ * first page to the last, so that blocks side by side share the huge page between them. */
 static void ask_for_huge_pages(char *block, size_t bytes) {
 #ifdef MADV_HUGEPAGE
-    enum { HUGE_PAGE = 2 << 20 };
-    const uintptr_t first = ((uintptr_t)block + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    const uintptr_t end = ((uintptr_t)block + bytes) / HUGE_PAGE * HUGE_PAGE;
-    if (end > first) madvise(block + (first - (uintptr_t)block), end - first, MADV_HUGEPAGE);
+    enum { PAGE = 4096 };
+    const size_t before = (uintptr_t)block % PAGE, pages = (before + bytes + PAGE - 1) / PAGE;
+    madvise(block - before, pages * PAGE, MADV_HUGEPAGE);
 #else
     (void)block;
     (void)bytes;

@@ -25,8 +25,10 @@ struct es_bricks {
     size_t left; /* bricks before the end of the last block that nobody has */
 };
 
-/* Blocks grow with what is there: at most a fifth of their memory is not used. */
-enum { FIRST_CAPACITY = 64, MOST_IN_BLOCK = 1024, PART = 4 };
+/* A few bricks are small blocks, which grow with what is there; after them come blocks of
+ * more than 32 MiB, which the C library always takes from the system: such memory is there
+ * once it is touched, in whole huge pages. */
+enum { FIRST_CAPACITY = 64, FEW = 64, MANY = 1024, PART = 4 };
 
 /* ---- the hash table ---------------------------------------------------- */
 
@@ -110,18 +112,13 @@ es_brick *es_bricks_find(const es_bricks *bricks, int32_t x, int32_t y, int32_t 
     return position ? bricks->bricks[position - 1] : NULL;
 }
 
-static size_t block_size(const es_bricks *bricks) {
-    const size_t size = bricks->count / PART + 1;
-    return size < MOST_IN_BLOCK ? size : MOST_IN_BLOCK;
-}
-
 static bool add_block(es_bricks *bricks, es_error *err) {
     if (bricks->block_count == bricks->block_capacity) {
         const size_t capacity = 2 * bricks->block_capacity + FIRST_CAPACITY;
         if (!es_resize(&bricks->blocks, capacity, sizeof(es_brick *), err)) return false;
         bricks->block_capacity = capacity;
     }
-    const size_t size = block_size(bricks);
+    const size_t size = bricks->count < FEW ? bricks->count / PART + 1 : MANY;
     es_brick *block = es_alloc_large(size, sizeof *block, err);
     if (!block) return false;
     bricks->blocks[bricks->block_count++] = block;

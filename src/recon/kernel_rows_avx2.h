@@ -53,7 +53,8 @@ static inline row_planes make_planes(const tile *t) {
         const double step = (double)(int64_t)t->layout.step[a];
         inverse[a] = step != 0 ? ONE_PIXEL / step : (double)ONE_VOXEL; /* no plane: far away */
         offset[a] = step >= 0 ? (double)ONE_VOXEL : 0;
-        way[a] = fmin(fabs(inverse[a]) * (double)ONE_VOXEL / ONE_PIXEL, FARTHEST);
+        const double pixels = fabs(inverse[a]) * (double)ONE_VOXEL / ONE_PIXEL;
+        way[a] = pixels < FARTHEST ? pixels : FARTHEST;
     }
     const __m256i one = _mm256_set1_epi32(1 << PIXEL_BITS);
     const __m256i eight = _mm256_set1_epi32(8 * (int)lrint(way[0] * ONE_PIXEL));

@@ -5,7 +5,8 @@
  *
  * States stand side by side in large blocks, for which huge pages are asked:
  * a page fault for every 4 kB of a volume takes as long as a quarter of the
- * insertion. Blocks come cleared from the system, when they are first touched. */
+ * insertion. Blocks come cleared from the system, when they are first touched; but for
+ * the first, small ones they are large, for what is not touched takes no memory. */
 #include <math.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@
 
 enum {
     FIRST_CAPACITY = 256,
-    LARGEST_BLOCK = 32 << 20,
+    LARGE_BLOCK = 33 << 20, /* always taken from the system: there once it is touched */
     HUGE_PAGE = 2 << 20,
     SMALL_PAGE = 4096,
     CACHE_LINE = 64
@@ -156,14 +157,15 @@ static size_t state_stride(const store *s) {
     return (s->state_bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
 }
 
-/* A block for `needed` states, or as many as there are if the limit allows, so
- * that blocks are few. */
+/* A block for `needed` states, or as many as there are, or a large one, if the limit
+ * allows, so that blocks are few. */
 static bool add_block(store *s, size_t needed, es_error *err) {
     slab_list *slabs = &s->slabs;
-    const size_t stride = state_stride(s), large = LARGEST_BLOCK / stride;
+    const size_t stride = state_stride(s), large = LARGE_BLOCK / stride;
     const uint64_t most = s->limit / s->state_bytes, taken = slabs->states;
     const size_t allowed = most > taken ? (size_t)(most - taken) : 0;
-    size_t states = slabs->states < large ? slabs->states : large;
+    const size_t least = slabs->states > needed ? slabs->states : needed;
+    size_t states = least < HUGE_PAGE / stride ? least : large;
     if (states > allowed) states = allowed;
     if (states < needed) states = needed;
     if (slabs->count == slabs->capacity) {
