@@ -27,7 +27,8 @@ BUILD_PACKAGES="gcc g++ libc6-dev cmake ninja-build pkg-config zlib1g-dev libpng
     libavutil-dev libswscale-dev libavdevice-dev libkissfft-dev libwebsockets-dev"
 TEST_PACKAGES="libcmocka-dev clang libclang-rt-14-dev clang-format shellcheck python3 python3-vtk9
     man-db python3-numpy python3-pydicom python3-h5py python3-scipy dcmtk libgdcm-tools ffmpeg
-    libocct-data-exchange-dev prusa-slicer chromium libopenigtlink-dev"
+    libocct-data-exchange-dev prusa-slicer chromium libopenigtlink-dev
+    bochs bochs-term bochsbios vgabios"
 
 # What runs under the thread sanitizer.
 THREADED_TESTS="test_base_pool test_pipeline_setup test_recon_volume test_recon_distance

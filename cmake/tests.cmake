@@ -65,8 +65,8 @@ foreach(file IN LISTS ES_TESTS)
 endforeach()
 
 file(GLOB ES_SCRIPTS CONFIGURE_DEPENDS tests/test_*.sh tests/test_*.py)
-if(ES_SANITIZE) # the installed library is for plain programs, and the demo's knee takes minutes
-  list(FILTER ES_SCRIPTS EXCLUDE REGEX "test_install|test_docs|test_arrows")
+if(ES_SANITIZE) # the installed library and the emulator are for plain programs, and the demo's knee takes minutes
+  list(FILTER ES_SCRIPTS EXCLUDE REGEX "test_install|test_docs|test_arrows|test_avx512")
   list(APPEND ES_TEST_ENVIRONMENT "ES_TEST_QUICK=1")
 endif()
 foreach(file IN LISTS ES_SCRIPTS)

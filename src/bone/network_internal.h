@@ -13,7 +13,7 @@
 
 #include "echosolid/network.h"
 
-/* ---- kernels: network_plain.c, network_avx2.c ------------------------------- */
+/* ---- kernels: network_plain.c, network_avx2.c, network_avx512.c ------------- */
 
 enum {
     TILE_OUTS = 4,  /* outputs that a kernel makes at once */
@@ -31,7 +31,8 @@ struct taps {
 typedef void network_kernel(const struct taps *taps, const float bias[TILE_OUTS], bool relu,
                             size_t length, float *const out[TILE_OUTS]);
 network_kernel network_kernel_plain;
-network_kernel network_kernel_avx2; /* only where the processor has it */
+network_kernel network_kernel_avx2; /* these only where the processor has them */
+network_kernel network_kernel_avx512;
 network_kernel *network_kernel_find(es_cpu level);
 
 /* ---- the U-Net ----------------------------------------------------------------- */
