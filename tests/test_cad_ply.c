@@ -49,6 +49,32 @@ static void the_header_says_what_it_is(void **state) {
     es_mesh_clear(&mesh);
 }
 
+static void further_values_stand_beside_the_vertices(void **state) {
+    (void)state;
+    float frames[8], directions[8];
+    for (int v = 0; v < 8; v++) frames[v] = (float)(10 + v), directions[v] = (float)(v % 3);
+    const es_mesh_values values[] = {{"frames", frames}, {"directions", directions}};
+    for (int ascii = 0; ascii < 2; ascii++) {
+        es_mesh mesh = cube(), back = {0};
+        es_mesh_write_options options = {.ascii = ascii, .values = values, .value_count = 2};
+        es_error err = {0};
+        size_t length;
+        assert_true(es_mesh_write(in_folder("values.ply"), &mesh, &options, &err));
+        char *bytes = es_file_read(in_folder("values.ply"), 1 << 20, &length, NULL);
+        assert_non_null(strstr(bytes, "property float frames\nproperty float directions\n"));
+        if (ascii) assert_non_null(strstr(bytes, " 17 1\n"));            /* the last vertex */
+        assert_true(es_mesh_read(in_folder("values.ply"), &back, &err)); /* they are skipped */
+        assert_memory_equal(back.vertices, mesh.vertices, 24 * sizeof(float));
+        assert_memory_equal(back.triangles, mesh.triangles, 36 * sizeof(uint32_t));
+        options.value_count = 9;
+        assert_false(es_mesh_write(in_folder("values.ply"), &mesh, &options, &err));
+        assert_int_equal(err.code, ES_USAGE);
+        es_free(bytes);
+        es_mesh_clear(&mesh);
+        es_mesh_clear(&back);
+    }
+}
+
 static void vtk_reads_the_same(void **state) {
     (void)state;
     es_mesh mesh = cube();
@@ -329,6 +355,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_kinds_read_back_bit_by_bit),
         cmocka_unit_test(the_header_says_what_it_is),
+        cmocka_unit_test(further_values_stand_beside_the_vertices),
         cmocka_unit_test(vtk_reads_the_same),
         cmocka_unit_test(vtk_reads_normals_that_point_outwards),
         cmocka_unit_test(polygons_are_fanned_and_stubs_left_out),

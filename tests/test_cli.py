@@ -848,6 +848,13 @@ class Cli(unittest.TestCase):
         self.assertTrue(all(s["seconds"] >= 0 for s in j["stages"]))
         self.assertEqual(j["outputs"], [str(self.path("m.ply"))])
         self.assertTrue(0.5 < j["coverage"]["share"] <= 1)
+        # Each place was seen by a frame at least, most of them from one direction or two.
+        seen = j["seen"]
+        self.assertGreaterEqual(seen["frames_p50"], 1)
+        self.assertAlmostEqual(sum(seen["from_" + k] for k in ("none", "one", "two", "more")), 1, 3)
+        self.assertGreater(seen["from_one"] + seen["from_two"], 0.3)
+        header = pathlib.Path(self.path("m-sheet.ply")).read_bytes()[:600].decode("latin1")
+        self.assertIn("property float frames\nproperty float directions\n", header)
         # Pose noise, the detector's scatter, and voxels of a millimetre or more: under the band.
         self.assertTrue(0.05 < j["scatter"]["rms_mm"] < 1)
         self.assertIn("one-sided", [w["what"] for w in j["warnings"]])
@@ -927,7 +934,7 @@ class Cli(unittest.TestCase):
         # Who wrote it names its options, and --keep is one: the rest is that of a plain run.
         for name in ("model.stl", "sheet.ply"):
             self.assertEqual(made[name], without[name])
-        for key in ("frames_inserted", "frames_with_bone", "sheet", "solid", "scatter", "bricks",
+        for key in ("frames_inserted", "frames_with_bone", "sheet", "solid", "seen", "scatter", "bricks",
                     "decisions", "coverage"):
             self.assertEqual(second[key], plain[key])
         for name in ("bone.lines", "volume.mha", "field.bricks", "sheet.ply", "solid.ply",

@@ -101,6 +101,66 @@ static void steep_and_doubtful_hits_weigh_less(void **state) {
     es_distance_free(distance);
 }
 
+/* Frames whose beams turn about a point of the bone: it is seen as often as there are
+ * frames, from as many directions as faces of an icosahedron are met. */
+static void a_place_keeps_how_often_and_from_where_it_was_seen(void **state) {
+    (void)state;
+    es_distance_options o = options_1mm();
+    es_distance *distance = distance_of(&o, NULL);
+    es_trace trace = flat_trace(41, 10);
+    int turns = 0;
+    for (int turn = 0; turn < 3; turn++)
+        for (int again = 0; again < 5; again++) {
+            double a = turn * 2 * acos(-1) / 3, c = cos(a),
+                   s = sin(a); /* far further than a face */
+            /* About the line through (20, 10, 0) along x. */
+            es_mat4 pose = {{1, 0, 0, 0, 0, c, -s, 10 - 10 * c, 0, s, c, -10 * s, 0, 0, 0, 1}};
+            insert_one(distance, &trace, pose);
+            turns++;
+        }
+    es_bricks *seen = es_distance_seen(distance, NULL);
+    double directions, frames = field_at(seen, 20, 10, 0, &directions);
+    assert_int_equal((int)frames, turns);
+    assert_int_equal((int)directions, 3);
+    frames = field_at(seen, 20, 2, 0, &directions); /* on the first beams' way alone */
+    assert_int_equal((int)frames, 5);
+    assert_int_equal((int)directions, 1);
+    assert_int_equal((int)field_at(seen, 20, 30, 0, &directions), 0);
+    es_bricks_free(seen);
+    es_trace_clear(&trace);
+    es_distance_free(distance);
+}
+
+/* Beams all round: each of the twenty directions is met, and none twice. */
+static void all_round_there_are_twenty_directions(void **state) {
+    (void)state;
+    es_distance_options o = options_1mm();
+    es_distance *distance = distance_of(&o, NULL);
+    es_trace trace = flat_trace(41, 10);
+    es_random random = es_random_new(1, 2);
+    es_error err = {0};
+    for (int i = 0; i < 400; i++) {
+        double z = 2 * es_random_uniform(&random) - 1,
+               turn = 2 * acos(-1) * es_random_uniform(&random);
+        es_vec3 along = {sqrt(1 - z * z) * cos(turn), sqrt(1 - z * z) * sin(turn), z};
+        es_vec3 other = fabs(z) < 0.9 ? es_vec3_make(0, 0, 1) : es_vec3_make(1, 0, 0);
+        es_vec3 across = es_vec3_unit(es_vec3_cross(along, other));
+        es_vec3 normal = es_vec3_cross(across, along);
+        es_vec3 from = es_vec3_add(es_vec3_scale(across, -20), es_vec3_scale(along, -10));
+        es_mat4 pose = {{across.x, along.x, normal.x, from.x, across.y, along.y, normal.y, from.y,
+                         across.z, along.z, normal.z, from.z, 0, 0, 0, 1}};
+        const es_trace *one = &trace;
+        assert_true(es_distance_insert(distance, &one, &pose, 1, &err));
+    }
+    es_bricks *seen = es_distance_seen(distance, NULL);
+    double directions, frames = field_at(seen, 0, 0, 0, &directions);
+    assert_int_equal((int)frames, 400);
+    assert_int_equal((int)directions, 20);
+    es_bricks_free(seen);
+    es_trace_clear(&trace);
+    es_distance_free(distance);
+}
+
 static void lines_without_bone_claim_nothing(void **state) {
     (void)state;
     es_distance_options o = options_1mm();
@@ -621,6 +681,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_field_in_front_of_a_flat_bone_is_the_distance_to_it),
         cmocka_unit_test(steep_and_doubtful_hits_weigh_less),
+        cmocka_unit_test(a_place_keeps_how_often_and_from_where_it_was_seen),
+        cmocka_unit_test(all_round_there_are_twenty_directions),
         cmocka_unit_test(lines_without_bone_claim_nothing),
         cmocka_unit_test(a_step_in_the_bone_is_not_bridged),
         cmocka_unit_test(no_voxel_in_the_plane_of_a_tilted_frame_is_missed),

@@ -323,8 +323,12 @@ static void the_field_and_its_copy_go_back_too(void **state) {
               *b = es_distance_bricks(other, 0.6, NULL);
     check_bricks(a, b);
     assert_int_equal(es_distance_statistics(distance).frames, 30);
+    es_bricks *c = es_distance_seen(distance, NULL), *d = es_distance_seen(other, NULL);
+    check_bricks(c, d);
     es_bricks_free(a);
     es_bricks_free(b);
+    es_bricks_free(c);
+    es_bricks_free(d);
     es_bricks_free(copy.bricks);
     es_bricks_free(fresh.bricks);
     es_distance_free(distance);

@@ -194,7 +194,11 @@ static bool write_meshes(model_run *r, es_error *err) {
             !es_surface_write(o->step.outputs[i], &shape->mesh, &write, err))
             return false;
     app_origin_title(&r->origin, "seen sheet", title);
+    const es_seen *seen = &r->result.seen;
+    const es_mesh_values values[] = {{"frames", seen->frames}, {"directions", seen->directions}};
     write.open = true;
+    write.values = values;
+    write.value_count = seen->frames ? 2 : 0;
     return !o->sheet || es_surface_write(o->sheet, &r->result.sheet, &write, err);
 }
 

@@ -221,20 +221,27 @@ static bool take_lines(model_run *r, es_error *err) {
     return ok;
 }
 
-/* The bricks only where something is made of them; their numbers always. */
+static es_bricks *take_bricks(const model_run *r, const char *name, es_error *err) {
+    char *path = es_keep_path(r->keep.folder, name, err);
+    es_bricks *bricks = path ? es_bricks_load(path, err) : NULL;
+    es_free(path);
+    return bricks;
+}
+
+/* The field only where something is made of it; how it was seen and its numbers always. */
 static bool take_field(model_run *r, es_error *err) {
-    es_bricks *field = NULL;
+    es_bricks *field = NULL, *seen = take_bricks(r, "seen.bricks", err);
     es_volume_stats s = {.frames = (uint64_t)number(r, STAGE_FIELD, "frames"),
                          .pixels_inserted = (uint64_t)number(r, STAGE_FIELD, "lines"),
                          .bricks = (uint64_t)number(r, STAGE_FIELD, "bricks"),
                          .bytes = (uint64_t)number(r, STAGE_FIELD, "bytes")};
-    if (!r->keep.reused[STAGE_SURFACE] || r->o->field) {
-        char *path = es_keep_path(r->keep.folder, "field.bricks", err);
-        field = path ? es_bricks_load(path, err) : NULL;
-        es_free(path);
-        if (!field) return false;
+    bool wanted = !r->keep.reused[STAGE_SURFACE] || r->o->field;
+    if (seen && wanted) field = take_bricks(r, "field.bricks", err);
+    if (!seen || (wanted && !field)) {
+        es_bricks_free(seen);
+        return false;
     }
-    es_model_give_field(r->model, field, s);
+    es_model_give_field(r->model, field, seen, s);
     return true;
 }
 
@@ -280,9 +287,7 @@ static bool take_shape(model_run *r, es_error *err) {
 
 static bool take_grey(model_run *r, es_error *err) {
     if (!r->o->report) return true;
-    char *path = es_keep_path(r->keep.folder, "volume.bricks", err);
-    r->keep.grey = path ? es_bricks_load(path, err) : NULL;
-    es_free(path);
+    r->keep.grey = take_bricks(r, "volume.bricks", err);
     return r->keep.grey != NULL;
 }
 
@@ -307,7 +312,7 @@ static bool give_field(model_run *r, es_error *err) {
         es_grid_read(r->o->from_field, &grid, err) &&
         ((field = es_bricks_from_grid(&grid, NULL, err)) || es_prefix(err, "%s", r->o->from_field));
     es_grid_clear(&grid);
-    if (ok) es_model_give_field(r->model, field, (es_volume_stats){0});
+    if (ok) es_model_give_field(r->model, field, NULL, (es_volume_stats){0});
     return ok;
 }
 
@@ -322,7 +327,7 @@ static bool give_sheet(model_run *r, es_error *err) {
                      "another; echosolid info tells more",
                      r->o->from_sheet, check.bad_edges);
     if (ok) {
-        es_model_give_field(r->model, NULL, (es_volume_stats){0});
+        es_model_give_field(r->model, NULL, NULL, (es_volume_stats){0});
         es_model_give_sheet(r->model, &sheet, check.components, 0);
     }
     es_mesh_clear(&sheet);
@@ -431,6 +436,7 @@ static bool keep_field(model_run *r, es_error *err) {
     add_number(&s, "bricks", (double)d->bricks);
     add_number(&s, "bytes", (double)d->bytes);
     return keep_bricks(r, &s, "field.bricks", es_model_field(r->model), err) &&
+           keep_bricks(r, &s, "seen.bricks", es_model_seen(r->model), err) &&
            es_keep_put(r->keep.folder, &s, err);
 }
 

@@ -57,6 +57,14 @@ static void add_result(es_report *p, const model_run *r) {
     es_report_number(p, "coverage", "Seen of what the surface's rims enclose",
                      100 * model_coverage(m), "%", NAN);
     es_report_number(p, "holes", "Holes in it", (double)m->holes, "", NAN);
+    if (m->seen.frames) {
+        es_report_number(p, "seen_frames", "Frames that saw it, half of it more often",
+                         m->seen.frames_p50, "", NAN);
+        es_report_number(p, "seen_from_one", "Seen from one direction only",
+                         100 * m->seen.share[1], "%", NAN);
+        es_report_number(p, "seen_from_more", "Seen from three directions or more",
+                         100 * m->seen.share[3], "%", NAN);
+    }
     es_report_number(p, "pieces", "Pieces", (double)m->pieces_kept, "", NAN);
     es_report_number(p, "pieces_dropped", "Small pieces dropped", (double)m->pieces_dropped, "",
                      NAN);
@@ -262,6 +270,16 @@ static bool add_meshes(es_report *p, const model_run *r, es_error *err) {
                           "1 for many",
                           err);
     }
+    if (ok && r->result.seen.directions) {
+        app_mesh_picture directions = front;
+        directions.scalar = r->result.seen.directions;
+        directions.high = 4;
+        directions.scalar_name = "directions";
+        ok = app_add_mesh(p, &directions,
+                          "From how many directions it was seen, of twenty that are 42 degrees "
+                          "apart: 0 to 4 and more",
+                          err);
+    }
     if (ok && scalar) {
         app_mesh_picture error = front;
         error.scalar = scalar;
@@ -286,7 +304,8 @@ static bool fill_view(es_view *view, const model_run *r, es_bricks *bricks, es_e
     es_view_mesh sheet = {.name = "seen surface",
                           .mesh = &r->result.sheet,
                           .sheet = true,
-                          .truth = r->has_truth ? &r->truth : NULL};
+                          .truth = r->has_truth ? &r->truth : NULL,
+                          .seen = es_model_seen(r->model)};
     es_grid_info info = {0};
     bool ok = es_view_add_mesh(view, &sheet, r->s.pool, err) &&
               es_bricks_grid_info(bricks, &info, err) &&

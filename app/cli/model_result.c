@@ -83,6 +83,13 @@ static json_t *scatter_json(const es_scatter *s) {
                      s->limit_mm, "beyond", s->beyond);
 }
 
+static json_t *seen_json(const es_seen *s) {
+    if (!s->frames) return json_null();
+    return json_pack("{s:f, s:f, s:f, s:f, s:f}", "frames_p50", s->frames_p50, "from_none",
+                     s->share[0], "from_one", s->share[1], "from_two", s->share[2], "from_more",
+                     s->share[3]);
+}
+
 json_t *model_result_json(const model_run *r) {
     const es_model_result *m = &r->result;
     json_t *root = session_json(&r->s);
@@ -111,6 +118,7 @@ json_t *model_result_json(const model_run *r) {
     json_object_set_new(root, "peak_memory_bytes", json_integer((json_int_t)es_memory_peak()));
     json_object_set_new(root, "stages", stages_json(r));
     json_object_set_new(root, "coverage", coverage_json(r));
+    json_object_set_new(root, "seen", seen_json(&m->seen));
     json_object_set_new(root, "scatter", scatter_json(&m->scatter));
     json_object_set_new(root, "warnings", warnings_json(r));
     if (r->check.looked) {
@@ -150,6 +158,12 @@ void model_result_print(const model_run *r) {
            m->pieces_dropped, m->pieces_dropped == 1 ? "" : "s");
     printf("coverage      %.1f %% of what its rims enclose; %zu hole%s of %.0f mm2\n",
            100 * model_coverage(m), m->holes, m->holes == 1 ? "" : "s", m->hole_mm2);
+    if (m->seen.frames)
+        printf(
+            "seen          half of it by %.0f frames or more; %.0f %% from one direction, %.0f %% "
+            "from two, %.0f %% from more\n",
+            m->seen.frames_p50, 100 * m->seen.share[1], 100 * m->seen.share[2],
+            100 * m->seen.share[3]);
     if (m->scatter.points > 0)
         printf(
             "scatter       single frames lie %.2f mm RMS (95 %% %.2f mm) from the fused surface; "

@@ -250,9 +250,11 @@ void es_model_keep_lines(es_model *model, es_lines_writer *lines);
 bool es_model_take_lines(es_model *model, es_lines_reader *lines, es_error *err);
 /* The bone of each frame as polylines (bone_given.h) in place of a detector; borrowed. */
 void es_model_use_given(es_model *model, const es_bone_given *given);
-/* The smoothed field and what stands in es_model_result.distance: frames are no longer
- * inserted. Takes `field`, which may be NULL where the sheet is given too. */
-void es_model_give_field(es_model *model, es_bricks *field, es_volume_stats statistics);
+/* The smoothed field, how it was seen (NULL: not known) and what stands in
+ * es_model_result.distance: frames are no longer inserted. Takes both; `field` may be NULL
+ * where the sheet is given too. */
+void es_model_give_field(es_model *model, es_bricks *field, es_bricks *seen,
+                         es_volume_stats statistics);
 /* The sheet, or what is written of it, in place of those that es_model_finish would make.
  * Both are taken, and empty afterwards. */
 void es_model_give_sheet(es_model *model, es_mesh *sheet, size_t kept, size_t dropped);
@@ -278,8 +280,21 @@ typedef struct es_scatter {
     double limit_mm, beyond; /* share further off: pieces that were dropped, false echoes */
 } es_scatter;
 
+/* How a surface was seen: by how many frames, and from how many directions of the twenty that
+ * es_distance_seen knows. */
+typedef struct es_seen {
+    float *frames, *directions; /* per vertex; NULL: not known, as of a field from a file */
+    double frames_p50;          /* half of the area was seen by more */
+    double share[4];            /* of the area: from none (closed holes), one, two, more */
+} es_seen;
+enum { ES_SEEN_SHARES = 4 };
+/* `voxels` as of es_distance_seen; NULL: nothing is known. */
+bool es_seen_find(const es_bricks *voxels, const es_mesh *mesh, es_seen *seen, es_error *err);
+void es_seen_clear(es_seen *seen);
+
 typedef struct es_model_result {
     es_mesh sheet;  /* what was seen */
+    es_seen seen;   /* how */
     es_shape shape; /* what is written of it */
     es_mesh_check sheet_check;
     size_t pieces_kept, pieces_dropped;
@@ -297,6 +312,7 @@ bool es_model_finish(es_model *model, es_model_result *result, es_error *err);
 void es_model_result_clear(es_model_result *result);
 /* The distance field after smoothing, owned by the model; after finish. */
 es_bricks *es_model_field(const es_model *model);
+es_bricks *es_model_seen(const es_model *model); /* alike, es_distance_seen's; may be NULL */
 /* Up to 6 frames spread over the recording with the found bone drawn in. */
 size_t es_model_example_count(const es_model *model);
 const es_image *es_model_example(const es_model *model, size_t index, int64_t *frame);

@@ -195,6 +195,10 @@ bool es_distance_undo(es_distance *distance, size_t steps);
  * (weight 0) unless at least half of the Gaussian's mass round it was seen: so
  * pinholes close and edges do not grow. */
 es_bricks *es_distance_bricks(const es_distance *distance, double sigma_voxels, es_error *err);
+/* How the voxels were seen: weight is the number of frames whose bone spoke for the voxel (4095
+ * at most), value the number of directions their beams came from, of twenty: the faces of an
+ * icosahedron, 42 degrees from one to the next. */
+es_bricks *es_distance_seen(const es_distance *distance, es_error *err);
 
 /* A coarse copy that follows the field while it grows: a voxel of it stands for
  * 2^level voxels along each axis (level 0 to 4), with the means of the distances

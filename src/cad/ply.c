@@ -2,7 +2,7 @@
  * their properties, then the elements as text or binary of either byte order.
  *
  * Written: vertices as floats with their normals, "confidence" where the mesh has it,
- * triangles.
+ * further values by their names, triangles.
  * Read: any header; x, y, z and confidence (or quality) of the vertices and
  * vertex_indices of the faces are taken, all else is skipped. A polygon becomes
  * a fan of triangles about its first corner. */
@@ -15,90 +15,103 @@
 
 /* ---- writing ------------------------------------------------------------------ */
 
-enum { RECORDS_AT_ONCE = 1024, VERTEX_BYTES = 28, FACE_BYTES = 13 };
+enum { VALUES_MOST = 8, PLY_NUMBERS = 7 + VALUES_MOST };
+enum { RECORDS_AT_ONCE = 1024, VERTEX_BYTES = 4 * PLY_NUMBERS, FACE_BYTES = 13 };
 
-static bool write_header(es_output *out, const es_mesh *mesh, const es_mesh_write_options *options,
-                         es_error *err) {
+typedef struct ply_writer {
+    es_output *out;
+    const es_mesh *mesh;
+    const es_mesh_write_options *options;
+    float *normals;
+    es_error *err;
+} ply_writer;
+
+static bool write_header(const ply_writer *w) {
     char title[160];
-    cad_title(options, title, sizeof title);
-    return es_output_print(
-        out, err,
+    cad_title(w->options, title, sizeof title);
+    bool ok = es_output_print(
+        w->out, w->err,
         "ply\nformat %s 1.0\ncomment %s\n"
         "element vertex %zu\nproperty float x\nproperty float y\n"
-        "property float z\nproperty float nx\nproperty float ny\nproperty float nz\n"
-        "%selement face %zu\n"
-        "property list uchar int vertex_indices\nend_header\n",
-        options->ascii ? "ascii" : "binary_little_endian", title, mesh->vertex_count,
-        mesh->confidence ? "property float confidence\n" : "", mesh->triangle_count);
+        "property float z\nproperty float nx\nproperty float ny\nproperty float nz\n%s",
+        w->options->ascii ? "ascii" : "binary_little_endian", title, w->mesh->vertex_count,
+        w->mesh->confidence ? "property float confidence\n" : "");
+    for (size_t i = 0; ok && i < w->options->value_count; i++)
+        ok = es_output_print(w->out, w->err, "property float %s\n", w->options->values[i].name);
+    return ok && es_output_print(w->out, w->err,
+                                 "element face %zu\n"
+                                 "property list uchar int vertex_indices\nend_header\n",
+                                 w->mesh->triangle_count);
 }
 
-enum { PLY_NUMBERS = 7 };
-
-/* Place, normal, and confidence; returns how many. */
-static size_t vertex_numbers(const es_mesh *mesh, const float *normals, size_t v,
-                             float numbers[PLY_NUMBERS]) {
-    memcpy(numbers, mesh->vertices + 3 * v, 3 * sizeof *numbers);
-    memcpy(numbers + 3, normals + 3 * v, 3 * sizeof *numbers);
-    if (mesh->confidence) numbers[6] = mesh->confidence[v];
-    return mesh->confidence ? 7 : 6;
+/* Place, normal, confidence and further values; returns how many. */
+static size_t vertex_numbers(const ply_writer *w, size_t v, float numbers[PLY_NUMBERS]) {
+    size_t count = 6;
+    memcpy(numbers, w->mesh->vertices + 3 * v, 3 * sizeof *numbers);
+    memcpy(numbers + 3, w->normals + 3 * v, 3 * sizeof *numbers);
+    if (w->mesh->confidence) numbers[count++] = w->mesh->confidence[v];
+    for (size_t i = 0; i < w->options->value_count; i++)
+        numbers[count++] = w->options->values[i].values[v];
+    return count;
 }
 
-static bool write_text(es_output *out, const es_mesh *mesh, const float *normals, es_error *err) {
+static bool write_text(const ply_writer *w) {
     bool ok = true;
-    for (size_t v = 0; v < mesh->vertex_count && ok; v++) {
+    for (size_t v = 0; v < w->mesh->vertex_count && ok; v++) {
         float numbers[PLY_NUMBERS];
         char text[ES_NUMBER_SIZE];
-        size_t count = vertex_numbers(mesh, normals, v, numbers);
+        size_t count = vertex_numbers(w, v, numbers);
         for (size_t i = 0; i < count && ok; i++)
-            ok = es_output_print(out, err, "%s%s", cad_format_float(numbers[i], text),
+            ok = es_output_print(w->out, w->err, "%s%s", cad_format_float(numbers[i], text),
                                  i + 1 < count ? " " : "\n");
     }
-    for (size_t t = 0; t < mesh->triangle_count && ok; t++) {
-        const uint32_t *corner = mesh->triangles + 3 * t;
-        ok = es_output_print(out, err, "3 %u %u %u\n", corner[0], corner[1], corner[2]);
+    for (size_t t = 0; t < w->mesh->triangle_count && ok; t++) {
+        const uint32_t *corner = w->mesh->triangles + 3 * t;
+        ok = es_output_print(w->out, w->err, "3 %u %u %u\n", corner[0], corner[1], corner[2]);
     }
     return ok;
 }
 
-static bool write_binary_vertices(es_output *out, const es_mesh *mesh, const float *normals,
-                                  es_error *err) {
+static bool write_binary_vertices(const ply_writer *w) {
     uint8_t buffer[RECORDS_AT_ONCE * VERTEX_BYTES];
-    for (size_t v = 0; v < mesh->vertex_count;) {
+    for (size_t v = 0; v < w->mesh->vertex_count;) {
         uint8_t *at = buffer;
-        for (int i = 0; i < RECORDS_AT_ONCE && v < mesh->vertex_count; i++, v++) {
+        for (int i = 0; i < RECORDS_AT_ONCE && v < w->mesh->vertex_count; i++, v++) {
             float numbers[PLY_NUMBERS];
-            size_t count = vertex_numbers(mesh, normals, v, numbers);
+            size_t count = vertex_numbers(w, v, numbers);
             for (size_t k = 0; k < count; k++) at = cad_put_float(at, numbers[k]);
         }
-        if (!es_output_write(out, buffer, (size_t)(at - buffer), err)) return false;
+        if (!es_output_write(w->out, buffer, (size_t)(at - buffer), w->err)) return false;
     }
     return true;
 }
 
-static bool write_binary_faces(es_output *out, const es_mesh *mesh, es_error *err) {
+static bool write_binary_faces(const ply_writer *w) {
     uint8_t buffer[RECORDS_AT_ONCE * FACE_BYTES];
-    for (size_t t = 0; t < mesh->triangle_count;) {
+    for (size_t t = 0; t < w->mesh->triangle_count;) {
         uint8_t *at = buffer;
-        for (int i = 0; i < RECORDS_AT_ONCE && t < mesh->triangle_count; i++, t++) {
+        for (int i = 0; i < RECORDS_AT_ONCE && t < w->mesh->triangle_count; i++, t++) {
             *at++ = 3;
-            for (size_t k = 0; k < 3; k++) at = cad_put_u32(at, mesh->triangles[3 * t + k]);
+            for (size_t k = 0; k < 3; k++) at = cad_put_u32(at, w->mesh->triangles[3 * t + k]);
         }
-        if (!es_output_write(out, buffer, (size_t)(at - buffer), err)) return false;
+        if (!es_output_write(w->out, buffer, (size_t)(at - buffer), w->err)) return false;
     }
     return true;
 }
 
 bool cad_ply_write(es_output *out, const es_mesh *mesh, const es_mesh_write_options *options,
                    es_error *err) {
-    float *normals = es_alloc(mesh->vertex_count, 3 * sizeof *normals, err);
-    bool ok = normals && write_header(out, mesh, options, err);
-    if (ok) es_mesh_normals(mesh, normals);
-    if (ok && options->ascii)
-        ok = write_text(out, mesh, normals, err);
-    else
-        ok = ok && write_binary_vertices(out, mesh, normals, err) &&
-             write_binary_faces(out, mesh, err);
-    es_free(normals);
+    ply_writer w = {.out = out, .mesh = mesh, .options = options, .err = err};
+    if (options->value_count > VALUES_MOST)
+        return es_fail(err, ES_USAGE, "%zu further values of each vertex: %d at most",
+                       options->value_count, VALUES_MOST);
+    w.normals = es_alloc(mesh->vertex_count, 3 * sizeof *w.normals, err);
+    if (!w.normals) return false;
+    es_mesh_normals(mesh, w.normals);
+    bool ok =
+        write_header(&w) &&
+        (options->ascii ? write_text(&w) : write_binary_vertices(&w) && write_binary_faces(&w));
+    es_free(w.normals);
     return ok;
 }
 

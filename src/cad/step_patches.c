@@ -205,7 +205,7 @@ static bool find_hollows(patch_writer *w, const step_pieces *pieces, const es_pa
         if (!(-m[p].volume_mm3 < SHARE * solids))
             return es_fail(
                 err, ES_GEOMETRY,
-                "a piece of %zu patches has its inside out (%g mm3): a hollow, or turned over",
+                "a piece of %u patches has its inside out (%g mm3): a hollow, or turned over",
                 pieces->start[p + 1] - pieces->start[p], m[p].volume_mm3);
         es_log(ES_WARNING, "a hollow of %.1f mm3 inside is not in the STEP file", -m[p].volume_mm3);
         w->sum->report.hollows++;

@@ -38,7 +38,7 @@ struct es_model {
     es_bone_crew *crew;
     es_volume *grey; /* NULL without */
     es_distance *distance;
-    es_bricks *field;
+    es_bricks *field, *seen; /* after finish, or given */
     es_trace traces[ES_BATCH];
     example examples[EXAMPLES];
     size_t example_count;
@@ -125,6 +125,7 @@ void es_model_free(es_model *m) {
     es_volume_free(m->grey);
     es_distance_free(m->distance);
     es_bricks_free(m->field);
+    es_bricks_free(m->seen);
     es_mesh_clear(&m->sheet);
     es_shape_clear(&m->shape);
     for (int i = 0; i < ES_BATCH; i++) es_trace_clear(&m->traces[i]);
@@ -276,9 +277,12 @@ bool es_model_take_lines(es_model *m, es_lines_reader *lines, es_error *err) {
 void es_model_keep_lines(es_model *m, es_lines_writer *lines) { m->lines = lines; }
 void es_model_use_given(es_model *m, const es_bone_given *given) { m->given = given; }
 
-void es_model_give_field(es_model *m, es_bricks *field, es_volume_stats statistics) {
+void es_model_give_field(es_model *m, es_bricks *field, es_bricks *seen,
+                         es_volume_stats statistics) {
     es_bricks_free(m->field);
+    es_bricks_free(m->seen);
     m->field = field;
+    m->seen = seen;
     m->has_field = true;
     m->counts.distance = statistics;
 }
@@ -326,8 +330,9 @@ es_model *es_model_snapshot(const es_model *model, es_pool *pool, es_error *err)
     m->counts.distance = es_distance_statistics(model->distance);
     m->scatter = scatter_copy(model->scatter, err);
     m->field = es_distance_bricks(model->distance, model->options.smooth_voxels, err);
+    m->seen = m->field ? es_distance_seen(model->distance, err) : NULL;
     m->has_field = true;
-    if (m->scatter && m->field) return m;
+    if (m->scatter && m->seen) return m;
     es_model_free(m);
     return NULL;
 }
@@ -340,6 +345,7 @@ es_iso_options es_model_iso(const es_model *model) {
 }
 
 es_bricks *es_model_field(const es_model *model) { return model->field; }
+es_bricks *es_model_seen(const es_model *model) { return model->seen; }
 size_t es_model_example_count(const es_model *model) { return model->example_count; }
 
 const es_image *es_model_example(const es_model *model, size_t index, int64_t *frame) {
@@ -404,8 +410,9 @@ static bool finish_field(es_model *m, es_model_result *r, es_error *err) {
     double start = es_clock_s();
     r->distance = es_distance_statistics(m->distance);
     m->field = es_distance_bricks(m->distance, m->options.smooth_voxels, err);
+    m->seen = m->field ? es_distance_seen(m->distance, err) : NULL;
     r->field_s = es_clock_s() - start;
-    return m->field != NULL;
+    return m->seen != NULL;
 }
 
 static bool finish_sheet(es_model *m, es_model_result *r, es_error *err) {
@@ -420,6 +427,7 @@ static bool finish_sheet(es_model *m, es_model_result *r, es_error *err) {
     }
     if (r->sheet.triangle_count == 0) return refuse_empty(m, r, err);
     bool ok = es_mesh_inspect_welded(&r->sheet, &r->sheet_check, err) && count_holes(r, err) &&
+              es_seen_find(m->seen, &r->sheet, &r->seen, err) &&
               scatter_judge(m->scatter, &r->sheet, m->truncation_mm, m->pool, &r->scatter, err);
     r->surface_s = es_clock_s() - start;
     return ok;
@@ -452,6 +460,7 @@ bool es_model_finish(es_model *m, es_model_result *result, es_error *err) {
 
 void es_model_result_clear(es_model_result *result) {
     es_mesh_clear(&result->sheet);
+    es_seen_clear(&result->seen);
     es_shape_clear(&result->shape);
     memset(result, 0, sizeof *result);
 }

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "echosolid/surface.h"
+#include "echosolid/pipeline.h"
 #include "report_internal.h"
 #include "view_internal.h"
 
@@ -115,11 +115,23 @@ static bool put_distance(packer *p, es_error *err) {
     return ok;
 }
 
+/* Twice the median of the frames, so that most of the surface differs in colour. */
+static bool put_seen(packer *p, es_error *err) {
+    es_seen seen;
+    if (!es_seen_find(p->given->seen, &p->mesh, &seen, err)) return false;
+    colouring directions = {"directions it was seen from", "", 4, true, seen.directions};
+    colouring frames = {"frames that saw it", "", fmax(2, 2 * seen.frames_p50), true, seen.frames};
+    bool ok = put_colouring(p, &directions, err) && put_colouring(p, &frames, err);
+    es_seen_clear(&seen);
+    return ok;
+}
+
 static bool put_colourings(packer *p, es_error *err) {
     colouring confidence = {"confidence", "", 1, false, p->mesh.confidence};
     if (!view_set(p->out, "scalars", json_array(), err)) return false;
     if (p->given->truth && !put_distance(p, err)) return false;
-    return !confidence.values || put_colouring(p, &confidence, err);
+    if (confidence.values && !put_colouring(p, &confidence, err)) return false;
+    return !p->given->seen || put_seen(p, err);
 }
 
 /* ---- all of it ---------------------------------------------------------------------- */

@@ -16,6 +16,7 @@ typedef struct beam {
     double scale; /* length of (dx, dy): 1 when trace and matrix agree on the mm */
     bool found;
     double depth, cosine, confidence;
+    uint32_t from; /* its direction, seen.c */
 } beam;
 
 /* A frame made ready. In-plane coordinates and elevation of a voxel are
@@ -103,7 +104,8 @@ static beam make_beam(const es_scan_line *line, const es_mat4 *m, const plane *p
     beam b = {.x = es_vec3_dot(from, p->x),
               .y = es_vec3_dot(from, p->y),
               .dx = es_vec3_dot(along, p->x),
-              .dy = es_vec3_dot(along, p->y)};
+              .dy = es_vec3_dot(along, p->y),
+              .from = seen_from(es_vec3_unit(along))};
     b.scale = hypot(b.dx, b.dy);
     b.depth = line->depth_mm;
     b.cosine = fmin((double)line->cos_incidence, 1);
@@ -240,7 +242,7 @@ static double plateau(double d, double truncation) {
 
 /* The sample of a frame at a point of its plane; weight 0: none. */
 static distance_voxel sample(const sheet *s, const es_distance_options *o, double x, double y) {
-    const distance_voxel nothing = {0, 0};
+    const distance_voxel nothing = {0, 0, 0};
     size_t i;
     if (!find_line(s, x, y, &i)) return nothing;
     const beam *a = &s->beams[i], *b = &s->beams[i + 1];
@@ -254,7 +256,7 @@ static distance_voxel sample(const sheet *s, const es_distance_options *o, doubl
     double d = (hit.depth - depth) * hit.scale * hit.cosine;
     double weight = hit.confidence * hit.cosine * hit.cosine * plateau(d, o->truncation_mm);
     d = fmin(d, o->truncation_mm);
-    return (distance_voxel){(float)(weight * d), (float)weight};
+    return (distance_voxel){(float)(weight * d), (float)weight, hit.from};
 }
 
 /* ---- one brick ----------------------------------------------------------------------------- */
@@ -294,8 +296,10 @@ static bool add_sheet(const sheet *s, const es_distance_options *o, const int32_
             if (add.weight <= 0) continue;
             any = true;
             if (!voxels) return true;
-            voxels[x + ES_BRICK * row].weighted += add.weighted * (float)slice;
-            voxels[x + ES_BRICK * row].weight += add.weight * (float)slice;
+            distance_voxel *to = &voxels[x + ES_BRICK * row];
+            to->weighted += add.weighted * (float)slice;
+            to->weight += add.weight * (float)slice;
+            to->seen = seen_add(to->seen, add.seen);
         }
     }
     return any;

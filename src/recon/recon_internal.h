@@ -340,11 +340,21 @@ bool brick_range(const es_recon_options *options, const int32_t at[3], int64_t f
 /* Element of a brick's state that holds one of its voxels, each 0 .. 15. */
 size_t state_index(const es_recon_options *options, int x, int y, int z);
 
-/* ---- distance.c, for smooth.c and coarse.c ------------------------------------------------ */
+/* ---- distance.c, for smooth.c, coarse.c and seen.c ---------------------------------------- */
 
 typedef struct distance_voxel {
     float weighted, weight; /* sums of w d and of w */
+    uint32_t seen;          /* seen.c: frames and directions */
 } distance_voxel;
+
+/* seen.c. A direction is one of twenty: the bit of the face of an icosahedron that a unit
+ * vector meets. Frames are counted above, as far as there is room. */
+uint32_t seen_from(es_vec3 direction);
+enum { SEEN_DIRECTIONS = 20, SEEN_FRAMES_MOST = (1 << (32 - SEEN_DIRECTIONS)) - 1 };
+static inline uint32_t seen_add(uint32_t seen, uint32_t from) {
+    seen |= from;
+    return seen >> SEEN_DIRECTIONS < SEEN_FRAMES_MOST ? seen + (1u << SEEN_DIRECTIONS) : seen;
+}
 
 struct es_distance {
     es_distance_options options;
