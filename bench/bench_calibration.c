@@ -197,8 +197,8 @@ static void bench_kind(const kind *k, int runs) {
         good += miss[n] <= 1 && out.validation.m95_mm <= 2;
         wrong += miss[n] > 2 && out.validation.m95_mm <= 2 && out.result.target_ci95_mm <= 2;
         if (getenv("ES_BENCH_WHY") && miss[n] > 1)
-            fprintf(stderr, "%s, %d: miss %.2f m95 %.2f: %s\n", k->name, run + 1, miss[n],
-                    out.validation.m95_mm, out.next);
+            fprintf(stderr, "%s, %d: miss %.2f ci %.2f m95 %.2f: %s\n", k->name, run + 1, miss[n],
+                    out.result.target_ci95_mm, out.validation.m95_mm, out.next);
         for (int axis = 0; axis < 2; axis++)
             off[axis] += 100 * (out.result.spacing_mm[axis] / bath.spacing_mm[axis] - 1);
         used += (int)out.result.frames_used;

@@ -1,6 +1,6 @@
 /* The finders of the pixel spacing against screens whose scale is known.
  *
- *   bench_spacing [--seed N] [--screens N] [--json] [--list]
+ *   bench_spacing [--seed N] [--screens N] [--json] [--list] [--marks]
  *
  * Seeds from 500000 on are for judging; whoever tunes a finder uses others.
  *
@@ -22,7 +22,8 @@
  * ES_TEST_DATA or ../shared/data, where there are some, and the time of a
  * recording of 500 frames.
  *
- * --list names each miss, and each error beyond what is asked of most. */
+ * --list names each miss, and each error beyond what is asked of most; --marks every
+ * error beside its sigma, for whoever weighs the sigmas. */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -43,9 +44,10 @@ typedef enum source_row {
     ROWS_EXACT,
     ROWS_ANY,
     TICKS,
+    LINES,
     /* Evidence, named as in es_evidence. */
     FIRST_EVIDENCE,
-    LAST_EVIDENCE = FIRST_EVIDENCE + 6,
+    LAST_EVIDENCE = FIRST_EVIDENCE + 7,
     /* Verdicts: what was said, times two axes. */
     FIRST_VERDICT,
     LAST_VERDICT = FIRST_VERDICT + 7,
@@ -64,6 +66,7 @@ static const source_name row_names[SOURCE_ROWS] = {
     {"rows, said to be exact", 0.015},
     {"rows, exact or a bound", 0},
     {"ticks", 0.004},
+    {"scan lines of an array", 0},
     {"fan-radius", 0},
     {"fan-depth", 0},
     {"fan-end", 0},
@@ -71,6 +74,7 @@ static const source_name row_names[SOURCE_ROWS] = {
     {"aperture", 0},
     {"depth-rows", 0},
     {"ticks", 0},
+    {"scan-lines", 0},
     {"verdict, probe + depth, u", 0},
     {"verdict, probe + depth, v", 0},
     {"verdict, depth, u", 0},
@@ -192,6 +196,24 @@ static void judge_ticks(const es_screen *s, const es_ticks_found *found, int cou
     if (wrong) m->finding = s->combs ? WRONG : FALSE_ALARM;
 }
 
+/* Seen below half a cycle a pixel. */
+static double folded(double rate) { return fabs(rate - round(rate)); }
+
+/* Once or twice the lines. */
+static void judge_lines(const es_screen *s, const es_lines_found *found, judgement *j) {
+    mark *m = &j->marks[LINES];
+    double once = (es_screen_lines(s) - 1) * s->spacing_mm[0] / s->width_mm;
+    if (s->curved || s->half_angle_rad > 0) {
+        m->finding = found->found ? FALSE_ALARM : NOT_ASKED;
+        return;
+    }
+    m->finding = s->dark_field ? NOT_ASKED : MISSING;
+    if (!found->found) return;
+    double one = folded(once), two = folded(2 * once);
+    bool twice = fabs(found->per_px - two) < fabs(found->per_px - one);
+    *m = compare(found->per_px, twice ? two : one, found->sigma);
+}
+
 /* ---- evidence and verdict ---------------------------------------------------------------- */
 
 /* What a person may say: both, the depth, the probe, neither. Off as much as
@@ -208,6 +230,7 @@ static es_spacing_hints make_hints(const es_screen *s, int said, es_probe_entry 
                               .aperture_sigma = s->curved ? NAN : 0.01,
                               .field_deg = NAN,
                               .pitch_mm = NAN,
+                              .elements = s->curved ? 0 : es_screen_lines(s),
                               .source = "simulated"};
     return (es_spacing_hints){.depth_mm = said < 2 ? s->setting_mm + off_depth : NAN,
                               .depth_sigma_mm = NAN,
@@ -257,6 +280,7 @@ static bool conclude(const es_screen *s, const es_still *still, const es_shapes 
         ok = es_shape_evidence(shapes, &hints, &list, err) &&
              es_depth_readings(&shapes->fan, still, &hints, &list, err) &&
              es_ticks_evidence(shapes, still, &hints, &list, err) &&
+             es_lines_evidence(shapes, &hints, &list, err) &&
              es_spacing_resolve(&list, &hints, &verdict, err);
         if (ok && said == 0) judge_evidence(s, &list, j);
         if (ok) judge_verdict(s, &verdict, said, j);
@@ -340,6 +364,7 @@ static void judge_one(void *context, size_t index, int worker) {
             judge_aperture(&screen, &shapes.aperture, j);
             judge_rows(&screen, &shapes.rows, j);
             judge_ticks(&screen, shapes.ticks, shapes.tick_count, j);
+            judge_lines(&screen, &shapes.lines, j);
             explain(&screen, &shapes, j);
         }
     }
@@ -391,12 +416,13 @@ static bool is_fine(const mark *m, const source_name *row) {
     return m->finding == FOUND && !is_far(m) && !(row->p95 > 0 && fabs(m->error) > row->p95);
 }
 
-static void list_misses(const judgement *judgements, int count, uint64_t first_seed) {
+/* Misses, or with `all` whatever was found as well. */
+static void list_marks(const judgement *judgements, int count, uint64_t first_seed, bool all) {
     static const char *const words[] = {"", "off", "missing", "WRONG", "FALSE"};
     for (int i = 0; i < count; i++)
         for (int row = 0; row < SOURCE_ROWS; row++) {
             const mark *m = &judgements[i].marks[row];
-            if (is_fine(m, &row_names[row])) continue;
+            if (all ? m->finding == NOT_ASKED : is_fine(m, &row_names[row])) continue;
             fprintf(stderr, "seed %llu: %s: %s, error %+.3f %%, sigma %.3f %%; %s\n",
                     (unsigned long long)(first_seed + (uint64_t)i), row_names[row].name,
                     is_far(m) && m->finding == FOUND ? "far" : words[m->finding], 100 * m->error,
@@ -632,7 +658,7 @@ static bool time_verdict(bool json, json_t *root, es_error *err) {
 typedef struct request {
     uint64_t seed;
     int screens;
-    bool json, list;
+    bool json, list, marks;
 } request;
 
 static bool parse(int argc, char **argv, request *r, es_error *err) {
@@ -650,9 +676,12 @@ static bool parse(int argc, char **argv, request *r, es_error *err) {
             r->json = true;
         else if (strcmp(argv[i], "--list") == 0)
             r->list = true;
+        else if (strcmp(argv[i], "--marks") == 0)
+            r->marks = true;
         else
             return es_fail(err, ES_USAGE,
-                           "unknown \"%s\": expected --seed N, --screens N, --json or --list",
+                           "unknown \"%s\": expected --seed N, --screens N, --json, --list or "
+                           "--marks",
                            argv[i]);
         i += valued;
     }
@@ -672,7 +701,7 @@ static bool run(const request *r, es_error *err) {
             *err = all.errors[i];
             ok = es_prefix(err, "seed %llu", (unsigned long long)(r->seed + i));
         }
-    if (ok && r->list) list_misses(all.judgements, r->screens, r->seed);
+    if (ok && (r->list || r->marks)) list_marks(all.judgements, r->screens, r->seed, r->marks);
     json_t *root = ok ? print_screens(all.judgements, r->screens, room, r->json) : NULL;
     if (ok) json_object_set_new(root, "real", judge_real(r->json));
     ok = ok && time_verdict(r->json, root, err);

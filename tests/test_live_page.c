@@ -2,9 +2,11 @@
  * that fails: what goes over the wire is judged in test_live_page.py. */
 #include "live_scene.h"
 
+#include "../src/live/page_text.h"
 #include "../src/live/page_wire.h"
 #include "echosolid/live_page.h"
 #include "echosolid/surface.h"
+#include "echosolid/wizard.h"
 
 /* ---- the whole, from several threads ------------------------------------------------- */
 
@@ -63,7 +65,8 @@ static void *feed_mesh(void *context) {
                                      .type = ES_U8,
                                      .channels = 1},
                             .data = voxels};
-    for (; !atomic_load(&f->stop); f->done++) {
+    for (bool anybody; !atomic_load(&f->stop); f->done++) {
+        if (es_live_page_wants_mesh(f->page, &anybody)) assert_true(anybody);
         es_live_page_mesh(f->page, &mesh);
         es_live_page_saving(f->page, f->done % 2, "scan-1: on its way");
         es_live_page_volume(f->page, &volume);
@@ -151,6 +154,9 @@ static void a_run_is_told_to_a_page_and_its_snapshot_is_the_volume(void **state)
     es_live_run *run = es_live_run_new(&o, &err);
     if (!run) fail_msg("%s", err.message);
     assert_false(es_live_page_poll(page, run));
+    bool anybody = true; /* no page is open */
+    assert_false(es_live_page_wants_mesh(page, &anybody));
+    assert_false(anybody);
     if (!es_live_run_go(run, &err)) fail_msg("%s", err.message);
     es_live_snapshot shot;
     es_grid_info info = {0};
@@ -218,12 +224,179 @@ static void large_pictures_are_averaged_down(void **state) {
     es_text_free(&out);
 }
 
+static float f32_at(const es_text *text, size_t at) {
+    uint32_t bits = u32_at(text, at);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static uint32_t u16_at(const es_text *text, size_t at) {
+    const uint8_t *b = (const uint8_t *)text->bytes + at;
+    return (uint32_t)b[0] | (uint32_t)b[1] << 8;
+}
+
+/* A fan of triangles about the first corner, over a spiral of very different extents. */
+static es_mesh make_fan(size_t corners) {
+    es_mesh mesh = {.vertex_count = corners, .triangle_count = corners - 2};
+    mesh.vertices = es_alloc(corners, 3 * sizeof *mesh.vertices, NULL);
+    mesh.triangles = es_alloc(corners - 2, 3 * sizeof *mesh.triangles, NULL);
+    assert_true(mesh.vertices && mesh.triangles);
+    for (size_t i = 0; i < corners; i++) {
+        double turn = (double)i / 50;
+        mesh.vertices[3 * i] = (float)(-40 + 0.001 * (double)i * cos(turn));
+        mesh.vertices[3 * i + 1] = (float)(25 * sin(turn));
+        mesh.vertices[3 * i + 2] = 7;
+    }
+    for (size_t t = 0; t < corners - 2; t++) {
+        const uint32_t fan[3] = {0, (uint32_t)t + 1, (uint32_t)t + 2};
+        memcpy(mesh.triangles + 3 * t, fan, sizeof fan);
+    }
+    return mesh;
+}
+
+static size_t padded(size_t bytes) { return (bytes + 3) / 4 * 4; }
+
+static void check_mesh(size_t corners) {
+    es_mesh mesh = make_fan(corners);
+    es_text out = {0};
+    assert_true(page_put_mesh(&out, &mesh));
+    assert_int_equal(u32_at(&out, 8), corners);
+    assert_int_equal(u32_at(&out, 12), corners - 2);
+    const double step = (double)f32_at(&out, 28);
+    for (size_t i = 0; i < 3 * corners; i++) {
+        double at = (double)f32_at(&out, 16 + 4 * (i % 3)) + step * u16_at(&out, 32 + 2 * i);
+        /* Half a step, and single precision of 40 mm. */
+        assert_float_equal(at, (double)mesh.vertices[i], 0.5 * step + 1e-5);
+    }
+    size_t indices = 32 + padded(6 * corners) + 4 * corners + padded(corners);
+    bool wide = corners > 65536;
+    assert_int_equal(out.length, indices + padded((wide ? 12 : 6) * (corners - 2)));
+    for (size_t i = 0; i < 3 * (corners - 2); i++)
+        assert_int_equal(wide ? u32_at(&out, indices + 4 * i) : u16_at(&out, indices + 2 * i),
+                         mesh.triangles[i]);
+    es_mesh_clear(&mesh);
+    es_text_free(&out);
+}
+
+static void corners_of_a_mesh_come_within_half_a_step_and_triangles_as_they_are(void **state) {
+    (void)state;
+    check_mesh(3);
+    check_mesh(501);
+    check_mesh(65536);
+    check_mesh(65537);
+}
+
+static void a_mesh_of_nothing_or_of_one_place_is_sent_and_memory_may_fail(void **state) {
+    (void)state;
+    es_text out = {0};
+    es_mesh mesh = make_fan(3);
+    for (int i = 0; i < 9; i++) mesh.vertices[i] = 5;
+    assert_true(page_put_mesh(&out, &mesh));
+    assert_float_equal((double)f32_at(&out, 20), 5, 0);
+    assert_int_equal(u16_at(&out, 32), 0);
+    es_alloc_fail_after(0);
+    assert_false(page_put_mesh(&out, &mesh));
+    es_alloc_fail_after(-1);
+    es_mesh_clear(&mesh);
+    assert_true(page_put_mesh(&out, &mesh));
+    assert_int_equal(out.length, 32);
+    es_text_free(&out);
+}
+
+/* ---- what pages say --------------------------------------------------------------------- */
+
+static page_text_state take(page_text *t, const char *bytes, bool last) {
+    return page_text_take(t, bytes, strlen(bytes), last, 0);
+}
+
+static void texts_come_in_pieces_and_have_their_bounds(void **state) {
+    (void)state;
+    static page_text t;
+    char long_text[ES_PAGE_TEXT + 2];
+    assert_int_equal(take(&t, "{\"do\": ", false), PAGE_TEXT_PART);
+    assert_int_equal(take(&t, "\"undo\"}", true), PAGE_TEXT_WHOLE);
+    assert_string_equal(t.bytes, "{\"do\": \"undo\"}");
+    assert_int_equal(page_asked_read(t.bytes, t.length).wish, PAGE_UNDO);
+    assert_int_equal(take(&t, ES_PAGE_SEEN, true), PAGE_TEXT_WHOLE); /* of nothing */
+    t.unseen = 1;
+    assert_int_equal(take(&t, "se", false), PAGE_TEXT_PART);
+    assert_int_equal(take(&t, "en", true), PAGE_TEXT_SEEN);
+    assert_int_equal(t.unseen, 0);
+    assert_int_equal(page_text_take(&t, "a\0b", 3, true, 0), PAGE_TEXT_EMPTY);
+    memset(long_text, 'x', sizeof long_text);
+    assert_int_equal(page_text_take(&t, long_text, ES_PAGE_TEXT, true, 0), PAGE_TEXT_WHOLE);
+    assert_int_equal(page_text_take(&t, long_text, ES_PAGE_TEXT + 1, true, 0), PAGE_TEXT_TOO_LONG);
+    page_text many = {0};
+    for (int i = 0; i < 50; i++) assert_int_equal(take(&many, "x", true), PAGE_TEXT_WHOLE);
+    assert_int_equal(take(&many, "x", true), PAGE_TEXT_TOO_MANY);
+    assert_int_equal(page_text_take(&many, "x", 1, true, 1), PAGE_TEXT_WHOLE); /* a second on */
+}
+
+static page_asked asked_of(const char *text) { return page_asked_read(text, strlen(text)); }
+
+static void what_cannot_be_asked_for_asks_for_nothing(void **state) {
+    (void)state;
+    static const char *const nothing[] = {"",
+                                          "{",
+                                          "[]",
+                                          "7",
+                                          "null",
+                                          "{\"do\": 7}",
+                                          "{\"do\": \"format c:\"}",
+                                          "{\"do\": \"slice\"}",
+                                          "{\"do\": \"slice\", \"at\": [1, 2]}",
+                                          "{\"do\": \"slice\", \"at\": [1e9, 0, 0]}",
+                                          "{\"do\": \"slice\", \"at\": [1e999, 0, 0]}",
+                                          "{\"do\": \"slice\", \"at\": [\"a\", 0, 0]}",
+                                          "{\"do\": \"save\"} {}",
+                                          "\xff\xfe"};
+    for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
+        assert_int_equal(asked_of(nothing[i]).wish, PAGE_NOTHING);
+    page_asked a = asked_of("{\"do\": \"slice\", \"at\": [1, -2.5, 3]}");
+    assert_int_equal(a.wish, PAGE_SLICE);
+    assert_true(a.has_place && a.place.y == -2.5);
+    assert_false(asked_of("{\"do\": \"slice\", \"at\": null}").has_place);
+    a = asked_of("{\"do\": \"spacing\", \"depth_mm\": 60, \"probe\": \"C5-2\"}");
+    assert_float_equal(a.evidence.depth_mm, 60, 0);
+    assert_string_equal(a.evidence.probe, "C5-2");
+    a = asked_of("{\"do\": \"spacing\", \"depth_mm\": 1e300, \"probe\": [1]}");
+    assert_int_equal(a.wish, PAGE_SPACING);
+    assert_true(isnan(a.evidence.depth_mm) && a.evidence.probe[0] == '\0');
+}
+
+static es_wizard_said said_of(const char *text) { return es_wizard_said_read(text, strlen(text)); }
+
+static void a_calibration_is_asked_for_by_its_name_alone(void **state) {
+    (void)state;
+    es_wizard_said s = said_of("{\"act\": \"begin\", \"method\": \"wall\", \"tool\": \"Probe\", "
+                               "\"temperature\": 21, \"isotropic\": true}");
+    assert_int_equal(s.act, ES_WIZARD_BEGIN);
+    assert_int_equal(s.request.method, ES_WIZARD_WALL);
+    assert_string_equal(s.request.tool, "Probe");
+    assert_true(s.request.temperature_c == 21 && isnan(s.request.spacing_mm));
+    assert_true(s.request.isotropic && !s.request.begin_at_config);
+    assert_int_equal(said_of("{\"act\": \"keep\"}").act, ES_WIZARD_KEEP);
+    assert_int_equal(said_of("{\"act\": \"begin\"}").act, ES_WIZARD_NOTHING);
+    assert_int_equal(said_of("{\"act\": \"begin\", \"method\": \"magic\"}").act, ES_WIZARD_NOTHING);
+    assert_int_equal(said_of("{\"act\": [\"keep\"]}").act, ES_WIZARD_NOTHING);
+    char text[600];
+    snprintf(text, sizeof text, "{\"act\": \"begin\", \"method\": \"pivot\", \"tool\": \"%0300d\"}",
+             7);
+    assert_int_equal(said_of(text).act, ES_WIZARD_NOTHING);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_bone_mesh_and_saving_come_from_threads_of_their_own),
         cmocka_unit_test(a_run_is_told_to_a_page_and_its_snapshot_is_the_volume),
         cmocka_unit_test(a_page_that_cannot_be_is_refused_and_memory_may_fail),
         cmocka_unit_test(large_pictures_are_averaged_down),
+        cmocka_unit_test(corners_of_a_mesh_come_within_half_a_step_and_triangles_as_they_are),
+        cmocka_unit_test(a_mesh_of_nothing_or_of_one_place_is_sent_and_memory_may_fail),
+        cmocka_unit_test(texts_come_in_pieces_and_have_their_bounds),
+        cmocka_unit_test(what_cannot_be_asked_for_asks_for_nothing),
+        cmocka_unit_test(a_calibration_is_asked_for_by_its_name_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

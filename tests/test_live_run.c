@@ -359,6 +359,37 @@ static void the_recording_makes_the_live_bone_again_byte_for_byte(void **state) 
     es_plus_free(plus);
 }
 
+static bool is_busy(void *context, bool *anybody) {
+    (void)context;
+    *anybody = true;
+    return false;
+}
+
+static void who_is_busy_all_the_time_gets_one_mesh_at_the_end(void **state) {
+    (void)state;
+    es_simulation sim = ES_SIMULATION_DEFAULTS;
+    es_error err = {0};
+    sim.frames = 30;
+    sim.probe.image_size[0] = sim.probe.image_size[1] = 192;
+    es_plus *plus = plus_of(&sim);
+    es_setup_request request = make_request(plus);
+    es_model_options model = ES_MODEL_DEFAULTS;
+    es_live_run_options o = ES_LIVE_RUN_DEFAULTS;
+    seen_meshes seen = {0};
+    o.source = es_simulation_open(&sim, &err);
+    if (!o.source) fail_msg("%s", err.message);
+    o.request = &request;
+    o.bone = &model;
+    o.watch = (es_live_watch){.context = &seen, .mesh = see_mesh, .wants_mesh = is_busy};
+    es_live_run *run = es_live_run_new(&o, &err);
+    if (!run || !es_live_run_go(run, &err)) fail_msg("%s", err.message);
+    assert_int_equal(seen.count, 1);
+    assert_true(seen.most > 100); /* of all that was inserted */
+    es_live_run_free(run);
+    es_source_free(o.source);
+    es_plus_free(plus);
+}
+
 static void a_recording_with_a_broken_survey_is_refused(void **state) {
     (void)state;
     static const char *const bad[] = {"", "1 2 3", "1 2 3 4 5 x", "1 2 3 4 5 inf", "1 2 3 4 5 6 7"};
@@ -436,6 +467,7 @@ int main(void) {
         cmocka_unit_test(a_full_disk_ends_the_recording_not_the_run),
         cmocka_unit_test(a_viewer_gets_pictures_in_place_poses_and_the_growing_volume),
         cmocka_unit_test(the_recording_makes_the_live_bone_again_byte_for_byte),
+        cmocka_unit_test(who_is_busy_all_the_time_gets_one_mesh_at_the_end),
         cmocka_unit_test(a_recording_with_a_broken_survey_is_refused),
         cmocka_unit_test(options_out_of_range_are_refused),
         cmocka_unit_test(memory_that_runs_out_is_an_error_wherever_it_does),

@@ -43,8 +43,8 @@ def point(matrix, at):
 
 class Scene(unittest.TestCase):
     """A scanner that plays a scene, and `live` with its page, for each test."""
-    browse = live_page.Browser.browse
-    seen = live_page.Browser.seen
+    browse = live_page.InBrowser.browse
+    seen = live_page.InBrowser.seen
 
     def setUp(self):
         temporary = tempfile.TemporaryDirectory(prefix="echosolid-wizard-")

@@ -83,9 +83,9 @@ class Media(unittest.TestCase):
         self.assertEqual(list(self.folder.glob("*.part*")), [])
         return said
 
-    def ffmpeg(self, frames, name, *options, rate=25, pixels=None):
+    def ffmpeg(self, frames, name, *options, rate=25, pixels=None, size=None):
         pixels = pixels or {1: "gray", 2: "gray16le"}.get(frames.itemsize)
-        size = f"{frames.shape[2]}x{frames.shape[1]}"
+        size = size or f"{frames.shape[2]}x{frames.shape[1]}"
         subprocess.run(["ffmpeg", "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", pixels, "-s",
                         size, "-r", str(rate), "-i", "-", *options, str(self.path(name))],
                        input=np.ascontiguousarray(frames).tobytes(), check=True, timeout=120)
@@ -122,6 +122,31 @@ class Media(unittest.TestCase):
     def test_grey_stored_as_colour_is_grey(self):
         self.ffmpeg(np.repeat(NOISE[..., None], 3, 3), "g.mkv", "-c:v", "ffv1", pixels="rgb24")
         np.testing.assert_array_equal(self.read("g.mkv")["frames"], NOISE)
+
+    def test_luma_and_chroma_become_colours_as_the_standards_say(self):
+        # ITU-R BT.601 and BT.709; odd sides, so that the last chroma belongs to one pixel.
+        random, high, wide = np.random.default_rng(5), 47, 63
+        for pixels, across, down, options, (dark, white, most), (kr, kb) in [
+                ("yuv420p", 2, 2, [], (16, 219, 224), (.299, .114)),
+                ("yuv422p", 2, 1, ["-colorspace", "bt709"], (16, 219, 224), (.2126, .0722)),
+                ("yuv444p", 1, 1, ["-color_range", "pc"], (0, 255, 255), (.299, .114))]:
+            with self.subTest(pixels):
+                y = random.integers(0, 256, (N, high, wide), dtype=np.uint8)
+                chroma = random.integers(0, 256, (2, N, -(-high // down), -(-wide // across)),
+                                         dtype=np.uint8)
+                planes = [p.reshape(N, -1) for p in (y, *chroma)]
+                self.ffmpeg(np.concatenate(planes, axis=1), "y.mkv", *options, "-c:v", "ffv1",
+                            pixels=pixels, size=f"{wide}x{high}")
+                luma = (y.astype(float) - dark) * 255 / white
+                cb, cr = [np.repeat(np.repeat(c, down, 1), across, 2)[:, :high, :wide]
+                          .astype(float) * 255 / most - 128 * 255 / most for c in chroma]
+                red, blue = luma + 2 * (1 - kr) * cr, luma + 2 * (1 - kb) * cb
+                green = (luma - kr * red - kb * blue) / (1 - kr - kb)
+                truth = np.clip(np.stack([red, green, blue], axis=-1), 0, 255)
+                # .5 of rounding, .01 of the tables
+                self.assertLess(np.abs(self.read("y.mkv")["frames"] - truth).max(), .51)
+                grey = np.clip(luma, 0, 255)
+                self.assertLess(np.abs(self.read("y.mkv#grey")["frames"] - grey).max(), .51)
 
     def test_lossy_video_is_close_and_in_the_order_of_showing(self):
         # 30 dB: what these codecs give on smooth pictures at their default quality, less 5 dB.

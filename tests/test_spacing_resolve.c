@@ -295,6 +295,70 @@ static void a_depth_changed_after_the_recording_is_noticed(void **state) {
     es_evidence_clear(&list);
 }
 
+/* ---- scan lines ----------------------------------------------------------------------- */
+
+/* .4311 or .5689 a pixel, once or twice an element of 38 / 128 mm: .1280, .1689, .0640, .0844. */
+static es_evidence lines_evidence(es_evidence_list *list, const es_probe_entry *probe) {
+    es_shapes shapes = {.lines = {.found = true, .per_px = .4311, .sigma = .0004}};
+    es_spacing_hints hints = no_hints;
+    hints.probe = probe;
+    size_t before = list->count;
+    assert_true(es_lines_evidence(&shapes, &hints, list, NULL));
+    if (list->count == before) return (es_evidence){.spacing_mm = {NAN, NAN}};
+    return list->items[list->count - 1];
+}
+
+static void scan_lines_take_the_value_that_other_evidence_names(void **state) {
+    (void)state;
+    const es_probe_entry probe = {.aperture_mm = 38, .elements = 128, .pitch_mm = NAN};
+    const double named[] = {.0854, .13, .165};
+    for (int i = 0; i < 3; i++) {
+        es_evidence_list list = {0};
+        add(&list, "header", named[i], named[i], .03);
+        es_evidence e = lines_evidence(&list, &probe);
+        assert_string_equal(e.source, "scan-lines");
+        assert_true(fabs(e.spacing_mm[0] / named[i] - 1) < .03 && e.sigma[0] >= .03);
+        assert_true(isnan(e.spacing_mm[1]));
+        es_evidence_clear(&list);
+    }
+}
+
+static void scan_lines_never_decide_and_say_when_nothing_agrees(void **state) {
+    (void)state;
+    const es_probe_entry probe = {.aperture_mm = 38, .elements = 128, .pitch_mm = NAN};
+    es_evidence_list list = {0};
+    es_evidence alone = lines_evidence(&list, &probe);
+    assert_true(isinf(alone.sigma[0]));
+    assert_non_null(strstr(alone.note, "nothing else tells"));
+    es_evidence_clear(&list);
+    add(&list, "header", .085, .085, .05); /* both weak: no answer */
+    assert_true(isfinite(lines_evidence(&list, &probe).sigma[0]));
+    assert_false(resolve(&list, &no_hints).known);
+    es_evidence_clear(&list);
+    add(&list, "header", .3, .3, .05); /* off by a factor */
+    es_evidence against = lines_evidence(&list, &probe);
+    assert_true(isinf(against.sigma[0]));
+    assert_non_null(strstr(against.note, "off by a factor"));
+    es_evidence_clear(&list);
+    add(&list, "header", .15, .15, .08); /* .1280 and .1689 are both within three sigma */
+    assert_true(isinf(lines_evidence(&list, &probe).sigma[0]));
+    es_evidence_clear(&list);
+}
+
+static void scan_lines_need_a_linear_probe_whose_elements_are_known(void **state) {
+    (void)state;
+    const es_probe_entry no[] = {{.curved = true, .radius_mm = 60, .elements = 128, .pitch_mm = .4},
+                                 {.aperture_mm = 38, .pitch_mm = NAN}};
+    const es_probe_entry pitch = {.aperture_mm = NAN, .pitch_mm = .2969};
+    es_evidence_list list = {0};
+    add(&list, "header", .0854, .0854, .03);
+    assert_true(isnan(lines_evidence(&list, NULL).spacing_mm[0]));
+    for (int i = 0; i < 2; i++) lines_evidence(&list, &no[i]);
+    assert_int_equal(list.count, 1);
+    assert_true(fabs(lines_evidence(&list, &pitch).spacing_mm[0] / .0844 - 1) < .002);
+    es_evidence_clear(&list);
+}
+
 /* ---- the step of a ruler -------------------------------------------------------------------- */
 
 static es_shapes make_comb(int axis, double period, int count) {
@@ -670,6 +734,9 @@ int main(void) {
         cmocka_unit_test(a_depth_without_a_probe_covers_both_readings),
         cmocka_unit_test(a_fan_without_probe_and_depth_is_refused),
         cmocka_unit_test(a_depth_changed_after_the_recording_is_noticed),
+        cmocka_unit_test(scan_lines_take_the_value_that_other_evidence_names),
+        cmocka_unit_test(scan_lines_never_decide_and_say_when_nothing_agrees),
+        cmocka_unit_test(scan_lines_need_a_linear_probe_whose_elements_are_known),
         cmocka_unit_test(a_step_alone_is_left_open),
         cmocka_unit_test(depth_or_other_evidence_tells_the_step),
         cmocka_unit_test(a_row_of_marks_may_be_one_of_time),

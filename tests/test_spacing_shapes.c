@@ -492,6 +492,31 @@ static void fans_of_recordings_are_those_of_their_configurations(void **state) {
     }
 }
 
+/* Three of an L14-5/38 and one whose scan conversion says 128 lines over 38 mm: once or
+ * twice an element. To 3 %, as the width shown and elements times pitch differ. */
+static void the_scan_lines_of_recordings_are_those_of_their_probe(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        double spacing_mm;
+    } known[] = {{"SpinePhantomFreehand.igs.mha", .08542},
+                 {"BoneUltrasound_L14.igs.mha", .08137},
+                 {"fCal_Test_Calibration_3NWires.igs.mha", .0774},
+                 {"UltrasonixLinearScanConvertedData.igs.mha", .2}};
+    for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
+        es_error err = {0};
+        es_still still = load_still(known[k].name);
+        es_shapes found;
+        assert_true(es_shapes_find(&still, &found, &err));
+        double once = known[k].spacing_mm / (38. / 128), rate = found.lines.per_px;
+        if (!found.lines.found ||
+            !(fmin(fmin(fabs(rate / once - 1), fabs((1 - rate) / once - 1)),
+                   fmin(fabs(rate / once / 2 - 1), fabs((1 - rate) / once / 2 - 1))) < .03))
+            fail_msg("%s: %s", known[k].name, found.lines.why);
+        es_still_clear(&still);
+    }
+}
+
 /* Both recordings have pixels of .15 mm, a radius of 10 mm, and depths of 50 and 72 mm. */
 static void evidence_of_recorded_fans_covers_samples_that_are_not_lit(void **state) {
     (void)state;
@@ -564,6 +589,7 @@ int main(void) {
         cmocka_unit_test(a_white_picture_is_no_shape),
         cmocka_unit_test(a_failed_allocation_is_told),
         cmocka_unit_test(what_was_seen_can_be_drawn),
+        cmocka_unit_test(the_scan_lines_of_recordings_are_those_of_their_probe),
         cmocka_unit_test(fans_of_recordings_are_those_of_their_configurations),
         cmocka_unit_test(evidence_of_recorded_fans_covers_samples_that_are_not_lit),
         cmocka_unit_test(apertures_of_recordings_are_the_columns_counted_by_hand),

@@ -284,6 +284,10 @@ static void show_mesh(void *context, const es_mesh *mesh) {
     es_live_page_mesh(((live_app *)context)->page, mesh);
 }
 
+static bool wants_mesh(void *context, bool *anybody) {
+    return es_live_page_wants_mesh(((live_app *)context)->page, anybody);
+}
+
 static void show_volume(void *context, const es_grid *volume) {
     es_live_page_volume(((live_app *)context)->page, volume);
 }
@@ -499,6 +503,7 @@ static bool open_run(live_app *a, const es_setup_request *request, es_error *err
     if (a->page) {
         r.watch.frame = show_frame;
         r.watch.mesh = show_mesh;
+        r.watch.wants_mesh = wants_mesh;
         r.watch.volume = show_volume;
         r.watch.bone = show_bone;
         r.watch.undone = show_undone;

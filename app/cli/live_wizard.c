@@ -242,59 +242,33 @@ static void keep(void *context) {
 
 /* ---- what pages ask for ------------------------------------------------------------------ */
 
-static bool copy_name(json_t *root, const char *key, char *to, size_t size) {
-    const char *text = json_string_value(json_object_get(root, key));
-    if (!text) text = "";
-    if (strlen(text) >= size) return false;
-    strcpy(to, text);
-    return true;
-}
-
-static bool read_request(json_t *root, es_wizard_request *q) {
-    const char *method = json_string_value(json_object_get(root, "method"));
-    json_t *temperature = json_object_get(root, "temperature");
-    json_t *spacing = json_object_get(root, "spacing_mm");
-    int k = 0;
-    while (method && k < ES_WIZARD_METHODS && strcmp(es_wizard_names[k], method) != 0) k++;
-    if (!method || k == ES_WIZARD_METHODS) return false;
-    *q =
-        (es_wizard_request){.method = (es_wizard_method)k, .temperature_c = NAN, .spacing_mm = NAN};
-    if (json_is_number(temperature)) q->temperature_c = json_number_value(temperature);
-    if (json_is_number(spacing)) q->spacing_mm = json_number_value(spacing);
-    q->isotropic = json_is_true(json_object_get(root, "isotropic"));
-    q->begin_at_config = json_is_true(json_object_get(root, "begin_at_config"));
-    return copy_name(root, "tool", q->tool, sizeof q->tool) &&
-           copy_name(root, "phantom", q->phantom, sizeof q->phantom);
-}
-
 static void say(live_wizard *w, const char *line) {
     pthread_mutex_lock(&w->lock);
     snprintf(w->line, sizeof w->line, "%s", line);
     pthread_mutex_unlock(&w->lock);
 }
 
-static void begin(live_wizard *w, json_t *root) {
-    es_wizard_request request;
+static void begin(live_wizard *w, const es_wizard_request *request) {
     es_error err = {0};
-    if (!read_request(root, &request)) return;
     say(w, "");
-    if (es_wizard_begin(w->wizard, &request, &err)) return;
+    if (es_wizard_begin(w->wizard, request, &err)) return;
     say(w, err.message);
     tell(w);
 }
 
 void live_wizard_text(void *context, const char *text, size_t length) {
     live_wizard *w = context;
-    json_t *root = json_loadb(text, length, 0, NULL);
-    const char *act = json_string_value(json_object_get(root, "act"));
-    if (act && strcmp(act, "begin") == 0) begin(w, root);
-    if (act && strcmp(act, "finish") == 0) es_wizard_finish(w->wizard);
-    if (act && strcmp(act, "cancel") == 0) {
+    const es_wizard_said said = es_wizard_said_read(text, length);
+    switch (said.act) {
+    case ES_WIZARD_BEGIN: begin(w, &said.request); break;
+    case ES_WIZARD_FINISH: es_wizard_finish(w->wizard); break;
+    case ES_WIZARD_CANCEL:
         say(w, "");
         es_wizard_cancel(w->wizard);
+        break;
+    case ES_WIZARD_KEEP: es_wizard_keep(w->wizard); break;
+    default: break;
     }
-    if (act && strcmp(act, "keep") == 0) es_wizard_keep(w->wizard);
-    json_decref(root);
 }
 
 void live_wizard_frame(live_wizard *w, const es_frame *frame) {

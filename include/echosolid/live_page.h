@@ -44,6 +44,7 @@ void es_live_page_frame(es_live_page *page, const es_frame *frame, const es_mat4
 void es_live_page_bone(es_live_page *page, const es_frame *frame, const es_mat4 *place,
                        const es_trace *trace);
 void es_live_page_mesh(es_live_page *page, const es_mesh *mesh);
+bool es_live_page_wants_mesh(es_live_page *page, bool *anybody);
 /* Shown as three slices through the middle of the newest picture, or where a page has put
  * them; kept, so that they can be moved before the next one comes. */
 void es_live_page_volume(es_live_page *page, const es_grid *volume);

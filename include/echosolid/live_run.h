@@ -38,6 +38,11 @@ typedef struct es_live_watch {
     /* Every received frame; `place` NULL: no valid pose. */
     void (*frame)(void *context, const es_frame *frame, const es_mat4 *place);
     void (*mesh)(void *context, const es_mesh *mesh);
+    /* Whether another mesh would be taken now; NULL: always. Where that is false and
+     * *anybody, who looks on is busy with the last one; without anybody a mesh is made every
+     * two seconds, so that there is one for who comes. May be called with locks of the run
+     * held: call nothing of it. */
+    bool (*wants_mesh)(void *context, bool *anybody);
     /* The grey volume, every two seconds at most, while it is under 32 MB. */
     void (*volume)(void *context, const es_grid *volume);
     /* The newest of the frames that were inserted, and the bone in it. */

@@ -69,6 +69,10 @@ int es_page_server_sockets(es_page_server *server); /* pages that listen */
 bool es_page_server_send(es_page_server *server, int channel, bool text, const void *bytes,
                          size_t length, es_error *err);
 
+/* Whether a page is open that has taken the newest message of this channel, so that
+ * making another one is not in vain. *anybody (may be NULL): whether any is open. */
+bool es_page_server_wants(es_page_server *server, int channel, bool *anybody);
+
 /* Offers the file as a download at `address`. The file is opened anew for each
  * request; no link is followed. ES_MEMORY. */
 bool es_page_server_offer(es_page_server *server, const char *address, const char *path,

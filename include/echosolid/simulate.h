@@ -307,6 +307,8 @@ es_source *es_screen_open(const es_screen *screen, int threads, es_error *err);
  * distance from the virtual apex to the middle of the flat face), or LINEAR
  * with its edges at fractions of pixels, before the panel and the blanks cut. */
 es_fan es_screen_fan(const es_screen *screen);
+/* Scan lines from one end of the field to the other, both ends counted. */
+int es_screen_lines(const es_screen *screen);
 
 /* ---- frames to learn from --------------------------------------------------------- */
 

@@ -96,6 +96,14 @@ enum { ES_TICKS_MAX = 4 };
 bool es_ticks_find(const es_still *still, es_ticks_found found[ES_TICKS_MAX], int *count,
                    es_error *err);
 
+/* The scan lines of a linear array, seen in its speckle (lines.c): once or twice
+ * their number a pixel. One picture cannot tell `per_px` from 1 - `per_px`. */
+typedef struct es_lines_found {
+    bool found;
+    double per_px, sigma; /* below .5; 1-sigma */
+    char why[ES_WHY_SIZE];
+} es_lines_found;
+
 /* Draws what was seen over the recording's mean picture; NULL is left out. An
  * edge that is only a bound is drawn in the ticks' colour. */
 bool es_shape_picture(const es_still *still, const es_fan_found *fan,
@@ -208,6 +216,7 @@ typedef struct es_shapes {
     es_rows_found rows;
     es_ticks_found ticks[ES_TICKS_MAX];
     int tick_count;
+    es_lines_found lines;
     /* Two fields of echoes in one picture ("2 pictures beside one another (...)", "a second
      * field below the first (...)"); "": one, or what cannot be told apart. */
     char views[ES_MODES_TEXT];
@@ -231,6 +240,12 @@ bool es_depth_readings(const es_fan_found *fan, const es_still *still,
  * leaves several, they are named and not used. */
 bool es_ticks_evidence(const es_shapes *shapes, const es_still *still,
                        const es_spacing_hints *hints, es_evidence_list *list, es_error *err);
+
+/* What the scan lines of a known linear probe say across, "scan-lines": once or
+ * twice an element, seen or folded, four values of which the other evidence must
+ * name one. Never good enough to decide; comes last. */
+bool es_lines_evidence(const es_shapes *shapes, const es_spacing_hints *hints,
+                       es_evidence_list *list, es_error *err);
 
 /* Speed of sound in water, m/s, 0 to 95 degrees C. Marczak, "Water as a
  * standard in the measurements of speed of sound in liquids", 1997. */

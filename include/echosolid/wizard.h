@@ -31,6 +31,22 @@ typedef struct es_wizard_request {
     bool begin_at_config;    /* self: at the configuration's ImageTo<tool> */
 } es_wizard_request;
 
+/* What a page says: {"do": "wizard", "act": "begin", "method": "wall", ...} with the fields
+ * of a request under its names, or {"act": "finish"} and so on. What cannot be is
+ * ES_WIZARD_NOTHING; numbers are looked at by es_wizard_begin. */
+typedef enum es_wizard_act {
+    ES_WIZARD_NOTHING,
+    ES_WIZARD_BEGIN, /* as `request` has it */
+    ES_WIZARD_FINISH,
+    ES_WIZARD_CANCEL,
+    ES_WIZARD_KEEP
+} es_wizard_act;
+typedef struct es_wizard_said {
+    es_wizard_act act;
+    es_wizard_request request;
+} es_wizard_said;
+es_wizard_said es_wizard_said_read(const char *text, size_t length);
+
 typedef enum es_wizard_phase {
     ES_WIZARD_IDLE,
     ES_WIZARD_COLLECTING,

@@ -45,8 +45,93 @@ bool media_has_chroma(enum AVPixelFormat format) {
     return d && (d->nb_components > 2 || (d->flags & AV_PIX_FMT_FLAG_PAL));
 }
 
+/* ---- planar YUV of 8 bits ------------------------------------------------------ */
+
+/* Nearly all video is this, and swscale's exact way to RGB takes as long as decoding.
+ * R = Y + 2 (1 - Kr) V, B = Y + 2 (1 - Kb) U, G from Y = Kr R + Kg G + Kb B; luma has
+ * 16 to 235 and chroma 16 to 240 unless the range is full (ITU-R BT.601, BT.709). Chroma
+ * is that of the nearest stored place. No chroma gives three equal parts. */
+
+static bool is_planar_yuv(const AVFrame *f) {
+    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(f->format);
+    const uint64_t other = AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_HWACCEL;
+    if (!d || d->nb_components < 3 || !(d->flags & AV_PIX_FMT_FLAG_PLANAR) || (d->flags & other))
+        return false;
+    for (int i = 0; i < 3; i++) {
+        const AVComponentDescriptor *c = &d->comp[i];
+        if (c->plane != i || c->step != 1 || c->depth != 8 || c->shift || c->offset) return false;
+    }
+    return true;
+}
+
+static int32_t in_65536ths(double x) { return (int32_t)(65536 * x + (x < 0 ? -.5 : .5)); }
+
+static void make_yuv(media_yuv *t, bool full, bool bt709) {
+    const double kr = bt709 ? .2126 : .299, kb = bt709 ? .0722 : .114, kg = 1 - kr - kb;
+    const double luma = full ? 1 : 255. / 219, chroma = full ? 1 : 255. / 224;
+    if (t->made && t->full == full && t->bt709 == bt709) return;
+    t->made = true, t->full = full, t->bt709 = bt709;
+    for (int i = 0; i < 256; i++) {
+        double c = 2 * chroma * (i - 128);
+        t->luma[i] = in_65536ths(luma * (i - (full ? 0 : 16)) + .5 + MEDIA_BELOW);
+        t->red[i] = in_65536ths((1 - kr) * c);
+        t->green_u[i] = in_65536ths(-(1 - kb) * kb / kg * c);
+        t->green_v[i] = in_65536ths(-(1 - kr) * kr / kg * c);
+        t->blue[i] = in_65536ths((1 - kb) * c);
+    }
+    for (int i = 0; i < MEDIA_GREYS; i++) {
+        int grey = i - MEDIA_BELOW;
+        t->byte[i] = (uint8_t)(grey < 0 ? 0 : grey > 255 ? 255 : grey);
+    }
+}
+
+/* Luma is -19 to 278 greys, chroma adds 284 at most: always within the table. */
+static uint8_t byte_of(const media_yuv *t, int32_t x) { return t->byte[(uint32_t)x >> 16]; }
+
+static void grey_row(const media_yuv *t, const uint8_t *luma, int width, uint8_t *to) {
+    uint8_t greys[256];
+    for (int i = 0; i < 256; i++) greys[i] = byte_of(t, t->luma[i]);
+    for (int u = 0; u < width; u++) to[u] = greys[luma[u]];
+}
+
+/* One row; each chroma sample is that of 2^shift pixels. */
+static void rgb_row(const media_yuv *t, const uint8_t *const rows[3], int width, int shift,
+                    uint8_t *to) {
+    for (int u = 0; u < width;) {
+        int k = u >> shift, end = (k + 1) << shift;
+        int32_t red = t->red[rows[2][k]], blue = t->blue[rows[1][k]];
+        int32_t green = t->green_u[rows[1][k]] + t->green_v[rows[2][k]];
+        for (; u < end && u < width; u++, to += 3) {
+            int32_t luma = t->luma[rows[0][u]];
+            to[0] = byte_of(t, luma + red);
+            to[1] = byte_of(t, luma + green);
+            to[2] = byte_of(t, luma + blue);
+        }
+    }
+}
+
+static void convert_yuv(media_yuv *t, const AVFrame *f, bool grey, uint8_t *to) {
+    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(f->format);
+    make_yuv(t, f->color_range == AVCOL_RANGE_JPEG, f->colorspace == AVCOL_SPC_BT709);
+    for (int v = 0; v < f->height; v++) {
+        const uint8_t *rows[3];
+        for (int i = 0; i < 3; i++)
+            rows[i] = f->data[i] + (ptrdiff_t)(i ? v >> d->log2_chroma_h : v) * f->linesize[i];
+        uint8_t *line = to + (size_t)v * (size_t)f->width * (grey ? 1 : 3);
+        if (grey)
+            grey_row(t, rows[0], f->width, line);
+        else
+            rgb_row(t, rows, f->width, d->log2_chroma_w, line);
+    }
+}
+
+/* ---- everything else --------------------------------------------------------------- */
+
 int media_scale(media_pixels *p, const AVFrame *f, enum AVPixelFormat format, uint8_t *to,
                 char *message) {
+    bool grey = format == AV_PIX_FMT_GRAY8;
+    if ((grey || format == AV_PIX_FMT_RGB24) && is_planar_yuv(f))
+        return convert_yuv(&p->yuv, f, grey, to), 0;
     p->scaler =
         sws_getCachedContext(p->scaler, f->width, f->height, f->format, f->width, f->height, format,
                              SWS_POINT | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT, NULL, NULL, NULL);

@@ -19,9 +19,20 @@ typedef enum media_layout { MEDIA_LUMA, MEDIA_COLOURS, MEDIA_GREY16 } media_layo
 media_layout media_layout_of(enum AVPixelFormat format);
 bool media_has_chroma(enum AVPixelFormat format);
 
+/* What planar YUV of 8 bits becomes, in 1/65536 of a grey: by luma (and MEDIA_BELOW greys
+ * more, so that no sum is negative), and by chroma; and the byte of each whole number of
+ * greys. */
+enum { MEDIA_BELOW = 384, MEDIA_GREYS = 1024 };
+typedef struct media_yuv {
+    bool made, full, bt709; /* made for this range and this matrix */
+    int32_t luma[256], red[256], green_u[256], green_v[256], blue[256];
+    uint8_t byte[MEDIA_GREYS];
+} media_yuv;
+
 /* {0} at first. */
 typedef struct media_pixels {
     struct SwsContext *scaler;
+    media_yuv yuv;
     uint8_t *rgb; /* a picture before it becomes grey */
     size_t rgb_pixels;
 } media_pixels;

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "echosolid/page.h"
+#include "page_text.h"
 
 enum { PAGE_PIECE = 64 * 1024 };
 #define PAGE_PROTOCOL "echosolid"
@@ -23,6 +23,7 @@ typedef struct page_message {
 typedef struct page_channel {
     page_message *newest; /* NULL: nothing was sent */
     uint64_t number;      /* of messages so far */
+    bool taken;           /* the newest one, by a page */
 } page_channel;
 
 typedef struct page_file {
@@ -54,15 +55,11 @@ bool page_is_allowed(struct lws *wsi, bool open);
 /* One open page; its memory belongs to libwebsockets. */
 typedef struct page_client {
     bool counted; /* among the server's sockets */
-    int unseen;   /* binary messages that the page has not answered yet */
     uint64_t seen[ES_PAGE_CHANNELS];
     int last; /* the channel that had its turn; of binary ones */
     page_message *current;
     size_t sent;
-    char text[ES_PAGE_TEXT + 1];
-    size_t text_length;
-    double second_s; /* texts of one second are counted */
-    int texts;
+    page_text text;
 } page_client;
 
 int page_socket_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,

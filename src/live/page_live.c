@@ -14,16 +14,14 @@
 #include "echosolid/live_page.h"
 #include "echosolid/picture.h"
 #include "live_pages.h"
-#include "page_evidence.h"
 #include "page_slices.h"
+#include "page_text.h"
 #include "page_wire.h"
 
 enum { HELLO, STATE, PICTURE, MESH, PATH, CUTS, EVIDENCE, WIZARD = ES_PAGE_CHANNELS - 1 };
 enum { PATH_MOST = 4096, SAVED_MOST = 30, LINE = 400, COLOURS = 16, UNDOS_MOST = 10 };
 
 static const double STATE_EVERY_S = 0.25, PATH_EVERY_S = 0.5, RATE_OVER_S = 1, PATH_STEP_MM = 0.5;
-/* No scanner's volume lies further from its origin. */
-static const double FAR_MM = 1e5;
 /* Pictures with their bone come this much late at most; then they come without. */
 static const double BONE_LATE_S = 0.4;
 
@@ -72,52 +70,35 @@ bool es_live_page_has_scene(void) { return live_pages_have_scene; }
 
 /* ---- what pages ask for ------------------------------------------------------------ */
 
-/* {"do": "slice", "at": [x, y, z]} in mm, or null to follow the picture. */
-static void ask_slice(es_live_page *p, const json_t *at) {
-    double mm[3] = {0};
-    bool is_place = json_array_size(at) == 3;
-    for (size_t a = 0; is_place && a < 3; a++) {
-        const json_t *one = json_array_get(at, a);
-        mm[a] = json_number_value(one);
-        is_place = json_is_number(one) && fabs(mm[a]) <= FAR_MM;
+/* With the lock held. */
+static void note_wish(es_live_page *p, const page_asked *asked) {
+    switch (asked->wish) {
+    case PAGE_SAVE: p->wants_save = true; break;
+    case PAGE_UNDO: p->wants_undo += p->wants_undo < UNDOS_MOST; break;
+    case PAGE_PAUSE:
+    case PAGE_START:
+        p->wants_pause = asked->wish == PAGE_PAUSE;
+        p->wants_start = !p->wants_pause;
+        break;
+    case PAGE_SLICE:
+        p->wants_slice = true;
+        p->slice_follows = !asked->has_place;
+        if (asked->has_place) p->slice_at = asked->place;
+        break;
+    default: break;
     }
-    if (!is_place && !json_is_null(at)) return;
-    p->wants_slice = true;
-    p->slice_follows = !is_place;
-    if (is_place) p->slice_at = es_vec3_make(mm[0], mm[1], mm[2]);
 }
 
-/* {"do": "spacing", "depth_mm": 60, "probe": "C5-2R60S-3"}; both may be left out, and are
- * where they are nothing that can be. */
-static void ask_evidence(es_live_page *p, const json_t *root) {
-    evidence_request request = {.depth_mm = NAN};
-    const json_t *depth = json_object_get(root, "depth_mm");
-    const char *probe = json_string_value(json_object_get(root, "probe"));
-    double mm = json_number_value(depth);
-    if (json_is_number(depth) && mm >= 1 && mm <= 1000) request.depth_mm = mm;
-    if (probe && strlen(probe) < sizeof request.probe) strcpy(request.probe, probe);
-    page_evidence_ask(p->evidence, &request);
-}
-
-/* {"do": "pause"}, from the thread that serves. Whatever else comes is left out. */
+/* From the thread that serves. */
 static void on_text(void *context, const char *text, size_t length) {
     es_live_page *p = context;
-    json_t *root = json_loadb(text, length, 0, NULL);
-    const char *what = json_string_value(json_object_get(root, "do"));
-    if (what && strcmp(what, "spacing") == 0) {
-        ask_evidence(p, root);
-    } else if (what && strcmp(what, "wizard") == 0) {
-        if (p->options.wizard) p->options.wizard(p->options.wizard_context, text, length);
-    } else if (what) {
-        pthread_mutex_lock(&p->lock);
-        p->wants_save |= strcmp(what, "save") == 0;
-        if (strcmp(what, "undo") == 0 && p->wants_undo < UNDOS_MOST) p->wants_undo++;
-        if (strcmp(what, "slice") == 0) ask_slice(p, json_object_get(root, "at"));
-        if (strcmp(what, "pause") == 0) p->wants_pause = true, p->wants_start = false;
-        if (strcmp(what, "start") == 0) p->wants_start = true, p->wants_pause = false;
-        pthread_mutex_unlock(&p->lock);
-    }
-    json_decref(root);
+    const page_asked asked = page_asked_read(text, length);
+    if (asked.wish == PAGE_SPACING) page_evidence_ask(p->evidence, &asked.evidence);
+    if (asked.wish == PAGE_WIZARD && p->options.wizard)
+        p->options.wizard(p->options.wizard_context, text, length);
+    pthread_mutex_lock(&p->lock);
+    note_wish(p, &asked);
+    pthread_mutex_unlock(&p->lock);
 }
 
 /* ---- messages ---------------------------------------------------------------------- */
@@ -186,7 +167,8 @@ static void show_picture(es_live_page *p, const es_frame *frame, const es_mat4 *
                          const es_trace *trace) {
     double now = es_clock_s();
     const page_picture picture = {frame, place, trace, p->options.picture_side, &p->white};
-    if (!frame->has_image || now < p->picture_due_s || es_page_server_sockets(p->server) == 0)
+    if (!frame->has_image || now < p->picture_due_s ||
+        !es_page_server_wants(p->server, PICTURE, NULL))
         return;
     p->picture_due_s = fmax(p->picture_due_s + 1 / p->options.picture_hz, now);
     if (page_put_picture(&p->picture, &picture)) send_bytes(p, PICTURE, &p->picture);
@@ -215,6 +197,11 @@ void es_live_page_bone(es_live_page *p, const es_frame *frame, const es_mat4 *pl
 void es_live_page_mesh(es_live_page *p, const es_mesh *mesh) {
     if (!p) return;
     if (page_put_mesh(&p->mesh, mesh)) send_bytes(p, MESH, &p->mesh);
+}
+
+bool es_live_page_wants_mesh(es_live_page *p, bool *anybody) {
+    *anybody = false;
+    return p && es_page_server_wants(p->server, MESH, anybody);
 }
 
 void es_live_page_volume(es_live_page *p, const es_grid *volume) {

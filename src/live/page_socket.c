@@ -11,7 +11,7 @@
 
 #include "page_internal.h"
 
-enum { TEXTS_PER_S = 50, UNSEEN_MOST = 2 };
+enum { UNSEEN_MOST = 2 };
 
 /* ---- messages -------------------------------------------------------------------- */
 
@@ -40,6 +40,7 @@ bool es_page_server_send(es_page_server *server, int channel, bool text, const v
     let_go(c->newest);
     c->newest = m;
     c->number++;
+    c->taken = false;
     pthread_mutex_unlock(&server->lock);
     lws_cancel_service(server->context); /* the thread that serves looks what is new */
     return true;
@@ -48,7 +49,7 @@ bool es_page_server_send(es_page_server *server, int channel, bool text, const v
 /* Whether this page may have this message now: what stands in the buffers of the
  * system and of the browser would be old when it is shown. */
 static bool may_have(const page_client *client, const page_message *m) {
-    return m->text || client->unseen < UNSEEN_MOST;
+    return m->text || client->text.unseen < UNSEEN_MOST;
 }
 
 /* The next message for this page, held for it; NULL: it has seen all. */
@@ -60,11 +61,12 @@ static page_message *take_next(es_page_server *server, page_client *client) {
         page_channel *c = &server->channels[at];
         if (!c->newest || c->number == client->seen[at] || !may_have(client, c->newest)) continue;
         client->seen[at] = c->number;
+        c->taken = true;
         m = c->newest;
         if (!m->text)
             client->last = at; /* else texts, which come often, would give all turns away */
         m->holders++;
-        client->unseen += !m->text;
+        client->text.unseen += !m->text;
     }
     pthread_mutex_unlock(&server->lock);
     return m;
@@ -103,41 +105,20 @@ static int close_with(struct lws *wsi, enum lws_close_status status) {
     return -1;
 }
 
-/* Nobody presses buttons that fast. */
-static bool too_many(page_client *client) {
-    double now = es_clock_s();
-    if (now - client->second_s >= 1) {
-        client->second_s = now;
-        client->texts = 0;
-    }
-    return ++client->texts > TEXTS_PER_S;
-}
-
-/* The page's word that it has shown a binary message. */
-static bool take_word(struct lws *wsi, page_client *client) {
-    if (client->unseen == 0 || strcmp(client->text, ES_PAGE_SEEN) != 0) return false;
-    client->unseen--;
-    client->text_length = 0;
-    lws_callback_on_writable(wsi);
-    return true;
-}
-
 static int receive(struct lws *wsi, es_page_server *server, page_client *client, const char *bytes,
                    size_t length) {
+    page_text *text = &client->text;
     if (lws_frame_is_binary(wsi) || !server->options.text)
         return close_with(wsi, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE);
-    if (length > ES_PAGE_TEXT - client->text_length)
-        return close_with(wsi, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE);
-    memcpy(client->text + client->text_length, bytes, length);
-    client->text_length += length;
-    if (!lws_is_final_fragment(wsi)) return 0;
-    client->text[client->text_length] = '\0';
-    if (take_word(wsi, client)) return 0;
-    if (too_many(client)) return close_with(wsi, LWS_CLOSE_STATUS_POLICY_VIOLATION);
-    if (strlen(client->text) == client->text_length)
-        server->options.text(server->options.context, client->text, client->text_length);
-    client->text_length = 0;
-    return 0;
+    switch (page_text_take(text, bytes, length, lws_is_final_fragment(wsi), es_clock_s())) {
+    case PAGE_TEXT_SEEN: lws_callback_on_writable(wsi); return 0;
+    case PAGE_TEXT_WHOLE:
+        server->options.text(server->options.context, text->bytes, text->length);
+        return 0;
+    case PAGE_TEXT_TOO_LONG: return close_with(wsi, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE);
+    case PAGE_TEXT_TOO_MANY: return close_with(wsi, LWS_CLOSE_STATUS_POLICY_VIOLATION);
+    default: return 0;
+    }
 }
 
 /* ---- who may open one ----------------------------------------------------------------- */
@@ -193,3 +174,13 @@ int page_socket_event(struct lws *wsi, enum lws_callback_reasons reason, void *u
 }
 
 int es_page_server_sockets(es_page_server *server) { return atomic_load(&server->sockets); }
+
+bool es_page_server_wants(es_page_server *server, int channel, bool *anybody) {
+    const bool open = es_page_server_sockets(server) > 0;
+    pthread_mutex_lock(&server->lock);
+    const page_channel *c = &server->channels[channel];
+    const bool wants = open && (c->taken || !c->newest);
+    pthread_mutex_unlock(&server->lock);
+    if (anybody) *anybody = open;
+    return wants;
+}

@@ -46,6 +46,10 @@ static double white_of(const es_image *image, double known) {
 }
 
 static void put_grey(es_text *out, const es_image *image, uint32_t block, double full) {
+    if (block == 1 && image->type == ES_U8 && image->channels == 1) { /* as it is: white is 255 */
+        es_text_add_bytes(out, image->data, (size_t)image->width * image->height);
+        return;
+    }
     for (uint32_t v = 0; v < image->height; v += block)
         for (uint32_t u = 0; u < image->width; u += block) {
             uint8_t grey = block_mean(image, u, v, block, full);
@@ -98,6 +102,61 @@ bool page_put_picture(es_text *out, const page_picture *p) {
 
 /* ---- the mesh ------------------------------------------------------------------------ */
 
+enum { CORNER_STEPS = 65535, SHORT_INDICES = 65536 };
+
+/* Corners as steps from the lowest one: one step for all axes, so that normals stay. */
+typedef struct corner_lattice {
+    float origin[3];
+    float step;
+} corner_lattice;
+
+static corner_lattice lattice_of(const es_mesh *mesh) {
+    corner_lattice l = {{0, 0, 0}, 1};
+    float widest = 0;
+    for (size_t a = 0; a < 3 && mesh->vertex_count > 0; a++) {
+        float low = mesh->vertices[a], high = low;
+        for (size_t i = a; i < 3 * mesh->vertex_count; i += 3) {
+            low = fminf(low, mesh->vertices[i]);
+            high = fmaxf(high, mesh->vertices[i]);
+        }
+        l.origin[a] = low;
+        widest = fmaxf(widest, high - low);
+    }
+    if (widest > 0) l.step = widest / CORNER_STEPS;
+    return l;
+}
+
+/* Numbers of 16 bits, many at once: a call for each would take longer than the rest. */
+typedef struct shorts {
+    es_text *out;
+    size_t count;
+    uint8_t bytes[2048];
+} shorts;
+
+static void flush_shorts(shorts *s) {
+    es_text_add_bytes(s->out, s->bytes, s->count);
+    s->count = 0;
+}
+
+static void put_short(shorts *s, uint32_t value) {
+    s->bytes[s->count++] = (uint8_t)value;
+    s->bytes[s->count++] = (uint8_t)(value >> 8);
+    if (s->count == sizeof s->bytes) flush_shorts(s);
+}
+
+static void put_corners(es_text *out, const es_mesh *mesh) {
+    const corner_lattice l = lattice_of(mesh);
+    shorts s = {.out = out};
+    for (size_t a = 0; a < 3; a++) little_put_f32(out, (double)l.origin[a]);
+    little_put_f32(out, (double)l.step);
+    for (size_t i = 0; i < 3 * mesh->vertex_count; i++) {
+        float at = (mesh->vertices[i] - l.origin[i % 3]) / l.step;
+        put_short(&s, (uint32_t)fminf(at + 0.5f, CORNER_STEPS));
+    }
+    flush_shorts(&s);
+    pad(out);
+}
+
 static void put_normals(es_text *out, const float *normals, size_t count) {
     for (size_t i = 0; i < count; i++) {
         int8_t packed[4] = {0};
@@ -115,6 +174,17 @@ static void put_confidence(es_text *out, const es_mesh *mesh) {
     pad(out);
 }
 
+static void put_triangles(es_text *out, const es_mesh *mesh) {
+    const bool is_short = mesh->vertex_count <= SHORT_INDICES;
+    shorts s = {.out = out};
+    for (size_t i = 0; i < 3 * mesh->triangle_count; i++) {
+        put_short(&s, mesh->triangles[i]);
+        if (!is_short) put_short(&s, mesh->triangles[i] >> 16);
+    }
+    flush_shorts(&s);
+    pad(out);
+}
+
 bool page_put_mesh(es_text *out, const es_mesh *mesh) {
     float *normals = es_alloc(mesh->vertex_count, 3 * sizeof *normals, NULL);
     if (!normals) return false;
@@ -122,11 +192,10 @@ bool page_put_mesh(es_text *out, const es_mesh *mesh) {
     begin(out, "MESH");
     put_u32(out, mesh->vertex_count);
     put_u32(out, mesh->triangle_count);
-    for (size_t i = 0; i < 3 * mesh->vertex_count; i++)
-        little_put_f32(out, (double)mesh->vertices[i]);
+    put_corners(out, mesh);
     put_normals(out, normals, mesh->vertex_count);
     put_confidence(out, mesh);
-    for (size_t i = 0; i < 3 * mesh->triangle_count; i++) put_u32(out, mesh->triangles[i]);
+    put_triangles(out, mesh);
     es_free(normals);
     return !out->failed;
 }

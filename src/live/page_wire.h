@@ -7,9 +7,10 @@
  *     rows of image_to_reference (row-major; pixels of the frame to mm; 0 when not
  *     placed), points: f32 u, v (pixels of the frame), confidence, a NaN between two
  *     pieces; then width * height grey bytes, padded.
- *   "MESH" version, u32 vertices, triangles, then f32 3 a vertex (mm), i8 4 a
- *     vertex (its normal by 127), u8 a vertex (confidence by 255), padded, u32 3 a
- *     triangle.
+ *   "MESH" version, u32 vertices, triangles, f32 3: an origin (mm), f32: a step (mm), then
+ *     u16 3 a vertex (steps from the origin), padded, i8 4 a vertex (its normal by 127), u8 a
+ *     vertex (confidence by 255), padded, 3 a triangle, padded: u16, or u32 where there are
+ *     more than 65536 vertices.
  *   "CUTS" version, then of the slices across x, y and z: u32 width, height, f32 9: the
  *     middle of its first voxel, the steps to the next along a row and to the next row
  *     (mm), width * height grey bytes, padded; then u32 3: the volume's voxels along x, y
@@ -21,7 +22,7 @@
 
 #include "echosolid/image.h"
 
-enum { PAGE_WIRE_VERSION = 1 };
+enum { PAGE_WIRE_VERSION = 2 };
 
 typedef struct page_picture {
     const es_frame *frame;

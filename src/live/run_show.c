@@ -11,6 +11,8 @@
 static const double SHARE = 0.5;
 /* The volume is large and changes little. */
 static const double VOLUME_EVERY_S = 2;
+/* While nobody looks on: so much is little to catch up with for who comes. */
+static const double UNSEEN_MESH_EVERY_S = 2;
 enum { VOLUME_MOST = 1 << 25 };
 
 static bool has_clients(const es_live_run *r) {
@@ -89,6 +91,7 @@ static void show_volume(es_live_run *r, es_grid *sent) {
 typedef struct shown {
     int64_t mesh, volume;
     double due_s, volume_due_s;
+    double mesh_s; /* when it was made */
     run_surface surface;
     es_grid sent; /* the volume, whole */
 } shown;
@@ -107,11 +110,22 @@ typedef struct due {
     bool mesh, volume;
 } due;
 
+/* Whether somebody who looks on is ready for a mesh, or, at the end of all time, will be.
+ * The lock is held. */
+static bool wants_mesh(es_live_run *r, const shown *s, bool has_clients, double now_s) {
+    const es_live_watch *w = &r->options.watch;
+    bool anybody = true;
+    if (has_clients || !w->mesh) return has_clients;
+    if (!w->wants_mesh || w->wants_mesh(w->context, &anybody)) return true;
+    if (!anybody) r->unshown_count = 0; /* their time is no latency */
+    return now_s >= s->mesh_s + (anybody ? INFINITY : UNSEEN_MESH_EVERY_S);
+}
+
 /* The lock is held. */
-static due find_due(const es_live_run *r, const shown *s, bool has_clients, double now_s) {
+static due find_due(es_live_run *r, const shown *s, bool has_clients, double now_s) {
     const es_live_watch *w = &r->options.watch;
     return (due){.changes = r->changes,
-                 .mesh = r->model && r->changes != s->mesh && (has_clients || w->mesh),
+                 .mesh = r->model && r->changes != s->mesh && wants_mesh(r, s, has_clients, now_s),
                  .volume = r->changes != s->volume && (has_clients || w->volume) &&
                            now_s >= s->volume_due_s};
 }
@@ -123,7 +137,7 @@ static bool wait_due(es_live_run *r, const shown *s, due *next) {
         bool clients = has_clients(r);
         pthread_mutex_lock(&r->lock);
         double now_s = es_clock_s();
-        bool over = r->all_inserted || r->failed;
+        bool over = r->all_inserted || r->failed; /* then all is due */
         *next = find_due(r, s, clients, over ? INFINITY : now_s);
         bool ready = over || ((next->mesh || next->volume) && now_s >= s->due_s);
         if (!ready) wait_changed(r, s->due_s);
@@ -136,6 +150,7 @@ static void show_due(es_live_run *r, shown *s, const due *next) {
     if (next->mesh) {
         run_show_mesh(r, &s->surface);
         s->mesh = next->changes;
+        s->mesh_s = es_clock_s();
     }
     if (next->volume) {
         show_volume(r, &s->sent);

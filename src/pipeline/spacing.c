@@ -148,10 +148,12 @@ static bool collect_seen(const es_stream_info *info, const judge_pass *p, const 
            es_depth_readings(&j->shapes.fan, still, &j->hints, list, err);
 }
 
-/* A ruler's step is told by what else is known, so it comes last. */
+/* The steps of a ruler and of the scan lines are told by what else is known: they come
+ * last. */
 static bool resolve(const es_judgement *j, es_evidence_list *list, es_spacing_verdict *verdict,
                     es_error *err) {
     return es_ticks_evidence(&j->shapes, &j->still, &j->hints, list, err) &&
+           es_lines_evidence(&j->shapes, &j->hints, list, err) &&
            es_spacing_resolve(list, &j->hints, verdict, err);
 }
 

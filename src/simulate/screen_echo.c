@@ -42,6 +42,10 @@ static double face_mm(const es_screen *s) {
     return s->curved ? 2 * s->half_angle_rad * s->radius_mm : s->width_mm;
 }
 
+int es_screen_lines(const es_screen *screen) {
+    return (int)limit(face_mm(screen) / LINE_MM, LEAST_LINES, MOST_LINES);
+}
+
 /* ---- where a pixel lies ---------------------------------------------------- */
 
 /* Share of the field (0 left, 1 right) and depth of a point in mm from the
@@ -108,7 +112,7 @@ screen_echoes *screen_echoes_new(const es_screen *screen, es_error *err) {
     if (!e) return NULL;
     size_t pixels = (size_t)screen->width * screen->height;
     e->screen = screen;
-    e->lines = (int)limit(face_mm(screen) / LINE_MM, LEAST_LINES, MOST_LINES);
+    e->lines = es_screen_lines(screen);
     e->samples = (int)limit(screen->depth_mm / SAMPLE_MM, LEAST_SAMPLES, MOST_SAMPLES);
     e->line = es_alloc(pixels, sizeof *e->line, err);
     e->sample = es_alloc(pixels, sizeof *e->sample, err);

@@ -11,11 +11,12 @@
 #define FILLED .5
 #define STRAIGHT .5 /* share of the columns that begin, or end, in one row */
 #define UNEVEN .01  /* of a trapezoid's width: its beams meet this near its middle */
-/* Of the width: ends are cut at pixel centres, and those of a field in the middle of
- * its panel alike, so that the width is off by up to a pixel, each as likely. */
-#define SHARP_SIGMA_PX .5
-#define TRAPEZOID_SIGMA_PX 1.2 /* its sides slant through several pixels */
-#define BOUND_SIGMA .02        /* of the width, when an edge is not sharp */
+/* Of the width. Each end is cut at pixel centres, off by up to half a pixel, each as
+ * likely. The ends of a field in the middle of its panel are cut alike: the width is off by
+ * up to a pixel, evenly. Others are independent: a triangle of the same extent. Half of
+ * each has 95 % within t of a pixel where t / 2 + (1 - (1 - t)^2) / 2 = .95: t = .908. */
+#define SHARP_SIGMA_PX (.908 / 1.96)
+#define BOUND_SIGMA .02 /* of the width, when an edge is not sharp */
 
 enum { FACE_ROWS = 8, LEAST_FACE = 16 }; /* pixels */
 
@@ -66,8 +67,7 @@ static void take_trapezoid(const es_fan_found *fan, const shape_box *box,
     found->found = found->trapezoid = true;
     found->left_sharp = even || lean > 0;
     found->right_sharp = even || lean < 0;
-    found->sigma =
-        even ? hypot(TRAPEZOID_SIGMA_PX, 2 * fan->apex_sigma) : fmax(BOUND_SIGMA * width, 2);
+    found->sigma = even ? fan->radius_start_sigma : fmax(BOUND_SIGMA * width, 2);
     snprintf(found->why, sizeof found->why,
              "a trapezoid: %.1f px wide at its first row, sides meeting at row %.1f%s", width,
              f->apex_v,

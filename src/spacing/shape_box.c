@@ -41,6 +41,7 @@ enum {
                    */
 #define LINES 128 /* that the width has, at most of the usual arrays */
 #define DARK_SHARE .2   /* of the level inside: outside of the edge */
+#define LEAST_HALO .9   /* pixels from the outermost lit one to half of the level */
 #define MOST_RISE 2.    /* pixels from a fifth to four fifths of the level */
 #define LEAST_STEP .15  /* of the level further in, that an edge beside a shadow has */
 #define LEAST_PLATEAU 8 /* grey: above the halo of compression */
@@ -397,17 +398,35 @@ static bool stands_still(const shape_box *b, const es_still *still, double at, b
     return telling >= LEAST_TELLING && moving < STILL_SHARE * telling;
 }
 
+static double side_of(const shape_box *b, const es_still *still, uint32_t outer, int step,
+                      double *rise_px) {
+    end_profile p;
+    take_profile(b, still, 0, outer, step, &p);
+    return side_maximum(&p, rise_px);
+}
+
+static double end_of(const shape_box *b, const es_still *still, uint32_t outer, int step,
+                     double *rise_px) {
+    end_profile p;
+    take_profile(b, still, 1, outer, step, &p);
+    return half_maximum(&p, p.inside, rise_px);
+}
+
+/* Do the echoes run into the picture's border, at this side? A halo of compression
+ * between them and the border is not what runs into it. */
+static bool at_border(const shape_box *b, int axis, uint32_t outer, bool low, double at) {
+    uint32_t lines = axis ? b->mask.height : b->mask.width;
+    return (low ? outer == 0 : outer + 1 == lines) && !(at >= LEAST_HALO);
+}
+
 static void measure_edge(shape_box *b, const es_still *still, shape_side side) {
     int axis = side == SHAPE_LEFT || side == SHAPE_RIGHT ? 0 : 1;
     bool low = side == SHAPE_LEFT || side == SHAPE_TOP;
-    uint32_t lines = axis ? b->mask.height : b->mask.width;
     uint32_t outer = low ? b->first[axis] : b->last[axis];
     shape_edge *e = &b->edge[side];
     double lit = low ? outer - .5 : outer + .5;
-    e->border = low ? outer == 0 : outer + 1 == lines;
-    end_profile p;
-    take_profile(b, still, axis, outer, low ? 1 : -1, &p);
-    double at = axis == 0 ? side_maximum(&p, &e->rise_px) : half_maximum(&p, p.inside, &e->rise_px);
+    double at = (axis ? end_of : side_of)(b, still, outer, low ? 1 : -1, &e->rise_px);
+    e->border = at_border(b, axis, outer, low, at);
     if (!isnan(at)) at = low ? outer + at : outer - at;
     uint32_t from = b->first[!axis], to = b->last[!axis];
     double edge = isnan(at) ? lit : at;

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-static const double blank_start = 1, blank_length = .8, depth_floor = .003, rows_floor = .005;
+static const double blank_start = 1, blank_length = .8, depth_floor = .001, rows_floor = .005;
 
 typedef struct adder {
     es_evidence_list *list;
@@ -127,6 +127,7 @@ bool es_shapes_find(const es_still *still, es_shapes *shapes, es_error *err) {
     if (!es_fan_find(still, &shapes->fan, err) || !shape_box_make(still, &box, err)) return false;
     bool ok = shape_aperture(still, &box, &shapes->fan, &shapes->aperture, err);
     if (ok) shape_rows(&box, &shapes->fan, &shapes->rows);
+    if (ok) ok = shape_lines(still, &box, &shapes->fan, &shapes->lines, err);
     memcpy(shapes->views, box.views, sizeof shapes->views);
     shape_box_clear(&box);
     return ok && es_ticks_find(still, shapes->ticks, &shapes->tick_count, err);

@@ -21,7 +21,13 @@
 #define CORNER_PX 5. /* edges are not sampled this close to a corner */
 #define STEP_PX .25  /* of the samples across an edge */
 #define FLOOR_PX .06 /* no edge is known better, whatever the fit says */
-#define CUT_PX .12   /* a field is cut at pixel centres: of simulated fans, beside the fit's own */
+/* Of the level that an edge rises to, as far as speckle and halos leave it unknown. The
+ * middle .6 of the level take rise_px: the half is off by LEVEL_DOUBT of rise_px / .6. That
+ * is .04 px of an edge cut at pixel centres, and grows with the blur. The cut itself leaves
+ * less: off by a sawtooth of half a pixel that averages out along an arc, but for its
+ * lowest part, which runs along one row: .25 root r over the arc's length (the sawtooth's
+ * Fourier series, each wave a Fresnel integral), .02 px at a radius of 200. */
+#define LEVEL_DOUBT .03
 #define RAY_STEP .0025 /* radians */
 #define MOST_EXTENSION .8
 #define THINNEST .82       /* r_in / r_out: thinner is a reflector */
@@ -515,6 +521,42 @@ static double share_lit(const refiner *r) {
     return all ? (double)lit / (double)all : 0;
 }
 
+/* From a fifth to four fifths of the level, of half of the edge's pieces; one pixel where
+ * there are none. */
+static double median_rise(const refiner *r, int edge) {
+    double rises[PIECES];
+    int n = 0;
+    for (int i = 0; i < r->count; i++)
+        if (r->points[i].edge == edge) rises[n++] = r->points[i].rise_px;
+    qsort(rises, (size_t)n, sizeof *rises, es_compare_doubles);
+    return n ? rises[n / 2] : 1;
+}
+
+static double level_sigma(const refiner *r, int edge) {
+    return LEVEL_DOUBT / .6 * median_rise(r, edge);
+}
+
+/* LAPACK leaves the lower half of it. */
+static double covariance_of(const refiner *r, int one, int other) {
+    return one > other ? r->covariance[one * PARAMETERS + other]
+                       : r->covariance[other * PARAMETERS + one];
+}
+
+/* Of a wedge's width at its first row, by what the fit knows of its sides; the row is cut
+ * at pixel centres. */
+static double width_sigma(const refiner *r) {
+    const es_fan *f = &r->fan;
+    double left = tan(f->angle_start_rad), right = tan(f->angle_stop_rad), variance = 0;
+    double depth = f->radius_start * cos(fmax(-f->angle_start_rad, f->angle_stop_rad));
+    const int of[3] = {APEX_V, ANGLE_L, ANGLE_R};
+    const double by[3] = {left - right, -depth * (1 + left * left), depth * (1 + right * right)};
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 3; k++) variance += by[i] * by[k] * covariance_of(r, of[i], of[k]);
+    double sides = CORRELATED * fmax(r->spread, FLOOR_PX) * sqrt(fmax(variance, 0));
+    double level = hypot(level_sigma(r, LEFT_EDGE), level_sigma(r, RIGHT_EDGE));
+    return hypot(hypot(sides, level), (right - left) / sqrt(12)) / f->aspect;
+}
+
 static void tell(const refiner *r, es_fan_found *f) {
     const es_fan *fan = &r->fan;
     double w = r->mask->width, h = r->mask->height;
@@ -522,8 +564,9 @@ static void tell(const refiner *r, es_fan_found *f) {
     f->start_seen = r->use[START_EDGE];
     f->stop_seen = stop_seen(r);
     f->pinned = r->use[LEFT_EDGE] && r->use[RIGHT_EDGE];
-    f->radius_start_sigma = hypot(sigma_of(r, R_START), CUT_PX);
-    f->radius_stop_sigma = hypot(sigma_of(r, R_STOP), CUT_PX);
+    f->radius_start_sigma =
+        r->wedge ? width_sigma(r) : hypot(sigma_of(r, R_START), level_sigma(r, START_EDGE));
+    f->radius_stop_sigma = hypot(sigma_of(r, R_STOP), level_sigma(r, STOP_EDGE));
     f->apex_sigma = hypot(fmax(sigma_of(r, APEX_U), sigma_of(r, APEX_V)), FLOOR_PX);
     f->cut_left = fan->apex_u + fan->radius_stop * sin(fan->angle_start_rad) / fan->aspect < -.5;
     f->cut_right = fan->apex_u + fan->radius_stop * sin(fan->angle_stop_rad) / fan->aspect > w - .5;
@@ -549,14 +592,7 @@ static bool flat_face(const refiner *r) {
 
 /* A side as sharp as scanners cut their fields? Where contact ends, the grey
  * grows over many pixels. */
-static bool is_sharp(const refiner *r, int edge) {
-    double rises[PIECES];
-    int n = 0;
-    for (int i = 0; i < r->count; i++)
-        if (r->points[i].edge == edge) rises[n++] = r->points[i].rise_px;
-    qsort(rises, (size_t)n, sizeof *rises, es_compare_doubles);
-    return n > 0 && rises[n / 2] <= MOST_RISE_PX;
-}
+static bool is_sharp(const refiner *r, int edge) { return median_rise(r, edge) <= MOST_RISE_PX; }
 
 /* Refuses what looks like a fan by chance. */
 static void judge(const refiner *r, const shape_fan *coarse, int parts, es_fan_found *f) {

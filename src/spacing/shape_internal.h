@@ -72,7 +72,8 @@ bool shape_fan_coarse(const shape_contour *contour, const shape_mask *mask, shap
 /* Two straight sides that open downwards from a flat first row, `top`. */
 bool shape_wedge_coarse(const shape_contour *contour, const shape_mask *mask, double top,
                         double bottom, shape_fan *best, es_error *err);
-/* Refines to a part of a pixel; fills sigmas, seen flags, pinned. */
+/* Refines to a part of a pixel; fills sigmas, seen flags, pinned. A wedge has no radius:
+ * radius_start_sigma is then that of its width at the first row. */
 bool shape_fan_refine(const es_still *still, const shape_mask *mask, int parts,
                       const shape_fan *coarse, es_fan_found *found, es_error *err);
 
@@ -113,6 +114,8 @@ void shape_box_clear(shape_box *box);
 bool shape_aperture(const es_still *still, const shape_box *box, const es_fan_found *fan,
                     es_aperture_found *found, es_error *err);
 void shape_rows(const shape_box *box, const es_fan_found *fan, es_rows_found *found);
+bool shape_lines(const es_still *still, const shape_box *box, const es_fan_found *fan,
+                 es_lines_found *found, es_error *err);
 
 /* Bilinear grey; NaN outside. `flipped`: rows counted from the bottom. */
 float shape_sample(const es_image *grey, bool flipped, double u, double v);

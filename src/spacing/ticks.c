@@ -21,9 +21,11 @@ enum { LEAST_MARKS = 5, LONE_MARKS = 7, CROWD = 200, CROWD_MARKS = 12 };
 enum { GROUP_MAX = 512, PAIR_REACH = 7, DIVISORS = 6, REFITS = 6, GAP = 3 };
 static const double period_min = 9, period_max = 130;
 #define TURN 6.283185307179586
-#define WHOLE .9       /* of 1: the marks' parts of a pixel within .07 of one another */
-#define PIXEL_ROOM .51 /* px from a mark's place to the pixel it is drawn at */
-#define BLUR_ROOM .56  /* the same in a blurred picture */
+#define WHOLE .9 /* of 1: the marks' parts of a pixel within .07 of one another */
+/* Pixels from a mark's place to the one it is drawn at: as drawn, compressed, blurred. The
+ * least that the marks allow is taken: with many of them, room that is not needed would be
+ * most of what is said to be unknown. */
+static const double rooms_px[] = {.502, .51, .56};
 
 typedef struct comb {
     double first, period, deviation, score, fill;
@@ -138,12 +140,15 @@ static bool at_whole_pixels(const group *g) {
  * likely as the others. False where the marks are not drawn at whole pixels. */
 static bool period_of_pixels(const group *g, double *period, double *sigma) {
     enum { PARTS = 64 };
-    double low, high, sum = 0, first = 0, second = 0, room = PIXEL_ROOM;
+    enum { ROOMS = sizeof rooms_px / sizeof *rooms_px };
+    double low, high, sum = 0, first = 0, second = 0;
+    int k = 0;
     if (!at_whole_pixels(g)) return false;
-    if (!bound_period(g, room, &low, &high)) room = BLUR_ROOM;
-    if (!bound_period(g, room, &low, &high)) return false;
-    for (int k = 0; k < PARTS; k++) {
-        double part = (k + .5) / PARTS, p = low + part * (high - low);
+    while (k < ROOMS && !bound_period(g, rooms_px[k], &low, &high)) k++;
+    if (k == ROOMS) return false;
+    const double room = rooms_px[k];
+    for (int i = 0; i < PARTS; i++) {
+        double part = (i + .5) / PARTS, p = low + part * (high - low);
         double weight = room_left(g, p, room);
         sum += weight, first += weight * part, second += weight * part * part;
     }
@@ -371,6 +376,40 @@ static bool divided(const search *s, const comb *c, const int across[2], int par
     return seen >= .8 * all;
 }
 
+/* The darkest pixel of a mark like `m` whose centre is at `along`. */
+static float darkest_at(const es_image *still, int axis, double along, const mark *m) {
+    int size[2] = {(int)still->width, (int)still->height};
+    int from = (int)lround(along - (m->thick - 1) / 2), to = from + (int)lround(m->thick) - 1;
+    float worst = INFINITY;
+    for (int a = from; a <= to; a++)
+        for (int c = (int)m->left; c <= (int)m->right; c++) {
+            int u = axis ? c : a, v = axis ? a : c;
+            if (u < 0 || v < 0 || u >= size[0] || v >= size[1]) return 0;
+            worst =
+                fminf(worst, ((const float *)still->data)[(size_t)v * still->width + (size_t)u]);
+        }
+    return worst;
+}
+
+/* True where the same mark stands at most places that cut the steps into `parts`: words
+ * that touch every other one keep it from being a mark of its own. */
+static bool repeated(const search *s, const group *g, const comb *c, int parts) {
+    const mark *m = NULL;
+    int steps = (int)lround((c->count / c->fill - 1) * parts), seen = 0, all = 0;
+    for (int i = 0; i < g->count && !m; i++)
+        if (g->step[i] != INT32_MIN) m = g->marks[i];
+    for (int k = 0; m && k < steps; k++) {
+        if (k % parts == 0) continue;
+        double at = c->first + k * c->period / parts;
+        float best = 0;
+        for (int shift = -1; shift <= 1; shift++)
+            best = fmaxf(best, darkest_at(s->low, s->axis, at + shift, m));
+        seen += best >= .8 * m->level;
+        all++;
+    }
+    return all > 0 && seen >= .8 * all;
+}
+
 /* Long ticks alone, whose short ones between are too faint to be marks: their
  * step may be 2.5 mm, which no ruler's list has. Better no comb than that. */
 static bool is_coarse(const search *s, const group *g, const comb *c) {
@@ -382,7 +421,7 @@ static bool is_coarse(const search *s, const group *g, const comb *c) {
         across[1] = (int)fmax(across[1], g->marks[i]->right + 1);
     }
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (divided(s, c, across, parts[i])) return true;
+        if (divided(s, c, across, parts[i]) || repeated(s, g, c, parts[i])) return true;
     return false;
 }
 

@@ -12,6 +12,8 @@ const task = JSON.parse(process.argv[2]);
 const { chromium } = createRequire(join(resolve(task.modules), 'package.json'))('playwright-core');
 const args = ['--no-sandbox', '--use-gl=angle', '--use-angle=swiftshader',
   '--enable-unsafe-swiftshader', '--ignore-gpu-blocklist', '--disable-dev-shm-usage'];
+// As Chromium comes where there is no graphics card: the processor puts the page together.
+if (task.plain) args.splice(1, 4, '--enable-unsafe-swiftshader');
 if (task.blind) args.splice(1, 4, '--disable-gpu', '--disable-3d-apis');
 const browser = await chromium.launch({ executablePath: task.chromium, headless: true, args });
 const [width, height] = task.size ?? [1280, 800];

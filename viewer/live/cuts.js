@@ -112,7 +112,7 @@ export class Cuts {
   }
 
   paint(canvas, { width, height, place, grey }, axis) {
-    Object.assign(canvas, { width, height });
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     const pixels = new ImageData(width, height);
     const words = new Uint32Array(pixels.data.buffer);
     for (let i = 0; i < grey.length; i += 1) words[i] = 0xff000000 | (grey[i] * 0x010101);

@@ -1,7 +1,7 @@
 // The link to the program: a WebSocket that comes back by itself, and what comes
 // through it as arrays. src/live/page_wire.h says how they stand in the bytes.
 
-const VERSION = 1;
+const VERSION = 2;
 const AGAIN_MS = [300, 600, 1200, 2000];
 
 // Reads one after the other, and says when more is asked for than there is.
@@ -43,11 +43,12 @@ function readPicture(r) {
 
 function readMesh(r) {
   const [vertices, triangles] = [r.u32(), r.u32()];
-  const positions = r.array(Float32Array, 3 * vertices);
+  const [x, y, z, step] = r.array(Float32Array, 4);
+  const positions = r.array(Uint16Array, 3 * vertices);
   const normals = r.array(Int8Array, 4 * vertices);
   const confidence = r.array(Uint8Array, vertices);
-  const indices = r.array(Uint32Array, 3 * triangles);
-  return { positions, normals, confidence, indices };
+  const indices = r.array(vertices > 65536 ? Uint32Array : Uint16Array, 3 * triangles);
+  return { origin: [x, y, z], step, positions, normals, confidence, indices };
 }
 
 function readPath(r) {
@@ -83,10 +84,17 @@ function decode(buffer) {
   return [name, read(reader)];
 }
 
-// `on` has a function for each kind: hello, state, wizard, picture, mesh, cuts, path, open, shut.
+// `on` has a function for each kind: hello, state, wizard, picture, mesh, cuts, path, open, shut,
+// and `drawn` once all that came is shown. Of each kind only the newest is shown, and all of
+// them at once, in front of the browser's next frame: each frame costs, whatever changed in it.
 export class Link {
-  constructor(on) {
+  // apartMs: frames are at least so far apart; 0: as the browser has them.
+  constructor(on, apartMs = 0) {
     this.on = on;
+    this.apartMs = apartMs;
+    this.waiting = new Map(); // by kind
+    this.unanswered = 0;
+    this.shownMs = 0;
     this.tries = 0;
     this.connections = 0;
     this.open();
@@ -111,27 +119,45 @@ export class Link {
     socket.addEventListener('close', () => this.shut(socket));
   }
 
-  // With the next frame that is drawn: a page that draws slowly gets less.
-  answer() {
-    const { socket } = this;
-    const say = () => socket.readyState === WebSocket.OPEN && socket.send('seen');
-    if (document.hidden) say();
-    else requestAnimationFrame(say);
+  take(data) {
+    const binary = typeof data !== 'string';
+    const [kind, value] = binary ? decode(data) : this.read(data);
+    if (kind) this.waiting.set(kind, value);
+    this.unanswered += binary ? 1 : 0;
+    if (document.hidden) this.answer(); // frames come again when it is seen
+    if (this.asked) return;
+    this.asked = true;
+    const wait = this.shownMs + this.apartMs - performance.now();
+    if (wait > 0) setTimeout(() => requestAnimationFrame(() => this.show()), wait);
+    else requestAnimationFrame(() => this.show());
   }
 
-  take(data) {
-    if (typeof data === 'string') {
-      const message = JSON.parse(data);
-      this.on[message.kind]?.(message);
-    } else {
-      this.answer();
-      const [name, value] = decode(data);
-      if (name) this.on[name](value);
-    }
+  read(text) {
+    const message = JSON.parse(text);
+    return [message.kind, message];
+  }
+
+  show() {
+    this.asked = false;
+    this.shownMs = performance.now();
+    const shown = [...this.waiting];
+    this.waiting.clear();
+    for (const [kind, value] of shown) this.on[kind]?.(value);
+    this.on.drawn();
+    this.answer();
+  }
+
+  // Once it is drawn: a page that draws slowly gets less.
+  answer() {
+    const { socket } = this;
+    for (; this.unanswered > 0; this.unanswered -= 1)
+      if (socket.readyState === WebSocket.OPEN) socket.send('seen');
   }
 
   shut(socket) {
     if (socket !== this.socket) return;
+    this.waiting.clear();
+    this.unanswered = 0;
     this.on.shut();
     const wait = AGAIN_MS[Math.min(this.tries, AGAIN_MS.length - 1)];
     this.tries += 1;

@@ -8,15 +8,17 @@ import { Picture } from './picture.js';
 import { openScene } from './scene.js';
 import { Wizard } from './wizard.js';
 
+// Where no graphics card draws, more frames would be taken from the scan itself.
+const SOFTWARE_APART_MS = 60;
+
 const byId = (id) => document.getElementById(id);
 
-const picture = new Picture(byId('picture'));
 const cuts = new Cuts(byId('cuts'), (what, more) => link.ask(what, more));
 const measure = new Measure(byId('picture'), (what, more) => link.ask(what, more));
 const panel = new Panel((what) => link.ask(what));
 const wizard = new Wizard(byId('wizard'), byId('calibrate'), (more) => link.ask('wizard', more));
 // For those who open the console, and for the tests.
-const live = { meshes: 0, triangles: 0, paths: 0, panel, picture, cuts, measure, wizard, scene: null, state: null };
+const live = { meshes: 0, triangles: 0, paths: 0, panel, cuts, measure, wizard, scene: null, state: null };
 window.live = live;
 
 try {
@@ -30,6 +32,9 @@ try {
   byId('stage-note').textContent = `No 3-D view: ${problem.message}. Everything else works.`;
 }
 const scene = live.scene;
+const software = scene?.stage.software ?? true;
+const picture = new Picture(byId('picture'), software);
+live.picture = picture;
 
 const link = new Link({
   open() {},
@@ -68,7 +73,10 @@ const link = new Link({
     live.paths += 1;
     scene?.setPath(path);
   },
-});
+  drawn() {
+    scene?.show();
+  },
+}, software ? SOFTWARE_APART_MS : 0);
 live.link = link;
 
 function press(id, change) {

@@ -11,10 +11,17 @@ const PHASES = {
   gone: 'echosolid is away; looking for it',
 };
 
+const FIGURES_EVERY_MS = 950;
+
 export function element(tag, properties, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children);
   return made;
+}
+
+// What does not change is not laid out anew.
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }
 
 function byId(id) {
@@ -55,6 +62,9 @@ export class Panel {
   constructor(ask) {
     this.ask = ask;
     this.state = null;
+    this.counts = null; // the newest state that has them
+    this.countsMs = -Infinity;
+    this.rows = [];
     this.canSave = false;
     byId('toggle').addEventListener('click', () => this.toggle());
     byId('save').addEventListener('click', () => this.save());
@@ -98,12 +108,13 @@ export class Panel {
     const away = state.connected === false && phase !== 'waiting' && phase !== 'ended';
     this.setPhase(away ? 'cut' : phase);
     const toggle = byId('toggle');
-    toggle.textContent = phase === 'paused' ? 'Start' : 'Pause';
+    setText(toggle, phase === 'paused' ? 'Start' : 'Pause');
     toggle.disabled = !['starting', 'running', 'paused'].includes(phase);
     byId('save').disabled = !this.canSave || !(state.inserted > 0) || state.saving || phase === 'ended';
-    byId('save').textContent = state.saving ? 'Saving \u2026' : 'Save';
+    setText(byId('save'), state.saving ? 'Saving \u2026' : 'Save');
     this.showUndo(state);
-    if (state.received !== undefined) this.showFigures(state);
+    if (state.received !== undefined) this.counts = state;
+    if (this.counts) this.showFigures(phase);
     this.showCoach(state);
     this.showSaved(state);
   }
@@ -112,8 +123,9 @@ export class Panel {
     const button = byId('undo');
     button.disabled = !(left > 0) || !['running', 'paused'].includes(phase);
     if (!last) return;
-    button.textContent = `Undo ${step} s`;
-    button.title = `u; ${left.toFixed(0)} s can be taken back, held in ${bytesText(held)}`;
+    setText(button, `Undo ${step} s`);
+    const title = `u; ${left.toFixed(0)} s can be taken back, held in ${bytesText(held)}`;
+    if (button.title !== title) button.title = title;
     if (last.number === this.undos) return;
     this.undos = last.number;
     byId('undo-note').textContent = last.frames
@@ -121,13 +133,22 @@ export class Panel {
       : 'Nothing left to take back';
   }
 
-  showFigures(state) {
-    const rows = figures(state).map(([name, text, bad]) => {
-      const value = element('dd', {}, text);
-      if (bad) value.dataset.bad = '';
-      return element('div', {}, element('dt', {}, name), value);
+  // Once a second while they run: nobody reads faster, and the line is laid out anew.
+  showFigures(phase) {
+    const now = performance.now();
+    if (phase === 'running' && now < this.countsMs + FIGURES_EVERY_MS) return;
+    this.countsMs = now;
+    const rows = figures(this.counts);
+    if (rows.length !== this.rows.length) {
+      this.rows = rows.map(() => element('div', {}, element('dt', {}), element('dd', {})));
+      byId('figures').replaceChildren(...this.rows);
+    }
+    rows.forEach(([name, text, bad], k) => {
+      const [term, value] = this.rows[k].children;
+      setText(term, name);
+      setText(value, text);
+      value.toggleAttribute('data-bad', Boolean(bad));
     });
-    byId('figures').replaceChildren(...rows);
   }
 
   // A sentence whose number changes stays the same line.
@@ -138,14 +159,14 @@ export class Panel {
     items.forEach(({ what, text }, k) => {
       const line = list.children[k] ?? list.appendChild(element('li', {}));
       if (line.dataset.what !== what) line.dataset.what = what;
-      if (line.textContent !== text) line.textContent = text;
+      setText(line, text);
     });
     while (list.children.length > items.length) list.lastChild.remove();
   }
 
   showSaved({ saved, line }) {
     byId('saved-box').hidden = saved.length === 0 && !line;
-    if (byId('line').textContent !== line) byId('line').textContent = line;
+    setText(byId('line'), line);
     const list = byId('saved');
     const newest = saved.at(-1)?.address ?? '';
     if (list.dataset.newest === newest) return;

@@ -11,13 +11,20 @@ function pixelSize(place) {
 }
 
 export class Picture {
-  constructor(section) {
+  // `software`: no graphics card draws. Then it is put together by the processor and given
+  // away once, instead of piece by piece to what stands in for the card.
+  constructor(section, software) {
     this.canvas = section.querySelector('canvas');
     this.note = section.querySelector('#picture-note');
-    this.context = this.canvas.getContext('2d');
+    this.context = this.canvas.getContext('2d', { alpha: false, willReadFrequently: software });
     this.scratch = document.createElement('canvas');
+    this.scratchContext = this.scratch.getContext('2d', { alpha: false, willReadFrequently: software });
+    this.shown = 0; // px of the screen along its longer side
     this.count = 0;
     this.points = 0;
+    new ResizeObserver(([{ contentRect: { width, height } }]) => {
+      this.shown = Math.max(width, height) * window.devicePixelRatio;
+    }).observe(this.canvas);
   }
 
   show(picture) {
@@ -27,23 +34,36 @@ export class Picture {
     const [mmU, mmV] = pixelSize(picture.place);
     if (mmV > 0) this.drawTicks(picture, mmV);
     const squash = mmU > 0 ? mmU / mmV : 1;
-    this.canvas.style.aspectRatio = `${picture.fullWidth * squash} / ${picture.fullHeight}`;
-    this.note.textContent = this.describe(picture, mmV);
+    this.say((picture.fullWidth * squash) / picture.fullHeight, this.describe(picture, mmV));
     this.count += 1;
   }
 
-  // At about the size of the screen, so that the line is a fine one.
+  // Elements are touched only where something changes: that costs a layout.
+  say(aspect, words) {
+    if (this.aspect !== aspect) this.canvas.style.setProperty('--aspect', aspect);
+    if (this.words !== words) this.note.textContent = words;
+    this.aspect = aspect;
+    this.words = words;
+  }
+
+  // At about the size of the screen, so that the line is a fine one; pixels as they come
+  // where that is enough.
   paint({ width, height, grey }) {
     const { scratch, canvas, context } = this;
-    if (scratch.width !== width || scratch.height !== height) {
+    const scale = Math.min(4, Math.max(1, Math.round(this.shown / Math.max(width, height))));
+    if (scratch.width !== width || scratch.height !== height || scale !== this.scale) {
       Object.assign(scratch, { width, height });
       this.pixels = new ImageData(width, height);
-      this.words = new Uint32Array(this.pixels.data.buffer);
-      this.scale = Math.max(1, Math.round(900 / Math.max(width, height)));
-      Object.assign(canvas, { width: width * this.scale, height: height * this.scale });
+      this.greys = new Uint32Array(this.pixels.data.buffer);
+      this.scale = scale;
+      Object.assign(canvas, { width: width * scale, height: height * scale });
     }
-    for (let i = 0; i < grey.length; i += 1) this.words[i] = 0xff000000 | (grey[i] * 0x010101);
-    scratch.getContext('2d').putImageData(this.pixels, 0, 0);
+    for (let i = 0; i < grey.length; i += 1) this.greys[i] = 0xff000000 | (grey[i] * 0x010101);
+    if (scale === 1) {
+      context.putImageData(this.pixels, 0, 0);
+      return;
+    }
+    this.scratchContext.putImageData(this.pixels, 0, 0);
     context.drawImage(scratch, 0, 0, canvas.width, canvas.height);
   }
 

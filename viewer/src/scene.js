@@ -11,6 +11,7 @@ import {
   Group,
   Line,
   LineBasicMaterial,
+  LineSegments,
   LinearFilter,
   Matrix4,
   Mesh,
@@ -21,6 +22,7 @@ import {
   ShaderMaterial,
   Vector3,
 } from 'three';
+import { refill } from './refill.js';
 import { roundLength } from './ruler.js';
 import { Stage } from './stage.js';
 import { makeMaterial, makeScale } from './surface.js';
@@ -28,14 +30,18 @@ import { makeMaterial, makeScale } from './surface.js';
 const GROUND = 0x0d1117;
 const BONE_LINE = 0xffd166;
 const UP = new Vector3(0, 0, 1);
+const ONE_SIDED = 0.15; // of the length that normals all alike would sum to
 const MOST_PLACES = 1000; // looked at, of each part, for the size of the view
+// Where no graphics card draws, the picture and the path move with the surface, or, when none
+// comes, so often: drawing it takes as long as with a new one.
+const SOFTWARE_APART_MS = 200;
 
 // Dark echoes let through what lies behind them.
 const PLANE_VERTEX = `
 out vec2 at;
 void main() {
   at = uv;
-  gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0);
+  gl_Position = projectionMatrix * (modelViewMatrix * vec4(position, 1.0));
 }`;
 const PLANE_FRAGMENT = `
 in vec2 at;
@@ -46,17 +52,16 @@ void main() {
   colour = vec4(vec3(value), 0.3 + 0.65 * smoothstep(0.0, 0.5, value));
 }`;
 
-function lineOf(colour, opacity = 1) {
+function lineOf(colour, opacity = 1, Kind = Line) {
   const material = new LineBasicMaterial({ color: colour, transparent: opacity < 1, opacity });
-  const line = new Line(new BufferGeometry(), material);
+  const line = new Kind(new BufferGeometry(), material);
   line.frustumCulled = false;
   return line;
 }
 
-function setPlaces(object, places) {
-  object.geometry.dispose();
-  object.geometry = new BufferGeometry();
-  object.geometry.setAttribute('position', new BufferAttribute(places, 3));
+// Places in mm: steps from an origin, three numbers each.
+function partOf(places, origin = [0, 0, 0], step = 1) {
+  return { places, origin, step };
 }
 
 class LiveScene {
@@ -76,10 +81,19 @@ class LiveScene {
     );
     this.gaps.frustumCulled = false;
     this.root.add(this.path, this.gaps);
-    this.parts = { mesh: [], plane: [], path: [] }; // places in mm, three numbers each
+    this.parts = { mesh: partOf([]), plane: partOf([]), path: partOf([]) };
     this.meshes = 0;
+    this.shown = 0; // meshes that were drawn
+    this.undrawn = false; // the newest one
+    this.stale = false; // or anything else
+    this.drawnMs = 0;
     this.followed = false;
-    this.stage.beforeDraw.push((pixelsPerMm) => this.keepBar(pixelsPerMm));
+    this.stage.beforeDraw.push((pixelsPerMm) => {
+      this.keepBar(pixelsPerMm);
+      this.shown += this.undrawn ? 1 : 0;
+      this.undrawn = this.stale = false;
+      this.drawnMs = performance.now();
+    });
   }
 
   setColours(colours) {
@@ -91,7 +105,7 @@ class LiveScene {
 
   // ---- the surface
 
-  setMesh({ positions, normals, confidence, indices }) {
+  setMesh({ origin, step, positions, normals, confidence, indices }) {
     if (!this.scale) return;
     if (!this.surface) {
       this.material = makeMaterial({ sheet: true }, this.scale);
@@ -100,16 +114,14 @@ class LiveScene {
       this.root.add(this.surface);
       this.colourByConfidence(this.coloured ?? false);
     }
-    const geometry = new BufferGeometry();
-    geometry.setAttribute('position', new BufferAttribute(positions, 3));
-    const packed = new BufferAttribute(normals, 4, true);
-    geometry.setAttribute('normal', packed);
-    geometry.setAttribute('scalar', new BufferAttribute(confidence, 1, true));
-    geometry.setIndex(new BufferAttribute(indices, 1));
-    this.surface.geometry.dispose();
-    this.surface.geometry = geometry;
-    this.parts.mesh = positions;
+    const corners = { position: [positions, 3], normal: [normals, 4, true], scalar: [confidence, 1, true] };
+    refill(this.surface, corners, indices);
+    this.surface.position.fromArray(origin);
+    this.surface.scale.setScalar(step);
+    this.parts.mesh = partOf(positions, origin, step);
     this.meshes += 1;
+    this.undrawn = true;
+    if (this.meshes === 1) this.turnOutside(normals);
     this.note.hidden = true;
     this.keepInSight();
   }
@@ -133,6 +145,7 @@ class LiveScene {
       glslVersion: GLSL3,
       side: DoubleSide,
       transparent: true,
+      forceSinglePass: true, // it is flat: one side hides nothing of the other
       depthWrite: false,
       vertexShader: PLANE_VERTEX,
       fragmentShader: PLANE_FRAGMENT,
@@ -144,7 +157,9 @@ class LiveScene {
       'position',
       new BufferAttribute(new Float32Array([0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0]), 3),
     );
-    this.found = new Group();
+    this.found = lineOf(BONE_LINE, 1, LineSegments);
+    this.found.material.depthTest = false;
+    this.found.renderOrder = 2;
     this.probe = new Group();
     this.probe.matrixAutoUpdate = false;
     this.probe.visible = false;
@@ -158,7 +173,7 @@ class LiveScene {
   setPicture({ width, height, fullWidth, fullHeight, grey, place, bone }) {
     this.probe.visible = Boolean(place) && this.planeWanted;
     if (!place) {
-      this.stage.changed();
+      this.stale = true;
       return;
     }
     this.putGrey(width, height, grey);
@@ -170,8 +185,8 @@ class LiveScene {
     this.probe.matrixWorldNeedsUpdate = true;
     this.putBone(bone, fullWidth, fullHeight);
     this.turnOnce(frame);
-    this.parts.plane = [[0, 0], [1, 0], [1, 1], [0, 1]].flatMap(([u, v]) =>
-      new Vector3(u, v, 0).applyMatrix4(this.probe.matrix).toArray());
+    this.parts.plane = partOf([[0, 0], [1, 0], [1, 1], [0, 1]].flatMap(([u, v]) =>
+      new Vector3(u, v, 0).applyMatrix4(this.probe.matrix).toArray()));
     this.keepInSight();
   }
 
@@ -192,21 +207,17 @@ class LiveScene {
 
   // The found bone as lines in the unit square of the picture.
   putBone(bone, width, height) {
-    for (const line of this.found.children) line.geometry.dispose();
-    this.found.clear();
-    let piece = [];
-    for (let k = 0; k < bone.length; k += 3) {
-      if (!Number.isNaN(bone[k])) {
-        piece.push((bone[k] + 0.5) / width, (bone[k + 1] + 0.5) / height, 0);
-      } else if (piece.length) {
-        const line = lineOf(BONE_LINE);
-        line.material.depthTest = false;
-        line.renderOrder = 2;
-        setPlaces(line, new Float32Array(piece));
-        this.found.add(line);
-        piece = [];
+    const ends = new Float32Array(2 * bone.length);
+    let count = 0;
+    for (let k = 0; k + 3 < bone.length; k += 3) {
+      if (Number.isNaN(bone[k]) || Number.isNaN(bone[k + 3])) continue;
+      for (const end of [k, k + 3]) {
+        ends[count] = (bone[end] + 0.5) / width;
+        ends[count + 1] = (bone[end + 1] + 0.5) / height;
+        count += 3;
       }
     }
+    refill(this.found, { position: [ends.subarray(0, count), 3] });
   }
 
   showPlane(on) {
@@ -218,10 +229,10 @@ class LiveScene {
   // ---- the path
 
   setPath({ places, gaps }) {
-    setPlaces(this.path, places);
-    setPlaces(this.gaps, gaps);
+    refill(this.path, { position: [places, 3] });
+    refill(this.gaps, { position: [gaps, 3] });
     this.gaps.visible = gaps.length > 0;
-    this.parts.path = places;
+    this.parts.path = partOf(places);
     this.keepInSight();
   }
 
@@ -229,27 +240,50 @@ class LiveScene {
 
   // Depth points down, for good: what turns with every frame cannot be followed.
   turnOnce(frame) {
+    this.along = new Vector3().setFromMatrixColumn(frame, 0).normalize();
     if (this.turned) return;
+    this.turn(new Vector3().setFromMatrixColumn(frame, 1).normalize().negate());
+  }
+
+  turn(up) {
     this.turned = true;
-    const down = new Vector3().setFromMatrixColumn(frame, 1).normalize();
-    this.root.quaternion.copy(new Quaternion().setFromUnitVectors(down, UP.clone().negate()));
+    this.root.quaternion.copy(new Quaternion().setFromUnitVectors(up, UP));
     this.root.updateMatrixWorld();
-    const along = new Vector3().setFromMatrixColumn(frame, 0).normalize();
-    along.applyQuaternion(this.root.quaternion);
+    const along = (this.along ?? new Vector3(1, 0, 0)).clone().applyQuaternion(this.root.quaternion);
+    along.addScaledVector(UP, -along.dot(UP)).normalize();
     const across = along.clone().cross(UP);
     this.from = across.multiplyScalar(0.8).addScaledVector(along, 0.5).addScaledVector(UP, 0.45);
   }
 
-  // Places, as they lie after the turn, of everything or of the probe alone.
-  places() {
+  // Who opens the page in the middle of a scan sees the bone from outside, wherever the
+  // probe is just then: its mean normal points up, unless it is seen from all sides.
+  turnOutside(normals) {
+    const sum = new Vector3();
+    const count = normals.length / 4;
+    for (let k = 0; k < normals.length; k += 4)
+      sum.add(new Vector3(normals[k], normals[k + 1], normals[k + 2]));
+    if (!(sum.length() > ONE_SIDED * 127 * count) || this.isChosen()) return;
+    this.turn(sum.normalize());
+    this.looked = false;
+    this.stage.centre = undefined;
+  }
+
+  // From where to where everything, or the probe alone, reaches along a direction.
+  reach(axis) {
     const sets = this.followed ? [this.parts.plane] : Object.values(this.parts);
-    const places = [];
-    for (const set of sets) {
-      const step = 3 * Math.max(1, Math.floor(set.length / 3 / MOST_PLACES));
-      for (let k = 0; k + 2 < set.length; k += step)
-        places.push(new Vector3().fromArray(set, k).applyQuaternion(this.root.quaternion));
+    const before = axis.clone().applyQuaternion(this.root.quaternion.clone().invert());
+    const [x, y, z] = before.toArray();
+    let [low, high] = [Infinity, -Infinity];
+    for (const { places, origin, step } of sets) {
+      const start = x * origin[0] + y * origin[1] + z * origin[2];
+      const apart = 3 * Math.max(1, Math.floor(places.length / 3 / MOST_PLACES));
+      for (let k = 0; k + 2 < places.length; k += apart) {
+        const at = start + step * (x * places[k] + y * places[k + 1] + z * places[k + 2]);
+        low = Math.min(low, at);
+        high = Math.max(high, at);
+      }
     }
-    return places;
+    return [low, high];
   }
 
   // What a look along `from` must show: its middle, and half of its height when the
@@ -259,27 +293,20 @@ class LiveScene {
     const right = UP.clone().cross(back).normalize();
     const up = back.clone().cross(right);
     const axes = [right, up, back];
-    const low = axes.map(() => Infinity);
-    const high = axes.map(() => -Infinity);
-    for (const place of this.places()) {
-      axes.forEach((axis, a) => {
-        const at = axis.dot(place);
-        low[a] = Math.min(low[a], at);
-        high[a] = Math.max(high[a], at);
-      });
-    }
-    if (!(high[0] >= low[0])) return null;
+    const reaches = axes.map((axis) => this.reach(axis));
+    if (!(reaches[0][1] >= reaches[0][0])) return null;
     const centre = new Vector3();
-    axes.forEach((axis, a) => centre.addScaledVector(axis, (low[a] + high[a]) / 2));
-    const aspect = this.parent.clientWidth / Math.max(1, this.parent.clientHeight);
-    const [across, down] = [0, 1].map((a) => (high[a] - low[a]) / 2);
+    axes.forEach((axis, a) => centre.addScaledVector(axis, (reaches[a][0] + reaches[a][1]) / 2));
+    const { width, height } = this.stage;
+    const aspect = width / Math.max(1, height);
+    const [across, down] = reaches.map(([low, high]) => (high - low) / 2);
     const half = aspect > 1 ? Math.max(down, across / aspect) : Math.max(across, down * aspect);
     return { centre, half: Math.max(half, 1) };
   }
 
   // The view widens when what there is leaves it; one that was chosen by hand stays.
   keepInSight() {
-    this.stage.changed();
+    this.stale = true;
     if (!this.turned || this.isChosen()) return;
     const from = this.eye();
     const wanted = this.frame(from);
@@ -324,10 +351,24 @@ class LiveScene {
     this.keepInSight();
   }
 
+  // In front of a frame, when all that came has been set.
+  show() {
+    const soon = this.undrawn || !this.stage.software;
+    if (soon || performance.now() > this.drawnMs + SOFTWARE_APART_MS) {
+      if (this.undrawn || this.stale) this.stage.changed();
+    }
+    this.stage.drawNow();
+  }
+
+  // Elements are touched only where something changes: that costs a layout.
   keepBar(pixelsPerMm) {
-    const length = roundLength(this.parent.clientWidth / 5 / pixelsPerMm);
-    this.bar.style.width = `${length * pixelsPerMm}px`;
-    this.bar.textContent = `${Number(length.toPrecision(3))} mm`;
+    const length = roundLength(this.stage.width / 5 / pixelsPerMm);
+    const wide = `${(length * pixelsPerMm).toFixed(1)}px`;
+    const words = `${Number(length.toPrecision(3))} mm`;
+    if (this.barWide !== wide) this.bar.style.width = wide;
+    if (this.barWords !== words) this.bar.textContent = words;
+    this.barWide = wide;
+    this.barWords = words;
   }
 }
 

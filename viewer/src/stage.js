@@ -42,6 +42,7 @@ export class Stage {
     this.camera.up.copy(UP);
     this.controls = new OrbitControls(this.camera, this.canvas);
     this.controls.addEventListener('change', () => this.changed());
+    this.width = this.height = 0; // of the parent
     this.beforeDraw = [];
     this.frames = 0;
     new ResizeObserver(() => this.resize()).observe(parent);
@@ -49,19 +50,25 @@ export class Stage {
 
   changed() {
     if (this.waiting) return;
-    this.waiting = true;
-    requestAnimationFrame(() => this.draw());
+    this.waiting = requestAnimationFrame(() => this.draw());
+  }
+
+  // If anything changed: for who is in front of a frame already.
+  drawNow() {
+    if (!this.waiting) return;
+    cancelAnimationFrame(this.waiting);
+    this.draw();
   }
 
   draw() {
-    this.waiting = false;
+    this.waiting = 0;
     for (const prepare of this.beforeDraw) prepare(this.pixelsPerMm());
     this.renderer.render(this.scene, this.camera);
     this.frames += 1;
   }
 
   pixelsPerMm() {
-    return (this.canvas.clientHeight * this.camera.zoom) / (this.camera.top - this.camera.bottom);
+    return (this.height * this.camera.zoom) / (this.camera.top - this.camera.bottom);
   }
 
   // Takes the box (three's Box3) that every view shows whole.
@@ -72,7 +79,8 @@ export class Stage {
   }
 
   resize() {
-    const { clientWidth: width, clientHeight: height } = this.canvas.parentElement;
+    this.measure();
+    const { width, height } = this;
     if (!width || !height || !this.radius) return;
     const half = this.radius * 1.08;
     const aspect = width / height;
@@ -82,9 +90,24 @@ export class Stage {
     this.camera.near = -40 * this.radius; // an orthographic eye is nowhere near
     this.camera.far = 40 * this.radius;
     this.camera.updateProjectionMatrix();
-    this.renderer.setPixelRatio(this.software ? 1 : Math.min(window.devicePixelRatio, 2));
-    this.renderer.setSize(width, height);
+    this.sizeCanvas();
     this.changed();
+  }
+
+  measure() {
+    const { clientWidth, clientHeight } = this.canvas.parentElement;
+    this.width = clientWidth;
+    this.height = clientHeight;
+  }
+
+  // Its memory is made anew, so only where its size changes.
+  sizeCanvas() {
+    const ratio = this.software ? 1 : Math.min(window.devicePixelRatio, 2);
+    const size = [this.width, this.height, ratio];
+    if (this.size?.every((side, k) => side === size[k])) return;
+    this.size = size;
+    this.renderer.setPixelRatio(ratio);
+    this.renderer.setSize(this.width, this.height);
   }
 
   // Looks at the middle from this direction, everything in sight.

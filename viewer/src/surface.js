@@ -20,7 +20,7 @@ out float value;
 void main() {
   turned = normalize(normalMatrix * normal);
   value = scalar;
-  gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0);
+  gl_Position = projectionMatrix * (modelViewMatrix * vec4(position, 1.0));
 }`;
 
 // Light from the eye, as in the still pictures. Value 0 of 255 says: none known.
