@@ -89,17 +89,27 @@ static void a_failed_allocation_leaves_the_bricks_as_they_were(void **state) {
         assert_int_equal(err.code, ES_MEMORY);
     }
     es_bricks *bricks = new_bricks();
-    for (int32_t i = 0; i < 64; i++) es_bricks_add(bricks, i, 0, 0, NULL);
-    for (long n = 0; n < 3; n++) { /* two for the grown tables, one for the brick */
-        es_error err = {0};
-        es_alloc_fail_after(n);
-        assert_null(es_bricks_add(bricks, 64, 0, 0, &err));
-        es_alloc_fail_after(-1);
-        assert_int_equal(err.code, ES_MEMORY);
-        assert_int_equal(es_bricks_count(bricks), 64);
-        assert_int_equal(es_bricks_find(bricks, 63, 0, 0)->at[0], 63);
+    int failures = 0;
+    for (int32_t i = 0; i < 200; i++) { /* past where tables and blocks grow */
+        es_brick *brick = NULL;
+        for (long n = 0; !brick; n++) {
+            es_error err = {0};
+            es_alloc_fail_after(n);
+            brick = es_bricks_add(bricks, i, 0, 0, &err);
+            es_alloc_fail_after(-1);
+            if (brick) break;
+            failures++;
+            assert_int_equal(err.code, ES_MEMORY);
+            assert_int_equal(es_bricks_count(bricks), i);
+            if (i > 0) assert_int_equal(es_bricks_find(bricks, i - 1, 0, 0)->at[0], i - 1);
+        }
+        assert_int_equal(brick->at[0], i);
+        for (int k = 0; k < ES_BRICK_VOXELS; k++)
+            assert_true(brick->value[k] == 0 && brick->weight[k] == 0);
+        brick->weight[ES_BRICK_VOXELS - 1] = 1; /* of nobody else's brick */
     }
-    assert_non_null(es_bricks_add(bricks, 64, 0, 0, NULL));
+    assert_true(failures > 3);
+    for (int32_t i = 0; i < 200; i++) assert_int_equal(es_bricks_find(bricks, i, 0, 0)->at[0], i);
     es_bricks_free(bricks);
 }
 

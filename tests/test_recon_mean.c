@@ -180,6 +180,120 @@ static void past_sixteen_million_hits_the_mean_still_follows(void **state) {
     assert_true(fabs(spread - 65534 * sqrt(0.1875)) < 1);
 }
 
+/* ---- bytes, whose voxels first have little room for hits ------------------------------ */
+
+enum { FRAMES = 90, PIXELS = 16 };
+
+static es_volume *volume_of_bytes(es_type type, int channels, double threshold, es_pool *pool) {
+    es_recon_options o = options_for(type, ES_NEAREST);
+    es_error err = {0};
+    o.spread = false;
+    o.channels = channels;
+    o.threshold = threshold;
+    es_volume *volume = es_volume_new(&o, pool, &err);
+    if (!volume) fail_msg("%s", err.message);
+    return volume;
+}
+
+/* Sums over all that was inserted, what is below the threshold left out. */
+typedef struct total {
+    double sum, hits;
+} total;
+
+/* Frames of one voxel each, PIXELS^2 hits; `at_once` to a batch. */
+static total insert_small_frames(es_volume *volume, es_type type, int channels, double threshold,
+                                 size_t at_once) {
+    static es_image images[FRAMES];
+    static const es_image *pointers[FRAMES];
+    static es_mat4 poses[FRAMES];
+    es_random random = es_random_new(17, (uint64_t)type);
+    double low, high;
+    total all = {0, 0};
+    es_type_range(type, &low, &high);
+    for (size_t f = 0; f < FRAMES; f++) {
+        assert_true(es_image_resize(&images[f], type, channels, PIXELS, PIXELS, NULL));
+        for (size_t i = 0; i < PIXELS * PIXELS; i++) {
+            const double value = low + floor(256 * es_random_uniform(&random));
+            for (int c = 0; c < channels; c++)
+                es_type_set(type, images[f].data, i * (size_t)channels + (size_t)c, value);
+            if (value < threshold) continue;
+            all.sum += value;
+            all.hits++;
+        }
+        pointers[f] = &images[f];
+        poses[f] = es_mat4_scaling(0.01, 0.01, 1);
+    }
+    for (size_t f = 0, count; f < FRAMES; f += count) {
+        count = FRAMES - f < at_once ? FRAMES - f : at_once;
+        assert_true(es_volume_insert(volume, pointers + f, poses + f, count, NULL));
+    }
+    for (size_t f = 0; f < FRAMES; f++) es_image_clear(&images[f]);
+    return all;
+}
+
+static void check_voxel(es_volume *volume, total all, int channels) {
+    es_bricks *bricks = es_volume_bricks(volume, NULL);
+    const es_brick *brick = es_bricks_find(bricks, 0, 0, 0);
+    const double mean = all.sum / all.hits;
+    assert_true(fabs((double)brick->value[0] - mean) < 1e-6 * (fabs(mean) + 1));
+    assert_true((double)brick->weight[0] == all.hits);
+    uint8_t values[3];
+    assert_true(es_volume_slab(volume, 0, 1, values, NULL));
+    for (int c = 1; c < channels; c++) assert_int_equal(values[c], values[0]);
+    es_bricks_free(bricks);
+}
+
+static void bytes_are_counted_past_what_a_small_voxel_holds(void **state) {
+    (void)state;
+    static const size_t at_once[] = {1, 7, 64, FRAMES};
+    for (int n = 0; n < 16; n++) {
+        const es_type type = n % 2 ? ES_I8 : ES_U8;
+        const int channels = n / 2 % 2 ? 3 : 1;
+        const double threshold = n >= 8 ? (n % 2 ? -28 : 100) : NAN;
+        es_volume *volume = volume_of_bytes(type, channels, threshold, NULL);
+        total all = insert_small_frames(volume, type, channels, threshold, at_once[n / 4]);
+        assert_true(all.hits > 3 * 4095);
+        check_voxel(volume, all, channels);
+        es_volume_stats stats = es_volume_statistics(volume);
+        /* One brick: 4 bytes a voxel and channel, and 8 more that now are needed. */
+        assert_int_equal(stats.bricks, 1);
+        assert_true(stats.bytes >= 12 * ES_BRICK_VOXELS * (uint64_t)channels);
+        es_volume_free(volume);
+    }
+}
+
+/* All pixels of a frame of 1024 x 256 into one voxel: more than a state holds at once. */
+static double mean_of_large_frames(es_type type, double a, double b, int frames, double *hits) {
+    es_volume *volume = volume_of_bytes(type, 1, NAN, NULL);
+    es_image image = {0};
+    assert_true(es_image_resize(&image, type, 1, 1024, 256, NULL));
+    for (size_t i = 0; i < 1024 * 256; i++) es_type_set(type, image.data, i, i % 4 ? a : b);
+    const es_image *pointer = &image;
+    es_mat4 pose = es_mat4_scaling(1e-5, 1e-5, 1);
+    for (int f = 0; f < frames; f++)
+        assert_true(es_volume_insert(volume, &pointer, &pose, 1, NULL));
+    es_bricks *bricks = es_volume_bricks(volume, NULL);
+    const es_brick *brick = es_bricks_find(bricks, 0, 0, 0);
+    const double mean = (double)brick->value[0];
+    *hits = (double)brick->weight[0];
+    es_bricks_free(bricks);
+    es_image_clear(&image);
+    es_volume_free(volume);
+    return mean;
+}
+
+static void large_frames_of_bytes_into_one_voxel_keep_their_mean(void **state) {
+    (void)state;
+    double hits;
+    assert_true(fabs(mean_of_large_frames(ES_U8, 255, 0, 3, &hits) - 0.75 * 255) < 1e-4);
+    assert_true(hits == 3 * 1024 * 256);
+    assert_true(fabs(mean_of_large_frames(ES_I8, -128, 127, 3, &hits) + 64.25) < 1e-4);
+    assert_true(hits == 3 * 1024 * 256);
+    /* Past 2^24 hits old ones count half. */
+    assert_true(fabs(mean_of_large_frames(ES_U8, 255, 1, 80, &hits) - 191.5) < 1e-3);
+    assert_true(hits >= 1 << 23 && hits < 1 << 24);
+}
+
 static void no_spread_was_asked_no_spread_is_given(void **state) {
     (void)state;
     es_recon_options o = options_for(ES_U8, ES_NEAREST);
@@ -199,6 +313,8 @@ int main(void) {
         cmocka_unit_test(the_spread_of_the_hits_is_known_per_voxel),
         cmocka_unit_test(a_million_hits_of_any_type_do_not_overflow),
         cmocka_unit_test(past_sixteen_million_hits_the_mean_still_follows),
+        cmocka_unit_test(bytes_are_counted_past_what_a_small_voxel_holds),
+        cmocka_unit_test(large_frames_of_bytes_into_one_voxel_keep_their_mean),
         cmocka_unit_test(no_spread_was_asked_no_spread_is_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,7 +159,8 @@ static size_t in_use(void) {
 
 static void copies_keep_to_their_limit_and_take_no_memory_for_ever(void **state) {
     (void)state;
-    const size_t brick = 8 * ES_BRICK_VOXELS; /* NEAREST MEAN of u8, as recon.h says */
+    es_recon_options o = ES_RECON_DEFAULTS; /* NEAREST MEAN of u8 */
+    const size_t brick = es_volume_brick_bytes(&o);
     const es_undo_limit limit = {1000, 20 * brick};
     es_volume *volume = volume_with(ES_NEAREST, ES_MEAN, NULL);
     for (int f = 0; f < FRAMES; f++) insert(volume, f);
@@ -197,6 +198,42 @@ static void to_the_empty_volume_and_on_again(void **state) {
     check_same(volume, other);
     es_volume_free(volume);
     es_volume_free(other);
+}
+
+/* Frames of WIDTH * HEIGHT hits in one voxel. */
+static void insert_on_one_voxel(es_volume *volume, int count) {
+    es_image image = picture_of(3);
+    const es_image *images = &image;
+    es_mat4 pose = es_mat4_scaling(0.01, 0.01, 1);
+    for (int i = 0; i < count; i++) assert_true(es_volume_insert(volume, &images, &pose, 1, NULL));
+    es_image_clear(&image);
+}
+
+/* So many hits in one voxel that its brick takes more memory: that goes back too. */
+static void hits_past_what_a_small_voxel_holds_go_back_as_well(void **state) {
+    (void)state;
+    enum { FEW = 1, MANY = 10, MORE = 25 };
+    es_volume *few = volume_with(ES_NEAREST, ES_MEAN, NULL), *volume;
+    es_volume *many = volume_with(ES_NEAREST, ES_MEAN, NULL);
+    insert_on_one_voxel(few, FEW);
+    insert_on_one_voxel(many, MANY);
+    assert_true(es_volume_statistics(many).bytes > es_volume_statistics(few).bytes);
+    for (size_t steps = 1; steps <= 2; steps++) {
+        volume = volume_with(ES_NEAREST, ES_MEAN, NULL);
+        insert_on_one_voxel(volume, FEW);
+        es_volume_checkpoint(volume, &much);
+        insert_on_one_voxel(volume, MANY - FEW);
+        es_volume_checkpoint(volume, &much);
+        insert_on_one_voxel(volume, MORE - MANY);
+        assert_true(es_volume_undo(volume, steps));
+        check_same(volume, steps == 1 ? many : few);
+        insert_on_one_voxel(volume, steps == 1 ? 0 : MANY - FEW);
+        check_same(volume, many);
+        assert_true(es_volume_undo(volume, es_volume_checkpoints(volume)));
+        es_volume_free(volume);
+    }
+    es_volume_free(few);
+    es_volume_free(many);
 }
 
 static void a_failed_allocation_costs_checkpoints_but_never_the_frame(void **state) {
@@ -304,6 +341,7 @@ int main(void) {
         cmocka_unit_test(little_memory_shortens_how_far_back_it_goes_and_nothing_else),
         cmocka_unit_test(copies_keep_to_their_limit_and_take_no_memory_for_ever),
         cmocka_unit_test(to_the_empty_volume_and_on_again),
+        cmocka_unit_test(hits_past_what_a_small_voxel_holds_go_back_as_well),
         cmocka_unit_test(a_failed_allocation_costs_checkpoints_but_never_the_frame),
         cmocka_unit_test(the_field_and_its_copy_go_back_too),
     };

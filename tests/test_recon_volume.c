@@ -688,6 +688,29 @@ a_frame_past_the_memory_limit_is_refused_with_a_spacing_and_changes_nothing(void
     es_volume_free(volume);
 }
 
+/* Bricks that must count many hits take more memory than others. */
+static void hits_past_the_memory_limit_are_refused_too(void **state) {
+    (void)state;
+    es_recon_options o = options_1mm();
+    o.memory_limit = 2 * es_volume_brick_bytes(&o);
+    es_volume *volume = volume_of(&o);
+    es_image image = image_of(ES_U8, 1, 40, 40); /* 1600 hits in one voxel */
+    const es_image *pointer = &image;
+    es_mat4 pose = es_mat4_scaling(0.01, 0.01, 1);
+    es_error err = {0};
+    insert_one(volume, &image, pose);
+    insert_one(volume, &image, pose);
+    for (int again = 0; again < 2; again++) {
+        assert_false(es_volume_insert(volume, &pointer, &pose, 1, &err));
+        assert_int_equal(err.code, ES_MEMORY);
+        assert_int_equal(es_volume_statistics(volume).frames, 2);
+        assert_int_equal(es_volume_statistics(volume).bytes, es_volume_brick_bytes(&o));
+    }
+    insert_one(volume, &image, es_mat4_multiply(es_mat4_translation(100, 0, 0), pose));
+    es_image_clear(&image);
+    es_volume_free(volume);
+}
+
 static void a_cancelled_insertion_stops(void **state) {
     (void)state;
     es_recon_options o = options_1mm();
@@ -817,6 +840,7 @@ int main(void) {
         cmocka_unit_test(frames_outside_clip_or_extent_leave_an_empty_volume_that_says_so),
         cmocka_unit_test(
             a_frame_past_the_memory_limit_is_refused_with_a_spacing_and_changes_nothing),
+        cmocka_unit_test(hits_past_the_memory_limit_are_refused_too),
         cmocka_unit_test(a_cancelled_insertion_stops),
         cmocka_unit_test(a_failed_allocation_anywhere_is_an_error_and_leaks_nothing),
         cmocka_unit_test(memory_follows_the_bricks_touched),

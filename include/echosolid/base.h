@@ -62,6 +62,9 @@ bool es_fail_errno(es_error *err, const char *format, ...) ES_PRINTF(2, 3);
  * failure. A count of 0 gives a valid pointer. Free with es_free. */
 void *es_alloc(size_t count, size_t size, es_error *err);
 void *es_alloc_zero(size_t count, size_t size, es_error *err);
+/* The same as es_alloc_zero, for megabytes that will be touched all over: asks the
+ * system for huge pages, of which there are fewer to fault in. */
+void *es_alloc_large(size_t count, size_t size, es_error *err);
 
 /* Resizes like realloc; on failure *block is untouched and false returned. */
 bool es_resize(void *block_address, size_t count, size_t size, es_error *err);

@@ -29,8 +29,9 @@ typedef enum es_compounding { ES_LATEST, ES_MEAN, ES_MAXIMUM } es_compounding;
  * A voxel is seen once it has a hit of any value, black included. Pixels that
  * are not finite are never inserted.
  *
- * Memory per voxel and channel of a brick, in bytes: NEAREST MEAN 8 (types of 1
- * and 2 bytes) or 16, 8 more with spread; NEAREST LATEST and MAXIMUM 4, 8 or
+ * Memory per voxel and channel of a brick, in bytes: NEAREST MEAN 4 (types of 1
+ * byte; 12 in bricks where more than 4095 hits fell into a voxel), 8 (of 2 bytes)
+ * or 16; with spread 16 or 24; NEAREST LATEST and MAXIMUM 4, 8 or
  * 16 for types of 1-2, 4 and 8 bytes. LINEAR MEAN 20 (30 with spread), LATEST
  * and MAXIMUM 41, the brick's rim included.
  * NEAREST MEAN of 1- and 2-byte types is exact up to 2^24 hits a voxel; each
@@ -81,8 +82,8 @@ bool es_recon_options_set_box(es_recon_options *options, es_box3 box, es_error *
  * known: then nothing can be chosen. */
 double es_recon_choose_spacing(double pixel_mm, double frame_distance_mm);
 
-/* Bytes that one brick (ES_BRICK^3 voxels) of such a volume takes; for valid
- * options. */
+/* Bytes that one brick (ES_BRICK^3 voxels) of such a volume takes, with few hits; for
+ * valid options. */
 size_t es_volume_brick_bytes(const es_recon_options *options);
 
 typedef struct es_volume es_volume;

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "echosolid/base.h"
 
@@ -44,6 +45,25 @@ void *es_alloc_zero(size_t count, size_t size, es_error *err) {
     if (!checked_size(count, size, &bytes, err)) return NULL;
     void *block = calloc(1, bytes);
     if (!block) refuse(count, size, err);
+    return block;
+}
+
+/* Only a wish: where the system has no huge pages, small ones do. Asked for from the
+ * first page to the last, so that blocks side by side share the huge page between them. */
+static void ask_for_huge_pages(char *block, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+    enum { PAGE = 4096 };
+    const size_t before = (uintptr_t)block % PAGE, pages = (before + bytes + PAGE - 1) / PAGE;
+    madvise(block - before, pages * PAGE, MADV_HUGEPAGE);
+#else
+    (void)block;
+    (void)bytes;
+#endif
+}
+
+void *es_alloc_large(size_t count, size_t size, es_error *err) {
+    void *block = es_alloc_zero(count, size, err);
+    if (block) ask_for_huge_pages(block, count * size);
     return block;
 }
 

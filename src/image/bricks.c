@@ -1,7 +1,8 @@
 /* Sparse bricks: cubes of 16^3 voxels that exist only where data fell.
  *
- * Each brick is allocated by itself and never moves, so that pointers to it
- * stay good while others are added. Two tables point at them: `bricks`, in
+ * Bricks stand side by side in blocks and never move, so that pointers to them
+ * stay good while others are added: memory that comes brick by brick takes as long
+ * to fault in as many a use of it. Two tables point at them: `bricks`, in
  * order of age (or sorted), and `slots`, an open-addressing hash table of
  * positions in `bricks` keyed by brick coordinates. The table is kept at most
  * half full, so that a look-up costs one or two probes. Nothing here depends
@@ -18,9 +19,16 @@ struct es_bricks {
     size_t count, capacity;
     size_t *slots;    /* position in `bricks` + 1; 0: free */
     size_t slot_mask; /* slots - 1, slots a power of two >= 2 * count */
+    es_brick **blocks;
+    size_t block_count, block_capacity;
+    es_brick *block_end;
+    size_t left; /* bricks before the end of the last block that nobody has */
 };
 
-enum { FIRST_CAPACITY = 64 };
+/* A few bricks are small blocks, which grow with what is there; after them come blocks of
+ * more than 32 MiB, which the C library always takes from the system: such memory is there
+ * once it is touched, in whole huge pages. */
+enum { FIRST_CAPACITY = 64, FEW = 64, MANY = 1024, PART = 4 };
 
 /* ---- the hash table ---------------------------------------------------- */
 
@@ -81,7 +89,8 @@ es_bricks *es_bricks_new(const double origin_mm[3], const double spacing_mm[3], 
 
 void es_bricks_free(es_bricks *bricks) {
     if (!bricks) return;
-    for (size_t i = 0; i < bricks->count; i++) es_free(bricks->bricks[i]);
+    for (size_t i = 0; i < bricks->block_count; i++) es_free(bricks->blocks[i]);
+    es_free(bricks->blocks);
     es_free(bricks->bricks);
     es_free(bricks->slots);
     es_free(bricks);
@@ -103,12 +112,33 @@ es_brick *es_bricks_find(const es_bricks *bricks, int32_t x, int32_t y, int32_t 
     return position ? bricks->bricks[position - 1] : NULL;
 }
 
+static bool add_block(es_bricks *bricks, es_error *err) {
+    if (bricks->block_count == bricks->block_capacity) {
+        const size_t capacity = 2 * bricks->block_capacity + FIRST_CAPACITY;
+        if (!es_resize(&bricks->blocks, capacity, sizeof(es_brick *), err)) return false;
+        bricks->block_capacity = capacity;
+    }
+    const size_t size = bricks->count < FEW ? bricks->count / PART + 1 : MANY;
+    es_brick *block = es_alloc_large(size, sizeof *block, err);
+    if (!block) return false;
+    bricks->blocks[bricks->block_count++] = block;
+    bricks->left = size;
+    bricks->block_end = block + size;
+    return true;
+}
+
+/* A brick that nobody has. */
+static es_brick *take_brick(es_bricks *bricks, es_error *err) {
+    if (bricks->left == 0 && !add_block(bricks, err)) return NULL;
+    return bricks->block_end - bricks->left--;
+}
+
 es_brick *es_bricks_add(es_bricks *bricks, int32_t x, int32_t y, int32_t z, es_error *err) {
     es_brick *brick = es_bricks_find(bricks, x, y, z);
     if (brick) return brick;
     if (bricks->count == bricks->capacity && !reserve(bricks, 2 * bricks->capacity, err))
         return NULL;
-    brick = es_alloc_zero(1, sizeof *brick, err);
+    brick = take_brick(bricks, err);
     if (!brick) return NULL;
     brick->at[0] = x;
     brick->at[1] = y;

@@ -78,8 +78,8 @@ const es_distance_options *es_distance_get_options(const es_distance *distance) 
 es_volume_stats es_distance_statistics(const es_distance *distance) {
     es_volume_stats stats = distance->stats;
     stats.bricks = distance->store.settled;
-    stats.bytes = stats.bricks * (uint64_t)distance->store.state_bytes;
-    stats.undo_bytes = distance->store.log.buffers * (uint64_t)distance->store.state_bytes;
+    stats.bytes = store_bytes(&distance->store);
+    stats.undo_bytes = store_undo_bytes(&distance->store);
     return stats;
 }
 

@@ -12,30 +12,42 @@
 
 /* `count` sums, a multiple of LANES, along an axis whose steps are `stride`
  * elements apart. */
-static inline void convolve(const fill_method *m, const float *in, int stride, int count,
-                            float *out) {
+static inline __attribute__((always_inline)) void
+convolve_by(const float *weights, int radius, const float *in, int stride, int count, float *out) {
     for (int i = 0; i < count; i += LANES) {
         const float *before = in + i, *after = in + i;
-        floats sum = m->weights[0] * *(const floats *)before;
-        for (int k = 1; k <= m->radius; k++) {
+        floats sum = weights[0] * *(const floats *)before;
+        for (int k = 1; k <= radius; k++) {
             before -= stride;
             after += stride;
-            sum += m->weights[k] * (*(const floats *)before + *(const floats *)after);
+            sum += weights[k] * (*(const floats *)before + *(const floats *)after);
         }
         *(floats *)(out + i) = sum;
     }
 }
 
-/* The 16 x 16 sums of plane z across it. */
+/* With the radius known, compilers leave out the loop over it. */
+static inline void convolve(const fill_method *m, const float *in, int stride, int count,
+                            float *out) {
+    if (m->radius == 1)
+        convolve_by(m->weights, 1, in, stride, count, out);
+    else if (m->radius == 2)
+        convolve_by(m->weights, 2, in, stride, count, out);
+    else
+        convolve_by(m->weights, m->radius, in, stride, count, out);
+}
+
+/* The 16 x 16 sums of plane z across it. Rows are first gathered, all of them: to read
+ * from across what was just written has to wait. */
 static void convolve_plane(const fill_method *m, const fill_window *w, int z, float *value,
                            float *weight) {
-    const int r = m->radius;
-    float row[2][FILL_ROW], rows[2][FILL_MOST_BLOCK * ES_BRICK];
-    for (int y = -r; y < ES_BRICK + r; y++) {
-        gather_row(m, w, y, z, row[0], row[1]);
-        for (int c = 0; c < 2; c++)
-            convolve(m, row[c] + MARGIN, 1, ES_BRICK, rows[c] + ES_BRICK * (y + r));
-    }
+    const int r = m->radius, side = ES_BRICK + 2 * r;
+    float gathered[2][FILL_MOST_BLOCK * FILL_ROW], rows[2][FILL_MOST_BLOCK * ES_BRICK];
+    for (int y = 0; y < side; y++)
+        gather_row(m, w, y - r, z, gathered[0] + FILL_ROW * y, gathered[1] + FILL_ROW * y);
+    for (int c = 0; c < 2; c++)
+        for (int y = 0; y < side; y++)
+            convolve(m, gathered[c] + FILL_ROW * y + MARGIN, 1, ES_BRICK, rows[c] + ES_BRICK * y);
     convolve(m, rows[0] + ES_BRICK * r, ES_BRICK, FILL_AREA, value);
     convolve(m, rows[1] + ES_BRICK * r, ES_BRICK, FILL_AREA, weight);
 }

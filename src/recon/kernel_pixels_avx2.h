@@ -6,47 +6,7 @@
  * in two halves of 16 bits. Voxels and pixels of many rows go into a list, one behind
  * the other, which is then added in a loop without branches.
  *
- * What pixels are added to, here and in kernel_rows_avx2.h, are 32 bits a voxel for all
- * frames of a batch: 16 KiB that stay in the first-level cache, half of what the brick's
- * state takes. flush_bytes() puts them into the state. Included by kernels_avx2.c. */
-
-/* ---- what a batch adds to a brick ------------------------------------------------- */
-
-/* Hits in the upper 12 bits, sum in the lower 20: 4095 hits have a sum below 2^20. */
-enum { HITS_SHIFT = 20, HITS_ROOM = 4095, BESIDE = 16 };
-#define ONE_IN_BATCH (1u << HITS_SHIFT)
-typedef struct gathered {
-    uint32_t voxel[BESIDE + ES_BRICK_VOXELS + BESIDE];
-    uint32_t most_hits; /* no voxel has more */
-    char rest[60];      /* of the cache line: scratches of two workers share none */
-} gathered;
-
-/* Adds eight voxels to the state, and clears them. */
-static inline void flush_eight(uint32_t *from, uint64_t *to) {
-    __m256i *const source = (__m256i *)(void *)from, *const state = (__m256i *)(void *)to;
-    /* Halves are unpacked: 0 1 4 5 2 3 6 7 */
-    const __m256i both = _mm256_permute4x64_epi64(_mm256_loadu_si256(source), 0xd8);
-    const __m256i sum = _mm256_and_si256(both, _mm256_set1_epi32(ONE_IN_BATCH - 1));
-    const __m256i hits = _mm256_slli_epi32(_mm256_srli_epi32(both, HITS_SHIFT), COUNT_SHIFT - 32);
-    const __m256i low = _mm256_unpacklo_epi32(sum, hits), high = _mm256_unpackhi_epi32(sum, hits);
-    _mm256_storeu_si256(state, _mm256_add_epi64(_mm256_loadu_si256(state), low));
-    _mm256_storeu_si256(state + 1, _mm256_add_epi64(_mm256_loadu_si256(state + 1), high));
-    _mm256_storeu_si256(source, _mm256_setzero_si256());
-}
-
-static void flush_bytes(void *state, void *scratch) {
-    gathered *g = scratch;
-    uint64_t *voxels = state;
-    if (g->most_hits == 0) return;
-    for (int i = 0; i < ES_BRICK_VOXELS; i += ES_BRICK) {
-        const __m256i *row = (const __m256i *)(const void *)(g->voxel + BESIDE + i);
-        const __m256i any = _mm256_or_si256(_mm256_loadu_si256(row), _mm256_loadu_si256(row + 1));
-        if (_mm256_testz_si256(any, any)) continue;
-        flush_eight(g->voxel + BESIDE + i, voxels + i);
-        flush_eight(g->voxel + BESIDE + i + 8, voxels + i + 8);
-    }
-    g->most_hits = 0;
-}
+ * Included by kernels_avx2.c. */
 
 /* ---- positions ---------------------------------------------------------------------- */
 
@@ -135,7 +95,7 @@ typedef struct pixel_list {
 /* Eight pixels, each with the bits of `flip` changed. */
 static inline void list_eight(uint32_t *addend, const uint8_t *pixels, uint8_t flip) {
     const __m256i value = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)pixels));
-    const __m256i one = _mm256_set1_epi32((int)(ONE_IN_BATCH | flip));
+    const __m256i one = _mm256_set1_epi32((int)(ONE_OF_FEW | flip));
     _mm256_storeu_si256((__m256i *)(void *)addend, _mm256_xor_si256(value, one));
 }
 

@@ -53,7 +53,8 @@ static inline row_planes make_planes(const tile *t) {
         const double step = (double)(int64_t)t->layout.step[a];
         inverse[a] = step != 0 ? ONE_PIXEL / step : (double)ONE_VOXEL; /* no plane: far away */
         offset[a] = step >= 0 ? (double)ONE_VOXEL : 0;
-        way[a] = fmin(fabs(inverse[a]) * (double)ONE_VOXEL / ONE_PIXEL, FARTHEST);
+        const double pixels = fabs(inverse[a]) * (double)ONE_VOXEL / ONE_PIXEL;
+        way[a] = pixels < FARTHEST ? pixels : FARTHEST;
     }
     const __m256i one = _mm256_set1_epi32(1 << PIXEL_BITS);
     const __m256i eight = _mm256_set1_epi32(8 * (int)lrint(way[0] * ONE_PIXEL));
@@ -63,7 +64,7 @@ static inline row_planes make_planes(const tile *t) {
     p.one_pixel = _mm256_set1_epi8(1);
     p.one_pair = _mm256_set1_epi16(1);
     p.minus_hit = _mm256_set1_epi8(-128); /* 128 of either sign: a mask is -1 */
-    p.hit_pair = _mm256_set1_epi16(-(1 << (HITS_SHIFT - 7)));
+    p.hit_pair = _mm256_set1_epi16(-(1 << (FEW_SHIFT - 7)));
     p.x[0] = _mm256_add_epi32(plane_steps(way[0], in_order), one);
     p.x[1] = _mm256_add_epi32(p.x[0], eight);
     p.offset = _mm256_setr_pd(offset[0], offset[1], offset[2], offset[2]);
@@ -268,8 +269,8 @@ static inline __attribute__((always_inline)) void add_row(uint32_t *voxels, cons
     add_pieces(voxels + row->voxel - (p->falls ? 7 : 0), p, cuts, eights, count, wide);
 }
 
-static inline __attribute__((always_inline)) void
-insert_rows(gathered *g, uint64_t *voxels, const tile *t, const axis axes[3], uint8_t flip) {
+static inline __attribute__((always_inline)) void insert_rows(uint32_t *voxels, const tile *t,
+                                                              const axis axes[3], uint8_t flip) {
     const row_planes p = make_planes(t);
     const layout l = t->layout;
     row_walk walk = start_walk(&l);
@@ -281,6 +282,6 @@ insert_rows(gathered *g, uint64_t *voxels, const tile *t, const axis axes[3], ui
                 planned++;
             else
                 insert_chunks(voxels, t, i, axes, flip);
-        for (uint32_t r = 0; r < planned; r++) add_row(g->voxel + BESIDE, &p, &rows[r], t, flip);
+        for (uint32_t r = 0; r < planned; r++) add_row(voxels, &p, &rows[r], t, flip);
     }
 }

@@ -67,6 +67,21 @@ enum { COUNT_SHIFT = 40 };
 #define ONE_HIT ((uint64_t)1 << COUNT_SHIFT)
 #define SUM_MASK (ONE_HIT - 1)
 
+/* The same of bytes: hits in the upper 12 bits, sum in the lower 20; 4095 hits have a sum
+ * below 2^20. A brick is 16 KiB, which stay in the first-level cache. What does not fit
+ * goes into 64 bits a voxel, as above: the deep part. Up to BESIDE voxels before the
+ * brick's first and after its last may be written, with nothing in them. */
+enum { FEW_SHIFT = 20, FEW_HITS = 4095, BESIDE = 16 };
+#define ONE_OF_FEW ((uint32_t)1 << FEW_SHIFT)
+typedef struct few_state {
+    uint32_t before[BESIDE], voxel[ES_BRICK_VOXELS], after[BESIDE];
+} few_state;
+
+/* A voxel of the state as those of the deep part are. */
+static inline uint64_t unpack_few(uint32_t few) {
+    return (uint64_t)(few >> FEW_SHIFT) << COUNT_SHIFT | (few & (ONE_OF_FEW - 1));
+}
+
 typedef struct packed_spread {
     uint64_t packed, squares;
 } packed_spread;

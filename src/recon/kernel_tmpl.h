@@ -63,20 +63,7 @@ static void NAME(nearest_weighted_spread)(void *state, const tile *t) {
 
 #if SMALL
 
-/* Neighbouring pixels mostly fall into one voxel, and adding to memory that was
- * just written is slow; so four quarters of the run go side by side. Whole
- * numbers have the same sum in any order. */
-static inline void NAME(mean_chunk)(uint64_t *voxels, const chunk *c) {
-    const PIXEL *pixels = c->pixels;
-    uint32_t voxel[CHUNK];
-    nearest_voxels(c, voxel);
-    const uint32_t quarter = c->keep ? 0 : c->count / 4;
-    for (uint32_t i = 0; i < quarter; i++)
-        for (uint32_t part = 0, k = i; part < 4; part++, k += quarter)
-            voxels[voxel[k]] += ONE_HIT + (uint64_t)(pixels[k] - LOWEST);
-    for (uint32_t i = 4 * quarter; i < c->count; i++)
-        if (!c->keep || c->keep[i]) voxels[voxel[i]] += ONE_HIT + (uint64_t)(pixels[i] - LOWEST);
-}
+MEAN_CHUNK(NAME(mean_chunk), uint64_t, ONE_HIT)
 
 static inline void NAME(spread_chunk)(packed_spread *voxels, const chunk *c) {
     const PIXEL *pixels = c->pixels;
@@ -94,8 +81,33 @@ static inline reading NAME(reading_of_packed)(const uint64_t *s) {
     double hits = (double)(int32_t)(*s >> COUNT_SHIFT), sum = (double)(int64_t)(*s & SUM_MASK);
     return (reading){hits > 0 ? sum / hits + LOWEST : 0, hits, 0};
 }
+
+#if IS_BYTE
+
+MEAN_CHUNK(NAME(few_chunk), uint32_t, ONE_OF_FEW)
+
+/* Elements of the state, and of its deep part if there is one. */
+static inline reading NAME(reading_of_few)(const void *state, const void *deep, size_t i) {
+    uint64_t packed = unpack_few(((const few_state *)state)->voxel[i]);
+    if (deep) packed += ((const uint64_t *)deep)[i];
+    return NAME(reading_of_packed)(&packed);
+}
+static void NAME(read_few)(const void *state, const void *deep, size_t first, uint32_t count,
+                           reading *out) {
+    for (uint32_t i = 0; i < count; i++) out[i] = NAME(reading_of_few)(state, deep, first + i);
+}
+static void NAME(values_few)(const void *state, const void *deep, size_t first, uint32_t count,
+                             void *out) {
+    for (uint32_t i = 0; i < count; i++)
+        ((PIXEL *)out)[i] = TO_PIXEL(NAME(reading_of_few)(state, deep, first + i).value);
+}
+
+#else
+
 READ_ROWS(NAME(read_packed), uint64_t, NAME(reading_of_packed))
 VALUE_ROWS(NAME(values_packed), uint64_t, NAME(reading_of_packed))
+
+#endif
 
 static inline reading NAME(reading_of_packed_spread)(const packed_spread *s) {
     reading r = NAME(reading_of_packed)(&s->packed);
@@ -118,7 +130,14 @@ static inline void NAME(spread_chunk)(sums_spread *voxels, const chunk *c) {
 #endif
 
 static void NAME(nearest_mean)(void *state, const tile *t) {
+#if IS_BYTE
+    if (t->deep)
+        FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(mean_chunk)(t->deep, &c))
+    else
+        FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(few_chunk)(((few_state *)state)->voxel, &c))
+#else
     FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(mean_chunk)(state, &c));
+#endif
 }
 static void NAME(nearest_spread)(void *state, const tile *t) {
     FOR_EACH_CHUNK(t, sizeof(PIXEL), NAME(spread_chunk)(state, &c));
@@ -238,43 +257,80 @@ VALUE_ROWS(NAME(values_largest), frames, reading_of_largest)
 
 /* ---- the table ------------------------------------------------------------------- */
 
+#define ENTRY(bytes, insert_, read_, values_)                                                      \
+    .brick_bytes = (bytes), .insert_kept = insert_, .read = read_, .values = values_,              \
+    .keep = NAME(keep), .pick = NAME(pick)
+#define NEAREST(state, insert_, read_, values_)                                                    \
+    ENTRY(ES_BRICK_VOXELS * sizeof(state), insert_, read_, values_)
+#define LINEAR(state, insert_, read_, values_)                                                     \
+    ENTRY(RIM_VOXELS * sizeof(state), insert_, read_, values_)
+
+#define MEAN_OF_SUMS                                                                               \
+    { NEAREST(sums, NAME(nearest_mean), read_sums, NAME(values_sums)) }
+#define SPREAD_OF_SUMS                                                                             \
+    { NEAREST(sums_spread, NAME(nearest_spread), read_sums_spread, NAME(values_sums_spread)) }
+#define MEAN_OF_PACKED                                                                             \
+    {                                                                                              \
+        NEAREST(uint64_t, NAME(nearest_mean), NAME(read_packed), NAME(values_packed)),             \
+            .state_hits = MOST_HITS, .make_room = make_room_packed                                 \
+    }
+#define SPREAD_OF_PACKED                                                                           \
+    {                                                                                              \
+        NEAREST(packed_spread, NAME(nearest_spread), NAME(read_packed_spread),                     \
+                NAME(values_packed_spread)),                                                       \
+            .state_hits = MOST_HITS, .make_room = make_room_packed_spread                          \
+    }
+#define MEAN_OF_FEW                                                                                \
+    {                                                                                              \
+        ENTRY(sizeof(few_state), NAME(nearest_mean), NAME(read_few), NAME(values_few)),            \
+            .state_hits = FEW_HITS, .make_room = make_room_packed,                                 \
+            .deep_bytes = ES_BRICK_VOXELS * sizeof(uint64_t), .deepen = deepen_few,                \
+            .count_most = most_of_few                                                              \
+    }
+
+#if IS_BYTE
+#define MEAN_ENTRY MEAN_OF_FEW
+#define SPREAD_ENTRY SPREAD_OF_PACKED
+#elif SMALL
+#define MEAN_ENTRY MEAN_OF_PACKED
+#define SPREAD_ENTRY SPREAD_OF_PACKED
+#else
+#define MEAN_ENTRY MEAN_OF_SUMS
+#define SPREAD_ENTRY SPREAD_OF_SUMS
+#endif
+
 /* clang-format off */
-#define ENTRY(state, insert, read, values, room)                                                   \
-    {sizeof(state), insert, NULL, read, values, NAME(keep), NAME(pick), room, NULL, 0, NULL}
 static const kernel NAME(kernels)[2][3][4] = {
     [ES_NEAREST] = {
-        [ES_LATEST] = {ENTRY(NAME(picked), NAME(nearest_latest), NAME(read_picked),
-                             NAME(values_picked), NULL)},
-        [ES_MAXIMUM] = {ENTRY(NAME(picked), NAME(nearest_maximum), NAME(read_picked),
-                              NAME(values_picked), NULL)},
-#if SMALL
-        [ES_MEAN] = {ENTRY(uint64_t, NAME(nearest_mean), NAME(read_packed), NAME(values_packed),
-                           make_room_packed),
-                     ENTRY(packed_spread, NAME(nearest_spread), NAME(read_packed_spread),
-                           NAME(values_packed_spread), make_room_packed_spread),
-                     ENTRY(sums, NAME(nearest_weighted), read_sums, NAME(values_sums), NULL),
-                     ENTRY(sums_spread, NAME(nearest_weighted_spread), read_sums_spread,
-                           NAME(values_sums_spread), NULL)},
-#else
-        [ES_MEAN] = {ENTRY(sums, NAME(nearest_mean), read_sums, NAME(values_sums), NULL),
-                     ENTRY(sums_spread, NAME(nearest_spread), read_sums_spread,
-                           NAME(values_sums_spread), NULL),
-                     ENTRY(sums, NAME(nearest_weighted), read_sums, NAME(values_sums), NULL),
-                     ENTRY(sums_spread, NAME(nearest_weighted_spread), read_sums_spread,
-                           NAME(values_sums_spread), NULL)},
-#endif
+        [ES_LATEST] = {{NEAREST(NAME(picked), NAME(nearest_latest), NAME(read_picked),
+                                NAME(values_picked))}},
+        [ES_MAXIMUM] = {{NEAREST(NAME(picked), NAME(nearest_maximum), NAME(read_picked),
+                                 NAME(values_picked))}},
+        [ES_MEAN] = {MEAN_ENTRY, SPREAD_ENTRY,
+                     {NEAREST(sums, NAME(nearest_weighted), read_sums, NAME(values_sums))},
+                     {NEAREST(sums_spread, NAME(nearest_weighted_spread), read_sums_spread,
+                              NAME(values_sums_spread))}},
     },
     [ES_LINEAR] = {
-        [ES_LATEST] = {ENTRY(frames, NAME(linear_latest), read_latest, NAME(values_latest), NULL)},
-        [ES_MAXIMUM] = {ENTRY(frames, NAME(linear_maximum), read_largest, NAME(values_largest),
-                              NULL)},
-        [ES_MEAN] = {ENTRY(sums, NAME(linear_mean), read_sums, NAME(values_sums), NULL),
-                     ENTRY(sums_spread, NAME(linear_spread), read_sums_spread,
-                           NAME(values_sums_spread), NULL),
-                     ENTRY(sums, NAME(linear_weighted), read_sums, NAME(values_sums), NULL),
-                     ENTRY(sums_spread, NAME(linear_weighted_spread), read_sums_spread,
-                           NAME(values_sums_spread), NULL)},
+        [ES_LATEST] = {{LINEAR(frames, NAME(linear_latest), read_latest, NAME(values_latest))}},
+        [ES_MAXIMUM] = {{LINEAR(frames, NAME(linear_maximum), read_largest,
+                                NAME(values_largest))}},
+        [ES_MEAN] = {{LINEAR(sums, NAME(linear_mean), read_sums, NAME(values_sums))},
+                     {LINEAR(sums_spread, NAME(linear_spread), read_sums_spread,
+                             NAME(values_sums_spread))},
+                     {LINEAR(sums, NAME(linear_weighted), read_sums, NAME(values_sums))},
+                     {LINEAR(sums_spread, NAME(linear_weighted_spread), read_sums_spread,
+                             NAME(values_sums_spread))}},
     },
 };
 /* clang-format on */
 #undef ENTRY
+#undef NEAREST
+#undef LINEAR
+#undef MEAN_ENTRY
+#undef SPREAD_ENTRY
+#undef MEAN_OF_SUMS
+#undef SPREAD_OF_SUMS
+#undef MEAN_OF_PACKED
+#undef SPREAD_OF_PACKED
+#undef MEAN_OF_FEW

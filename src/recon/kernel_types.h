@@ -1,6 +1,7 @@
 /* Includes KERNEL_TEMPLATE once per pixel type, with
  *   PIXEL, SUFFIX   the type, and what NAME() puts behind names
  *   SMALL           1 for 1- and 2-byte integers
+ *   IS_BYTE         1 for 1-byte integers
  *   LOWEST          smallest value of a small type
  *   IS_FLOAT, TO_PIXEL(double)
  *   HITS, HITS_MOST counter beside a kept value
@@ -11,6 +12,7 @@
 #define HITS uint16_t
 #define HITS_MOST UINT16_MAX
 #define GATHER float
+#define IS_BYTE 1
 #define PIXEL uint8_t
 #define LOWEST 0
 #define SUFFIX u8
@@ -25,6 +27,8 @@
 #undef PIXEL
 #undef LOWEST
 #undef SUFFIX
+#undef IS_BYTE
+#define IS_BYTE 0
 #define PIXEL uint16_t
 #define LOWEST 0
 #define SUFFIX u16
@@ -87,4 +91,5 @@
 #undef HITS
 #undef HITS_MOST
 #undef GATHER
+#undef IS_BYTE
 #undef KERNEL_TEMPLATE

@@ -94,6 +94,20 @@ static void make_room_packed_spread(void *state) {
         }
 }
 
+static void deepen_few(void *state, void *deep) {
+    uint32_t *few = ((few_state *)state)->voxel;
+    uint64_t *packed = deep;
+    for (size_t i = 0; i < ES_BRICK_VOXELS; i++) packed[i] += unpack_few(few[i]);
+    memset(few, 0, ES_BRICK_VOXELS * sizeof *few);
+}
+
+static uint32_t most_of_few(const void *state) {
+    const uint32_t *few = ((const few_state *)state)->voxel;
+    uint32_t most = 0;
+    for (size_t i = 0; i < ES_BRICK_VOXELS; i++) most = few[i] > most ? few[i] : most;
+    return most >> FEW_SHIFT;
+}
+
 static double spread_of(double sum, double squares, double weight) {
     double mean = sum / weight, variance = squares / weight - mean * mean;
     return variance > 0 ? sqrt(variance) : 0;
@@ -134,13 +148,17 @@ static inline int64_t rounded(double value) {
 
 /* Rows of readings and of pixels out of a state. */
 #define READ_ROWS(name, state_type, reading_of)                                                    \
-    static void name(const void *state, size_t first, uint32_t count, reading *out) {              \
+    static void name(const void *state, const void *deep, size_t first, uint32_t count,            \
+                     reading *out) {                                                               \
         const state_type *s = (const state_type *)state + first;                                   \
+        (void)deep;                                                                                \
         for (uint32_t i = 0; i < count; i++) out[i] = reading_of(s + i);                           \
     }
 #define VALUE_ROWS(name, state_type, reading_of)                                                   \
-    static void name(const void *state, size_t first, uint32_t count, void *out) {                 \
+    static void name(const void *state, const void *deep, size_t first, uint32_t count,            \
+                     void *out) {                                                                  \
         const state_type *s = (const state_type *)state + first;                                   \
+        (void)deep;                                                                                \
         for (uint32_t i = 0; i < count; i++)                                                       \
             ((PIXEL *)out)[i] = TO_PIXEL(reading_of(s + i).value);                                 \
     }
@@ -149,6 +167,23 @@ READ_ROWS(read_sums, sums, reading_of_sums)
 READ_ROWS(read_sums_spread, sums_spread, reading_of_sums_spread)
 READ_ROWS(read_latest, frames, reading_of_latest)
 READ_ROWS(read_largest, frames, reading_of_largest)
+
+/* Neighbouring pixels mostly fall into one voxel, and adding to memory that was
+ * just written is slow; so four quarters of the run go side by side. Whole
+ * numbers have the same sum in any order. */
+#define MEAN_CHUNK(name, word, one_hit)                                                            \
+    static inline void name(word *voxels, const chunk *c) {                                        \
+        const PIXEL *pixels = c->pixels;                                                           \
+        uint32_t voxel[CHUNK];                                                                     \
+        nearest_voxels(c, voxel);                                                                  \
+        const uint32_t quarter = c->keep ? 0 : c->count / 4;                                       \
+        for (uint32_t i = 0; i < quarter; i++)                                                     \
+            for (uint32_t part = 0, k = i; part < 4; part++, k += quarter)                         \
+                voxels[voxel[k]] += (one_hit) + (word)(pixels[k] - LOWEST);                        \
+        for (uint32_t i = 4 * quarter; i < c->count; i++)                                          \
+            if (!c->keep || c->keep[i])                                                            \
+                voxels[voxel[i]] += (one_hit) + (word)(pixels[i] - LOWEST);                        \
+    }
 
 /* ---- one table per pixel type --------------------------------------------------- */
 

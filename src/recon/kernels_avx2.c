@@ -156,26 +156,32 @@ static inline void prefix_sums(const uint8_t *pixels, uint32_t count, uint8_t fl
         _mm256_store_si256((__m256i *)(sum + i), next_sums(pixels + i, flip, &carry));
 }
 
-static inline void mean_bytes(uint64_t *voxels, const chunk *c, const axis axes[3], const void *end,
-                              uint8_t flip) {
+/* Into 32 bits a voxel, or those of the deep part. */
+static inline __attribute__((always_inline)) void mean_bytes(void *voxels, bool deep,
+                                                             const chunk *c, const axis axes[3],
+                                                             const void *end, uint8_t flip) {
+    const int shift = deep ? COUNT_SHIFT : FEW_SHIFT;
     uint8_t copy[CHUNK];
     _Alignas(32) uint16_t voxel[CHUNK], sum[CHUNK];
     prefix_sums(whole_steps(c->pixels, c->count, end, 1, copy), c->count, flip, sum);
-    uint64_t before = -ONE_HIT;
+    uint64_t before = -((uint64_t)1 << shift);
     for (uint64_t ends = find_runs(c, axes, voxel); ends; ends = _blsr_u64(ends)) {
-        const uint64_t last = _tzcnt_u64(ends), here = (last << COUNT_SHIFT) + sum[last];
-        voxels[voxel[last]] += here - before;
+        const uint64_t last = _tzcnt_u64(ends), here = (last << shift) + sum[last];
+        if (deep)
+            ((uint64_t *)voxels)[voxel[last]] += here - before;
+        else
+            ((uint32_t *)voxels)[voxel[last]] += (uint32_t)(here - before);
         before = here;
     }
 }
 
 /* A cut that the kernel for rows along x cannot take. */
-static __attribute__((noinline)) void insert_chunks(uint64_t *voxels, const tile *t, uint32_t index,
+static __attribute__((noinline)) void insert_chunks(uint32_t *voxels, const tile *t, uint32_t index,
                                                     const axis axes[3], uint8_t flip) {
     const row_span span = tile_span(t, index);
     for (uint32_t first = 0; first < span.count; first += CHUNK) {
         const chunk c = make_chunk(t, &span, first, 1);
-        mean_bytes(voxels, &c, axes, t->end, flip);
+        mean_bytes(voxels, false, &c, axes, t->end, flip);
     }
 }
 
@@ -219,24 +225,20 @@ static inline const uint8_t *reachable(const uint8_t *pixels, uint32_t count, ui
 #include "kernel_pixels_avx2.h"
 #include "kernel_rows_avx2.h"
 
-/* Into what the batch gathers, where there is room for it; else at once. */
 static inline __attribute__((always_inline)) void insert_bytes(void *state, const tile *t,
                                                                uint8_t flip) {
-    gathered *g = t->scratch;
+    uint32_t *voxels = ((few_state *)state)->voxel;
     axis axes[3];
     row_ways ways;
     make_axes(t, axes);
-    const bool rows = follows_x(t);
-    if (!g || t->most_hits > HITS_ROOM || (!rows && !make_ways(t, axes, &ways))) {
-        FOR_EACH_CHUNK(t, 1, mean_bytes(state, &c, axes, t->end, flip));
-        return;
-    }
-    if (g->most_hits + t->most_hits > HITS_ROOM) flush_bytes(state, g);
-    g->most_hits += t->most_hits;
-    if (rows)
-        insert_rows(g, state, t, axes, flip);
+    if (t->deep)
+        FOR_EACH_CHUNK(t, 1, mean_bytes(t->deep, true, &c, axes, t->end, flip))
+    else if (follows_x(t))
+        insert_rows(voxels, t, axes, flip);
+    else if (make_ways(t, axes, &ways))
+        insert_pixels(voxels, t, &ways, flip);
     else
-        insert_pixels(g->voxel + BESIDE, t, &ways, flip);
+        FOR_EACH_CHUNK(t, 1, mean_bytes(voxels, false, &c, axes, t->end, flip))
 }
 static void nearest_mean_u8_avx2(void *state, const tile *t) { insert_bytes(state, t, 0); }
 /* value - lowest */
@@ -260,18 +262,46 @@ static inline uint32_t four_means(const uint64_t *voxels) {
     return (uint32_t)_mm_cvtsi128_si32(_mm_shuffle_epi8(four, _mm_set1_epi32(0x0c080400)));
 }
 
-static void values_bytes(const void *state, size_t first, uint32_t count, void *out) {
-    const uint64_t *voxels = (const uint64_t *)state + first;
-    const uint32_t whole = count & ~3u;
-    for (uint32_t i = 0; i < whole; i += 4) {
-        uint32_t means = four_means(voxels + i);
-        memcpy((uint8_t *)out + i, &means, sizeof means);
+/* Of eight voxels without a deep part, 0 where nothing was hit. Halves have room in
+ * single precision: the closest mean to one is 1 / 8190 off, the quotient 1 / 65536. */
+static inline __m256i eight_means(const uint32_t *voxels) {
+    const __m256i few = _mm256_loadu_si256((const __m256i *)(const void *)voxels);
+    const __m256i total = _mm256_and_si256(few, _mm256_set1_epi32(ONE_OF_FEW - 1));
+    const __m256 hits = _mm256_cvtepi32_ps(_mm256_srli_epi32(few, FEW_SHIFT));
+    const __m256 mean = _mm256_div_ps(_mm256_cvtepi32_ps(total), hits);
+    const __m256 seen = _mm256_cmp_ps(hits, _mm256_setzero_ps(), _CMP_GT_OQ);
+    return _mm256_cvttps_epi32(_mm256_and_ps(_mm256_add_ps(mean, _mm256_set1_ps(0.5f)), seen));
+}
+
+/* Of a row of 16 voxels. */
+static inline __m128i row_means(const uint32_t *few, const uint64_t *deep) {
+    if (!deep) {
+        __m256i words = _mm256_packus_epi32(eight_means(few), eight_means(few + 8));
+        words = _mm256_permute4x64_epi64(words, 0xd8);
+        return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
     }
-    if (whole == count) return;
-    uint64_t rest[4] = {0};
-    memcpy(rest, voxels + whole, (count - whole) * sizeof *rest);
-    uint32_t means = four_means(rest);
-    memcpy((uint8_t *)out + whole, &means, count - whole);
+    uint32_t means[4];
+    for (int i = 0; i < 4; i++) {
+        uint64_t packed[4];
+        for (int k = 0; k < 4; k++) packed[k] = unpack_few(few[4 * i + k]) + deep[4 * i + k];
+        means[i] = four_means(packed);
+    }
+    return _mm_loadu_si128((const __m128i *)(const void *)means);
+}
+
+static void values_bytes(const void *state, const void *deep, size_t first, uint32_t count,
+                         void *out) {
+    /* A row begins here, `count` of its voxels are wanted from `first` on. */
+    const size_t row = first / ES_BRICK * ES_BRICK;
+    const uint64_t *under = deep ? (const uint64_t *)deep + row : NULL;
+    const __m128i means = row_means(((const few_state *)state)->voxel + row, under);
+    uint8_t bytes[ES_BRICK];
+    if (count == ES_BRICK) {
+        _mm_storeu_si128((__m128i *)out, means);
+        return;
+    }
+    _mm_storeu_si128((__m128i *)(void *)bytes, means);
+    memcpy(out, bytes + (first - row), count);
 }
 
 /* ---- linear -------------------------------------------------------------------------------- */
@@ -554,10 +584,6 @@ void use_avx2(const es_recon_options *o, kernel *k) {
     insert_tile_fn *insert = find_insert(o);
     if (insert) k->insert = insert;
     if (insert == nearest_mean_u8_avx2) k->values = values_bytes;
-    if (insert == nearest_mean_u8_avx2 || insert == nearest_mean_i8_avx2) {
-        k->scratch_bytes = sizeof(gathered);
-        k->flush = flush_bytes;
-    }
 }
 
 #else

@@ -182,7 +182,8 @@ static row_lines make_lines(const placed *frame, const int64_t gap[3], const fix
         lines.step[a] = -(double)frame->dv[a] * inverse;
         /* Rows start a little before the line; rounding stays well below the margin
          * for numbers up to here. */
-        lines.margin = fmax(lines.margin, 4 * (double)ROW_UNIT * fabs(inverse));
+        const double margin = 4 * (double)ROW_UNIT * fabs(inverse);
+        lines.margin = margin > lines.margin ? margin : lines.margin;
         if (inverse == 0 || fabs(t0) + fabs(t1) + rows * fabs(lines.step[a]) > 0x1p28 ||
             lines.margin > WIDEST_MARGIN)
             lines.good = false;

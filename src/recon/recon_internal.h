@@ -11,8 +11,10 @@
 typedef struct cell {
     int32_t at[3];
     void *state;        /* NULL until the batch that first touches it is sure to fit */
+    void *deep;         /* NULL, or where what the state cannot count has gone: see kernel.deepen */
     uint64_t frames;    /* bit f: frame f of the batch in hand touches the brick */
-    uint32_t most_hits; /* no voxel has more: see kernel.make_room */
+    uint32_t most_hits; /* no voxel of the state has more */
+    uint32_t deep_hits; /* nor of `deep` */
     uint32_t stamp;     /* the last batch that changed it, for whoever follows */
     uint32_t saved;     /* the last checkpoint after which its state was copied; 0: none */
 } cell;
@@ -20,8 +22,8 @@ typedef struct cell {
 /* What a brick was at a checkpoint. */
 typedef struct saved_cell {
     size_t index;
-    uint32_t most_hits;
-    void *state;
+    uint32_t most_hits, deep_hits;
+    void *state, *deep; /* deep: NULL if the cell had none */
 } saved_cell;
 
 typedef struct checkpoint {
@@ -37,9 +39,10 @@ typedef struct undo_log {
     checkpoint *points; /* the oldest first */
     size_t count, capacity;
     uint32_t number;      /* of checkpoints so far */
-    uint64_t bytes, held; /* that copies may take; copies that are held */
-    void **spare;         /* memory for a copy that is not held; room for `buffers` */
+    uint64_t bytes, held; /* that copies may take; that those held take */
+    void **spare;         /* memory for a state's copy that is not held; room for `buffers` */
     size_t spare_count, spare_capacity, buffers;
+    size_t deep_count; /* copies of cells' deep parts, all held */
 } undo_log;
 
 /* Memory for the states of many bricks, cleared. Blocks grow, up to a limit. */
@@ -54,8 +57,8 @@ typedef struct slab_list {
 
 /* A hash map of cells by brick coordinates, in order of age. */
 typedef struct store {
-    size_t state_bytes;
-    uint64_t limit; /* bytes of state */
+    size_t state_bytes, deep_bytes; /* of a cell */
+    uint64_t limit;                 /* bytes of both */
     cell *cells;
     size_t count, capacity;
     size_t settled; /* cells before this one have a state */
@@ -64,6 +67,9 @@ typedef struct store {
     size_t *touched, touched_count, touched_capacity; /* cells of the batch */
     void **idle; /* cleared states of cells that were taken back; room for `capacity` */
     size_t idle_count;
+    size_t deep_count, deep_wanted; /* cells that have a deep part; more that may need one */
+    void **deep_spare;              /* cleared deep parts that no cell has; room for `deep_made` */
+    size_t deep_spare_count, deep_made;
     undo_log log;
 } store;
 
@@ -80,6 +86,12 @@ bool store_settle(store *s, const double spacing_mm[3], es_error *err);
 /* Touches the memory of new states, each huge page by one thread: two threads that
  * meet in a page both clear one, and the slower one's is thrown away. */
 void store_warm(store *s, es_pool *pool);
+/* Gives a cell that has none a deep part, cleared. Where nothing goes into it, the end of
+ * the batch takes it back. */
+bool store_deepen(store *s, cell *c, es_error *err);
+void store_drop_deep(store *s, cell *c);
+/* Bytes of states and deep parts. */
+uint64_t store_bytes(const store *s);
 /* Forgets bricks whose every frame mark was cleared since they were touched. */
 void store_drop_idle(store *s);
 const cell *store_find(const store *s, const int32_t at[3]); /* or NULL */
@@ -94,7 +106,8 @@ void store_checkpoint(store *s, const es_undo_limit *limit, const es_volume_stat
  * first time; to be called when they are settled, before they change. */
 void store_save(store *s);
 bool store_undo(store *s, size_t steps, es_volume_stats *stats);
-void store_forget(store *s); /* all of it */
+uint64_t store_undo_bytes(const store *s); /* that copies take, held or not */
+void store_forget(store *s);               /* all of it */
 
 enum { BATCH = 64 }; /* frames that one mark in `cell.frames` can hold */
 
@@ -251,11 +264,10 @@ typedef struct layout {
 /* What one frame puts into one brick, or a part of it, in the order of rows. */
 typedef struct tile {
     layout layout;
-    const void *end;    /* of the memory that holds the pixels of all the spans */
-    uintptr_t ahead;    /* from a pixel to what is worth fetching meanwhile; 0: nothing */
-    uint32_t frame;     /* 1-based number of the frame, for LATEST and MAXIMUM */
-    uint32_t most_hits; /* of a voxel, from all the spans */
-    void *scratch;      /* NULL, or kernel.scratch_bytes that the brick's tiles share */
+    const void *end; /* of the memory that holds the pixels of all the spans */
+    uintptr_t ahead; /* from a pixel to what is worth fetching meanwhile; 0: nothing */
+    uint32_t frame;  /* 1-based number of the frame, for LATEST and MAXIMUM */
+    void *deep;      /* NULL, or what the tile goes into: the state cannot count its hits */
     uint32_t count;
     row_cut cuts[CUTS];
 } tile;
@@ -266,28 +278,30 @@ typedef struct reading {
     double value, hits, spread; /* hits 0: unseen, and then all are 0 */
 } reading;
 
-enum { SCRATCH_ALIGNMENT = 64 };
+/* States of NEAREST MEAN of bytes count few hits, which makes them small. Before one
+ * could count too many, what it holds goes into a deep part that counts more. */
 typedef struct kernel {
-    size_t voxel_bytes;
+    size_t brick_bytes;          /* of a state, one channel */
     insert_tile_fn *insert_kept; /* heeds what spans say of pixels to leave out */
     insert_tile_fn *insert;      /* for spans that keep all their pixels; with a mask, any */
-    /* `count` neighbours in x, from element `first` of the state. */
-    void (*read)(const void *state, size_t first, uint32_t count, reading *out);
+    /* `count` neighbours in x, from element `first` of the state; deep may be NULL. */
+    void (*read)(const void *state, const void *deep, size_t first, uint32_t count, reading *out);
     /* The same as pixels of the volume's type, 0 where unseen. */
-    void (*values)(const void *state, size_t first, uint32_t count, void *out);
+    void (*values)(const void *state, const void *deep, size_t first, uint32_t count, void *out);
     /* Marks pixels that are not finite or below the threshold; returns how many stay. */
     uint32_t (*keep)(const void *pixels, uint32_t count, int channels, double threshold,
                      uint8_t *keep);
     /* One channel out of interleaved ones. */
     void (*pick)(const void *pixels, uint32_t count, int channels, int channel, void *out);
-    /* NULL, or scales down the state of a brick when `most` more hits per voxel
-     * could pass what it can count. */
+    uint32_t state_hits; /* of a voxel, that a state can count; 0: any number */
+    /* NULL, or scales down a state, or its deep part if there is one, when more hits per
+     * voxel than it can count could come. */
     void (*make_room)(void *state);
-    estimate_rows_fn *estimate; /* NULL: the plain one */
-    /* Room of each worker, all zero between bricks, for what tiles leave there until
-     * flush() puts it into the state. 0 and NULL: none. */
-    size_t scratch_bytes; /* a multiple of SCRATCH_ALIGNMENT, at which it stands */
-    void (*flush)(void *state, void *scratch);
+    size_t deep_bytes; /* of the deep part of a state; 0: it never needs one */
+    /* Moves what the state holds into the deep part, and clears the state. */
+    void (*deepen)(void *state, void *deep);
+    uint32_t (*count_most)(const void *state); /* hits of the voxel of a state that has most */
+    estimate_rows_fn *estimate;                /* NULL: the plain one */
 } kernel;
 
 /* The kernel for valid options at a processor level. */
@@ -304,7 +318,7 @@ enum {
     RIM_VOXELS = RIM_FIRST + ES_BRICK * (1 + RIM_ROW + RIM_SLICE) + 1
 };
 
-enum { MOST_HITS = (1 << 24) - 1 }; /* that a state with make_room can count */
+enum { MOST_HITS = (1 << 24) - 1 }; /* that a state with make_room, or its deep part, can count */
 
 /* ---- volume.c, for resolve.c ------------------------------------------------ */
 
@@ -313,12 +327,10 @@ struct es_volume {
     es_image mask;            /* with room for CHUNK bytes behind it */
     es_pool *pool;
     kernel kernel;
-    size_t channel_bytes; /* of a brick's state */
     store store;
     support support;
     es_volume_stats stats;
     struct batch *batch; /* room for the frames in hand */
-    char *scratch;       /* kernel.scratch_bytes for each worker, and room to align them */
 };
 
 /* First and last voxel of a brick that belong to the volume; false when the

@@ -13,7 +13,7 @@ typedef struct voxel_box {
 typedef struct voxel_row {
     int64_t at[3]; /* the first voxel */
     uint32_t count;
-    const void *state;
+    const void *state, *deep;
     size_t first; /* element of the state */
 } voxel_row;
 
@@ -30,14 +30,17 @@ static void visit_rows(const es_volume *volume, const cell *c, int channel, voxe
         if (first[a] > last[a]) return;
     }
     const int x = (int)(first[0] & (ES_BRICK - 1));
+    const kernel *k = &volume->kernel;
+    const size_t nth = (size_t)channel;
     voxel_row row = {.at[0] = first[0],
                      .count = (uint32_t)(last[0] - first[0] + 1),
-                     .state = (const char *)c->state + (size_t)channel * volume->channel_bytes};
+                     .state = (const char *)c->state + nth * k->brick_bytes};
+    if (c->deep) row.deep = (const char *)c->deep + nth * k->deep_bytes;
     for (row.at[2] = first[2]; row.at[2] <= last[2]; row.at[2]++)
         for (row.at[1] = first[1]; row.at[1] <= last[1]; row.at[1]++) {
             row.first = state_index(&volume->options, x, (int)(row.at[1] & (ES_BRICK - 1)),
                                     (int)(row.at[2] & (ES_BRICK - 1)));
-            visit(context, &volume->kernel, &row);
+            visit(context, k, &row);
         }
 }
 
@@ -48,7 +51,7 @@ static void add_row(void *context, const kernel *k, const voxel_row *row) {
     voxel_box *box = context;
     reading readings[ES_BRICK];
     uint32_t from = 0, to = row->count;
-    k->read(row->state, row->first, row->count, readings);
+    k->read(row->state, row->deep, row->first, row->count, readings);
     while (from < to && !(readings[from].hits > 0)) from++;
     while (from < to && !(readings[to - 1].hits > 0)) to--;
     if (from == to) return;
@@ -126,7 +129,7 @@ static size_t slab_element(const slab *s, const voxel_row *row) {
 
 static void write_values(void *context, const kernel *k, const voxel_row *row) {
     const slab *s = context;
-    k->values(row->state, row->first, row->count,
+    k->values(row->state, row->deep, row->first, row->count,
               (char *)s->out + slab_element(s, row) * es_type_size(s->type));
 }
 
@@ -140,7 +143,7 @@ static void write_numbers(void *context, const kernel *k, const voxel_row *row) 
     const slab *s = c->slab;
     const size_t element = slab_element(s, row) + (size_t)c->channel;
     reading readings[ES_BRICK];
-    k->read(row->state, row->first, row->count, readings);
+    k->read(row->state, row->deep, row->first, row->count, readings);
     for (uint32_t i = 0; i < row->count; i++) {
         const reading *r = &readings[i];
         if (!(r->hits > 0)) continue;
@@ -209,7 +212,7 @@ static void copy_row(void *context, const kernel *k, const voxel_row *row) {
     const int x = (int)(row->at[0] & (ES_BRICK - 1)), y = (int)(row->at[1] & (ES_BRICK - 1));
     const int z = (int)(row->at[2] & (ES_BRICK - 1)), first = x + ES_BRICK * (y + ES_BRICK * z);
     reading readings[ES_BRICK];
-    k->read(row->state, row->first, row->count, readings);
+    k->read(row->state, row->deep, row->first, row->count, readings);
     for (uint32_t i = 0; i < row->count; i++) {
         brick->value[(uint32_t)first + i] = (float)readings[i].value;
         brick->weight[(uint32_t)first + i] = (float)readings[i].hits;

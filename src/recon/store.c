@@ -5,16 +5,16 @@
  *
  * States stand side by side in large blocks, for which huge pages are asked:
  * a page fault for every 4 kB of a volume takes as long as a quarter of the
- * insertion. Blocks come cleared from the system, when they are first touched. */
+ * insertion. Blocks come cleared from the system, when they are first touched; but for
+ * the first, small ones they are large, for what is not touched takes no memory. */
 #include <math.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "recon_internal.h"
 
 enum {
     FIRST_CAPACITY = 256,
-    LARGEST_BLOCK = 32 << 20,
+    LARGE_BLOCK = 33 << 20, /* always taken from the system: there once it is touched */
     HUGE_PAGE = 2 << 20,
     SMALL_PAGE = 4096,
     CACHE_LINE = 64
@@ -52,9 +52,19 @@ bool store_init(store *s, size_t state_bytes, uint64_t limit, es_error *err) {
     return reserve(s, FIRST_CAPACITY, err);
 }
 
+void store_drop_deep(store *s, cell *c) {
+    s->deep_count -= c->deep != NULL;
+    es_free(c->deep);
+    c->deep = NULL;
+    c->deep_hits = 0;
+}
+
 void store_clear(store *s) {
+    for (size_t i = 0; i < s->settled; i++) store_drop_deep(s, &s->cells[i]);
     for (size_t i = 0; i < s->slabs.count; i++) es_free(s->slabs.blocks[i]);
+    for (size_t i = 0; i < s->deep_spare_count; i++) es_free(s->deep_spare[i]);
     store_forget(s);
+    es_free(s->deep_spare);
     es_free(s->slabs.blocks);
     es_free(s->idle);
     es_free(s->cells);
@@ -67,7 +77,8 @@ void store_clear(store *s) {
 
 static bool refuse(const store *s, bool all_known, const double spacing_mm[3], es_error *err) {
     const double gib = 1024. * 1024 * 1024;
-    double needed = (double)s->count * (double)s->state_bytes;
+    double needed = (double)s->count * (double)s->state_bytes +
+                    (double)(s->deep_count + s->deep_wanted) * (double)s->deep_bytes;
     /* The bricks that a sweep touches grow with the inverse cube of the voxel. */
     double scale = cbrt(needed / (double)s->limit) * 1.05;
     return es_fail(err, ES_MEMORY,
@@ -128,7 +139,17 @@ const cell *store_find(const store *s, const int32_t at[3]) {
     return position ? &s->cells[position - 1] : NULL;
 }
 
-bool store_past_limit(const store *s) { return s->count > s->limit / s->state_bytes; }
+/* Bricks that would take as much memory, deep parts included. */
+static uint64_t bricks_wanted(const store *s) {
+    const uint64_t deep = (uint64_t)(s->deep_count + s->deep_wanted) * s->deep_bytes;
+    return s->count + (deep + s->state_bytes - 1) / s->state_bytes;
+}
+
+bool store_past_limit(const store *s) { return bricks_wanted(s) > s->limit / s->state_bytes; }
+
+uint64_t store_bytes(const store *s) {
+    return s->settled * (uint64_t)s->state_bytes + s->deep_count * (uint64_t)s->deep_bytes;
+}
 
 /* ---- states ---------------------------------------------------------------- */
 
@@ -136,25 +157,15 @@ static size_t state_stride(const store *s) {
     return (s->state_bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
 }
 
-/* Only a wish: where the system has no huge pages, small ones do. */
-static void ask_for_huge_pages(char *block, size_t bytes) {
-#ifdef MADV_HUGEPAGE
-    const uintptr_t first = ((uintptr_t)block + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    const uintptr_t end = ((uintptr_t)block + bytes) / HUGE_PAGE * HUGE_PAGE;
-    if (end > first) madvise(block + (first - (uintptr_t)block), end - first, MADV_HUGEPAGE);
-#else
-    (void)block;
-    (void)bytes;
-#endif
-}
-
-/* A block for `needed` states, or as many as there are if the limit allows, so
- * that blocks are few. */
+/* A block for `needed` states, or as many as there are, or a large one, if the limit
+ * allows, so that blocks are few. */
 static bool add_block(store *s, size_t needed, es_error *err) {
     slab_list *slabs = &s->slabs;
-    const size_t stride = state_stride(s), large = LARGEST_BLOCK / stride;
-    const size_t allowed = s->limit / s->state_bytes - slabs->states;
-    size_t states = slabs->states < large ? slabs->states : large;
+    const size_t stride = state_stride(s), large = LARGE_BLOCK / stride;
+    const uint64_t most = s->limit / s->state_bytes, taken = slabs->states;
+    const size_t allowed = most > taken ? (size_t)(most - taken) : 0;
+    const size_t least = slabs->states > needed ? slabs->states : needed;
+    size_t states = least < HUGE_PAGE / stride ? least : large;
     if (states > allowed) states = allowed;
     if (states < needed) states = needed;
     if (slabs->count == slabs->capacity) {
@@ -165,9 +176,8 @@ static bool add_block(store *s, size_t needed, es_error *err) {
     size_t bytes;
     if (!es_multiply(states, stride, &bytes))
         return es_fail(err, ES_MEMORY, "%zu bricks are more than memory can hold", states);
-    char *block = es_alloc_zero(1, bytes + CACHE_LINE, err);
+    char *block = es_alloc_large(1, bytes + CACHE_LINE, err);
     if (!block) return false;
-    ask_for_huge_pages(block, bytes + CACHE_LINE);
     slabs->blocks[slabs->count++] = block;
     slabs->next = block + (CACHE_LINE - (uintptr_t)block % CACHE_LINE) % CACHE_LINE;
     slabs->cold = slabs->next;
@@ -193,9 +203,31 @@ bool store_settle(store *s, const double spacing_mm[3], es_error *err) {
     return true;
 }
 
+static void *make_deep(store *s, es_error *err) {
+    if (s->deep_spare_count > 0) return s->deep_spare[--s->deep_spare_count];
+    if (!es_resize(&s->deep_spare, s->deep_made + 1, sizeof *s->deep_spare, err)) return NULL;
+    void *deep = es_alloc_zero(1, s->deep_bytes, err);
+    s->deep_made += deep != NULL;
+    return deep;
+}
+
+bool store_deepen(store *s, cell *c, es_error *err) {
+    if (!(c->deep = make_deep(s, err))) return false;
+    s->deep_count++;
+    return true;
+}
+
+static void take_unused_deep(store *s, cell *c) {
+    if (!c->deep || c->deep_hits > 0) return;
+    s->deep_spare[s->deep_spare_count++] = c->deep;
+    s->deep_count--;
+    c->deep = NULL;
+}
+
 void store_shrink(store *s, size_t settled) {
     while (s->settled > settled) {
         void *state = s->cells[--s->settled].state;
+        store_drop_deep(s, &s->cells[s->settled]);
         memset(state, 0, s->state_bytes);
         s->idle[s->idle_count++] = state;
     }
@@ -229,7 +261,11 @@ void store_warm(store *s, es_pool *pool) {
 bool store_hopeless(const store *s) { return s->count / 4 > s->limit / s->state_bytes; }
 
 void store_end_batch(store *s) {
-    for (size_t i = 0; i < s->touched_count; i++) s->cells[s->touched[i]].frames = 0;
+    s->deep_wanted = 0;
+    for (size_t i = 0; i < s->touched_count; i++) {
+        s->cells[s->touched[i]].frames = 0;
+        take_unused_deep(s, &s->cells[s->touched[i]]);
+    }
     s->touched_count = 0;
     if (s->count == s->settled) return;
     s->count = s->settled;

@@ -16,19 +16,14 @@ typedef struct batch {
     size_t count;
     const es_image *images[BATCH];
     placed frames[BATCH];
+    uint32_t most_hits;   /* no frame has more pixels in one voxel */
     uint64_t first_frame; /* frames in the volume before this batch */
 } batch;
 
 /* ---- life ------------------------------------------------------------------------ */
 
-static size_t channel_bytes(const es_recon_options *options, const kernel *k) {
-    size_t voxels = options->interpolation == ES_LINEAR ? RIM_VOXELS : ES_BRICK_VOXELS;
-    return voxels * k->voxel_bytes;
-}
-
 size_t es_volume_brick_bytes(const es_recon_options *options) {
-    const kernel k = kernel_find(options, ES_CPU_SCALAR);
-    return channel_bytes(options, &k) * (size_t)options->channels;
+    return kernel_find(options, ES_CPU_SCALAR).brick_bytes * (size_t)options->channels;
 }
 
 /* A copy that kernels may read in whole chunks. */
@@ -46,21 +41,6 @@ static bool copy_mask(es_volume *volume, es_error *err) {
     return true;
 }
 
-static bool make_scratch(es_volume *volume, es_error *err) {
-    const size_t bytes = volume->kernel.scratch_bytes;
-    if (bytes == 0) return true;
-    const size_t threads = (size_t)es_pool_threads(volume->pool);
-    volume->scratch = es_alloc_zero(1, threads * bytes + SCRATCH_ALIGNMENT, err);
-    return volume->scratch != NULL;
-}
-
-/* NULL for kernels without. */
-static void *scratch_of(const es_volume *volume, int worker) {
-    if (!volume->scratch) return NULL;
-    const size_t before = -(uintptr_t)volume->scratch & (SCRATCH_ALIGNMENT - 1);
-    return volume->scratch + before + (size_t)worker * volume->kernel.scratch_bytes;
-}
-
 es_volume *es_volume_new(const es_recon_options *options, es_pool *pool, es_error *err) {
     es_cpu level;
     if (!check_options(options, err) || !es_cpu_level(&level, err)) return NULL;
@@ -69,14 +49,15 @@ es_volume *es_volume_new(const es_recon_options *options, es_pool *pool, es_erro
     volume->options = *options;
     volume->pool = pool;
     volume->kernel = kernel_find(options, level);
-    volume->channel_bytes = channel_bytes(options, &volume->kernel);
     volume->batch = es_alloc_zero(1, sizeof *volume->batch, err);
-    if (!volume->batch || !make_scratch(volume, err) || !copy_mask(volume, err) ||
-        !store_init(&volume->store, volume->channel_bytes * (size_t)options->channels,
-                    options->memory_limit, err)) {
+    const size_t channels = (size_t)options->channels;
+    if (!volume->batch || !copy_mask(volume, err) ||
+        !store_init(&volume->store, volume->kernel.brick_bytes * channels, options->memory_limit,
+                    err)) {
         es_volume_free(volume);
         return NULL;
     }
+    volume->store.deep_bytes = volume->kernel.deep_bytes * channels;
     volume->batch->volume = volume;
     return volume;
 }
@@ -87,15 +68,14 @@ void es_volume_free(es_volume *volume) {
     support_clear(&volume->support);
     es_image_clear(&volume->mask);
     es_free(volume->batch);
-    es_free(volume->scratch);
     es_free(volume);
 }
 
 es_volume_stats es_volume_statistics(const es_volume *volume) {
     es_volume_stats stats = volume->stats;
     stats.bricks = volume->store.settled;
-    stats.bytes = stats.bricks * (uint64_t)volume->store.state_bytes;
-    stats.undo_bytes = volume->store.log.buffers * (uint64_t)volume->store.state_bytes;
+    stats.bytes = store_bytes(&volume->store);
+    stats.undo_bytes = store_undo_bytes(&volume->store);
     return stats;
 }
 
@@ -163,12 +143,14 @@ static bool touch_brick(void *context, const int32_t at[3], es_error *err) {
     return store_touch(s, at, t->number, err);
 }
 
-/* Takes back the marks of frames that have no pixel in the brick after all. */
+/* Takes back the marks of frames that have no pixel in the brick after all. Whether a
+ * brick that is there already has any is seen soon enough, unless it would be copied. */
 static void verify_brick(void *context, size_t index, int worker) {
     const batch *b = context;
     const store *s = &b->volume->store;
     cell *c = &s->cells[s->touched[index]];
     (void)worker;
+    if (c->state && s->log.count == 0) return;
     for (size_t f = 0; f < b->count; f++) {
         fixed_box box;
         if (!(c->frames >> f & 1)) continue;
@@ -209,16 +191,52 @@ static uint32_t weigh_pixels(const es_volume *volume, const void *pixels, const 
     return kept;
 }
 
-/* Makes sure that the brick can count so many more hits in one voxel. */
-static void expect_hits(const es_volume *volume, cell *c, uint64_t count, void *scratch) {
-    if (!volume->kernel.make_room) return;
-    if (c->most_hits + count > MOST_HITS) {
-        if (volume->kernel.flush) volume->kernel.flush(c->state, scratch);
+/* `count` more hits in one voxel of a state or of a deep part, which can count `most`. */
+static void count_hits(const es_volume *volume, void *part, size_t channel_bytes, uint32_t most,
+                       uint32_t count, uint32_t *hits) {
+    const uint32_t half = (MOST_HITS + 1) / 2;
+    if ((uint64_t)*hits + count > most) {
         for (int channel = 0; channel < volume->options.channels; channel++)
-            volume->kernel.make_room((char *)c->state + (size_t)channel * volume->channel_bytes);
-        c->most_hits = (MOST_HITS + 1) / 2;
+            volume->kernel.make_room((char *)part + (size_t)channel * channel_bytes);
+        *hits = half;
     }
-    c->most_hits += (uint32_t)(count < MOST_HITS / 2 ? count : MOST_HITS / 2);
+    *hits += count < most - half ? count : most - half;
+}
+
+static void count_deep_hits(const es_volume *volume, cell *c, uint32_t count) {
+    /* Together with those in the state, hits have room in what holds both. */
+    count_hits(volume, c->deep, volume->kernel.deep_bytes, MOST_HITS - volume->kernel.state_hits,
+               count, &c->deep_hits);
+}
+
+static void deepen(const es_volume *volume, cell *c) {
+    const kernel *k = &volume->kernel;
+    if (c->most_hits == 0) return;
+    count_deep_hits(volume, c, c->most_hits);
+    for (int channel = 0; channel < volume->options.channels; channel++)
+        k->deepen((char *)c->state + (size_t)channel * k->brick_bytes,
+                  (char *)c->deep + (size_t)channel * k->deep_bytes);
+    c->most_hits = 0;
+}
+
+/* Makes sure that the brick can count so many more hits in one voxel. Returns the deep
+ * part that they must go into at once, or NULL: into the state. */
+static void *expect_hits(const es_volume *volume, cell *c, uint32_t count) {
+    const kernel *k = &volume->kernel;
+    if (k->state_hits == 0) return NULL;
+    if (k->deep_bytes == 0) {
+        count_hits(volume, c->state, k->brick_bytes, k->state_hits, count, &c->most_hits);
+        return NULL;
+    }
+    /* Bounds are larger than what is really there. */
+    if ((uint64_t)c->most_hits + count > k->state_hits) c->most_hits = k->count_most(c->state);
+    if ((uint64_t)c->most_hits + count > k->state_hits) deepen(volume, c);
+    if (count > k->state_hits) {
+        count_deep_hits(volume, c, count);
+        return c->deep;
+    }
+    c->most_hits += count;
+    return NULL;
 }
 
 /* A cut with channels to part or values to leave out, PICKED pixels at a time. */
@@ -228,13 +246,7 @@ static void insert_picked(const es_volume *volume, void *state, const tile *whol
     const layout *l = &whole->layout;
     double pixels[PICKED];
     uint8_t keep[PICKED];
-    /* Channels have states of their own: nothing is left for later. */
-    tile part = {.layout = *l,
-                 .end = pixels + PICKED,
-                 .frame = whole->frame,
-                 .most_hits = whole->most_hits,
-                 .scratch = volume->kernel.flush ? NULL : whole->scratch,
-                 .count = 1};
+    tile part = {.layout = *l, .end = pixels + PICKED, .frame = whole->frame, .count = 1};
     part.layout.pixels = (const char *)pixels;
     part.layout.pixel_bytes = es_type_size(o->type);
     part.layout.row_bytes = part.layout.keep_row = 0;
@@ -250,16 +262,21 @@ static void insert_picked(const es_volume *volume, void *state, const tile *whol
         part.layout.u0 = u;
         part.cuts[0] = (row_cut){cut->v, {u, u + count}};
         for (int channel = 0; channel < o->channels; channel++) {
+            const size_t nth = (size_t)channel;
             volume->kernel.pick(source, count, o->channels, channel, pixels);
-            insert((char *)state + (size_t)channel * volume->channel_bytes, &part);
+            if (whole->deep) part.deep = (char *)whole->deep + nth * volume->kernel.deep_bytes;
+            insert((char *)state + nth * volume->kernel.brick_bytes, &part);
         }
     }
 }
 
-static void insert_tile(const es_volume *volume, cell *c, const tile *t) {
+/* `most_hits` that the rest of the frame can put into one voxel. */
+static void insert_tile(const es_volume *volume, cell *c, tile *t, uint32_t *most_hits) {
     uint64_t count = 0;
     for (uint32_t i = 0; i < t->count; i++) count += t->cuts[i].pixels.to - t->cuts[i].pixels.from;
-    expect_hits(volume, c, count, t->scratch);
+    if (count > *most_hits) count = *most_hits;
+    *most_hits -= (uint32_t)count;
+    t->deep = expect_hits(volume, c, (uint32_t)count);
     if (volume->options.channels == 1 && !must_check(&volume->options))
         volume->kernel.insert(c->state, t);
     else
@@ -285,7 +302,7 @@ static layout lay_out(const batch *b, size_t f, const cell *c) {
     return l;
 }
 
-static void insert_frame(const batch *b, size_t f, cell *c, void *scratch) {
+static void insert_frame(const batch *b, size_t f, cell *c) {
     const support *s = &b->volume->support;
     const placed *frame = &b->frames[f];
     fixed_box box;
@@ -298,13 +315,11 @@ static void insert_frame(const batch *b, size_t f, cell *c, void *scratch) {
     const char *pixels = t.layout.pixels;
     t.end = pixels + b->images[f]->height * t.layout.row_bytes;
     t.frame = (uint32_t)(b->first_frame + f + 1);
-    t.most_hits = frame->most_hits;
-    t.scratch = scratch;
     /* The next frame mostly lies alongside. */
     t.ahead = (uintptr_t)b->images[f + 1 < b->count ? f + 1 : f]->data - (uintptr_t)pixels;
-    while (v <= last) {
+    for (uint32_t most_hits = frame->most_hits; v <= last;) {
         t.count = (uint32_t)cut_rows(frame, &box, s, &v, last, t.cuts);
-        insert_tile(b->volume, c, &t);
+        insert_tile(b->volume, c, &t, &most_hits);
     }
 }
 
@@ -312,11 +327,9 @@ static void insert_brick(void *context, size_t index, int worker) {
     const batch *b = context;
     store *s = &b->volume->store;
     cell *c = &s->cells[s->touched[index]];
-    const kernel *k = &b->volume->kernel;
-    void *scratch = scratch_of(b->volume, worker);
+    (void)worker;
     for (size_t f = 0; f < b->count; f++)
-        if (c->frames >> f & 1) insert_frame(b, f, c, scratch);
-    if (k->flush) k->flush(c->state, scratch);
+        if (c->frames >> f & 1) insert_frame(b, f, c);
 }
 
 /* ---- statistics -------------------------------------------------------------------------- */
@@ -393,11 +406,50 @@ static bool check_image(const es_recon_options *o, const es_image *image, es_err
     return true;
 }
 
+/* Could the batch bring more hits than the brick's state can count? */
+static bool wants_deep(const batch *b, cell *c) {
+    const kernel *k = &b->volume->kernel;
+    const uint64_t more = (uint64_t)__builtin_popcountll(c->frames) * b->most_hits;
+    if (k->deep_bytes == 0 || c->deep || c->most_hits + more <= k->state_hits) return false;
+    return (c->state ? k->count_most(c->state) : 0) + more > k->state_hits;
+}
+
+static void want_deep(const batch *b) {
+    store *s = &b->volume->store;
+    for (size_t i = 0; i < s->touched_count; i++)
+        s->deep_wanted += wants_deep(b, &s->cells[s->touched[i]]);
+}
+
+static bool give_deep(const batch *b, es_error *err) {
+    store *s = &b->volume->store;
+    for (size_t i = 0; s->deep_wanted > 0 && i < s->touched_count; i++) {
+        cell *c = &s->cells[s->touched[i]];
+        if (wants_deep(b, c) && !store_deepen(s, c, err)) return false;
+    }
+    s->deep_wanted = 0;
+    return true;
+}
+
+/* Bricks, and their memory, for frames that are placed. */
+static bool find_bricks(batch *b, es_error *err) {
+    es_volume *volume = b->volume;
+    store *s = &volume->store;
+    es_pool_run(volume->pool, s->touched_count, verify_brick, b);
+    store_drop_idle(s);
+    want_deep(b);
+    if (!store_settle(s, volume->options.spacing_mm, err)) return false;
+    store_warm(s, volume->pool);
+    store_save(s);
+    return give_deep(b, err);
+}
+
 /* Places the frames; those that touch nothing stay without bricks. */
 static bool place_batch(batch *b, const es_mat4 *matrices, es_error *err) {
     es_volume *volume = b->volume;
     const es_recon_options *o = &volume->options;
+    const uint64_t pixels = volume->support.pixels;
     double shift = o->interpolation == ES_NEAREST ? 0.5 : 0;
+    b->most_hits = 0;
     for (size_t f = 0; f < b->count; f++) {
         placed *frame = &b->frames[f];
         if (!place_frame(&matrices[f], o->origin_mm, o->spacing_mm, shift, volume->support.box,
@@ -405,13 +457,10 @@ static bool place_batch(batch *b, const es_mat4 *matrices, es_error *err) {
             !touch_bricks(volume, frame, (int)f, err))
             return es_prefix(err, "frame %llu", (unsigned long long)(b->first_frame + f));
         if (volume->kernel.estimate) frame->estimate = volume->kernel.estimate;
+        if (frame->most_hits > pixels) frame->most_hits = (uint32_t)pixels;
+        if (frame->most_hits > b->most_hits) b->most_hits = frame->most_hits;
     }
-    es_pool_run(volume->pool, volume->store.touched_count, verify_brick, b);
-    store_drop_idle(&volume->store);
-    if (!store_settle(&volume->store, o->spacing_mm, err)) return false;
-    store_warm(&volume->store, volume->pool);
-    store_save(&volume->store);
-    return true;
+    return find_bricks(b, err);
 }
 
 /* Frames of one size, at most BATCH of them. */
