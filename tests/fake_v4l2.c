@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/videodev2.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -48,8 +49,7 @@ static long number(const char *name) {
     return text ? atol(text) : 0;
 }
 
-static void init(void) {
-    if (real_open) return;
+static void find_all(void) {
     find(&real_open, "open64");
     find(&real_close, "close");
     find(&real_ioctl, "ioctl");
@@ -59,6 +59,12 @@ static void init(void) {
     device.room = (device.size + PAGE - 1) / PAGE * PAGE;
     device.most = number("FAKE_V4L2_FRAMES");
     device.skip = number("FAKE_V4L2_SKIP");
+}
+
+/* Several threads may be the first. */
+static void init(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, find_all);
 }
 
 static double now_s(void) {

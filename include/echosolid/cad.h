@@ -18,8 +18,8 @@ typedef struct es_mesh_write_options {
     /* One line for the header, cut to what it holds (STL: 80 bytes). Unless it
      * starts with "echosolid" it gets "echosolid <version> mm " in front. */
     const char *title;
-    bool ascii; /* STL and PLY are binary otherwise */
-    bool open;  /* the mesh is a sheet and bounds no solid: 3MF says so */
+    bool ascii;                   /* STL and PLY are binary otherwise */
+    bool open;                    /* the mesh is a sheet and bounds no solid: 3MF says so */
     const es_mesh_values *values; /* .ply only; 8 at most */
     size_t value_count;
 } es_mesh_write_options;
