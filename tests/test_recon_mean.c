@@ -294,6 +294,42 @@ static void large_frames_of_bytes_into_one_voxel_keep_their_mean(void **state) {
     assert_true(hits >= 1 << 23 && hits < 1 << 24);
 }
 
+/* Voxels of 70 x 70 pixels one below the other: each takes more hits of one frame than a
+ * small voxel holds, in more rows than are inserted at once. */
+static void many_rows_of_a_frame_into_one_voxel_are_all_counted(void **state) {
+    (void)state;
+    enum { WIDE = 70, VOXELS = 4 };
+    static const es_type types[] = {ES_U8, ES_I8};
+    for (int k = 0; k < 2; k++) {
+        es_volume *volume = volume_of_bytes(types[k], 1, NAN, NULL);
+        es_image image = {0};
+        assert_true(es_image_resize(&image, types[k], 1, WIDE * VOXELS, WIDE * VOXELS, NULL));
+        for (size_t i = 0; i < (size_t)WIDE * VOXELS * WIDE * VOXELS; i++)
+            es_type_set(types[k], image.data, i, (double)(i % 100));
+        const es_image *pointer = &image;
+        /* Voxels of 0.5 mm about whole multiples of it: the first pixel at a lower face. */
+        const double pixel = 0.5 / WIDE, first = pixel / 2 - 0.25;
+        es_mat4 pose = es_mat4_multiply(es_mat4_translation(first, first, 0),
+                                        es_mat4_scaling(pixel, pixel, 1));
+        for (int f = 0; f < 3; f++) assert_true(es_volume_insert(volume, &pointer, &pose, 1, NULL));
+        es_bricks *bricks = es_volume_bricks(volume, NULL);
+        const es_brick *brick = es_bricks_find(bricks, 0, 0, 0);
+        double all = 0;
+        for (int v = 0; v < VOXELS; v++)
+            for (int u = 0; u < VOXELS; u++) {
+                const double hits = (double)brick->weight[u + ES_BRICK * v];
+                assert_true(hits == 3 * WIDE * WIDE);
+                all += hits * (double)brick->value[u + ES_BRICK * v];
+            }
+        double wanted = 0;
+        for (int i = 0; i < WIDE * VOXELS * WIDE * VOXELS; i++) wanted += 3 * (i % 100);
+        assert_true(fabs(all - wanted) < 1e-6 * wanted);
+        es_bricks_free(bricks);
+        es_image_clear(&image);
+        es_volume_free(volume);
+    }
+}
+
 static void no_spread_was_asked_no_spread_is_given(void **state) {
     (void)state;
     es_recon_options o = options_for(ES_U8, ES_NEAREST);
@@ -315,6 +351,7 @@ int main(void) {
         cmocka_unit_test(past_sixteen_million_hits_the_mean_still_follows),
         cmocka_unit_test(bytes_are_counted_past_what_a_small_voxel_holds),
         cmocka_unit_test(large_frames_of_bytes_into_one_voxel_keep_their_mean),
+        cmocka_unit_test(many_rows_of_a_frame_into_one_voxel_are_all_counted),
         cmocka_unit_test(no_spread_was_asked_no_spread_is_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,9 +161,9 @@ void model_result_print(const model_run *r) {
     if (m->seen.frames)
         printf(
             "seen          half of it by %.0f frames or more; %.0f %% from one direction, %.0f %% "
-            "from two, %.0f %% from more\n",
+            "from two, %.0f %% from more, %.0f %% from none\n",
             m->seen.frames_p50, 100 * m->seen.share[1], 100 * m->seen.share[2],
-            100 * m->seen.share[3]);
+            100 * m->seen.share[3], 100 * m->seen.share[0]);
     if (m->scatter.points > 0)
         printf(
             "scatter       single frames lie %.2f mm RMS (95 %% %.2f mm) from the fused surface; "

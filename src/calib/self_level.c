@@ -236,7 +236,7 @@ static void sample_crests(self_fit *fit, size_t budget) {
     const es_self_pictures *p = fit->pictures;
     size_t all = 0, seen = 0;
     for (size_t k = 0; k < p->count * p->width; k++) all += !isnan(fit->crests[k].row);
-    size_t every = all / budget + 1;
+    size_t every = budget > 0 ? all / budget + 1 : all + 1;
     for (size_t k = 0; k < p->count * p->width; k++) {
         if (isnan(fit->crests[k].row) || seen++ % every) continue;
         fit->samples[fit->sample_count++] =

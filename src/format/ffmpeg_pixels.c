@@ -130,7 +130,8 @@ static void convert_yuv(media_yuv *t, const AVFrame *f, bool grey, uint8_t *to) 
 int media_scale(media_pixels *p, const AVFrame *f, enum AVPixelFormat format, uint8_t *to,
                 char *message) {
     bool grey = format == AV_PIX_FMT_GRAY8;
-    if ((grey || format == AV_PIX_FMT_RGB24) && is_planar_yuv(f))
+    if ((grey || format == AV_PIX_FMT_RGB24) && is_planar_yuv(f) &&
+        f->colorspace != AVCOL_SPC_YCGCO)
         return convert_yuv(&p->yuv, f, grey, to), 0;
     p->scaler =
         sws_getCachedContext(p->scaler, f->width, f->height, f->format, f->width, f->height, format,

@@ -167,8 +167,7 @@ static void show_picture(es_live_page *p, const es_frame *frame, const es_mat4 *
                          const es_trace *trace) {
     double now = es_clock_s();
     const page_picture picture = {frame, place, trace, p->options.picture_side, &p->white};
-    if (!frame->has_image || now < p->picture_due_s ||
-        !es_page_server_wants(p->server, PICTURE, NULL))
+    if (!frame->has_image || now < p->picture_due_s || es_page_server_sockets(p->server) == 0)
         return;
     p->picture_due_s = fmax(p->picture_due_s + 1 / p->options.picture_hz, now);
     if (page_put_picture(&p->picture, &picture)) send_bytes(p, PICTURE, &p->picture);

@@ -54,7 +54,7 @@ static bool summarise(const es_mesh *mesh, es_seen *s, es_error *err) {
             all += third;
         }
     }
-    for (int i = 0; i < ES_SEEN_SHARES; i++) s->share[i] /= all;
+    for (int i = 0; i < ES_SEEN_SHARES && all > 0; i++) s->share[i] /= all;
     int median = 0;
     while (median < FRAMES_MOST - 1 && (below += by_frames[median]) < all / 2) median++;
     s->frames_p50 = median;

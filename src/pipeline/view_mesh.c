@@ -119,6 +119,7 @@ static bool put_distance(packer *p, es_error *err) {
 static bool put_seen(packer *p, es_error *err) {
     es_seen seen;
     if (!es_seen_find(p->given->seen, &p->mesh, &seen, err)) return false;
+    if (!seen.frames) return true;
     colouring directions = {"directions it was seen from", "", 4, true, seen.directions};
     colouring frames = {"frames that saw it", "", fmax(2, 2 * seen.frames_p50), true, seen.frames};
     bool ok = put_colouring(p, &directions, err) && put_colouring(p, &frames, err);

@@ -227,6 +227,7 @@ static bool same_surface(const beam *a, const beam *b, double gap_mm,
 
 static beam between(const beam *a, const beam *b, double t) {
     beam mixed = *a;
+    if (t >= 0.5) mixed.from = b->from;
     mixed.depth += t * (b->depth - a->depth);
     mixed.cosine += t * (b->cosine - a->cosine);
     mixed.confidence += t * (b->confidence - a->confidence);

@@ -139,9 +139,10 @@ const cell *store_find(const store *s, const int32_t at[3]) {
     return position ? &s->cells[position - 1] : NULL;
 }
 
-/* Bricks that would take as much memory, deep parts included. */
+/* Bricks that would take as much memory, deep parts included, spare ones too. */
 static uint64_t bricks_wanted(const store *s) {
-    const uint64_t deep = (uint64_t)(s->deep_count + s->deep_wanted) * s->deep_bytes;
+    const size_t more = s->deep_wanted > s->deep_spare_count ? s->deep_wanted : s->deep_spare_count;
+    const uint64_t deep = (uint64_t)(s->deep_count + more) * s->deep_bytes;
     return s->count + (deep + s->state_bytes - 1) / s->state_bytes;
 }
 

@@ -270,13 +270,7 @@ static void insert_picked(const es_volume *volume, void *state, const tile *whol
     }
 }
 
-/* `most_hits` that the rest of the frame can put into one voxel. */
-static void insert_tile(const es_volume *volume, cell *c, tile *t, uint32_t *most_hits) {
-    uint64_t count = 0;
-    for (uint32_t i = 0; i < t->count; i++) count += t->cuts[i].pixels.to - t->cuts[i].pixels.from;
-    if (count > *most_hits) count = *most_hits;
-    *most_hits -= (uint32_t)count;
-    t->deep = expect_hits(volume, c, (uint32_t)count);
+static void insert_tile(const es_volume *volume, cell *c, const tile *t) {
     if (volume->options.channels == 1 && !must_check(&volume->options))
         volume->kernel.insert(c->state, t);
     else
@@ -317,9 +311,11 @@ static void insert_frame(const batch *b, size_t f, cell *c) {
     t.frame = (uint32_t)(b->first_frame + f + 1);
     /* The next frame mostly lies alongside. */
     t.ahead = (uintptr_t)b->images[f + 1 < b->count ? f + 1 : f]->data - (uintptr_t)pixels;
-    for (uint32_t most_hits = frame->most_hits; v <= last;) {
+    /* For all tiles at once: what one of them leaves is no bound for the next. */
+    t.deep = expect_hits(b->volume, c, frame->most_hits);
+    while (v <= last) {
         t.count = (uint32_t)cut_rows(frame, &box, s, &v, last, t.cuts);
-        insert_tile(b->volume, c, &t, &most_hits);
+        insert_tile(b->volume, c, &t);
     }
 }
 

@@ -76,7 +76,7 @@ int es_simulation_frames(const es_simulation *simulation) {
     if (!scene_model_find(simulation->scene, 0, &model, NULL)) return 0;
     if (simulation->sweeps == 0 || simulation->sweeps > ES_SWEEPS_MAX || model.water)
         return model.hand.frames;
-    return (int)(motion_length_mm(simulation, &model) / apart_mm);
+    return (int)fmin(fmax(motion_length_mm(simulation, &model) / apart_mm, 1), 1e6);
 }
 
 /* ---- calibration --------------------------------------------------------- */

@@ -67,7 +67,7 @@ static void take_trapezoid(const es_fan_found *fan, const shape_box *box,
     found->found = found->trapezoid = true;
     found->left_sharp = even || lean > 0;
     found->right_sharp = even || lean < 0;
-    found->sigma = even ? fan->radius_start_sigma : fmax(BOUND_SIGMA * width, 2);
+    found->sigma = even ? fan->width_sigma : fmax(BOUND_SIGMA * width, 2);
     snprintf(found->why, sizeof found->why,
              "a trapezoid: %.1f px wide at its first row, sides meeting at row %.1f%s", width,
              f->apex_v,

@@ -521,19 +521,20 @@ static double share_lit(const refiner *r) {
     return all ? (double)lit / (double)all : 0;
 }
 
-/* From a fifth to four fifths of the level, of half of the edge's pieces; one pixel where
- * there are none. */
+/* From a fifth to four fifths of the level, of half of the edge's pieces; NaN where there are
+ * none. */
 static double median_rise(const refiner *r, int edge) {
     double rises[PIECES];
     int n = 0;
     for (int i = 0; i < r->count; i++)
         if (r->points[i].edge == edge) rises[n++] = r->points[i].rise_px;
     qsort(rises, (size_t)n, sizeof *rises, es_compare_doubles);
-    return n ? rises[n / 2] : 1;
+    return n ? rises[n / 2] : NAN;
 }
 
 static double level_sigma(const refiner *r, int edge) {
-    return LEVEL_DOUBT / .6 * median_rise(r, edge);
+    double rise = median_rise(r, edge);
+    return LEVEL_DOUBT / .6 * (isnan(rise) ? 1 : rise);
 }
 
 /* LAPACK leaves the lower half of it. */
@@ -564,8 +565,8 @@ static void tell(const refiner *r, es_fan_found *f) {
     f->start_seen = r->use[START_EDGE];
     f->stop_seen = stop_seen(r);
     f->pinned = r->use[LEFT_EDGE] && r->use[RIGHT_EDGE];
-    f->radius_start_sigma =
-        r->wedge ? width_sigma(r) : hypot(sigma_of(r, R_START), level_sigma(r, START_EDGE));
+    f->radius_start_sigma = hypot(sigma_of(r, R_START), level_sigma(r, START_EDGE));
+    f->width_sigma = r->wedge ? width_sigma(r) : NAN;
     f->radius_stop_sigma = hypot(sigma_of(r, R_STOP), level_sigma(r, STOP_EDGE));
     f->apex_sigma = hypot(fmax(sigma_of(r, APEX_U), sigma_of(r, APEX_V)), FLOOR_PX);
     f->cut_left = fan->apex_u + fan->radius_stop * sin(fan->angle_start_rad) / fan->aspect < -.5;

@@ -72,8 +72,8 @@ bool shape_fan_coarse(const shape_contour *contour, const shape_mask *mask, shap
 /* Two straight sides that open downwards from a flat first row, `top`. */
 bool shape_wedge_coarse(const shape_contour *contour, const shape_mask *mask, double top,
                         double bottom, shape_fan *best, es_error *err);
-/* Refines to a part of a pixel; fills sigmas, seen flags, pinned. A wedge has no radius:
- * radius_start_sigma is then that of its width at the first row. */
+/* Refines to a part of a pixel; fills sigmas, seen flags, pinned. A wedge has no radius,
+ * but a width_sigma, of its width at the first row. */
 bool shape_fan_refine(const es_still *still, const shape_mask *mask, int parts,
                       const shape_fan *coarse, es_fan_found *found, es_error *err);
 

@@ -142,9 +142,12 @@ export class Link {
     this.shownMs = performance.now();
     const shown = [...this.waiting];
     this.waiting.clear();
-    for (const [kind, value] of shown) this.on[kind]?.(value);
-    this.on.drawn();
-    this.answer();
+    try {
+      for (const [kind, value] of shown) this.on[kind]?.(value);
+      this.on.drawn();
+    } finally {
+      this.answer();
+    }
   }
 
   // Once it is drawn: a page that draws slowly gets less.
