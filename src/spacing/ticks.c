@@ -429,8 +429,12 @@ static void report(search *s, const group *g, const comb *c, double at) {
     if (!are_alike(g) || is_coarse(s, g, c)) return;
     es_ticks_found f = {.found = true, .axis = s->axis, .at = at, .first = c->first};
     f.period_px = c->period;
-    f.period_sigma = fmax(c->deviation, .3) / sqrt(c->sum_squares);
+    double line = fmax(c->deviation, .3) / sqrt(c->sum_squares);
+    f.period_sigma = line;
     period_of_pixels(g, &f.period_px, &f.period_sigma);
+    /* One mark that was drawn a pixel beside its place breaks the bounds: never much surer
+     * than a straight line through them. */
+    f.period_sigma = fmax(f.period_sigma, line / 2);
     f.count = c->count;
     f.major_every = find_majors(g);
     snprintf(f.why, sizeof f.why, "%d marks along %s at %.0f, every %.3f +- %.3f px%s%s", c->count,
