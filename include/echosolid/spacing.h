@@ -50,7 +50,7 @@ typedef struct es_fan_found {
     bool found;
     es_fan fan; /* kind CURVED */
     double radius_start_sigma, radius_stop_sigma, apex_sigma, aspect_sigma;
-    double width_sigma; /* of a trapezoid's first row, px; NaN: it is none */
+    double width_sigma;         /* of a trapezoid's first row, px; NaN: it is none */
     bool start_seen, stop_seen; /* false: cut by the picture or dark: that radius is no evidence */
     bool pinned;                /* the side edges pin the apex */
     bool cut_left, cut_right, cut_bottom;
