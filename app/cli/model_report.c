@@ -60,8 +60,8 @@ static void add_result(es_report *p, const model_run *r) {
     if (m->seen.frames) {
         es_report_number(p, "seen_frames", "Frames that saw it, half of it more often",
                          m->seen.frames_p50, "", NAN);
-        es_report_number(p, "seen_from_one", "Seen from one direction only",
-                         100 * m->seen.share[1], "%", NAN);
+        es_report_number(p, "seen_from_one", "Seen from one direction only", 100 * m->seen.share[1],
+                         "%", NAN);
         es_report_number(p, "seen_from_more", "Seen from three directions or more",
                          100 * m->seen.share[3], "%", NAN);
     }

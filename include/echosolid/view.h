@@ -25,8 +25,8 @@ void es_view_free(es_view *view);
 typedef struct es_view_mesh {
     const char *name; /* shown beside its switches */
     const es_mesh *mesh;
-    bool sheet;           /* open: its inner side is blue */
-    const es_mesh *truth; /* NULL, or: can be coloured by the distance to it, 0 to 2 mm */
+    bool sheet;            /* open: its inner side is blue */
+    const es_mesh *truth;  /* NULL, or: can be coloured by the distance to it, 0 to 2 mm */
     const es_bricks *seen; /* NULL, or (es_distance_seen): by frames and directions */
 } es_view_mesh;
 /* Copies what it needs. Corners are rounded to 1/65535 of the longest side of

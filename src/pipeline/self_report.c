@@ -35,8 +35,7 @@ static void report_agreement(es_report *report, const es_self_pictures *pictures
     es_report_number(report, "used", "of them with a pose", (double)r->frames_used, "", NAN);
     es_report_number(report, "overlap", "places that another pass shows", 100 * r->overlap, "%",
                      NAN);
-    es_report_number(report, "agreement", "agreement where passes overlap", r->agreement, "",
-                     NAN);
+    es_report_number(report, "agreement", "agreement where passes overlap", r->agreement, "", NAN);
     es_report_number(report, "held_out", "the same in blocks that were not fitted to", r->held_out,
                      "", NAN);
     es_report_number(report, "held_out_mm", "largest move of a point without one block",
