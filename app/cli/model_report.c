@@ -245,6 +245,22 @@ static bool add_histogram(es_report *p, const float *distances, size_t count, es
     return ok;
 }
 
+typedef struct colouring {
+    const char *name;
+    const float *scalar; /* per vertex; NULL: not known, no picture */
+    double high;
+} colouring;
+
+static bool add_coloured(es_report *p, const app_mesh_picture *plain, colouring c,
+                         const char *caption, es_error *err) {
+    app_mesh_picture coloured = *plain;
+    if (!c.scalar) return true;
+    coloured.scalar = c.scalar;
+    coloured.high = c.high;
+    coloured.scalar_name = c.name;
+    return app_add_mesh(p, &coloured, caption, err);
+}
+
 static bool add_meshes(es_report *p, const model_run *r, es_error *err) {
     const es_mesh *sheet = &r->result.sheet;
     app_views views = app_views_of(sheet);
@@ -260,34 +276,18 @@ static bool add_meshes(es_report *p, const model_run *r, es_error *err) {
     }
     ok = ok && app_add_mesh(p, &front, "The seen surface, from the side of the probe", err) &&
          app_add_mesh(p, &oblique, "The seen surface, obliquely", err);
-    if (ok && sheet->confidence) {
-        app_mesh_picture confidence = front;
-        confidence.scalar = sheet->confidence;
-        confidence.high = 1;
-        confidence.scalar_name = "confidence";
-        ok = app_add_mesh(p, &confidence,
-                          "How much was seen where: 0.5 for one clear, perpendicular hit, towards "
-                          "1 for many",
-                          err);
-    }
-    if (ok && r->result.seen.directions) {
-        app_mesh_picture directions = front;
-        directions.scalar = r->result.seen.directions;
-        directions.high = 4;
-        directions.scalar_name = "directions";
-        ok = app_add_mesh(p, &directions,
-                          "From how many directions it was seen, of twenty that are 42 degrees "
-                          "apart: 0 to 4 and more",
-                          err);
-    }
-    if (ok && scalar) {
-        app_mesh_picture error = front;
-        error.scalar = scalar;
-        error.high = 2;
-        error.scalar_name = "error mm";
-        ok = app_add_mesh(p, &error, "Distance to the truth, 0 to 2 mm", err) &&
-             add_histogram(p, scalar, sheet->vertex_count, err);
-    }
+    ok = ok &&
+         add_coloured(p, &front, (colouring){"confidence", sheet->confidence, 1},
+                      "How much was seen where: 0.5 for one clear, perpendicular hit, towards "
+                      "1 for many",
+                      err) &&
+         add_coloured(p, &front, (colouring){"directions", r->result.seen.directions, 4},
+                      "From how many directions it was seen, of twenty that are 42 degrees "
+                      "apart: 0 to 4 and more",
+                      err) &&
+         add_coloured(p, &front, (colouring){"error mm", scalar, 2},
+                      "Distance to the truth, 0 to 2 mm", err) &&
+         (!scalar || add_histogram(p, scalar, sheet->vertex_count, err));
     es_free(scalar);
     return ok;
 }
